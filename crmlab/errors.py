@@ -1,0 +1,57 @@
+"""What can go wrong, said so that the reader knows what to do next.
+
+Two kinds of mistake reach a user: a *specification* that contradicts itself (`SpecError`) and
+*data* that break the rules of their table (`DataError`). Both are `ValueError`, so
+``except ValueError`` catches either. One input is checked whole: `raise_problems` reports
+everything that is wrong with it at once.
+"""
+
+from collections.abc import Iterable, Sequence
+
+
+class SpecError(ValueError):
+    """A stage space, world, model or option is specified wrongly."""
+
+
+class DataError(ValueError):
+    """Tables, panels or files break a rule of their format."""
+
+
+class SamplingWarning(UserWarning):
+    """A sampled posterior should not be read yet."""
+
+
+def raise_problems(error: type[ValueError], heading: str, problems: Sequence[str]) -> None:
+    """Raise `error` once, with every problem on a line of its own; do nothing if there is none.
+
+    Examples
+    --------
+    >>> raise_problems(SpecError, "StageSpace", [])
+    >>> raise_problems(SpecError, "StageSpace", ["names repeat 'new'"])
+    Traceback (most recent call last):
+    ...
+    crmlab.errors.SpecError: StageSpace: names repeat 'new'
+    """
+    if len(problems) == 1:
+        raise error(f"{heading}: {problems[0]}")
+    if problems:
+        raise error("\n  - ".join([f"{heading}: {len(problems)} problems", *problems]))
+
+
+def check_one_of(owner: str, parameter: str, value: object, options: Iterable[object]) -> None:
+    """Raise `SpecError` unless `value` is one of `options`.
+
+    Examples
+    --------
+    >>> check_one_of("stage_probs", "kind", "smooth", ("filtered", "smoothed"))
+    Traceback (most recent call last):
+    ...
+    crmlab.errors.SpecError: The `kind` parameter of `stage_probs` must be 'filtered' or \
+'smoothed', got 'smooth'.
+    """
+    allowed = list(options)
+    if value in allowed:
+        return
+    *head, last = [repr(option) for option in allowed]
+    listed = f"{', '.join(head)} or {last}" if head else last
+    raise SpecError(f"The `{parameter}` parameter of `{owner}` must be {listed}, got {value!r}.")

@@ -1,0 +1,1 @@
+"""Synthetic worlds: specifications that make tables, and the truth behind them."""

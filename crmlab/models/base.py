@@ -1,0 +1,54 @@
+"""What every stage model is: a specification that turns a panel into a PyMC model."""
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING
+
+import xarray as xr
+
+from crmlab.channels import Channel
+from crmlab.stages import StageSpace
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+
+class StageModel(ABC):
+    """A model of stages: hyper-parameters only, never data.
+
+    A subclass is a frozen dataclass with the fields `space` and `channels` (or a property of that
+    name) and with `build`. Its posterior must hold ``initial_probs (stage)``,
+    ``transition_matrix (stage_from, stage_to)`` and ``<channel>_<parameter> (stage)``; everything
+    after the fit reads those names and nothing else of the model.
+    """
+
+    space: StageSpace
+    channels: tuple[Channel, ...]
+
+    @abstractmethod
+    def check(self, panel: xr.Dataset) -> None:
+        """Raise `DataError`, with all problems at once, unless the panel can be read."""
+
+    @abstractmethod
+    def build(self, panel: xr.Dataset) -> "pm.Model":
+        """Posterior of this model given the panel, as an unsampled PyMC model."""
+
+    @property
+    def default_method(self) -> str:
+        """How `crmlab.fit` fits this model unless told otherwise."""
+        return "nuts"
+
+    @property
+    def posterior_names(self) -> tuple[str, ...]:
+        """Variables that the posterior holds."""
+        emissions = tuple(
+            f"{channel.name}_{parameter}"
+            for channel in self.channels
+            for parameter in channel.parameter_names
+        )
+        return ("initial_probs", "transition_matrix", *emissions)
+
+
+def coords(space: StageSpace) -> dict[str, list[str]]:
+    """Coordinates of a posterior over this space."""
+    names = list(space.names)
+    return {"stage": names, "stage_from": names, "stage_to": names}

@@ -1,0 +1,184 @@
+"""From a panel to the log-density of what was seen, per customer, period and stage.
+
+A channel is scored once per *distinct* value, not once per cell: a panel of counts holds a dozen
+different numbers in a hundred thousand cells. The table of log-densities has a last row of zeros,
+to which missing cells point.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from crmlab.channels import Channel, StageLabel
+from crmlab.errors import DataError, raise_problems
+from crmlab.stages import StageSpace
+
+if TYPE_CHECKING:
+    from pytensor.tensor.variable import TensorVariable
+
+FLOAT = np.float64
+
+
+class Encoded(NamedTuple):
+    """One channel of a panel: its distinct values, and where each cell finds its own.
+
+    `codes` (customer, period) index `values`; a missing cell has code ``len(values)``.
+    """
+
+    values: NDArray[np.float64]
+    codes: NDArray[np.int64]
+
+
+class Window(NamedTuple):
+    """First and last observed period of each customer, as positions (customer,)."""
+
+    first: NDArray[np.int64]
+    last: NDArray[np.int64]
+
+
+def check_panel(
+    owner: str, panel: xr.Dataset, channels: Sequence[Channel], stages: StageSpace
+) -> None:
+    """Raise `DataError`, with everything that is wrong, unless the channels can score the panel."""
+    problems = _shape_problems(panel)
+    if not problems:
+        for channel in channels:
+            problems += _channel_problems(panel, channel, stages)
+    raise_problems(DataError, f"{owner} cannot read this panel", problems)
+
+
+def _shape_problems(panel: xr.Dataset) -> list[str]:
+    if not isinstance(panel, xr.Dataset):
+        return [f"it must be an xarray.Dataset made by to_panel, got {type(panel).__name__}"]
+    if missing := {"customer_id", "period"} - set(panel.dims):
+        return [f"it lacks the dims {sorted(missing)}; make it with to_panel"]
+    if "observed" not in panel:
+        return ["it lacks the boolean variable 'observed'; make it with to_panel"]
+    empty = [dim for dim in ("customer_id", "period") if panel.sizes[dim] == 0]
+    problems = [f"it has no {dim}" for dim in empty]
+    if not empty:
+        problems += _window_problems(panel)
+    return problems
+
+
+def _window_problems(panel: xr.Dataset) -> list[str]:
+    observed = panel["observed"].transpose("customer_id", "period").values.astype(bool)
+    starts = np.diff(observed.astype(int), axis=1, prepend=0).clip(min=0).sum(axis=1)
+    broken = panel["customer_id"].values[starts > 1]
+    if len(broken) == 0:
+        return []
+    return [
+        f"the window of {len(broken)} customers has holes, e.g. {broken[:3].tolist()}; "
+        "mark what was not seen as missing cells (NaN), not as unobserved"
+    ]
+
+
+def _channel_problems(panel: xr.Dataset, channel: Channel, stages: StageSpace) -> list[str]:
+    if channel.name not in panel:
+        have = [name for name in panel.data_vars if name != "observed"]
+        return [f"channel {channel.name!r} is not among its variables {have}"]
+    if isinstance(channel, StageLabel) and "categories" in panel[channel.name].attrs:
+        unknown = [n for n in panel[channel.name].attrs["categories"] if n not in stages.names]
+        if unknown:
+            return [f"{channel.name!r} reports stages {unknown} that are not in {stages.names}"]
+    values = _seen_values(panel, channel.name)
+    bad = np.unique(values[~channel.supports(values)])
+    if len(bad) == 0:
+        return []
+    return [f"{channel.name!r} must be {channel.support}, got e.g. {bad[:3].tolist()}"]
+
+
+def _seen_values(panel: xr.Dataset, name: str) -> NDArray[np.float64]:
+    cells = panel[name].transpose("customer_id", "period").values.astype(FLOAT)
+    inside = panel["observed"].transpose("customer_id", "period").values.astype(bool)
+    return cells[inside & ~np.isnan(cells)]
+
+
+def encode(panel: xr.Dataset, channel: Channel, stages: StageSpace) -> Encoded:
+    """Find the distinct values of a channel, and the code of each cell."""
+    cells = panel[channel.name].transpose("customer_id", "period").values.astype(FLOAT)
+    inside = panel["observed"].transpose("customer_id", "period").values.astype(bool)
+    cells = np.where(inside, cells, np.nan)
+    if isinstance(channel, StageLabel) and "categories" in panel[channel.name].attrs:
+        cells = _recode(cells, panel[channel.name].attrs["categories"], stages)
+    values, codes = np.unique(cells, return_inverse=True)
+    values = values[~np.isnan(values)]
+    return Encoded(values, codes.reshape(cells.shape).astype(np.int64))
+
+
+def _recode(cells: NDArray[np.float64], names: Sequence[str], stages: StageSpace) -> NDArray:
+    """Translate codes of the panel's own categories to indices of the space."""
+    index = np.array([stages.index(name) for name in names] + [0], dtype=FLOAT)
+    missing = np.isnan(cells)
+    return np.where(missing, np.nan, index[np.where(missing, -1, cells).astype(int)])
+
+
+def find_window(panel: xr.Dataset) -> Window:
+    """Find the first and last observed period of each customer; (0, -1) if there is none."""
+    observed = panel["observed"].transpose("customer_id", "period").values.astype(bool)
+    seen = observed.any(axis=1)
+    last = observed.shape[1] - 1 - observed[:, ::-1].argmax(axis=1)
+    return Window(
+        np.where(seen, observed.argmax(axis=1), 0).astype(np.int64),
+        np.where(seen, last, -1).astype(np.int64),
+    )
+
+
+def score_table(
+    channel: Channel, values: "TensorVariable", parameters: Mapping[str, "TensorVariable"]
+) -> "TensorVariable":
+    """Log-density of each distinct value in each stage (value, stage), zeros in a last row."""
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    law = channel.dist(**parameters)
+    scores = pm.logp(law, pt.cast(values, law.dtype)[:, None], warn_rvs=False)
+    return pt.concatenate([scores, pt.zeros((1, scores.shape[1]))], axis=0)
+
+
+class Scorer:
+    """A panel, read once, that scores any number of parameter draws.
+
+    Parameters
+    ----------
+    panel : xr.Dataset
+    channels : sequence of Channel
+    stages : StageSpace
+    """
+
+    def __init__(self, panel: xr.Dataset, channels: Sequence[Channel], stages: StageSpace) -> None:
+        self.shape = (panel.sizes["customer_id"], panel.sizes["period"], len(stages))
+        self.encoded = [(channel, encode(panel, channel, stages)) for channel in channels]
+
+    def __call__(self, parameters: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Log-density of what was seen (customer, period, stage); 0 where nothing was.
+
+        Parameters
+        ----------
+        parameters : mapping of "<channel>_<parameter>" to ndarray, stage axis first
+        """
+        total = np.zeros(self.shape)
+        for channel, (values, codes) in self.encoded:
+            names = [f"{channel.name}_{name}" for name in channel.parameter_names]
+            given = [np.asarray(parameters[name], dtype=FLOAT) for name in names]
+            table = _compiled_table(channel, tuple(g.ndim for g in given))(values, *given)
+            total += table[codes]
+        return total
+
+
+@functools.lru_cache(maxsize=64)
+def _compiled_table(channel: Channel, ndims: tuple[int, ...]) -> object:
+    """`score_table` as a function on arrays, interpreted: nothing to compile."""
+    import pytensor
+    import pytensor.tensor as pt
+    from pytensor.compile.mode import Mode
+
+    values = pt.dvector("values")
+    inputs = [pt.TensorType("float64", (None,) * n)() for n in ndims]
+    table = score_table(channel, values, dict(zip(channel.parameter_names, inputs, strict=True)))
+    mode = Mode(linker="py", optimizer="fast_compile")
+    return pytensor.function([values, *inputs], table, mode=mode, on_unused_input="ignore")

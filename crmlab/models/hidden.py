@@ -1,0 +1,190 @@
+"""Hidden stages: a Markov chain that is seen only through its channels."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+
+from crmlab.channels import Channel, check_channels
+from crmlab.errors import SpecError, raise_problems
+from crmlab.models.base import StageModel, coords
+from crmlab.models.emissions import check_panel, encode, find_window, score_table
+from crmlab.stages import StageSpace
+from crmlab.transitions import StickyDirichlet, TransitionModel
+
+if TYPE_CHECKING:
+    import pymc as pm
+    from pytensor.tensor.variable import TensorVariable
+
+
+@dataclass(frozen=True)
+class HiddenMarkov(StageModel):
+    """A hidden Markov model of customers over a stage space.
+
+    Parameters
+    ----------
+    space : StageSpace
+    transitions : TransitionModel
+    channels : sequence of Channel
+        What is seen, given the stage; independent of each other within a period.
+    ordered_by : str, optional
+        "<channel>_<parameter>" that rises from stage to stage within each phase (and falls as a
+        relationship comes apart); this ties the stages to their names.
+    initial_probs : sequence of K floats, optional
+        Stage law at the start of each customer's window; learned under a uniform prior if left out.
+
+    Raises
+    ------
+    SpecError
+        Channels do not fit the space, `ordered_by` names no learned parameter, or nothing ties the
+        stages to their names: then the posterior would mean nothing, and the error says what to
+        add.
+
+    Notes
+    -----
+    ``s_1 ~ initial_probs``, ``s_{t+1} ~ P[s_t, :]``, ``y_{ct} ~ channel_c(parameters[s_t])``. The
+    stages are summed out by the forward recursion (Rabiner 1989, equations 19-21).
+
+    Examples
+    --------
+    >>> from crmlab.channels import Poisson
+    >>> space = StageSpace(("dormant", "active"))
+    >>> visits = Poisson("visits")
+    >>> model = HiddenMarkov(space, StickyDirichlet(), (visits,), ordered_by="visits_rate")
+    >>> model.posterior_names
+    ('initial_probs', 'transition_matrix', 'visits_rate')
+    """
+
+    space: StageSpace
+    transitions: TransitionModel = StickyDirichlet()  # noqa: RUF009
+    channels: tuple[Channel, ...] = ()
+    ordered_by: str | None = None
+    initial_probs: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a specification whose posterior would be meaningless."""
+        object.__setattr__(self, "channels", tuple(self.channels))
+        check_channels("HiddenMarkov", self.channels, self.space)
+        problems = [*self._order_problems(), *self._initial_problems()]
+        raise_problems(SpecError, "HiddenMarkov", problems or self._meaning_problems())
+
+    def _order_problems(self) -> list[str]:
+        learned = [
+            f"{channel.name}_{name}"
+            for channel in self.channels
+            for name in channel.parameter_names
+            if name not in channel.known and name != "confusion"
+        ]
+        if not self.channels:
+            return ["`channels` is empty: hidden stages need something that is seen"]
+        if self.ordered_by is None or self.ordered_by in learned:
+            return []
+        return [
+            f"`ordered_by` must name a learned parameter among {learned}, got {self.ordered_by!r}"
+        ]
+
+    def _initial_problems(self) -> list[str]:
+        if self.initial_probs is None:
+            return []
+        probs = np.asarray(self.initial_probs, dtype=float)
+        if probs.shape == (len(self.space),) and np.isclose(probs.sum(), 1) and (probs >= 0).all():
+            return []
+        return [
+            f"`initial_probs` must be {len(self.space)} probabilities that sum to 1, got {probs}"
+        ]
+
+    def _meaning_problems(self) -> list[str]:
+        """Say what is missing for the stages to keep their names."""
+        apart_matters = len(set(self.space.phases)) > 1
+        told_apart = any(channel.tells_apart(self.space) for channel in self.channels)
+        anchored = any(
+            channel.known or _is_stated(channel, self.space) for channel in self.channels
+        )
+        problems = []
+        if len(self.space) > 1 and self.ordered_by is None and not anchored:
+            problems.append(
+                "nothing ties the stages to their names: name the parameter that orders them "
+                "(`ordered_by`), give a channel's parameter, or add a StageLabel channel"
+            )
+        if apart_matters and not told_apart:
+            problems.append(
+                "coming together and coming apart look alike in these channels: add a StageLabel "
+                "channel, or give one channel a parameter or a typical value for each stage that "
+                "differs between the phases (a survey's `typical_location`, say)"
+            )
+        return problems
+
+    def check(self, panel: xr.Dataset) -> None:
+        """Raise `DataError`, with all problems at once, unless the panel can be read."""
+        check_panel("HiddenMarkov", panel, self.channels, self.space)
+
+    def build(self, panel: xr.Dataset) -> "pm.Model":
+        """Give the PyMC model whose log-density sums over all stage paths."""
+        import pymc as pm
+
+        from crmlab.models.likelihood import panel_loglik
+
+        self.check(panel)
+        with pm.Model(coords=coords(self.space)) as model:
+            window = find_window(panel)
+            first, last = pm.Data("first", window.first), pm.Data("last", window.last)
+            seen = sum(self._score(channel, panel) for channel in self.channels)
+            matrix = self.transitions.matrix(self.space, None)
+            pm.Potential("loglik", panel_loglik(self._initial(), matrix, seen, first, last))
+        return model
+
+    def _initial(self) -> "TensorVariable":
+        import pymc as pm
+
+        if self.initial_probs is None:
+            return pm.Dirichlet("initial_probs", np.ones(len(self.space)), dims="stage")
+        return pm.Deterministic(
+            "initial_probs", np.asarray(self.initial_probs, dtype=float), dims="stage"
+        )
+
+    def _score(self, channel: Channel, panel: xr.Dataset) -> "TensorVariable":
+        """Log-density of one channel, (customer, period, stage)."""
+        import pymc as pm
+
+        encoded = encode(panel, channel, self.space)
+        values = pm.Data(f"{channel.name}_values", encoded.values)
+        codes = pm.Data(f"{channel.name}_codes", encoded.codes)
+        parameters = {
+            name: self._parameter(channel, name, prior)
+            for name, prior in channel.parameters(self.space).items()
+        }
+        table = score_table(channel, values, parameters)
+        return table[codes.ravel()].reshape((codes.shape[0], codes.shape[1], len(self.space)))
+
+    def _parameter(self, channel: Channel, name: str, prior: "TensorVariable") -> "TensorVariable":
+        """Register one parameter: known, learned, or learned in order."""
+        import pymc as pm
+
+        full_name = f"{channel.name}_{name}"
+        dims = ("stage", "stage_to")[: prior.ndim]
+        if name in channel.known:
+            return pm.Deterministic(full_name, channel.known[name], dims=dims)
+        model = pm.modelcontext(None)
+        if full_name != self.ordered_by:
+            return model.register_rv(prior, full_name, dims=dims)
+        from crmlab.models.ordering import OrderedWithin, spread_start
+
+        groups = self.space.order_groups()
+        return model.register_rv(
+            prior,
+            full_name,
+            dims=dims,
+            transform=OrderedWithin(groups),
+            initval=spread_start(prior, groups),
+        )
+
+
+def _is_stated(channel: Channel, space: StageSpace) -> bool:
+    """Whether a prior is stated stage by stage, or reports tell the stage."""
+    everyone_together = StageSpace(space.names)
+    return channel.table == "labels" or any(
+        isinstance(value, tuple) and len(value) == len(everyone_together) and len(set(value)) > 1
+        for name, value in vars(channel).items()
+        if name.startswith("typical_")
+    )

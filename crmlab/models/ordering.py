@@ -1,0 +1,75 @@
+"""Stages keep their meaning: a parameter that rises from stage to stage, within each phase.
+
+Without it a posterior has one copy for each relabelling of the stages, and "active" in one chain is
+"dormant" in the next. The parameter is ordered on its unconstrained scale, by the change of
+variables x_1 = z_1, x_k = x_{k-1} + exp(z_k).
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pymc.distributions.distribution import support_point
+from pymc.distributions.transforms import _default_transform
+from pymc.logprob.transforms import Transform
+
+if TYPE_CHECKING:
+    from pytensor.tensor.variable import TensorVariable
+
+Groups = tuple[tuple[int, ...], ...]
+
+
+class OrderedWithin(Transform):
+    """Values that increase along each group of positions.
+
+    Parameters
+    ----------
+    groups : tuple of tuples of int
+        Positions in ascending order, one tuple per phase; together they cover all stages.
+    """
+
+    name = "ordered_within"
+    ndim_supp = 1
+
+    def __init__(self, groups: Groups) -> None:
+        self.sequence = np.concatenate([np.array(group) for group in groups])
+        self.starts = np.concatenate([np.arange(len(group)) == 0 for group in groups])
+        self.back = np.argsort(self.sequence)
+        membership = np.cumsum(self.starts)
+        position = np.arange(len(self.sequence))
+        self.sums = (membership[:, None] == membership) & (position <= position[:, None])
+
+    def backward(self, value: "TensorVariable", *inputs: object) -> "TensorVariable":
+        """Add up the steps within each group."""
+        import pytensor.tensor as pt
+
+        steps = pt.where(self.starts, value, pt.exp(pt.where(self.starts, 0.0, value)))
+        return pt.dot(self.sums.astype(float), steps)[self.back]
+
+    def forward(self, value: "TensorVariable", *inputs: object) -> "TensorVariable":
+        """Take the steps apart within each group."""
+        import pytensor.tensor as pt
+
+        ordered = value[self.sequence]
+        steps = ordered - pt.concatenate([ordered[:1], ordered[:-1]])
+        return pt.where(self.starts, ordered, pt.log(pt.where(self.starts, 1.0, steps)))
+
+    def log_jac_det(self, value: "TensorVariable", *inputs: object) -> "TensorVariable":
+        """Sum the log-steps."""
+        import pytensor.tensor as pt
+
+        return pt.sum(pt.where(self.starts, 0.0, value), axis=-1)
+
+
+def spread_start(prior: "TensorVariable", groups: Groups) -> np.ndarray:
+    """Give starting values around the prior's centre that rise within each group."""
+    op, inputs = prior.owner.op, prior.owner.inputs
+    default = _default_transform(op, prior)
+    steps = np.zeros(sum(len(group) for group in groups))
+    for group in groups:
+        steps[list(group)] = np.linspace(-1.0, 1.0, len(group)) if len(group) > 1 else 0.0
+    center = support_point(prior)
+    if default is None:
+        return (center + steps).eval()
+    unconstrained = default.forward(center, *inputs)
+    ordered = unconstrained.mean() + steps
+    return default.backward(ordered, *inputs).eval()

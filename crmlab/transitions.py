@@ -1,0 +1,128 @@
+"""How stages move: recipes for a transition matrix, with priors.
+
+A transition model is built inside an open PyMC model. It registers its priors and returns one
+tensor, the transition matrix over states; every later step (likelihood, filter, forecast, value)
+sees nothing else. Markov chains give a (K, K) matrix; covariates add leading axes
+``(customer_id, period)``; the recursion that reads it is the same.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crmlab.errors import SpecError, raise_problems
+from crmlab.stages import StageSpace
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from pytensor.tensor.variable import TensorVariable
+
+
+@dataclass(frozen=True)
+class TransitionModel(ABC):
+    """A law of motion between stages.
+
+    A subclass is a frozen dataclass of prior knobs with one method.
+    """
+
+    @abstractmethod
+    def matrix(self, stages: StageSpace, covariates: "xr.Dataset | None") -> "TensorVariable":
+        """Register priors in the open PyMC model and return the transition matrix.
+
+        Returns
+        -------
+        tensor of shape (K, K), or (customer, period, K, K) where covariates move it; rows sum to 1
+        and moves that `stages` does not allow have probability exactly 0
+        """
+
+
+@dataclass(frozen=True)
+class StickyDirichlet(TransitionModel):
+    """Rows drawn from Dirichlet distributions that may prefer staying.
+
+    Parameters
+    ----------
+    stickiness : float
+        Extra prior weight of staying [pseudo-moves].
+    concentration : float
+        Prior weight of each allowed move, staying included [pseudo-moves].
+
+    Notes
+    -----
+    ``P[i, :] ~ Dirichlet(alpha[i, :])`` over the allowed destinations, with
+    ``alpha[i, j] = concentration + stickiness * (i == j)``. The rows are built by breaking sticks:
+    ``v_m ~ Beta(alpha_m, alpha_{m+1} + ...)`` and ``p_m = v_m * prod_{l<m} (1 - v_l)``, which is
+    the same law (Connor and Mosimann 1969, *JASA* 64, section 3) with one free number per move,
+    whatever moves are forbidden.
+
+    Examples
+    --------
+    >>> space = StageSpace(("new", "loyal", "lost"), moves=(("new", "loyal"), ("loyal", "lost")))
+    >>> StickyDirichlet(stickiness=2).alpha(space)
+    array([[3., 1., 0.],
+           [0., 3., 1.],
+           [0., 0., 3.]])
+    """
+
+    stickiness: float = 0.0
+    concentration: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse weights that make no Dirichlet."""
+        rules = {
+            f"`stickiness` must be at least 0, got {self.stickiness!r}": self.stickiness >= 0,
+            f"`concentration` must exceed 0, got {self.concentration!r}": self.concentration > 0,
+        }
+        raise_problems(
+            SpecError, "StickyDirichlet", [rule for rule, holds in rules.items() if not holds]
+        )
+
+    def alpha(self, stages: StageSpace) -> NDArray[np.float64]:
+        """Dirichlet weights (K, K) in pseudo-moves; 0 where a move is not allowed."""
+        return self.concentration * stages.mask + self.stickiness * np.eye(len(stages))
+
+    def matrix(self, stages: StageSpace, covariates: "xr.Dataset | None") -> "TensorVariable":
+        """Break one stick per row; the matrix is the same for all customers and periods."""
+        import pymc as pm
+        import pytensor.tensor as pt
+
+        order, alpha, is_stick = _stick_order(self.alpha(stages))
+        shares = pt.zeros(alpha.shape)
+        if is_stick.any():
+            rest = np.cumsum(alpha[:, ::-1], axis=1)[:, ::-1] - alpha
+            sticks = pm.Beta("sticks", alpha[is_stick], rest[is_stick])
+            shares = shares[np.nonzero(is_stick)].set(sticks)
+        broken = break_sticks(shares, is_last=_is_last(alpha))
+        matrix = broken[np.arange(len(stages))[:, None], np.argsort(order, axis=1)]
+        return pm.Deterministic("transition_matrix", matrix, dims=("stage_from", "stage_to"))
+
+
+def break_sticks(shares: "TensorVariable", is_last: NDArray[np.bool_]) -> "TensorVariable":
+    """Turn shares of what is left into probabilities: ``p_m = v_m * prod_{l<m} (1 - v_l)``.
+
+    Computed through cumulated logarithms, whose gradient stays finite where a product's would not.
+    """
+    import pytensor.tensor as pt
+
+    log_left = pt.cumsum(pt.log1p(-shares), axis=1) - pt.log1p(-shares)
+    return pt.where(is_last, 1.0, shares) * pt.exp(log_left)
+
+
+def _stick_order(
+    alpha: NDArray[np.float64],
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Sort each row: staying first, then the allowed moves, then the forbidden ones."""
+    n = len(alpha)
+    rank = np.where(np.eye(n, dtype=bool), 0, np.where(alpha > 0, 1, 2))
+    order = np.argsort(rank, axis=1, kind="stable")
+    ordered = np.take_along_axis(alpha, order, axis=1)
+    return order, ordered, (ordered > 0) & ~_is_last(ordered)
+
+
+def _is_last(ordered: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Mark the last allowed move of each row, which takes what is left."""
+    n_allowed = (ordered > 0).sum(axis=1)
+    return np.arange(ordered.shape[1]) == (n_allowed - 1)[:, None]
