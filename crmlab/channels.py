@@ -81,19 +81,26 @@ class Channel(ABC):
         """Names of the parameters, in the order of `sample`."""
         return tuple(inspect.signature(self.sample).parameters)[1:]
 
-    def tells_apart(self, stages: StageSpace) -> bool:
-        """Whether a given parameter or a stated prior differs between the two phases.
+    def tells_stages(self, stages: StageSpace) -> bool:
+        """Whether something said beforehand, stage by stage, ties the stages to their names."""
+        return any(len(set(value)) > 1 for value in self._said_per_stage(stages))
 
-        Stages that look alike keep their meaning only if something says beforehand which is which.
-        """
-        per_stage = [getattr(self, field.name) for field in fields(self)]
+    def tells_apart(self, stages: StageSpace) -> bool:
+        """Whether what is said beforehand differs between coming together and coming apart."""
         together = np.array([phase == "together" for phase in stages.phases])
         return any(
-            len(value) == len(stages)
-            and set(np.asarray(value)[together]) != set(np.asarray(value)[~together])
-            for value in per_stage
-            if isinstance(value, tuple) and np.ndim(value) == 1
+            set(np.asarray(value)[together]) != set(np.asarray(value)[~together])
+            for value in self._said_per_stage(stages)
         )
+
+    def _said_per_stage(self, stages: StageSpace) -> list[tuple]:
+        """Collect given parameters and typical values that have one entry per stage."""
+        values = [
+            getattr(self, field.name)
+            for field in fields(self)
+            if field.name in self.parameter_names or field.name.startswith("typical_")
+        ]
+        return [v for v in values if isinstance(v, tuple) and len(v) == len(stages)]
 
     @property
     def known(self) -> dict[str, NDArray[np.float64]]:
@@ -543,8 +550,12 @@ class StageLabel(Channel):
         mean = wrong + (self.accuracy - wrong) * np.eye(n)
         return {"confusion": pm.Dirichlet.dist(self.confidence * mean, shape=(n, n))}
 
-    def tells_apart(self, stages: StageSpace) -> bool:
+    def tells_stages(self, stages: StageSpace) -> bool:
         """Say yes: a report that is mostly right tells which stage is which."""
+        return True
+
+    def tells_apart(self, stages: StageSpace) -> bool:
+        """Say yes, for the same reason."""
         return True
 
     def dist(self, confusion: "TensorVariable") -> "TensorVariable":

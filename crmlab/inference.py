@@ -1,9 +1,8 @@
 """Fit a model to a panel: the one door to every sampler.
 
-`fit` sets what must be set for the same seed to give the same draws, on a cold compile cache as on
-a warm one (PyTensor's fast-math is off: it lets the compiler reorder sums, and NUTS amplifies the
-last bit), and judges the result before it hands it over. A fit that has not converged says so then,
-and again at every use.
+The same seed gives the same draws, on a cold compile cache as on a warm one (see
+`crmlab.density`). `fit` judges the result before it hands it over: a fit that has not converged
+says so then, and again at every use.
 """
 
 import json
@@ -14,7 +13,6 @@ from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -22,9 +20,6 @@ from numpy.typing import NDArray
 
 from crmlab.errors import DataError, SamplingWarning, SpecError, check_one_of, raise_problems
 from crmlab.models.base import StageModel, coords
-
-if TYPE_CHECKING:
-    import pymc as pm
 
 RHAT_LIMIT = 1.02
 ESS_PER_CHAIN = 100
@@ -196,36 +191,6 @@ def warn_if_unconverged(result: Fit) -> None:
         )
 
 
-def compile_model(model: "pm.Model") -> object:
-    """Compile a PyMC model for nutpie; sizes and data stay free, so data can be swapped."""
-    import nutpie
-    import pytensor
-
-    with pytensor.config.change_flags(numba__fastmath=False):
-        return nutpie.compile_pymc_model(model, freeze_model=False)
-
-
-def sample_compiled(
-    compiled: object, *, draws: int, tune: int, chains: int, seed: int
-) -> xr.DataTree:
-    """Run NUTS on a compiled model, in silence."""
-    import nutpie
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return nutpie.sample(
-            compiled,
-            draws=draws,
-            tune=tune,
-            chains=chains,
-            cores=min(chains, 2),
-            seed=seed,
-            save_warmup=False,
-            adaptation="low_rank",
-            progress_bar=False,
-        )
-
-
 def _methods(model: StageModel) -> tuple[str, ...]:
     return ("exact", "nuts") if hasattr(model, "sample_exact") else ("nuts",)
 
@@ -258,15 +223,14 @@ def _sample_nuts(
     chains: int,
     rng: np.random.Generator,
 ) -> xr.DataTree:
-    compiled = compile_model(model.build(panel))
+    from crmlab.density import compile_density, sample_density
+
+    density = compile_density(model.build(panel), model.posterior_names)
     seed = int(rng.integers(2**31))
-    raw = sample_compiled(compiled, draws=draws, tune=tune, chains=chains, seed=seed)
-    kept = {name: raw["posterior"][name].values for name in model.posterior_names}
-    idata = _label_draws(model, kept)
-    stats = raw["sample_stats"].to_dataset()[["diverging", "n_steps", "energy"]]
-    return xr.DataTree.from_dict(
-        {"posterior": idata["posterior"].to_dataset(), "sample_stats": stats}
-    )
+    kept, stats = sample_density(density, draws=draws, tune=tune, chains=chains, seed=seed)
+    posterior = _label_draws(model, kept)["posterior"].to_dataset()
+    stats = stats[["diverging", "n_steps", "energy"]]
+    return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats})
 
 
 def _label_draws(model: StageModel, draws: Mapping[str, NDArray[np.float64]]) -> xr.DataTree:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from crmlab.channels import Channel, check_channels
 from crmlab.errors import SpecError, raise_problems
@@ -98,9 +99,7 @@ class HiddenMarkov(StageModel):
         """Say what is missing for the stages to keep their names."""
         apart_matters = len(set(self.space.phases)) > 1
         told_apart = any(channel.tells_apart(self.space) for channel in self.channels)
-        anchored = any(
-            channel.known or _is_stated(channel, self.space) for channel in self.channels
-        )
+        anchored = any(channel.tells_stages(self.space) for channel in self.channels)
         problems = []
         if len(self.space) > 1 and self.ordered_by is None and not anchored:
             problems.append(
@@ -127,12 +126,22 @@ class HiddenMarkov(StageModel):
 
         self.check(panel)
         with pm.Model(coords=coords(self.space)) as model:
-            window = find_window(panel)
-            first, last = pm.Data("first", window.first), pm.Data("last", window.last)
-            seen = sum(self._score(channel, panel) for channel in self.channels)
+            data = {name: pm.Data(name, values) for name, values in self.read(panel).items()}
+            seen = sum(self._score(channel, data) for channel in self.channels)
             matrix = self.transitions.matrix(self.space, None)
-            pm.Potential("loglik", panel_loglik(self._initial(), matrix, seen, first, last))
+            initial, window = self._initial(), (data["first"], data["last"])
+            pm.Potential("loglik", panel_loglik(initial, matrix, seen, *window))
         return model
+
+    def read(self, panel: xr.Dataset) -> dict[str, NDArray]:
+        """Give the arrays that the density reads, by name: all that changes with a panel."""
+        window = find_window(panel)
+        arrays = {"first": window.first, "last": window.last}
+        for channel in self.channels:
+            encoded = encode(panel, channel, self.space)
+            arrays[f"{channel.name}_values"] = encoded.values
+            arrays[f"{channel.name}_codes"] = encoded.codes
+        return arrays
 
     def _initial(self) -> "TensorVariable":
         import pymc as pm
@@ -143,13 +152,9 @@ class HiddenMarkov(StageModel):
             "initial_probs", np.asarray(self.initial_probs, dtype=float), dims="stage"
         )
 
-    def _score(self, channel: Channel, panel: xr.Dataset) -> "TensorVariable":
+    def _score(self, channel: Channel, data: dict[str, "TensorVariable"]) -> "TensorVariable":
         """Log-density of one channel, (customer, period, stage)."""
-        import pymc as pm
-
-        encoded = encode(panel, channel, self.space)
-        values = pm.Data(f"{channel.name}_values", encoded.values)
-        codes = pm.Data(f"{channel.name}_codes", encoded.codes)
+        values, codes = data[f"{channel.name}_values"], data[f"{channel.name}_codes"]
         parameters = {
             name: self._parameter(channel, name, prior)
             for name, prior in channel.parameters(self.space).items()
@@ -178,13 +183,3 @@ class HiddenMarkov(StageModel):
             transform=OrderedWithin(groups),
             initval=spread_start(prior, groups),
         )
-
-
-def _is_stated(channel: Channel, space: StageSpace) -> bool:
-    """Whether a prior is stated stage by stage, or reports tell the stage."""
-    everyone_together = StageSpace(space.names)
-    return channel.table == "labels" or any(
-        isinstance(value, tuple) and len(value) == len(everyone_together) and len(set(value)) > 1
-        for name, value in vars(channel).items()
-        if name.startswith("typical_")
-    )
