@@ -28,6 +28,7 @@ import inspect
 from collections.abc import Callable
 
 import numpy as np
+from numba.extending import register_jitable
 from numpy.typing import NDArray
 from pytensor.gradient import disconnected_type
 from pytensor.graph.basic import Apply, Variable
@@ -36,18 +37,55 @@ from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache
 from pytensor.tensor import as_tensor_variable
 from pytensor.tensor.type import dscalar, dtensor3, dtensor4, dvector
 
-Gradients = tuple[
-    NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]
-]
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
-def forward_backward(  # noqa: C901 - one loop nest, which numba compiles as a whole
-    initial: NDArray[np.float64],
-    matrices: NDArray[np.float64],
-    log_likelihoods: NDArray[np.float64],
-    first: NDArray[np.int64],
-    last: NDArray[np.int64],
-) -> Gradients:
+@register_jitable
+def _advance(predicted: Floats, scores: Floats, seen: Floats, alpha: Floats) -> float:
+    """Filter one period in place; return log c_t, or -inf if the history is impossible.
+
+    The largest log-density among the stages that can be reached keeps the exponentials in range.
+    """
+    peak = -np.inf
+    for j in range(len(predicted)):
+        if predicted[j] > 0.0 and scores[j] > peak:
+            peak = scores[j]
+    if peak == -np.inf:
+        return -np.inf
+    mass = 0.0
+    for j in range(len(predicted)):
+        seen[j] = np.exp(min(scores[j] - peak, 700.0))
+        alpha[j] = predicted[j] * seen[j]
+        mass += alpha[j]
+    for j in range(len(predicted)):
+        alpha[j] /= mass
+        seen[j] /= mass
+    return np.log(mass) + peak
+
+
+@register_jitable
+def _move(alpha: Floats, matrix: Floats, predicted: Floats) -> None:
+    """Predict the next period: alpha times the transition matrix."""
+    predicted[:] = 0.0
+    for i in range(len(alpha)):
+        for j in range(len(alpha)):
+            predicted[j] += alpha[i] * matrix[i, j]
+
+
+@register_jitable
+def _retreat(alpha: Floats, matrix: Floats, weight: Floats, beta: Floats, d_matrix: Floats) -> None:
+    """Bring beta one period back, and count the moves on the way."""
+    for i in range(len(alpha)):
+        beta[i] = 0.0
+        for j in range(len(alpha)):
+            beta[i] += matrix[i, j] * weight[j]
+            d_matrix[i, j] += alpha[i] * weight[j]
+
+
+def forward_backward(
+    initial: Floats, matrices: Floats, log_likelihoods: Floats, first: Ints, last: Ints
+) -> tuple[Floats, Floats, Floats, Floats]:
     """Log-likelihood of a panel, and its gradient, serially over customers.
 
     Parameters
@@ -67,64 +105,34 @@ def forward_backward(  # noqa: C901 - one loop nest, which numba compiles as a w
     """
     n_customers, n_periods, n_states = log_likelihoods.shape
     shared_n, shared_t = matrices.shape[0], matrices.shape[1]
-    d_initial = np.zeros_like(initial)
-    d_matrices = np.zeros_like(matrices)
+    d_initial, d_matrices = np.zeros_like(initial), np.zeros_like(matrices)
     d_log = np.zeros_like(log_likelihoods)
-    alpha = np.empty((n_periods, n_states))
-    seen = np.empty((n_periods, n_states))
-    predicted = np.empty(n_states)
-    weight = np.empty(n_states)
-    beta = np.empty(n_states)
-    scale = np.empty(n_periods)
+    alpha, seen = np.empty((n_periods, n_states)), np.empty((n_periods, n_states))
+    predicted, weight, beta = np.empty(n_states), np.empty(n_states), np.empty(n_states)
     total = 0.0
     for n in range(n_customers):
-        start, stop = first[n], last[n]
-        for t in range(start, stop + 1):
-            if t == start:
-                predicted[:] = initial
-            else:
-                matrix = matrices[n % shared_n, (t - 1) % shared_t]
-                predicted[:] = 0.0
-                for i in range(n_states):
-                    for j in range(n_states):
-                        predicted[j] += alpha[t - 1, i] * matrix[i, j]
-            # The largest log-density among the stages that can be reached keeps exp in range.
-            peak = -np.inf
-            for j in range(n_states):
-                if predicted[j] > 0.0 and log_likelihoods[n, t, j] > peak:
-                    peak = log_likelihoods[n, t, j]
-            if peak == -np.inf:
-                return np.asarray(-np.inf), 0 * d_initial, 0 * d_matrices, 0 * d_log
-            mass = 0.0
-            for j in range(n_states):
-                seen[t, j] = np.exp(min(log_likelihoods[n, t, j] - peak, 700.0))
-                alpha[t, j] = predicted[j] * seen[t, j]
-                mass += alpha[t, j]
-            for j in range(n_states):
-                alpha[t, j] /= mass
-            scale[t] = mass
-            total += np.log(mass) + peak
+        predicted[:] = initial
+        for t in range(first[n], last[n] + 1):
+            if t > first[n]:
+                _move(alpha[t - 1], matrices[n % shared_n, (t - 1) % shared_t], predicted)
+            total += _advance(predicted, log_likelihoods[n, t], seen[t], alpha[t])
+            if total == -np.inf:
+                return np.asarray(total), 0 * d_initial, 0 * d_matrices, 0 * d_log
         beta[:] = 1.0
-        for t in range(stop, start - 1, -1):
+        for t in range(last[n], first[n] - 1, -1):
             for j in range(n_states):
                 d_log[n, t, j] = alpha[t, j] * beta[j]
-                weight[j] = seen[t, j] * beta[j] / scale[t]
-            if t == start:
+                weight[j] = seen[t, j] * beta[j]
+            if t == first[n]:
                 d_initial += weight
             else:
-                matrix = matrices[n % shared_n, (t - 1) % shared_t]
-                d_matrix = d_matrices[n % shared_n, (t - 1) % shared_t]
-                for i in range(n_states):
-                    back = 0.0
-                    for j in range(n_states):
-                        back += matrix[i, j] * weight[j]
-                        d_matrix[i, j] += alpha[t - 1, i] * weight[j]
-                    beta[i] = back
+                at = (n % shared_n, (t - 1) % shared_t)
+                _retreat(alpha[t - 1], matrices[at], weight, beta, d_matrices[at])
     return np.asarray(total), d_initial, d_matrices, d_log
 
 
 @functools.cache
-def compiled_kernel() -> Callable[..., Gradients]:
+def compiled_kernel() -> Callable[..., tuple[Floats, Floats, Floats, Floats]]:
     """`forward_backward` compiled by numba, without fast-math: the same bits on every run."""
     import numba
 
@@ -189,5 +197,6 @@ def _compile_panel_likelihood(op: PanelLikelihood, node: Apply, **_: object) -> 
             last,
         )
 
-    digest = hashlib.sha256(inspect.getsource(forward_backward).encode()).hexdigest()
+    source = inspect.getsource(inspect.getmodule(forward_backward))
+    digest = hashlib.sha256(source.encode()).hexdigest()
     return panel_likelihood, int(digest[:12], 16)
