@@ -32,6 +32,16 @@ _HOMES = {
     "crmlab.streams": ("Streams",),
     "crmlab.tables": ("CustomerTables", "split_holdout", "to_panel"),
     "crmlab.storage": ("read_tables", "write_tables"),
+    "crmlab.orders": ("read_orders", "rfm_summary", "tables_from_orders"),
+    "crmlab.datasets": ("load_cdnow_sample", "load_cdnow_summary"),
+    "crmlab.btyd": (
+        "BGNBD",
+        "bgnbd_expected_purchases",
+        "bgnbd_loglik",
+        "bgnbd_mean_purchases",
+        "bgnbd_prob_alive",
+        "fit_bgnbd",
+    ),
     "crmlab.channels": (
         "Bernoulli",
         "Channel",

@@ -15,9 +15,9 @@ prior of `Channel.parameters`. Prior scales are fields in the user's units (``ty
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,7 +32,18 @@ if TYPE_CHECKING:
     Parameters = Mapping[str, TensorVariable]
 
 
-_TINY = 1e-12
+class _Rule(NamedTuple):
+    """What a number must be, in words and as a test of an array."""
+
+    words: str
+    holds: Callable[[NDArray[np.float64]], NDArray[np.bool_]]
+
+
+_REAL = _Rule("finite", np.isfinite)
+_NOT_NEGATIVE = _Rule("finite and at least 0", lambda x: (x >= 0) & np.isfinite(x))
+_POSITIVE = _Rule("finite and above 0", lambda x: (x > 0) & np.isfinite(x))
+_SHARE = _Rule("from 0 to 1", lambda x: (x >= 0) & (x <= 1))
+_OPEN_SHARE = _Rule("above 0 and below 1", lambda x: (x > 0) & (x < 1))
 
 
 @dataclass(frozen=True)
@@ -114,49 +125,60 @@ class Channel(ABC):
 
 
 def check_channels(owner: str, channels: Sequence[Channel], stages: StageSpace) -> None:
-    """Raise `SpecError` unless names are unique and each given parameter has a value per stage."""
+    """Raise `SpecError` unless names are unique and what is said stage by stage fits the stages."""
     names = [channel.name for channel in channels]
     problems = [
         f"channel name {n!r} occurs twice" for n in sorted(set(names)) if names.count(n) > 1
     ]
     problems += [
-        f"`{parameter}` of channel {channel.name!r} must have one value per stage "
+        f"`{field}` of channel {channel.name!r} must have one value per stage "
         f"({len(stages)}: {', '.join(stages.names)}), got {len(np.atleast_1d(value))}"
         for channel in channels
-        for parameter, value in channel.known.items()
+        for field, value in _given_per_stage(channel).items()
         if np.shape(value)[:1] != (len(stages),)
     ]
     raise_problems(SpecError, owner, problems)
 
 
-def _check_range(channel: Channel, low: float, high: float, *parameters: str) -> None:
-    """Refuse given parameters outside [low, high], all of them at once."""
+def _given_per_stage(channel: Channel) -> dict[str, ArrayLike]:
+    """Collect known parameters, and typical values unless one serves all stages."""
+    typical = {
+        field.name: getattr(channel, field.name)
+        for field in fields(channel)
+        if field.name.startswith("typical_") and np.ndim(getattr(channel, field.name)) > 0
+    }
+    return {**channel.known, **typical}
+
+
+def _check(channel: Channel, rules: Mapping[str, _Rule], *more_problems: str) -> None:
+    """Refuse fields that break their rules, all of them at once; None is always fine."""
+    broken = [
+        f"`{name}` must be {rule.words}, got {value!r}"
+        for name, rule in rules.items()
+        if (value := getattr(channel, name)) is not None and not _keeps(rule, value)
+    ]
     raise_problems(
-        SpecError,
-        f"{type(channel).__name__}({channel.name!r})",
-        [
-            f"`{name}` must lie in [{low:g}, {high:g}], got {getattr(channel, name)!r}"
-            for name in parameters
-            if getattr(channel, name) is not None
-            and not np.all(
-                (np.asarray(getattr(channel, name)) >= low)
-                & (np.asarray(getattr(channel, name)) <= high)
-            )
-        ],
+        SpecError, f"{type(channel).__name__}({channel.name!r})", [*broken, *more_problems]
     )
+
+
+def _keeps(rule: _Rule, value: ArrayLike) -> bool:
+    try:
+        return bool(np.all(rule.holds(np.asarray(value, dtype=float))))
+    except (TypeError, ValueError):  # text, or rows of different lengths
+        return False
 
 
 def _freeze(channel: Channel) -> None:
     """Turn array fields into nested tuples, so that channels compare and hash by value."""
     for field in fields(channel):
-        value = getattr(channel, field.name)
-        if isinstance(value, (list, np.ndarray)):
-            object.__setattr__(channel, field.name, _as_tuple(value))
+        object.__setattr__(channel, field.name, _as_tuple(getattr(channel, field.name)))
 
 
-def _as_tuple(value: ArrayLike) -> tuple:
-    items = np.asarray(value).tolist()
-    return tuple(tuple(item) if isinstance(item, list) else item for item in items)
+def _as_tuple(value: object) -> object:
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    return tuple(map(_as_tuple, value)) if isinstance(value, (list, tuple)) else value
 
 
 @dataclass(frozen=True)
@@ -192,8 +214,7 @@ class Poisson(Channel):
     def __post_init__(self) -> None:
         """Refuse negative rates."""
         _freeze(self)
-        _check_range(self, 0, np.inf, "rate")
-        _check_range(self, _TINY, np.inf, "typical_rate", "spread")
+        _check(self, {"rate": _NOT_NEGATIVE, "typical_rate": _POSITIVE, "spread": _POSITIVE})
 
     def parameters(self, stages: StageSpace) -> "Parameters":
         """Log-normal rates around `typical_rate`."""
@@ -252,9 +273,7 @@ class Bernoulli(Channel):
     def __post_init__(self) -> None:
         """Refuse what is no probability."""
         _freeze(self)
-        _check_range(self, 0, 1, "prob")
-        _check_range(self, _TINY, 1 - _TINY, "typical_prob")
-        _check_range(self, _TINY, np.inf, "confidence")
+        _check(self, {"prob": _SHARE, "typical_prob": _OPEN_SHARE, "confidence": _POSITIVE})
 
     def parameters(self, stages: StageSpace) -> "Parameters":
         """Beta probabilities around `typical_prob`."""
@@ -320,8 +339,8 @@ class ZeroInflatedSpend(Channel):
     def __post_init__(self) -> None:
         """Refuse what is no probability, and negative amounts."""
         _freeze(self)
-        _check_range(self, 0, 1, "prob")
-        _check_range(self, _TINY, np.inf, "median", "sigma", "typical_spend")
+        amounts = dict.fromkeys(("median", "sigma", "typical_spend"), _POSITIVE)
+        _check(self, {"prob": _SHARE, **amounts})
 
     def parameters(self, stages: StageSpace) -> "Parameters":
         """Uniform probability, log-normal median, half-normal spread."""
@@ -348,8 +367,10 @@ class ZeroInflatedSpend(Channel):
         self, u: NDArray[np.float64], prob: NDArray, median: NDArray, sigma: NDArray
     ) -> NDArray[np.float64]:
         """Nothing while `u` is within the zeros, then the log-normal quantile."""
-        above = np.maximum(u - (1 - prob), 0) / np.where(prob > 0, prob, 1)
-        return np.where(above > 0, median * np.exp(sigma * special.ndtri(above)), 0.0)
+        # Counted from above, where 1 - u is exact: a large amount keeps all its digits.
+        tail = np.minimum((1 - u) / np.where(prob > 0, prob, 1), 1)
+        spends = (1 - u < prob) & (tail < 1)
+        return np.where(spends, median * np.exp(-sigma * special.ndtri(tail)), 0.0)
 
     def supports(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether each value is an amount, zero included."""
@@ -429,8 +450,6 @@ class OrdinalSurvey(Channel):
     def __post_init__(self) -> None:
         """Refuse cutpoints that do not fit the levels, and impossible rates."""
         _freeze(self)
-        _check_range(self, 0, 1, "response_rate")
-        _check_range(self, _TINY, np.inf, "discrimination", "prior_sd")
         problems = []
         if len(self.cutpoints) != self.n_levels - 1:
             problems.append(
@@ -439,7 +458,9 @@ class OrdinalSurvey(Channel):
             )
         if not np.all(np.diff(self.cutpoints) > 0):
             problems.append(f"`cutpoints` must increase, got {self.cutpoints}")
-        raise_problems(SpecError, f"OrdinalSurvey({self.name!r})", problems)
+        places = dict.fromkeys(("location", "typical_location", "cutpoints"), _REAL)
+        scales = {"discrimination": _POSITIVE, "prior_sd": _POSITIVE, "response_rate": _SHARE}
+        _check(self, {**places, **scales}, *problems)
 
     def level_probs(self, location: ArrayLike) -> NDArray[np.float64]:
         """Probability of each level, on a last axis of length `n_levels`."""
@@ -469,7 +490,8 @@ class OrdinalSurvey(Channel):
 
         edges = np.array([-np.inf, *self.cutpoints, np.inf])
         width = np.log(-np.expm1(-self.discrimination * np.diff(edges)))
-        edges = np.clip(edges, -1e3, 1e3)
+        far = 1e6 / self.discrimination  # stands for infinity, whose gradient would be NaN
+        edges = np.clip(edges, -far, far)
         level = pt.cast(value, "int64")
         from_below = self.discrimination * (location - pt.constant(edges)[level - 1])
         from_above = self.discrimination * (location - pt.constant(edges)[level])
@@ -533,13 +555,18 @@ class StageLabel(Channel):
     def __post_init__(self) -> None:
         """Refuse rows that are no distributions."""
         _freeze(self)
-        _check_range(self, 0, 1, "confusion", "accuracy", "response_rate")
-        rows = np.asarray(self.confusion if self.confusion is not None else [[1.0]], dtype=float)
-        if rows.ndim != 2 or not np.allclose(rows.sum(axis=-1), 1):
-            raise SpecError(
-                f"StageLabel({self.name!r}): each row of `confusion` must sum to 1, got sums "
-                f"{np.round(rows.sum(axis=-1), 6).tolist()}"
-            )
+        rules = {"confusion": _SHARE, "accuracy": _OPEN_SHARE, "confidence": _POSITIVE}
+        _check(self, {**rules, "response_rate": _SHARE}, *self._confusion_problems())
+
+    def _confusion_problems(self) -> list[str]:
+        if self.confusion is None or not _keeps(_REAL, self.confusion):
+            return []
+        rows = np.asarray(self.confusion, dtype=float)
+        if rows.ndim != 2 or rows.shape[0] != rows.shape[1]:
+            return [f"`confusion` must have a row and a column per stage, got shape {rows.shape}"]
+        if np.allclose(rows.sum(axis=1), 1, rtol=0, atol=1e-8):
+            return []
+        return [f"each row of `confusion` must sum to 1, got sums {rows.sum(axis=1).tolist()}"]
 
     def parameters(self, stages: StageSpace) -> "Parameters":
         """Dirichlet rows around the diagonal."""
@@ -601,5 +628,6 @@ def _random_label(
 
 
 def _pick_label(u: NDArray[np.float64], confusion: NDArray) -> NDArray[np.int64]:
-    below = np.cumsum(confusion, axis=-1)[..., :-1]
-    return (np.asarray(u)[..., None] > below).sum(axis=-1)
+    below = np.cumsum(confusion, axis=-1)
+    # Divided by its own last entry, so that rounding never reports what cannot be reported.
+    return (np.asarray(u)[..., None] > below / below[..., -1:]).sum(axis=-1)

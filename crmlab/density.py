@@ -10,7 +10,7 @@ Data stay arguments of the compiled code. The same model on another panel, or on
 simulated ones, compiles nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -70,7 +70,7 @@ class Density:
     start: Floats
     names: tuple[str, ...]
 
-    def with_data(self, **data: NDArray) -> "Density":
+    def with_data(self, data: Mapping[str, NDArray]) -> "Density":
         """Give the density of the same model on other data, without compiling anything."""
         swapped = {name: data[name].astype(old.dtype) for name, old in self.data.items()}
         return replace(self, data=swapped)

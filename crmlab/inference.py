@@ -8,7 +8,7 @@ says so then, and again at every use.
 import json
 import shutil
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
@@ -64,6 +64,7 @@ class Fit:
     def save(self, folder: str | Path) -> None:
         """Write model, panel and posterior into `folder`, all or nothing."""
         folder = Path(folder)
+        _check_target(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
         try:
@@ -120,8 +121,8 @@ def fit(
     method = method or model.default_method
     check_one_of("fit", "method", method, _methods(model))
     _check_counts(draws=draws, tune=tune, chains=chains)
+    rng = make_rng("fit", seed)
     model.check(panel)
-    rng = _make_rng(seed)
     if method == "exact":
         idata = _label_draws(model, model.sample_exact(panel, (chains, draws), rng))
     else:
@@ -148,7 +149,7 @@ def load_fit(folder: str | Path) -> Fit:
         DataError, f"{folder} holds no saved fit", [f"{name} is missing" for name in missing]
     )
     model = _from_spec(json.loads((folder / "model.json").read_text()))
-    panel = xr.load_dataset(folder / "panel.nc", engine="h5netcdf")
+    panel = _mend_attrs(xr.load_dataset(folder / "panel.nc", engine="h5netcdf"))
     with xr.open_datatree(folder / "posterior.nc", engine="h5netcdf") as stored:
         idata = stored.load()
     return Fit(model, panel, idata)
@@ -163,21 +164,47 @@ def find_problems(idata: xr.DataTree, method: str = "nuts") -> list[str]:
     """
     if method == "exact":
         return []
+    posterior = idata["posterior"].to_dataset()
+    problems = _unreadable(posterior) or _mixing_problems(posterior)
+    divergences = int(idata["sample_stats"]["diverging"].sum())
+    return [*problems, *([f"{divergences} draws diverged"] if divergences else [])]
+
+
+def _unreadable(posterior: xr.Dataset) -> list[str]:
+    """Say why R-hat and the effective sample size cannot even be computed."""
+    if posterior.sizes["chain"] < 2 or posterior.sizes["draw"] < 4:
+        return ["convergence can be judged from 2 chains of 4 draws on, not from fewer"]
+    problems = [
+        f"{name} has draws that are not finite"
+        for name, values in posterior.data_vars.items()
+        if not np.isfinite(values).all()
+    ]
+    if not problems and not any(moves.any() for moves in _moves(posterior).data_vars.values()):
+        problems.append("no draw differs from another")
+    return problems
+
+
+def _mixing_problems(posterior: xr.Dataset) -> list[str]:
     import arviz_stats
 
-    posterior = idata["posterior"].to_dataset()
-    rhat = _worst(arviz_stats.rhat(posterior), np.nanmax)
-    ess = _worst(arviz_stats.ess(posterior, method="bulk"), np.nanmin)
+    moves = _moves(posterior)
+    with np.errstate(invalid="ignore", divide="ignore"):  # of what does not move
+        rhat = arviz_stats.rhat(posterior).fillna(np.inf).where(moves)
+        ess = arviz_stats.ess(posterior, method="bulk").fillna(0.0).where(moves)
+    (rhat, stray), (ess, slow) = _worst(rhat, max), _worst(ess, min)
     enough = ESS_PER_CHAIN * posterior.sizes["chain"]
-    divergences = int(idata["sample_stats"]["diverging"].sum())
     problems = []
-    if rhat[0] > RHAT_LIMIT:
-        problems.append(f"R-hat is {rhat[0]:.2f} for {rhat[1]} (limit {RHAT_LIMIT})")
-    if ess[0] < enough:
-        problems.append(f"the effective sample size is {ess[0]:.0f} for {ess[1]} (limit {enough})")
-    if divergences:
-        problems.append(f"{divergences} draws diverged")
+    if rhat > RHAT_LIMIT:
+        problems.append(f"R-hat is {rhat:.2f} for {stray} (limit {RHAT_LIMIT})")
+    if ess < enough:
+        problems.append(f"the effective sample size is {ess:.0f} for {slow} (limit {enough})")
     return problems
+
+
+def _moves(posterior: xr.Dataset) -> xr.Dataset:
+    """Whether each number differs between draws; what is known does not."""
+    dims = ("chain", "draw")
+    return posterior.max(dims) > posterior.min(dims)
 
 
 def warn_if_unconverged(result: Fit) -> None:
@@ -207,10 +234,11 @@ def _check_counts(**counts: int) -> None:
     )
 
 
-def _make_rng(seed: int) -> np.random.Generator:
+def make_rng(owner: str, seed: int) -> np.random.Generator:
+    """Make a generator from a seed; raise `SpecError` on behalf of `owner` if it is none."""
     if not isinstance(seed, (int, np.integer)) or seed < 0:
         raise SpecError(
-            f"The `seed` parameter of `fit` must be a non-negative integer, got {seed!r}."
+            f"The `seed` parameter of `{owner}` must be a non-negative integer, got {seed!r}."
         )
     return np.random.default_rng(seed)
 
@@ -247,16 +275,15 @@ def _label_draws(model: StageModel, draws: Mapping[str, NDArray[np.float64]]) ->
     return xr.DataTree.from_dict({"posterior": posterior})
 
 
-def _worst(diagnostic: xr.Dataset, pick: object) -> tuple[float, str]:
-    """Worst value over all parameters, and where; constants have none."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)
-        worst = {name: float(pick(values)) for name, values in diagnostic.data_vars.items()}
-    worst = {name: value for name, value in worst.items() if np.isfinite(value)}
-    if not worst:
-        return 1.0 if pick is np.nanmax else np.inf, ""
-    name = (max if pick is np.nanmax else min)(worst, key=worst.get)
-    return worst[name], name
+def _worst(diagnostic: xr.Dataset, pick: Callable[..., object]) -> tuple[float, str]:
+    """Worst value over all parameters, and where; constants are NaN and have none."""
+    found = [
+        (float(value), name)
+        for name, values in diagnostic.data_vars.items()
+        for value in np.ravel(values)
+        if not np.isnan(value)
+    ]
+    return pick(found)
 
 
 def _to_spec(value: object) -> object:
@@ -278,10 +305,33 @@ def _from_spec(spec: object) -> object:
     if not isinstance(spec, dict):
         return spec
     module, _, name = spec["class"].partition(":")
-    found = getattr(import_module(module), name, None)
+    try:
+        found = getattr(import_module(module), name, None)
+    except ImportError:
+        found = None
     if not is_dataclass(found):
         raise DataError(f"The saved model needs the class {spec['class']}, which is not there.")
     return found(**{key: _from_spec(item) for key, item in spec.items() if key != "class"})
+
+
+def _mend_attrs(panel: xr.Dataset) -> xr.Dataset:
+    """Give back what netCDF cannot say: that a list of one name is a list."""
+    for values in panel.data_vars.values():
+        if "categories" in values.attrs:
+            values.attrs["categories"] = [str(n) for n in np.atleast_1d(values.attrs["categories"])]
+    return panel
+
+
+def _check_target(folder: Path) -> None:
+    """Refuse to replace anything but an older fit."""
+    replaceable = folder.is_dir() and (
+        (folder / "model.json").is_file() or not any(folder.iterdir())
+    )
+    if folder.exists() and not replaceable:
+        raise SpecError(
+            "The `folder` parameter of `Fit.save` must be new, empty or an older fit, but "
+            f"{folder} is something else: name a folder inside it."
+        )
 
 
 def _swap(aside: Path, folder: Path) -> None:

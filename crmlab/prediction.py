@@ -13,8 +13,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from crmlab import chains
+from crmlab.channels import Channel
 from crmlab.errors import SpecError, check_one_of
-from crmlab.inference import Fit, warn_if_unconverged
+from crmlab.inference import Fit, make_rng, warn_if_unconverged
 from crmlab.models.emissions import Scorer, Window, find_window
 
 MEMORY_BUDGET = 2**30
@@ -151,7 +152,9 @@ def forecast(
     xr.Dataset with dims (chain, draw, customer_id, horizon[, stage]), or without chain and draw
         ``stage_probs`` is exact given the parameters: the filtered law of the last period times
         ``P**horizon``. One variable per channel holds simulated observations (their mean, if
-        averaged); a channel whose answers may be missing is NaN where nobody answers.
+        averaged); a channel whose answers may be missing is NaN where nobody answers. Reports of
+        a stage are indices; a channel called "stage" gives "stage_reported", since a dim has the
+        name.
 
     Raises
     ------
@@ -168,7 +171,7 @@ def forecast(
     space, n_customers = fit.model.space, reader.score.shape[0]
     shape = (n_customers, n_periods, len(space) + len(fit.model.channels))
     _check_memory("forecast", 1 if average else chosen.sizes["sample"], shape)
-    rng = np.random.default_rng(seed)
+    rng = make_rng("forecast", seed)
     labels = {
         "customer_id": reader.panel["customer_id"].values,
         "horizon": np.arange(1, n_periods + 1),
@@ -180,7 +183,7 @@ def forecast(
         matrix = parameters["transition_matrix"]
         paths = _walk(now, matrix, n_periods, rng)
         observed = {
-            channel.name: _observe(channel, parameters, paths, rng)
+            _forecast_name(channel, labels): _observe(channel, parameters, paths, rng)
             for channel in fit.model.channels
         }
         return {"stage_probs": _step_ahead(now, matrix, n_periods), **observed}
@@ -249,22 +252,34 @@ def _walk(
 ) -> NDArray[np.int64]:
     """Simulate one stage path per customer (customer, horizon)."""
     u = rng.random((n_periods + 1, len(now)))
-    rows = np.cumsum(matrix, axis=1)[:, :-1]
-    stage = (u[0][:, None] > np.cumsum(now, axis=1)[:, :-1]).sum(axis=1)
+    rows = _cumulate(matrix)
+    stage = (u[0][:, None] >= _cumulate(now)).sum(axis=1)
     path = []
     for step in u[1:]:
-        stage = (step[:, None] > rows[stage]).sum(axis=1)
+        stage = (step[:, None] >= rows[stage]).sum(axis=1)
         path.append(stage)
     return np.stack(path, axis=1)
 
 
+def _cumulate(probs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Upper edges of the cells of each row; the last is exactly 1, which no uniform reaches."""
+    edges = np.cumsum(probs, axis=-1)
+    return edges / edges[..., -1:]
+
+
+def _forecast_name(channel: Channel, labels: Mapping[str, object]) -> str:
+    return f"{channel.name}_reported" if channel.name in labels else channel.name
+
+
 def _observe(
-    channel: object, parameters: Parameters, paths: NDArray[np.int64], rng: np.random.Generator
+    channel: Channel, parameters: Parameters, paths: NDArray[np.int64], rng: np.random.Generator
 ) -> NDArray[np.float64]:
     names = channel.parameter_names
     given = {name: parameters[f"{channel.name}_{name}"][paths] for name in names}
     size = paths.shape if channel.n_uniforms == 1 else (channel.n_uniforms, *paths.shape)
-    return channel.sample(1.0 - rng.random(size), **given)
+    # Centred in cells of 2**-52: a channel is never asked for the quantile of 0 or 1.
+    u = (rng.integers(2**52, size=size) + 0.5) * 2.0**-52
+    return channel.sample(u, **given)
 
 
 def _thin(fit: Fit, draws: int) -> xr.Dataset:

@@ -107,7 +107,8 @@ def break_sticks(shares: "TensorVariable", is_last: NDArray[np.bool_]) -> "Tenso
     """
     import pytensor.tensor as pt
 
-    log_left = pt.cumsum(pt.log1p(-shares), axis=1) - pt.log1p(-shares)
+    log_kept = pt.log1p(-shares[:, :-1])
+    log_left = pt.concatenate([pt.zeros_like(shares[:, :1]), pt.cumsum(log_kept, axis=1)], axis=1)
     return pt.where(is_last, 1.0, shares) * pt.exp(log_left)
 
 

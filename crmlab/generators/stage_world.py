@@ -150,5 +150,10 @@ class StageWorld(Generator):
 
 
 def _cumulate(probs: ArrayLike) -> NDArray[np.float64]:
-    """Upper edges of the cells of a distribution; the last edge is dropped, it is one."""
-    return np.cumsum(np.asarray(probs, dtype=float), axis=-1)[..., :-1]
+    """Upper edges of the cells of a distribution; the last one is exactly one.
+
+    Probabilities sum to 1 up to rounding. Without the division, what is missing would become the
+    chance of the last stage, which the space may forbid.
+    """
+    edges = np.cumsum(np.asarray(probs, dtype=float), axis=-1)
+    return edges / edges[..., -1:]

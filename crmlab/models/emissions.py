@@ -58,6 +58,8 @@ def _shape_problems(panel: xr.Dataset) -> list[str]:
         return [f"it lacks the dims {sorted(missing)}; make it with to_panel"]
     if "observed" not in panel:
         return ["it lacks the boolean variable 'observed'; make it with to_panel"]
+    if set(panel["observed"].dims) != {"customer_id", "period"}:
+        return [f"'observed' must have dims (customer_id, period), got {panel['observed'].dims}"]
     empty = [dim for dim in ("customer_id", "period") if panel.sizes[dim] == 0]
     problems = [f"it has no {dim}" for dim in empty]
     if not empty:
@@ -81,11 +83,18 @@ def _channel_problems(panel: xr.Dataset, channel: Channel, stages: StageSpace) -
     if channel.name not in panel:
         have = [name for name in panel.data_vars if name != "observed"]
         return [f"channel {channel.name!r} is not among its variables {have}"]
-    if isinstance(channel, StageLabel) and "categories" in panel[channel.name].attrs:
-        unknown = [n for n in panel[channel.name].attrs["categories"] if n not in stages.names]
+    if set(panel[channel.name].dims) != {"customer_id", "period"}:
+        dims = panel[channel.name].dims
+        return [f"{channel.name!r} must have dims (customer_id, period), got {dims}"]
+    values = _seen_values(panel, channel.name)
+    if isinstance(channel, StageLabel):
+        names = panel[channel.name].attrs.get("categories", stages.names)
+        unknown = [name for name in names if name not in stages.names]
         if unknown:
             return [f"{channel.name!r} reports stages {unknown} that are not in {stages.names}"]
-    values = _seen_values(panel, channel.name)
+        if (values >= len(names)).any():
+            largest = int(values.max())
+            return [f"{channel.name!r} has code {largest}, but only {len(names)} stages to name"]
     bad = np.unique(values[~channel.supports(values)])
     if len(bad) == 0:
         return []

@@ -40,6 +40,10 @@ from pytensor.tensor.type import dscalar, dtensor3, dtensor4, dvector
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
+# A stage that cannot be reached may explain what was seen better by any factor. Its weight is
+# stopped here, so that its product with a probability of zero is zero and never NaN.
+_LARGEST = 1e150
+
 
 @register_jitable
 def _advance(predicted: Floats, scores: Floats, seen: Floats, alpha: Floats) -> float:
@@ -55,12 +59,12 @@ def _advance(predicted: Floats, scores: Floats, seen: Floats, alpha: Floats) -> 
         return -np.inf
     mass = 0.0
     for j in range(len(predicted)):
-        seen[j] = np.exp(min(scores[j] - peak, 700.0))
+        seen[j] = np.exp(min(scores[j] - peak, 345.0))
         alpha[j] = predicted[j] * seen[j]
         mass += alpha[j]
     for j in range(len(predicted)):
         alpha[j] /= mass
-        seen[j] /= mass
+        seen[j] = min(seen[j] / mass, _LARGEST)
     return np.log(mass) + peak
 
 
@@ -122,7 +126,7 @@ def forward_backward(
         for t in range(last[n], first[n] - 1, -1):
             for j in range(n_states):
                 d_log[n, t, j] = alpha[t, j] * beta[j]
-                weight[j] = seen[t, j] * beta[j]
+                weight[j] = min(seen[t, j] * beta[j], _LARGEST)
             if t == first[n]:
                 d_initial += weight
             else:
@@ -158,7 +162,7 @@ class PanelLikelihood(Op):
         for storage, value in zip(outputs, results, strict=True):
             storage[0] = np.asarray(value)
 
-    def infer_shape(self, fgraph: object, node: Apply, shapes: list) -> list:
+    def infer_shape(self, node: Apply, shapes: list) -> list:
         """Give the gradients the shapes of what they belong to."""
         return [(), *shapes[:3]]
 

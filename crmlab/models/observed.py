@@ -100,6 +100,10 @@ class ObservedMarkov(StageModel):
             log_matrix = pt.log(matrix[np.nonzero(allowed)])
             pm.Potential("moves", pt.sum(moves[allowed] * log_matrix))
             pm.Potential("starts", pt.sum(starts * pt.log(initial)))
+            never_wrong = np.eye(len(self.space))
+            pm.Deterministic(
+                f"{self.label}_confusion", pt.constant(never_wrong), dims=("stage", "stage_to")
+            )
         return model
 
     def sample_exact(

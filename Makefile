@@ -1,0 +1,63 @@
+# Thin on purpose: this file finds a Python, and `python -m crmlab` does the work.
+# Without make (Windows): py -3.13 -m crmlab lab
+
+.DEFAULT_GOAL := help
+unexport PYTHONDONTWRITEBYTECODE
+
+# Candidates are tried by running them (some installers leave commands that only print an error):
+# the project's own, then the version in .python-version, then others that will do.
+WANTED := $(shell cat .python-version)
+VERSIONS := $(WANTED) $(filter-out $(WANTED),3.13 3.12 3.14 3.15)
+HOMES := $(sort $(wildcard $(PYENV_ROOT)/versions $(HOME)/.pyenv/versions \
+	$(HOME)/.local/share/uv/python $(patsubst %/shims,%/versions,$(filter %/shims,$(subst :, ,$(PATH))))))
+OTHERS = $(foreach version,$(VERSIONS),python$(version) \
+	$(wildcard $(addsuffix /*$(version)*/bin/python$(version),$(HOMES)))) python3 python
+CANDIDATES = $(if $(PYTHON),"$(PYTHON)",.venv/bin/python .venv/Scripts/python.exe $(OTHERS))
+TEST = import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 12))
+NEEDED = $(if $(PYTHON),PYTHON=$(PYTHON) will not do: ,)crmlab needs Python 3.12 or newer with \
+	venv ($(WANTED) is best); install it or name it: make ... PYTHON=/path/to/python$(WANTED)
+
+run = @for python in $(CANDIDATES); do \
+	if "$$python" -c "$(TEST)" >/dev/null 2>&1; then exec "$$python" -m crmlab $(strip $(1)); fi; \
+	done; echo "$(NEEDED)" >&2; exit 1
+
+.PHONY: help lab test setup learn doctor demo notebooks lint lock warm clean
+
+help: ## this list
+	@echo "make lab    opens the course        make test    runs every test"
+	@echo "Both set up what they need (.venv/, a few minutes the first time). All targets:"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' Makefile
+	@echo "Choose a Python with PYTHON=/path/to/python; python -m crmlab COMMAND --help says more."
+
+lab: ## open the course in JupyterLab (SOURCE=1: with solutions; LAB_ARGS="--no-browser")
+	$(call run,lab $(if $(SOURCE),--source) $(if $(LAB_ARGS),-- $(LAB_ARGS)))
+
+test: ## run every test: code, docstrings, notebooks (ONLY=code or notebooks; JOBS=1)
+	$(call run,test $(if $(ONLY),--only $(ONLY)) $(if $(JOBS),--jobs $(JOBS)))
+
+setup: ## make .venv/ and fill the compile cache (AGAIN=1: from nothing)
+	$(call run,setup $(if $(AGAIN),--again))
+
+learn: ## make or update the student edition in learn/
+	$(call run,learn)
+
+doctor: ## examine the environment and say what to do about what is off
+	$(call run,doctor)
+
+demo: ## write an example report into build/demo/
+	$(call run,demo)
+
+notebooks: ## execute the notebooks in place, for authors (N=03: only that one)
+	$(call run,notebooks $(N))
+
+lint: ## check the style of the code
+	$(call run,lint)
+
+lock: ## resolve requirements.lock again, for maintainers (UPGRADE=1: newest versions)
+	$(call run,lock $(if $(UPGRADE),--upgrade))
+
+warm: ## compile the models of the course into .cache/ (part of setup)
+	$(call run,warm)
+
+clean: ## delete what can be made again, never learn/ (ALL=1: also .venv/ and .cache/)
+	$(call run,clean $(if $(ALL),--all))

@@ -1,0 +1,345 @@
+"""What can be asked for: one table of commands, each with a help that teaches.
+
+A command says what it needs (nothing, the packages, or the packages and a warm compile cache). The
+environment is made if it is not there, and the command then goes on inside it, so that every
+command works on a fresh clone, with ``make`` and without.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from crmlab.cli import environment
+from crmlab.cli.environment import PROJECT
+
+_Arguments = Callable[[argparse.ArgumentParser], None]
+
+
+@dataclass(frozen=True)
+class Command:
+    """One thing that a person can ask for.
+
+    Parameters
+    ----------
+    name : str
+        The word after ``python -m crmlab``.
+    summary : str
+        One line, for the list of all commands.
+    lesson : str
+        What it does and when to use it, for ``--help`` of this command.
+    run : callable
+        Takes the parsed options, returns an exit code.
+    needs : {"nothing", "packages", "warm"}
+        What has to stand before it runs.
+    add_arguments : callable
+        Adds the command's own options to its parser.
+    passes_on : bool
+        Whether options that crmlab does not know are handed on to another program.
+    """
+
+    name: str
+    summary: str
+    lesson: str
+    run: Callable[[argparse.Namespace], int]
+    needs: Literal["nothing", "packages", "warm"] = "packages"
+    add_arguments: _Arguments = lambda parser: None
+    passes_on: bool = False
+
+
+def run_command(words: Sequence[str]) -> int:
+    """Read a command line and do what it says.
+
+    Parameters
+    ----------
+    words : sequence of str
+        What was written after ``python -m crmlab``.
+
+    Returns
+    -------
+    int
+        Exit code: 0 if all is well.
+    """
+    options = parse(words)
+    variables = environment.project_variables(PROJECT, os.environ)
+    try:
+        if not options.here and options.command.needs != "nothing":
+            environment.ensure(PROJECT, warm=options.command.needs == "warm")
+    except environment.SetUpError as problem:
+        sys.exit(f"crmlab: {problem}")
+    if not options.here and _should_move(options.command):
+        return environment.hand_over([str(PROJECT.python), "-m", "crmlab", *words], variables)
+    _settle(variables)
+    return options.command.run(options)
+
+
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Read a command line; explain and leave if it makes no sense.
+
+    Returns
+    -------
+    argparse.Namespace
+        The options, with the chosen `Command` as ``command`` and what is handed on as ``others``.
+
+    Examples
+    --------
+    >>> parse(["lab", "--source", "--no-browser"]).others
+    ['--no-browser']
+    """
+    parser = build_parser()
+    options, others = parser.parse_known_args([word for word in words if word != "--"])
+    if others and not options.command.passes_on:
+        parser.error(f"{options.command.name} knows no {' '.join(others)} (see its --help)")
+    options.others = others
+    return options
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="python -m crmlab",
+        description="crmlab: from relationship stages to customer value. Begin with: lab",
+        epilog="Each command has its own help: python -m crmlab lab --help",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "--here",
+        action="store_true",
+        help="use the Python that runs this and its packages (for conda), not .venv",
+    )
+    chosen = parser.add_subparsers(title="commands", metavar="command", required=True)
+    for command in COMMANDS:
+        own = chosen.add_parser(
+            command.name, help=command.summary, description=command.lesson, allow_abbrev=False
+        )
+        own.add_argument(
+            "--here", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
+        )
+        command.add_arguments(own)
+        own.set_defaults(command=command)
+    return parser
+
+
+def _should_move(command: Command) -> bool:
+    if command.run in _BOOTSTRAP or environment.is_inside(PROJECT):
+        return False
+    return PROJECT.python.exists()
+
+
+def _settle(variables: dict[str, str]) -> None:
+    """Let this process and all its children see the project's variables."""
+    os.environ.clear()
+    os.environ.update(variables)
+    sys.dont_write_bytecode = False
+
+
+def _setup(options: argparse.Namespace) -> int:
+    try:
+        fine = environment.set_up(PROJECT, warm=not options.cold, again=options.again)
+    except environment.SetUpError as problem:
+        sys.exit(f"crmlab: {problem}")
+    if fine:
+        environment.say("The environment is up to date.")
+    return 0 if fine else 1
+
+
+def _lab(options: argparse.Namespace) -> int:
+    from crmlab.cli.lab import open_lab
+
+    return open_lab(PROJECT, source=options.source, jupyter_options=options.others)
+
+
+def _test(options: argparse.Namespace) -> int:
+    from crmlab.cli.suite import run_suite
+
+    return run_suite(PROJECT, only=options.only, jobs=options.jobs)
+
+
+def _learn(options: argparse.Namespace) -> int:
+    from crmlab.cli.lab import make_student_edition
+
+    make_student_edition(PROJECT)
+    return 0
+
+
+def _notebooks(options: argparse.Namespace) -> int:
+    from crmlab.cli.notebooks import execute_notebooks
+
+    return execute_notebooks(PROJECT, number=options.number)
+
+
+def _warm(options: argparse.Namespace) -> int:
+    from crmlab.cli.warm import warm_cache
+
+    return warm_cache()
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from crmlab.cli.doctor import examine
+
+    return examine(PROJECT)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from crmlab.report import write_demo
+
+    folder = PROJECT.root / "build" / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    write_demo(folder)
+    environment.say(f"Written to {folder}")
+    return 0
+
+
+def _lint(options: argparse.Namespace) -> int:
+    from crmlab.cli.upkeep import lint
+
+    return lint(PROJECT)
+
+
+def _lock(options: argparse.Namespace) -> int:
+    from crmlab.cli.upkeep import write_lock
+
+    return write_lock(PROJECT, upgrade=options.upgrade)
+
+
+def _clean(options: argparse.Namespace) -> int:
+    from crmlab.cli.upkeep import clean
+
+    clean(PROJECT, everything=options.all)
+    return 0
+
+
+def _setup_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--again", action="store_true", help="begin from nothing")
+    parser.add_argument("--cold", action="store_true", help="leave the compile cache for later")
+
+
+def _lab_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--source", action="store_true", help="open notebooks/ (with solutions), not learn/"
+    )
+
+
+def _test_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--only", choices=("code", "notebooks"), help="one half of the suite (default: both)"
+    )
+    parser.add_argument(
+        "--jobs", type=int, metavar="N", help="processes at a time (default: one per core)"
+    )
+
+
+def _notebooks_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("number", nargs="?", help="only the one that begins so, for example 03")
+
+
+def _lock_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--upgrade", action="store_true", help="take the newest versions that the bounds allow"
+    )
+
+
+def _clean_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--all", action="store_true", help="also .venv/ and .cache/")
+
+
+_BOOTSTRAP = (_setup, _clean)
+
+COMMANDS = (
+    Command(
+        "lab",
+        "open the course in JupyterLab",
+        "Open JupyterLab on learn/, the student edition: notebooks with tasks to fill in. It is "
+        "made on the first run and brought up to date later; a file that you changed is never "
+        "overwritten. Nothing leaves your computer. Options that crmlab does not know go to "
+        "JupyterLab, for example --no-browser or --port 9000. Leave with Ctrl-C.",
+        _lab,
+        needs="warm",
+        add_arguments=_lab_arguments,
+        passes_on=True,
+    ),
+    Command(
+        "test",
+        "run every test: code, examples in docstrings, stored outputs of notebooks",
+        "Run pytest on tests/ and on the examples in crmlab/, then execute each notebook in a "
+        "fresh kernel and compare every output with the stored one, character by character "
+        "(nbval). The exit code is 0 only if all of it passes.",
+        _test,
+        needs="warm",
+        add_arguments=_test_arguments,
+    ),
+    Command(
+        "setup",
+        "make .venv/ and fill the compile cache (the other commands do it by themselves)",
+        "Install what requirements.lock pins into .venv/, each file checked against its hash, and "
+        "compile the models of the course once. What is up to date is skipped; a set-up that was "
+        "cut short is repaired by running it again.",
+        _setup,
+        needs="nothing",
+        add_arguments=_setup_arguments,
+    ),
+    Command(
+        "learn",
+        "make or update the student edition in learn/",
+        "Make learn/ from notebooks/: solutions taken out, tasks and hints left in. A file that "
+        "you changed is kept as it is, and named.",
+        _learn,
+    ),
+    Command(
+        "doctor",
+        "examine the environment and say what to do about what is off",
+        "Compare the installed packages with the lock, fit one model in closed form and one by "
+        "sampling, and look for the compile cache and the notebooks. Changes nothing.",
+        _doctor,
+        needs="nothing",
+    ),
+    Command(
+        "demo",
+        "write an example report into build/demo/",
+        "Simulate customers, fit, forecast, value, and write the report with its figures and "
+        "tables into build/demo/.",
+        _demo,
+        needs="warm",
+    ),
+    Command(
+        "notebooks",
+        "execute the notebooks in place (for authors)",
+        "Execute notebooks/ from top to bottom, each in a fresh kernel, and store what they print. "
+        "These outputs are what `test` compares with: read the difference before you keep it.",
+        _notebooks,
+        needs="warm",
+        add_arguments=_notebooks_arguments,
+    ),
+    Command(
+        "lint",
+        "check the style of the code",
+        "Run ruff with the rules in pyproject.toml. `ruff check --fix` mends much by itself.",
+        _lint,
+    ),
+    Command(
+        "lock",
+        "resolve requirements.lock again (for maintainers; needs the package index)",
+        "Pin every package of the course, its tests and its lint with hashes, for Python 3.12 and "
+        "3.13 on Linux, macOS and Windows. Versions that still fit are kept unless --upgrade.",
+        _lock,
+        add_arguments=_lock_arguments,
+    ),
+    Command(
+        "warm",
+        "compile the models of the course into .cache/ (part of setup)",
+        "Fit one small model of each kind, so that a reader's first fit does not wait for a "
+        "compiler.",
+        _warm,
+    ),
+    Command(
+        "clean",
+        "delete what can be made again (never learn/)",
+        "Delete build/ and the caches of tools. With --all also .venv/ and .cache/, which take "
+        "minutes to make again. learn/ holds your own work and is never touched.",
+        _clean,
+        needs="nothing",
+        add_arguments=_clean_arguments,
+    ),
+)

@@ -1,0 +1,419 @@
+"""The project's own Python: made once, checked in milliseconds, repaired by running again.
+
+A clone holds no packages. The first command makes ``.venv/`` from ``requirements.lock`` (every file
+checked against its hash), byte-compiles it, and warms the compile cache in ``.cache/``, because the
+first compilation of a model is the slowest moment of a learner's day. Each part then leaves a
+*stamp*: a hash of what it was made from. A later command compares two hashes and goes on.
+
+Nothing here may import more than the standard library: this is what runs on an empty computer.
+"""
+
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+# What decides the machine code in the cache; a change here warms it again.
+KERNEL_SOURCES = (
+    "crmlab/channels.py",
+    "crmlab/transitions.py",
+    "crmlab/inference.py",
+    "crmlab/models/*.py",
+    "crmlab/cli/warm.py",
+)
+# Settings of the person's own shell that would send packages elsewhere, or leave no bytecode.
+_UNWANTED = (
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONHOME",
+    "PIP_USER",
+    "PIP_TARGET",
+    "PIP_PREFIX",
+    "PIP_ROOT",
+)
+_FOUND = ("Collecting ", "Processing ")  # how pip begins its line about a package
+
+
+class SetUpError(Exception):
+    """The environment could not be made; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class Project:
+    """A clone of the repository, and where its parts live.
+
+    Parameters
+    ----------
+    root : Path
+        The folder that holds ``pyproject.toml``.
+
+    Examples
+    --------
+    >>> Project(Path("clone")).lock.as_posix()
+    'clone/requirements.lock'
+    """
+
+    root: Path
+
+    @property
+    def lock(self) -> Path:
+        """The file that pins every package."""
+        return self.root / "requirements.lock"
+
+    @property
+    def venv(self) -> Path:
+        """The folder of the project's own Python."""
+        return self.root / ".venv"
+
+    @property
+    def python(self) -> Path:
+        """The project's own Python."""
+        windows = self.venv / "Scripts" / "python.exe"
+        return windows if os.name == "nt" else self.venv / "bin" / "python"
+
+    @property
+    def cache(self) -> Path:
+        """The folder of compiled models; safe to delete, slow to fill."""
+        return self.root / ".cache"
+
+    @property
+    def packages_stamp(self) -> Path:
+        """What the packages in ``.venv`` were made from."""
+        return self.venv / "crmlab-packages"
+
+    @property
+    def unfinished(self) -> Path:
+        """Present while packages are being installed, and after a set-up that was cut short."""
+        return self.venv / "crmlab-unfinished"
+
+    @property
+    def warm_stamp(self) -> Path:
+        """What the compile cache was warmed for."""
+        return self.cache / "warm"
+
+
+PROJECT = Project(Path(__file__).resolve().parents[2])
+
+
+def project_variables(project: Project, given: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment variables of every process that the project starts.
+
+    One place decides where compiled code lives and what may differ between two computers; kernels
+    of the lab, tests, notebooks under test and the doctor all inherit it.
+
+    Parameters
+    ----------
+    project : Project
+    given : mapping
+        The variables of the calling process, usually ``os.environ``.
+
+    Returns
+    -------
+    dict
+        A new mapping; `given` is left as it is.
+    """
+    cache = project.cache.resolve()
+    compile_folder = f"base_compiledir={_quoted(cache / 'pytensor')}"
+    flags = given.get("PYTENSOR_FLAGS", "").replace(compile_folder, "").strip(",")
+    ours = {
+        "PYTENSOR_FLAGS": f"{flags},{compile_folder}".strip(","),  # the last word wins
+        "NUMBA_CACHE_DIR": str(cache / "numba"),
+        # Fonts are listed once; otherwise a slow first figure prints a notice into its notebook.
+        "MPLCONFIGDIR": str(cache / "matplotlib"),
+        # A start-up file of the reader's own IPython must not change what a notebook prints.
+        "IPYTHONDIR": str(cache / "ipython"),
+        "JUPYTER_PREFER_ENV_PATH": "1",
+        "PYTHONUTF8": "1",
+    }
+    # Sums come out the same on one core and on many; whoever wants threads can still ask.
+    defaults = {"OPENBLAS_NUM_THREADS": "1"}
+    kept = {name: value for name, value in given.items() if name not in _UNWANTED}
+    return {**defaults, **kept, **ours}
+
+
+def packages_key(project: Project, python_version: str) -> str:
+    """Return a hash of what the installed packages depend on: the lock and the Python version."""
+    return _digest([python_version.encode(), platform.machine().encode(), _read(project.lock)])
+
+
+def warm_key(project: Project, python_version: str) -> str:
+    """Return a hash of what compiled models depend on: packages, kernels and the machine."""
+    sources = sorted(path for name in KERNEL_SOURCES for path in project.root.glob(name))
+    return _digest([packages_key(project, python_version).encode(), *map(_read, sources)])
+
+
+def is_installed(project: Project) -> bool:
+    """Tell whether ``.venv`` holds exactly what the lock asks for."""
+    version = venv_version(project)
+    return bool(
+        version
+        and not project.unfinished.exists()
+        and not _asked_for_another_python(version)
+        and _read(project.packages_stamp).decode() == packages_key(project, version)
+    )
+
+
+def is_warm(project: Project) -> bool:
+    """Tell whether the compile cache was filled for these packages and these kernels."""
+    version = venv_version(project)
+    return bool(version) and _read(project.warm_stamp).decode() == warm_key(project, version)
+
+
+def is_inside(project: Project) -> bool:
+    """Tell whether this very process runs in the project's ``.venv``."""
+    return project.venv.is_dir() and Path(sys.prefix).resolve() == project.venv.resolve()
+
+
+def venv_version(project: Project) -> str:
+    """Return the Python version that ``.venv`` was made with, or "" if there is no working one.
+
+    Examples
+    --------
+    >>> venv_version(Project(Path("no such clone")))
+    ''
+    """
+    if not project.python.exists():  # follows the link: a Python that was removed is noticed
+        return ""
+    lines = _read(project.venv / "pyvenv.cfg").decode().splitlines()
+    settings = dict(line.replace(" ", "").split("=", 1) for line in lines if "=" in line)
+    return settings.get("version") or settings.get("version_info", "")
+
+
+def ensure(project: Project, *, warm: bool) -> None:
+    """Make the environment unless it is there already; well under a second when it is.
+
+    Parameters
+    ----------
+    project : Project
+    warm : bool
+        Whether the compile cache must be filled as well.
+    """
+    if is_installed(project) and (is_warm(project) or not warm):
+        return
+    set_up(project, warm=warm)
+
+
+def set_up(project: Project, *, warm: bool, again: bool = False) -> bool:
+    """Install what the lock pins, compile it, and warm the cache; skip what is up to date.
+
+    Parameters
+    ----------
+    project : Project
+    warm : bool
+        Whether to fill the compile cache as well.
+    again : bool
+        Whether to begin from nothing even if all seems well.
+
+    Returns
+    -------
+    bool
+        Whether everything that was asked for stands. A cache that could not be warmed is no
+        reason to stop: models are then compiled when they are first used.
+
+    Raises
+    ------
+    SetUpError
+        If the packages could not be installed.
+    """
+    if not project.lock.exists():
+        raise SetUpError(
+            f"{project.root} is not a clone of the repository (no requirements.lock), so there is "
+            "no environment to make. Run this in a clone, or add --here to use this Python."
+        )
+    if is_inside(project):
+        return _set_up_from_outside(project, warm=warm, again=again)
+    with _one_at_a_time(project):
+        if again or not is_installed(project):
+            _install(project, again=again)
+        return not warm or is_warm(project) or _warm(project)
+
+
+def hand_over(command: Sequence[str], variables: Mapping[str, str]) -> int:
+    """Go on as another process, and return its exit code.
+
+    On Windows a process cannot be replaced, so this one waits.
+    """
+    sys.stdout.flush()
+    if os.name != "nt":
+        os.execve(command[0], list(command), dict(variables))
+    try:
+        return subprocess.run(command, env=variables, check=False).returncode
+    except KeyboardInterrupt:
+        return 130
+
+
+def _set_up_from_outside(project: Project, *, warm: bool, again: bool) -> bool:
+    """Use the Python that ``.venv`` was made with: no process can rebuild the one it runs in."""
+    words = ["setup", *(["--again"] if again else []), *([] if warm else ["--cold"])]
+    command = [_base_python(), "-m", "crmlab", *words]
+    variables = project_variables(project, os.environ)
+    return subprocess.run(command, env=variables, cwd=project.root, check=False).returncode == 0
+
+
+def _install(project: Project, *, again: bool) -> None:
+    started = time.perf_counter()
+    say(f"Setting up {project.venv.name}/ (once; a few minutes, mostly downloading)")
+    if again or project.unfinished.exists() or not _is_usable(project):
+        _make_venv(project)
+    project.unfinished.write_text("A set-up began here and has not ended.\n")
+    variables = project_variables(project, os.environ)
+    _install_packages(project, variables)
+    _make_importable(project, variables)
+    _compile_bytecode(project, variables)
+    project.packages_stamp.write_text(packages_key(project, venv_version(project)))
+    project.unfinished.unlink()
+    say(f"  ready in {time.perf_counter() - started:.0f} s")
+
+
+def _is_usable(project: Project) -> bool:
+    version = venv_version(project)
+    if not version or _version_pair(version) < (3, 12) or _asked_for_another_python(version):
+        return False
+    return _runs([project.python, "-m", "pip", "--version"])
+
+
+def _asked_for_another_python(version: str) -> bool:
+    """``make ... PYTHON=python3.12`` asks for that one, also after ``.venv`` was made."""
+    if not os.environ.get("PYTHON") or sys.prefix != sys.base_prefix:
+        return False
+    return _version_pair(version) != sys.version_info[:2]
+
+
+def _make_venv(project: Project) -> None:
+    say(f"  Python {platform.python_version()}")
+    base = _base_python()
+    made = subprocess.run([base, "-m", "venv", "--clear", str(project.venv)], check=False)
+    if made.returncode != 0:
+        raise SetUpError(
+            f"{base} could not make an environment (it printed why). On Debian and Ubuntu, "
+            "install the package python3-venv; elsewhere, try another one with PYTHON=..."
+        )
+
+
+def _base_python() -> str:
+    return getattr(sys, "_base_executable", None) or sys.executable
+
+
+def _install_packages(project: Project, variables: Mapping[str, str]) -> None:
+    pinned = sum(line[:1].isalnum() for line in _read(project.lock).decode().splitlines())
+    command = [str(project.python), "-I", "-m", "pip", "--disable-pip-version-check", "--no-input",
+               "install", "--no-deps", "--require-hashes", "--only-binary", ":all:",
+               "--no-compile", "--progress-bar", "off", "-r", str(project.lock)]  # fmt: skip
+    heard = []
+    with subprocess.Popen(
+        command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as pip:
+        for line in pip.stdout or ():
+            heard.append(line)
+            _tell_progress(heard, pinned)
+    if pip.returncode != 0:
+        raise SetUpError(
+            "".join(heard[-25:])
+            + "The packages could not be installed; the lines above say why. Set-up needs a "
+            "package index (pip's own settings are used). Run the same command to try again."
+        )
+
+
+def _tell_progress(heard: Sequence[str], pinned: int) -> None:
+    if heard[-1].startswith("Installing collected packages"):
+        say("  packages: all there; unpacking (about a minute)")
+    if not heard[-1].startswith(_FOUND):
+        return
+    count = sum(line.startswith(_FOUND) for line in heard)
+    if count % 25 == 0:
+        say(f"  packages: {count} of {pinned}")
+
+
+def _make_importable(project: Project, variables: Mapping[str, str]) -> None:
+    """Put the clone on the path: one line, no build, and the folder may be moved."""
+    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    found = subprocess.run(
+        [project.python, "-c", where], env=variables, capture_output=True, text=True, check=True
+    )
+    packages = Path(found.stdout.strip())
+    steps_up = os.path.relpath(project.root.resolve(), packages.resolve())
+    (packages / "crmlab.pth").write_text(steps_up + "\n")
+
+
+def _compile_bytecode(project: Project, variables: Mapping[str, str]) -> None:
+    """Halve every later import. Files that are templates for old Pythons fail, harmlessly."""
+    say("  byte-compiling")
+    command = [project.python, "-m", "compileall", "-q", "-j", "0", project.venv]
+    quiet = subprocess.DEVNULL
+    subprocess.run(command, env=variables, stdout=quiet, stderr=quiet, check=False)
+
+
+def _warm(project: Project) -> bool:
+    say("Compiling the models of the course (once; a few minutes)")
+    key = warm_key(project, venv_version(project))
+    command = [project.python, "-m", "crmlab", "--here", "warm"]
+    variables = project_variables(project, os.environ)
+    if subprocess.run(command, env=variables, cwd=project.root, check=False).returncode != 0:
+        say("  not all could be compiled now: they will be when first used, which is slower")
+        return False
+    project.warm_stamp.write_text(key)
+    return True
+
+
+@contextmanager
+def _one_at_a_time(project: Project) -> Iterator[None]:
+    """Let a second ``make`` wait for the first; the system lets go if the first one dies."""
+    project.cache.mkdir(parents=True, exist_ok=True)
+    with (project.cache / "set-up.lock").open("a") as handle:
+        _wait_for_lock(handle.fileno())
+        yield
+
+
+def _wait_for_lock(descriptor: int) -> None:
+    if os.name != "nt":
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return
+    import msvcrt
+
+    while True:  # Windows gives up after ten tries, and a set-up takes minutes
+        with suppress(OSError):
+            msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
+            return
+
+
+def say(line: str) -> None:
+    """Print a line now, also when the output goes to a file."""
+    print(line, flush=True)
+
+
+def _quoted(path: Path) -> str:
+    """Quote for PyTensor, which reads its flags as a shell would, but parts them at commas."""
+    return "'" + str(path).replace("'", "'\"'\"'") + "'"
+
+
+def _runs(command: Sequence[object]) -> bool:
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def _version_pair(version: str) -> tuple[int, int]:
+    major, minor, *_ = version.split(".")
+    return int(major), int(minor)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def _digest(parts: Sequence[bytes]) -> str:
+    joined = hashlib.sha256()
+    for part in parts:
+        joined.update(hashlib.sha256(part).digest())
+    return joined.hexdigest()

@@ -1,0 +1,64 @@
+"""Open the course in JupyterLab, on this computer alone."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from crmlab.cli.environment import Project, hand_over, say
+
+# JupyterLab asks the web for news, for newer versions and for extensions, unless told not to.
+_OFFLINE = (
+    "--LabApp.news_url=None",
+    "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+    "--LabApp.extension_manager=readonly",
+)
+
+
+def open_lab(project: Project, *, source: bool, jupyter_options: Sequence[str]) -> int:
+    """Open JupyterLab on the student edition, or on the notebooks themselves.
+
+    Parameters
+    ----------
+    project : Project
+    source : bool
+        Whether to open ``notebooks/`` instead of ``learn/``.
+    jupyter_options : sequence of str
+        Handed on to JupyterLab.
+
+    Returns
+    -------
+    int
+        JupyterLab's exit code.
+    """
+    folder = project.root / "notebooks" if source else make_student_edition(project)
+    say(f"Opening {folder} in JupyterLab; the address follows. Leave with Ctrl-C.")
+    return hand_over(lab_command(folder, jupyter_options), os.environ)
+
+
+def make_student_edition(project: Project) -> Path:
+    """Make or update ``learn/`` and return it; files that the learner changed are kept."""
+    from crmlab.course.editions import build_student
+
+    folder = project.root / "learn"
+    folder.mkdir(exist_ok=True)
+    report = build_student(project.root / "notebooks", folder)
+    if report.written or report.beside:
+        say(report.text())
+    return folder
+
+
+def lab_command(folder: Path, jupyter_options: Sequence[str]) -> list[str]:
+    """Return the command line that opens JupyterLab on a folder.
+
+    The port is the first free one from 8888, and the address carries a token, both by Jupyter's
+    own defaults. Warnings and the address are shown, the rest of its log is not.
+
+    Examples
+    --------
+    >>> lab_command(Path("learn"), ["--no-browser"])[-1]
+    '--no-browser'
+    """
+    root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    start = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}"]
+    return [*start, "--log-level=WARN", *_OFFLINE, *root, *jupyter_options]

@@ -1,0 +1,34 @@
+"""Figures: one style, colours that every reader can tell apart, names on the lines.
+
+Each plot function takes arrays or DataArrays and `ax=None`, draws, and returns the Axes; it
+computes nothing but layout and summaries of draws. `show` puts a figure in a notebook together
+with the sentence that says what it shows.
+"""
+
+from crmlab.plots.curves import plot_calibration, plot_prediction, plot_survival
+from crmlab.plots.figure import describe_trend, figure_html, show
+from crmlab.plots.graph import plot_stage_graph
+from crmlab.plots.matrices import plot_row_posterior, plot_transition_matrix
+from crmlab.plots.shares import plot_stage_probs
+from crmlab.plots.staircase import plot_staircase
+from crmlab.plots.style import StageMark, stage_colours, stage_markers, style
+from crmlab.plots.worth import plot_stage_value
+
+__all__ = [
+    "StageMark",
+    "describe_trend",
+    "figure_html",
+    "plot_calibration",
+    "plot_prediction",
+    "plot_row_posterior",
+    "plot_stage_graph",
+    "plot_stage_probs",
+    "plot_stage_value",
+    "plot_staircase",
+    "plot_survival",
+    "plot_transition_matrix",
+    "show",
+    "stage_colours",
+    "stage_markers",
+    "style",
+]
