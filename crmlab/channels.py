@@ -169,6 +169,11 @@ def _keeps(rule: _Rule, value: ArrayLike) -> bool:
         return False
 
 
+def _batch_shape(size: tuple[int, ...] | None, *parameters: NDArray) -> tuple[int, ...]:
+    """Shape of the draws: PyMC gives no size where the parameters imply it."""
+    return np.broadcast_shapes(*map(np.shape, parameters)) if size is None else size
+
+
 def _freeze(channel: Channel) -> None:
     """Turn array fields into nested tuples, so that channels compare and hash by value."""
     for field in fields(channel):
@@ -397,9 +402,14 @@ def _spend_logp(
 
 
 def _random_spend(
-    prob: NDArray, median: NDArray, sigma: NDArray, rng: np.random.Generator, size: tuple[int, ...]
+    prob: NDArray,
+    median: NDArray,
+    sigma: NDArray,
+    rng: np.random.Generator,
+    size: tuple[int, ...] | None,
 ) -> NDArray[np.float64]:
-    return np.where(rng.random(size) < prob, median * np.exp(sigma * rng.normal(size=size)), 0.0)
+    shape = _batch_shape(size, prob, median, sigma)
+    return np.where(rng.random(shape) < prob, median * np.exp(sigma * rng.normal(size=shape)), 0.0)
 
 
 @dataclass(frozen=True)
@@ -498,9 +508,9 @@ class OrdinalSurvey(Channel):
         return pt.constant(width)[level - 1] - pt.softplus(-from_below) - pt.softplus(from_above)
 
     def _random(
-        self, location: NDArray, rng: np.random.Generator, size: tuple[int, ...]
+        self, location: NDArray, rng: np.random.Generator, size: tuple[int, ...] | None
     ) -> NDArray[np.int64]:
-        return self._answer(rng.random(size), location).astype(np.int64)
+        return self._answer(rng.random(_batch_shape(size, location)), location).astype(np.int64)
 
     def _answer(self, u: NDArray[np.float64], location: NDArray) -> NDArray[np.float64]:
         below = np.cumsum(self.level_probs(location), axis=-1)[..., :-1]
@@ -622,9 +632,9 @@ def _label_logp(value: "TensorVariable", confusion: "TensorVariable") -> "Tensor
 
 
 def _random_label(
-    confusion: NDArray, rng: np.random.Generator, size: tuple[int, ...]
+    confusion: NDArray, rng: np.random.Generator, size: tuple[int, ...] | None
 ) -> NDArray[np.int64]:
-    return _pick_label(rng.random(size), confusion)
+    return _pick_label(rng.random(_batch_shape(size, confusion[..., 0])), confusion)
 
 
 def _pick_label(u: NDArray[np.float64], confusion: NDArray) -> NDArray[np.int64]:

@@ -121,6 +121,10 @@ class Streams:
         -------
         ndarray of shape (size, ...) if size > 1, else of the broadcast shape
         """
+        if not isinstance(size, (int, np.integer)) or size < 1:
+            raise SpecError(
+                f"The `size` parameter of `uniforms` must be a positive integer, got {size!r}."
+            )
         customers, periods = np.broadcast_arrays(_address(customers), _address(periods))
         blocks = [
             _to_uniforms(

@@ -39,6 +39,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.chains.reach import reachable
 from crmlab.errors import SpecError, check_one_of, raise_problems
 from crmlab.inference import Fit, warn_if_unconverged
 from crmlab.prediction import law_now
@@ -218,11 +219,7 @@ def _for_ever(P: NDArray, margin: NDArray, keep: float) -> NDArray:
 
 def _paying_stages(P: NDArray, margin: NDArray) -> NDArray[np.bool_]:
     """Stages from which some stage with a margin other than 0 can be reached in the end."""
-    n_stages = P.shape[-1]
-    reach = (P > 0) | np.eye(n_stages, dtype=bool)
-    for _ in range(max(1, math.ceil(math.log2(n_stages)))):
-        reach = reach @ reach
-    return (reach & (margin != 0)[..., None, :]).any(axis=-1)
+    return (reachable(P) & (margin != 0)[..., None, :]).any(axis=-1)
 
 
 def _refuse_endless_sum(inside: NDArray, keep: float) -> None:

@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,38 @@ def test_imports_run_from_left_to_right():
     assert import_problems(PACKAGE) == []
 
 
+def dotted_name(path: Path, package: Path) -> str:
+    """Return the name under which a file of the package is imported."""
+    parts = path.relative_to(package.parent).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def circle(package: Path) -> list[str]:
+    """Return modules that import each other in a circle, if any do, also inside functions."""
+    homes = lazy_homes(package)
+    imports = {
+        dotted_name(path, package): set(imported_modules(ast.parse(path.read_bytes()), homes))
+        for path in package.rglob("*.py")
+        if path != package / "__init__.py"
+    }
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_modules_of_one_part_never_import_in_a_circle(tmp_path):
+    assert circle(PACKAGE) == []
+    package = tmp_path / "crmlab"
+    (package / "course").mkdir(parents=True)
+    (package / "__init__.py").write_text("_HOMES = {}\n")
+    (package / "course/answers.py").write_text("from crmlab.course.progress import record\n")
+    assert circle(package) == []
+    (package / "course/progress.py").write_text("def f():\n    import crmlab.course.answers\n")
+    assert set(circle(package)) == {"crmlab.course.answers", "crmlab.course.progress"}
+
+
 def test_lazy_table_is_the_only_thing_that_the_package_itself_imports():
     tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
     assert set(imported_modules(tree, {})) == set()
@@ -236,8 +269,7 @@ def test_every_public_name_imports():
 def test_every_name_in_a_module_s_all_exists(path):
     if path.name == "__main__.py":
         return
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    module = importlib.import_module(".".join(p for p in parts if p != "__init__"))
+    module = importlib.import_module(dotted_name(path, PACKAGE))
     assert [name for name in getattr(module, "__all__", ()) if not hasattr(module, name)] == []
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from crmlab.course import answers, editions, notebooks
 from crmlab.course.answers import check, judge, judge_with, make_key, read_answer, set_answer
-from crmlab.course.progress import learner_folder, progress, record_solved, solved_exercises
+from crmlab.course.learner import learner_folder, record_solved, solved_exercises
+from crmlab.course.progress import progress
 from crmlab.errors import DataError, SpecError
 
 nbformat = pytest.importorskip("nbformat")

@@ -2,6 +2,7 @@
 
 Geometry is tested on the artists: every figure is drawn for a page and for a projector, and no two
 texts may share a pixel. Colours are judged by an oracle of their own (tests/oracles/colour.py).
+K10, in many of the figures, is a teaching matrix that was invented.
 """
 
 import base64
@@ -488,6 +489,20 @@ def test_percentages_keep_clear_of_the_treads():
     assert not [label for label in labels if any(label.meets(slab) for slab in inside)]
 
 
+@pytest.mark.parametrize("medium", MEDIA)
+def test_percentages_stand_beside_the_lines_of_probable_moves(medium):
+    style(medium)
+    ax = plot_staircase(KNAPP, K10)
+    arrows = [line for line in ax.lines if np.ptp(line.get_ydata()) > 0 and line.get_zorder() > 1]
+    widest = max(line.get_linewidth() for line in arrows)
+    wide = [line for line in arrows if line.get_linewidth() > widest / 3]
+    assert len(wide) == (K10[~np.eye(10, dtype=bool)] > 0.15).sum() + 1  # and 10 % to differentiate
+    points = np.concatenate([ax.transData.transform(line.get_xydata()) for line in wide])
+    labels = [box for text, box, _ in boxes_of(ax.figure) if text in ("25%", "28%", "30%", "35%")]
+    assert len(labels) == 6
+    assert not [box for box in labels if box.holds(points)]
+
+
 def test_the_staircase_says_what_the_matrix_says():
     found = written(plot_staircase(KNAPP, K10))
     for i, name in enumerate(KNAPP.names):
@@ -623,6 +638,13 @@ def test_a_graph_layers_stages_by_intensity_and_phases_by_row():
     assert at["contact"][0] < at["involvement"][0] < at["intimacy"][0]
 
 
+def test_exits_stay_back_in_a_graph_but_for_the_last_step():
+    ax = plot_stage_graph(KNAPP)
+    grey = [line for line in ax.lines if line.get_zorder() == 1]
+    exits = [move for move in KNAPP.moves if move.kind == "exit"]
+    assert len(grey) == len(exits) - 1 + 1  # all but avoiding's, and the sample in the key
+
+
 def test_a_graph_refuses_a_matrix_of_another_space():
     with pytest.raises(SpecError, match=r"must have shape \(3, 3\)"):
         plot_stage_graph(THREE, K10)
@@ -752,6 +774,19 @@ def test_periods_outside_the_window_are_left_out():
     probs[:3] = np.nan
     ax = plot_stage_probs(probs, KNAPP)
     assert min(layer.get_paths()[0].vertices[:, 0].min() for layer in ax.collections) == 3
+    assert {stage_title(name) for name in KNAPP.names[1:]} <= set(written(ax))
+
+
+def test_customers_of_a_base_count_while_they_are_observed():
+    probs = base().copy()
+    probs[:, :, 0, :5] = np.nan  # joins late
+    probs[:, :, :, -1] = np.nan  # nobody is observed
+    ax = plot_stage_probs(probs, KNAPP)
+    shares = 100 * probs.mean("customer_id").mean(("chain", "draw")).values[:-1]
+    np.testing.assert_allclose(layers(ax), shares, atol=1e-9)
+    alpha = np.asarray(ax.images[0].get_array()[:, :, 3])
+    assert (alpha[:, 0] == 1).all()
+    assert (alpha[:, -1] == 0).all()
 
 
 def test_events_stand_in_lanes_under_the_ribbon():

@@ -29,7 +29,7 @@ last digit, and none for whole numbers; give a wide one where the answer depends
 slips are recognised without being listed: percent for fraction and back, the wrong sign, one minus
 the answer, the right numbers in another order, rounding too early, a wrong type or shape.
 
-``python -m crmlab.course.notebooks notebooks/06_learning_a_transition_matrix.ipynb`` executes the
+``make notebooks N=06`` (or ``python -m crmlab.course.notebooks PATH``) executes the
 notebook in place in a fresh kernel and writes its key, ``crmlab/course/keys/06.json``. Never edit
 a key by hand. In every other run (a learner's, nbval's) `set_answer` writes nothing: it compares,
 and raises if the key is stale. The key holds salted hashes and the hints, not the answers. It keeps

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crmlab.course.progress import record_solved
+from crmlab.course.learner import record_solved
 from crmlab.errors import SpecError, raise_problems
 
 FOLDER_VARIABLE = "CRMLAB_ANSWER_KEYS"

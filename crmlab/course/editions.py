@@ -19,8 +19,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crmlab.course.learner import MARKER
 from crmlab.course.notebooks import notebook_bytes, read_notebook, strip_metadata, write_aside
-from crmlab.course.progress import MARKER
 from crmlab.errors import DataError
 
 if TYPE_CHECKING:
@@ -170,6 +170,7 @@ def build_student(source_dir: Path, learn_dir: Path) -> EditionReport:
     for name, content in edition.items():
         what, where = _place(learn_dir, name, content, written)
         done[what].append(where)
+        written = {**written, where: _fingerprint(content)}
         _write_manifest(learn_dir, written)
     return EditionReport(**{what: tuple(names) for what, names in done.items()})
 
@@ -194,7 +195,7 @@ def _edition_bytes(path: Path) -> bytes:
 
 
 def _place(folder: Path, name: str, content: bytes, written: dict[str, str]) -> tuple[str, str]:
-    """Write one file where it overwrites nothing of the learner's; update the manifest."""
+    """Write one file where it overwrites nothing of the learner's; say what was done, and where."""
     new = _fingerprint(content)
 
     def is_current(candidate: str) -> bool:
@@ -207,7 +208,6 @@ def _place(folder: Path, name: str, content: bytes, written: dict[str, str]) -> 
     if is_current(target):
         return "kept", target
     write_aside(folder / target, content)
-    written[target] = new
     return ("written" if target == name else "beside"), target
 
 

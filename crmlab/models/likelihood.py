@@ -140,7 +140,7 @@ def compiled_kernel() -> Callable[..., tuple[Floats, Floats, Floats, Floats]]:
     """`forward_backward` compiled by numba, without fast-math: the same bits on every run."""
     import numba
 
-    return numba.njit(error_model="numpy", fastmath=False)(forward_backward)
+    return numba.njit(error_model="numpy", fastmath=False, cache=True)(forward_backward)
 
 
 class PanelLikelihood(Op):

@@ -240,7 +240,9 @@ def _label_layers(
     while True:  # labels at the right narrow the axes, so that fewer names may fit inside
         key = _write_aside(ax, mean, aside, titles, colours)
         places = _rooms(ax, times, mean, titles)
-        narrow = [k for k, place in enumerate(places) if place is None and mean[:, k].max() >= 0.02]
+        narrow = [
+            k for k, place in enumerate(places) if place is None and np.nanmax(mean[:, k]) >= 0.02
+        ]
         if set(narrow) <= set(aside):
             break
         aside = sorted({*aside, *narrow})

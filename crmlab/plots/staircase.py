@@ -56,6 +56,9 @@ def plot_staircase(
 ) -> "Axes":
     """Draw the stages as treads of a staircase, up on the left, down on the right.
 
+    Outside, over the treads, run the steps; inside, under the stairs, the moves between the
+    flights, repairs as ladders; exits fall to the ground. On a slide, show one fact per tread.
+
     Parameters
     ----------
     space : StageSpace
@@ -83,7 +86,7 @@ def plot_staircase(
 
     Examples
     --------
-    >>> from crmlab.stages import K10
+    >>> from crmlab.stages import K10  # invented for teaching
     >>> ax = plot_staircase(transition_matrix=K10)
     >>> "Bonding" in [text.get_text() for text in ax.texts]
     True

@@ -87,6 +87,18 @@ def lumpability_gap(P, blocks):
     return max(abs(into(i, block) - into(k, block)) for i, k in pairs for block in set(blocks))
 
 
+# --- a lumpable chain ------------------------------------------------------------------------
+
+# Stages 1 and 2 move to the blocks {0}, {1, 2}, {3} alike, though not to stages alike.
+LUMPABLE = (
+    (0.6, 0.3, 0.1, 0.0),
+    (0.2, 0.5, 0.1, 0.2),
+    (0.2, 0.0, 0.6, 0.2),
+    (0.0, 0.2, 0.2, 0.6),
+)
+BLOCKS = ("up", "middle", "middle", "down")
+
+
 # --- counts and evidence ---------------------------------------------------------------------
 
 

@@ -1,0 +1,74 @@
+"""Which stages can follow which: reachable, closed, absorbing, transient.
+
+Stage j is *reachable* from i if some power of the transition matrix has P^n[i, j] > 0, that is, if
+some sequence of allowed moves leads there. How probable the moves are makes no difference; every
+stage reaches itself, in no move at all.
+
+A set of stages is *closed* if nothing outside it is reachable from inside; an *absorbing* stage is
+closed on its own. Stages that lie in a smallest closed set are *recurrent*: whatever can be reached
+from one of them leads back to it. All others are *transient*: from a transient stage some way
+leads to where no way leads back, and sooner or later it is taken. A chain with finitely many
+stages has at least one smallest closed set, so every relationship ends up in one.
+
+The two questions that follow depend on this alone. Is there one smallest closed set? Then there is
+one long run, whatever the start (`crmlab.chains.motion`). Is any stage transient? Then there is an
+end, and a time until it (`crmlab.chains.passage`).
+
+References
+----------
+Kemeny and Snell (1960), Finite Markov Chains, chapter II.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from crmlab.chains.inputs import Floats, read_matrix
+
+
+def transient_stages(transition_matrix: ArrayLike) -> NDArray[np.intp]:
+    """List the stages that are left for good sooner or later.
+
+    Parameters
+    ----------
+    transition_matrix : array_like of shape (K, K)
+        Probability per period; rows sum to 1.
+
+    Returns
+    -------
+    ndarray of int
+        Indices in ascending order: the rows and columns of `fundamental_matrix`.
+
+    Raises
+    ------
+    SpecError
+        The matrix is not valid.
+
+    Examples
+    --------
+    >>> transient_stages([[0.9, 0.1], [0.0, 1.0]])
+    array([0])
+    """
+    return np.flatnonzero(~is_recurrent(read_matrix(transition_matrix)))
+
+
+def reachable(P: Floats) -> NDArray[np.bool_]:
+    """Whether column can be reached from row in any number of moves, none included (..., K, K)."""
+    n_stages = P.shape[-1]
+    reach = (P > 0) | np.eye(n_stages, dtype=bool)
+    # Each squaring doubles the number of moves; K - 1 of them lead anywhere.
+    for _ in range((n_stages - 1).bit_length()):
+        reach = reach @ reach
+    return reach
+
+
+def is_recurrent(P: Floats) -> NDArray[np.bool_]:
+    """Whether every stage that can be reached from a stage can reach it back."""
+    reach = reachable(P)
+    return (reach <= reach.T).all(axis=1)
+
+
+def closed_sets(P: Floats) -> list[NDArray[np.intp]]:
+    """List the smallest closed sets, each as indices."""
+    reach, recurrent = reachable(P), is_recurrent(P)
+    sets = np.unique(reach[recurrent], axis=0)
+    return sorted((np.flatnonzero(members) for members in sets), key=lambda indices: indices[0])
