@@ -60,7 +60,17 @@ _HOMES = {
     "crmlab.prediction": ("forecast", "law_now", "most_likely_path", "stage_probs"),
     "crmlab.plots": ("show", "style"),
     "crmlab.course": ("check", "progress", "set_answer"),
-    "crmlab.value": ("customer_equity", "lifetime_value", "per_month", "per_year", "stage_value"),
+    "crmlab.value": (
+        "DiscountRate",
+        "berger_nasr",
+        "blattberg_deighton_optimum",
+        "customer_equity",
+        "lifetime_value",
+        "per_month",
+        "per_year",
+        "retention_multiple",
+        "stage_value",
+    ),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 __all__ = sorted(_HOME_OF)

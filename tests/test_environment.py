@@ -177,7 +177,19 @@ def test_flags_survive_odd_folder_names(tmp_path, folder):
     project = Project(tmp_path / folder)
     variables = project_variables(project, {"PYTENSOR_FLAGS": "floatX=float64,base_compiledir=old"})
     flags = parse_config_string(variables["PYTENSOR_FLAGS"])
-    assert flags == {"floatX": "float64", "base_compiledir": str(project.cache / "pytensor")}
+    place = str(project.cache / "pytensor")
+    assert flags == {"cxx": "", "floatX": "float64", "base_compiledir": place}
+
+
+@pytest.mark.parametrize("given", ["", "cxx=", "cxx=/usr/bin/g++,floatX=float64"])
+def test_no_compiler_is_used_unless_it_is_named(tmp_path, given):
+    from pytensor.configparser import parse_config_string
+
+    once = project_variables(Project(tmp_path), {"PYTENSOR_FLAGS": given})
+    twice = project_variables(Project(tmp_path), once)
+    expected = parse_config_string(given).get("cxx", "")
+    assert parse_config_string(twice["PYTENSOR_FLAGS"])["cxx"] == expected
+    assert twice == once
 
 
 def test_variables_keep_what_is_given_and_do_not_grow(tmp_path):

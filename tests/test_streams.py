@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from crmlab.errors import SpecError
 from crmlab.streams import Streams, _to_uniforms, philox
@@ -120,9 +121,7 @@ def test_neighbours_are_independent(sample, one, other):
     assert abs(np.corrcoef(pair)[0, 1]) < FIVE_SIGMA / np.sqrt(n)
     counts, _, _ = np.histogram2d(*pair, bins=16, range=[(0, 1), (0, 1)])
     chi_square = ((counts - n / 256) ** 2 / (n / 256)).sum()
-    # Chi-square with 255 degrees of freedom: mean 255, standard deviation sqrt(510); its 1 - 1e-6
-    # quantile is 375.9 (scipy.stats.chi2.isf).
-    assert chi_square < 375.9
+    assert chi_square < stats.chi2.isf(1e-6, 255)
 
 
 def test_zero_and_one_never_occur():

@@ -11,9 +11,9 @@ Rows learn from their own moves only, and a concentration of 0 forbids a move fo
 
 Averaging the probability of the paths over the prior gives a product of gamma functions
 (`dirichlet_log_marginal`). It rewards a hypothesis for what it foresaw, not for what it can be
-made to fit, so a ratio of two of them, a Bayes factor, compares hypotheses of different size
-and needs no further penalty: how long the memory is (`order_log_marginals`), whether segments share one
-matrix (`log_bayes_factor_pooling`). `crmlab.chains.counts` asks the same without a prior.
+made to fit, so a ratio of two of them, a Bayes factor, compares hypotheses of different size and
+needs no further penalty: how long the memory is (`order_log_marginals`), whether segments share
+one matrix (`log_bayes_factor_pooling`). `crmlab.chains.counts` asks the same without a prior.
 
 References
 ----------

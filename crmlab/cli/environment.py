@@ -23,6 +23,7 @@ from pathlib import Path
 KERNEL_SOURCES = (
     "crmlab/channels.py",
     "crmlab/transitions.py",
+    "crmlab/density.py",
     "crmlab/inference.py",
     "crmlab/models/*.py",
     "crmlab/cli/warm.py",
@@ -118,10 +119,8 @@ def project_variables(project: Project, given: Mapping[str, str]) -> dict[str, s
         A new mapping; `given` is left as it is.
     """
     cache = project.cache.resolve()
-    compile_folder = f"base_compiledir={_quoted(cache / 'pytensor')}"
-    flags = given.get("PYTENSOR_FLAGS", "").replace(compile_folder, "").strip(",")
     ours = {
-        "PYTENSOR_FLAGS": f"{flags},{compile_folder}".strip(","),  # the last word wins
+        "PYTENSOR_FLAGS": _pytensor_flags(cache / "pytensor", given.get("PYTENSOR_FLAGS", "")),
         "NUMBA_CACHE_DIR": str(cache / "numba"),
         # Fonts are listed once; otherwise a slow first figure prints a notice into its notebook.
         "MPLCONFIGDIR": str(cache / "matplotlib"),
@@ -134,6 +133,18 @@ def project_variables(project: Project, given: Mapping[str, str]) -> dict[str, s
     defaults = {"OPENBLAS_NUM_THREADS": "1"}
     kept = {name: value for name, value in given.items() if name not in _UNWANTED}
     return {**defaults, **kept, **ours}
+
+
+def _pytensor_flags(folder: Path, given: str) -> str:
+    """Join flags, of which PyTensor takes the last of a name.
+
+    An empty ``cxx`` keeps PyTensor from compiling small parts in C where a compiler happens to be:
+    all computers then run the same code, and the first fit is faster.
+    """
+    place = f"base_compiledir={_quoted(folder)}"
+    kept = given.replace(place, "").strip(",")
+    flags = ["" if kept.startswith("cxx=") else "cxx=", kept, place]
+    return ",".join(flag for flag in flags if flag)
 
 
 def packages_key(project: Project, python_version: str) -> str:

@@ -131,7 +131,8 @@ def _label_places(route: Route, width: float, size: tuple[float, float]) -> list
     """Places beside a curve: touching it on the outer side, then the inner, from its middle on."""
     curve = walk(route.curve, 0.03)
     sides = outer_normals(curve)
-    reach = np.abs(sides) @ (np.array(size) / 2) + width / INCH / 2 + 0.02
+    half = _half_ladder(width) if route.way == "repair" else width / INCH / 2
+    reach = np.abs(sides) @ (np.array(size) / 2) + half + 0.02
     from_middle = np.argsort(np.abs(np.arange(len(curve)) - len(curve) / 2), kind="stable")
     inner = [k for k in from_middle if 0.12 * len(curve) < k < 0.88 * len(curve)]
     return [
@@ -167,7 +168,7 @@ def _draw_ladder(ax: "Axes", curve: NDArray, colour: str, width: float, scale: f
     """Draw two rails and rungs, with a head: a way back that has to be climbed."""
     from matplotlib.collections import LineCollection
 
-    points, half = walk(curve, 0.06), 0.028 + 0.006 * width
+    points, half = walk(curve, 0.06), _half_ladder(width)
     sides = half * normals(points)
     left, right = (points + sides)[:-2], (points - sides)[:-2]
     ladder = LineCollection(
@@ -178,6 +179,10 @@ def _draw_ladder(ax: "Axes", curve: NDArray, colour: str, width: float, scale: f
     )
     ax.add_collection(ladder, autolim=False)
     _draw_head(ax, points[-3], points[-1], 1.9 * half, colour, 4)
+
+
+def _half_ladder(width: float) -> float:
+    return 0.028 + 0.006 * width
 
 
 def _draw_head(

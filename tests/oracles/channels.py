@@ -6,6 +6,8 @@ distribution function.
 """
 
 import math
+from decimal import Decimal, localcontext
+from itertools import pairwise
 
 
 def poisson(value, rate):
@@ -30,9 +32,14 @@ def spend(value, prob, median, sigma):
 
 
 def survey_probs(location, cutpoints, discrimination):
-    """Graded response (Samejima 1969): differences of logistic curves, level 1 first."""
-    reached = [1.0, *(_logistic(discrimination * (location - c)) for c in cutpoints), 0.0]
-    return [a - b for a, b in zip(reached[:-1], reached[1:], strict=True)]
+    """Graded response (Samejima 1969): differences of logistic curves, level 1 first.
+
+    In 60 digits, since both curves may lie closer to 1 than a double can tell.
+    """
+    with localcontext(prec=60):
+        slope, place = Decimal(discrimination), Decimal(location)
+        curves = [1 / (1 + (-slope * (place - Decimal(c))).exp()) for c in cutpoints]
+        return [float(a - b) for a, b in pairwise([Decimal(1), *curves, Decimal(0)])]
 
 
 def survey(value, location, cutpoints=(-1.5, -0.5, 0.5, 1.5), discrimination=1.7):
@@ -62,7 +69,3 @@ def spend_quantile(u, prob, median, sigma):
         above = prob * 0.5 * math.erfc((middle - math.log(median)) / (sigma * math.sqrt(2)))
         low, high = (low, middle) if above <= 1 - u else (middle, high)
     return math.exp((low + high) / 2)
-
-
-def _logistic(x):
-    return 1 / (1 + math.exp(-x)) if x >= 0 else math.exp(x) / (1 + math.exp(x))
