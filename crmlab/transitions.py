@@ -73,8 +73,12 @@ class StickyDirichlet(TransitionModel):
     def __post_init__(self) -> None:
         """Refuse weights that make no Dirichlet."""
         rules = {
-            f"`stickiness` must be at least 0, got {self.stickiness!r}": self.stickiness >= 0,
-            f"`concentration` must exceed 0, got {self.concentration!r}": self.concentration > 0,
+            f"`stickiness` must be finite and at least 0, got {self.stickiness!r}": (
+                0 <= self.stickiness < np.inf
+            ),
+            f"`concentration` must be finite and above 0, got {self.concentration!r}": (
+                0 < self.concentration < np.inf
+            ),
         }
         raise_problems(
             SpecError, "StickyDirichlet", [rule for rule, holds in rules.items() if not holds]

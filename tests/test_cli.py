@@ -453,7 +453,7 @@ def test_every_kind_can_be_sent_to_another_process():
 
 
 @pytest.mark.parametrize(
-    "channels", [["visits"], ["visits", "reply", "spend"], ["mood", "stage"]], ids="+".join
+    "channels", [["visits"], ["visits", "reply", "spend"], ["survey", "stage"]], ids="+".join
 )
 def test_models_that_are_warmed_can_read_their_panels(channels):
     space = warm.make_space()

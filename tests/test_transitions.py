@@ -52,8 +52,8 @@ def test_rows_have_the_moments_of_dirichlet_distributions(draws):
             continue
         law = stats.dirichlet(weights[allowed])
         n, sd = len(draws), np.sqrt(law.var())
-        # Five standard errors of a mean; a variance of values in [0, 1] has a standard error of
-        # at most its standard deviation over sqrt(n), for the square of a deviation is below 1.
+        # Five standard errors. That of a covariance is at most sqrt(sd_i sd_j / n), since
+        # deviations of probabilities stay below 1.
         assert (np.abs(row[:, allowed].mean(axis=0) - law.mean()) < 5 * sd / np.sqrt(n)).all()
         gap = np.abs(np.cov(row[:, allowed].T) - law.cov())
         assert (gap < 5 * np.outer(sd, sd) ** 0.5 / np.sqrt(n)).all()
@@ -144,8 +144,8 @@ def test_tiny_shares_keep_a_finite_gradient():
 def test_weights_that_make_no_dirichlet_are_refused_at_once():
     with pytest.raises(SpecError) as error:
         crm.StickyDirichlet(stickiness=-1, concentration=0)
-    assert "`stickiness` must be at least 0, got -1" in str(error.value)
-    assert "`concentration` must exceed 0, got 0" in str(error.value)
+    assert "`stickiness` must be finite and at least 0, got -1" in str(error.value)
+    assert "`concentration` must be finite and above 0, got 0" in str(error.value)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])

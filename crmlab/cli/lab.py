@@ -1,5 +1,6 @@
 """Open the course in JupyterLab, on this computer alone."""
 
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -7,7 +8,11 @@ from pathlib import Path
 
 from crmlab.cli.environment import Project, hand_over, say
 
-# JupyterLab asks the web for news, for newer versions and for extensions, unless told not to.
+# JupyterLab asks the web for news, for newer versions and for extensions, unless told not to;
+# and then asks the reader whether it may.
+_UNASKED = {
+    "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}
+}
 _OFFLINE = (
     "--LabApp.news_url=None",
     "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
@@ -32,8 +37,17 @@ def open_lab(project: Project, *, source: bool, jupyter_options: Sequence[str]) 
         JupyterLab's exit code.
     """
     folder = project.root / "notebooks" if source else make_student_edition(project)
+    _keep_quiet(Path(sys.prefix))
     say(f"Opening {folder} in JupyterLab; the address follows. Leave with Ctrl-C.")
     return hand_over(lab_command(folder, jupyter_options), os.environ)
+
+
+def _keep_quiet(environment: Path) -> None:
+    """Settle JupyterLab's questions for this environment; what a user sets later wins."""
+    settings = environment / "share" / "jupyter" / "lab" / "settings" / "overrides.json"
+    if not settings.exists():
+        settings.parent.mkdir(parents=True, exist_ok=True)
+        settings.write_text(json.dumps(_UNASKED, indent=1), encoding="utf-8")
 
 
 def make_student_edition(project: Project) -> Path:

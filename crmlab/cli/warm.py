@@ -126,10 +126,10 @@ def make_hidden_model(space: "StageSpace", *channels: str) -> "StageModel":
         "visits": crm.Poisson("visits"),
         "reply": crm.Bernoulli("reply"),
         "spend": crm.ZeroInflatedSpend("spend"),
-        "mood": crm.OrdinalSurvey("mood"),
+        "survey": crm.OrdinalSurvey("survey"),
         "stage": crm.StageLabel("stage"),
     }
-    orders = {"visits": "visits_rate", "reply": "reply_prob", "mood": "mood_location"}
+    orders = {"visits": "visits_rate", "reply": "reply_prob", "survey": "survey_location"}
     return crm.HiddenMarkov(
         space,
         crm.StickyDirichlet(stickiness=2),
@@ -153,7 +153,7 @@ def make_panel(
         "spend": crm.ZeroInflatedSpend(
             "spend", prob=(0.1, 0.4, 0.8), median=(20.0, 30.0, 40.0), sigma=(0.5, 0.5, 0.5)
         ),
-        "mood": crm.OrdinalSurvey("mood", location=(-1.0, 0.0, 1.0)),
+        "survey": crm.OrdinalSurvey("survey", location=(-1.0, 0.0, 1.0)),
         "stage": crm.StageLabel("stage", confusion=((1, 0, 0), (0, 1, 0), (0, 0, 1))),
     }
     world = crm.StageWorld(
@@ -170,6 +170,6 @@ KINDS: tuple[Kind, ...] = (
     ("figures", draw_figure),
     ("observed stages", fit_observed),
     ("hidden stages: visits", partial(fit_hidden, "visits")),
+    ("hidden stages: visits, survey", partial(fit_hidden, "visits", "survey")),
     ("hidden stages: visits, replies, spend", partial(fit_hidden, "visits", "reply", "spend")),
-    ("hidden stages: survey, reported stage", partial(fit_hidden, "mood", "stage")),
 )

@@ -145,12 +145,12 @@ class HiddenMarkov(StageModel):
 
     def _initial(self) -> "TensorVariable":
         import pymc as pm
+        import pytensor.tensor as pt
 
         if self.initial_probs is None:
             return pm.Dirichlet("initial_probs", np.ones(len(self.space)), dims="stage")
-        return pm.Deterministic(
-            "initial_probs", np.asarray(self.initial_probs, dtype=float), dims="stage"
-        )
+        given = pt.constant(np.asarray(self.initial_probs, dtype=float))
+        return pm.Deterministic("initial_probs", given, dims="stage")
 
     def _score(self, channel: Channel, data: dict[str, "TensorVariable"]) -> "TensorVariable":
         """Log-density of one channel, (customer, period, stage)."""
@@ -165,11 +165,12 @@ class HiddenMarkov(StageModel):
     def _parameter(self, channel: Channel, name: str, prior: "TensorVariable") -> "TensorVariable":
         """Register one parameter: known, learned, or learned in order."""
         import pymc as pm
+        import pytensor.tensor as pt
 
         full_name = f"{channel.name}_{name}"
         dims = ("stage", "stage_to")[: prior.ndim]
         if name in channel.known:
-            return pm.Deterministic(full_name, channel.known[name], dims=dims)
+            return pm.Deterministic(full_name, pt.constant(channel.known[name]), dims=dims)
         model = pm.modelcontext(None)
         if full_name != self.ordered_by:
             return model.register_rv(prior, full_name, dims=dims)

@@ -128,5 +128,8 @@ def _sample_row(
 ) -> NDArray[np.float64]:
     """One Dirichlet row with structural zeros."""
     row = np.zeros((*size, len(weights)))
-    row[..., weights > 0] = rng.dirichlet(weights[weights > 0], size)
+    if (weights > 0).sum() == 1:  # a stage that is never left, exactly
+        row[..., weights > 0] = 1.0
+    else:
+        row[..., weights > 0] = rng.dirichlet(weights[weights > 0], size)
     return row

@@ -62,14 +62,19 @@ class OrderedWithin(Transform):
 
 def spread_start(prior: "TensorVariable", groups: Groups) -> np.ndarray:
     """Give starting values around the prior's centre that rise within each group."""
-    op, inputs = prior.owner.op, prior.owner.inputs
-    default = _default_transform(op, prior)
-    steps = np.zeros(sum(len(group) for group in groups))
-    for group in groups:
-        steps[list(group)] = np.linspace(-1.0, 1.0, len(group)) if len(group) > 1 else 0.0
+    inputs = prior.owner.inputs
+    default = _default_transform(prior.owner.op, prior)
     center = support_point(prior)
-    if default is None:
-        return (center + steps).eval()
-    unconstrained = default.forward(center, *inputs)
-    ordered = unconstrained.mean() + steps
-    return default.backward(ordered, *inputs).eval()
+    start = _evaluate(center if default is None else default.forward(center, *inputs))
+    for group in groups:
+        if len(group) > 1:
+            # Sorted first: the prior's centres may be equal, or fall where the values must rise.
+            start[list(group)] = np.sort(start[list(group)]) + np.linspace(-1, 1, len(group))
+    return start if default is None else _evaluate(default.backward(start, *inputs))
+
+
+def _evaluate(graph: "TensorVariable") -> np.ndarray:
+    """Value of a small graph, interpreted: nothing to compile."""
+    from pytensor.compile.mode import Mode
+
+    return np.array(graph.eval(mode=Mode(linker="py", optimizer="fast_compile")), dtype=float)

@@ -1,0 +1,115 @@
+"""Every channel, transition model, world and model keeps the contract of its base class.
+
+The classes are found, not listed: a new one without an example here fails.
+"""
+
+import importlib
+import inspect
+import pkgutil
+
+import numpy as np
+import pytest
+
+import crmlab as crm
+from crmlab.testing import (
+    check_channel,
+    check_generator,
+    check_model,
+    check_transition_model,
+)
+
+SPACE = crm.StageSpace(
+    ("new", "loyal", "lost"),
+    phases=("together", "together", "apart"),
+    moves=(("new", "loyal"), ("loyal", "new"), ("new", "lost"), ("loyal", "lost")),
+)
+CONFUSION = ((0.8, 0.1, 0.1), (0.1, 0.8, 0.1), (0.0, 0.1, 0.9))
+KNOWN = (
+    crm.Poisson("visits", rate=(1.0, 4.0, 0.0)),
+    crm.Bernoulli("complaint", prob=(0.1, 0.0, 1.0)),
+    crm.ZeroInflatedSpend("spend", (0.2, 1.0, 0.0), (15, 30, 10), (0.5, 0.8, 1.0)),
+    crm.OrdinalSurvey("survey", location=(0.0, 1.0, -2.0), response_rate=0.6),
+    crm.StageLabel("report", confusion=CONFUSION, response_rate=0.6),
+)
+LEARNED = (
+    crm.Poisson("visits"),
+    crm.Bernoulli("complaint", typical_prob=(0.1, 0.1, 0.4)),
+    crm.ZeroInflatedSpend("spend"),
+    crm.OrdinalSurvey("survey", n_levels=3, cutpoints=(-1, 1), discrimination=0.5),
+    crm.StageLabel("report", confidence=3.0),
+)
+MATRIX = ((0.6, 0.3, 0.1), (0.2, 0.7, 0.1), (0.0, 0.0, 1.0))
+WORLD = crm.StageWorld(SPACE, (0.7, 0.3, 0.0), MATRIX, KNOWN, n_periods=5)
+LEFT_OPEN = (LEARNED[0], *LEARNED[2:3], crm.OrdinalSurvey("survey"), LEARNED[4])
+
+EXAMPLES = {
+    **{type(known): (known, learned) for known, learned in zip(KNOWN, LEARNED, strict=True)},
+    crm.StickyDirichlet: (crm.StickyDirichlet(), crm.StickyDirichlet(3.0, 0.5)),
+    crm.StageWorld: (WORLD, crm.StageWorld(crm.KNAPP, np.full(10, 0.1), crm.K10)),
+    crm.HiddenMarkov: (
+        crm.HiddenMarkov(SPACE, crm.StickyDirichlet(2.0), LEFT_OPEN, "visits_rate"),
+        crm.HiddenMarkov(
+            SPACE,
+            channels=(crm.Poisson("visits", rate=(1.0, 4.0, 0.5)), LEARNED[1]),
+            initial_probs=(0.7, 0.2, 0.1),
+        ),
+    ),
+    crm.ObservedMarkov: (crm.ObservedMarkov(SPACE, crm.StickyDirichlet(1.0), label="report"),),
+}
+
+
+def observed_world():
+    """A panel of six customers; the stage is reported without error."""
+    exact = crm.StageLabel("report", confusion=np.eye(3), response_rate=0.8)
+    world = crm.StageWorld(SPACE, (0.7, 0.3, 0.0), MATRIX, (*KNOWN[:4], exact), n_periods=5)
+    return crm.to_panel(crm.simulate(world, 6, seed=4), freq="M")
+
+
+CHECKS = {
+    crm.Channel: lambda channel: check_channel(channel, SPACE, seed=1),
+    crm.TransitionModel: lambda transitions: [
+        check_transition_model(transitions, space) for space in (SPACE, crm.KNAPP)
+    ],
+    crm.Generator: lambda world: check_generator(world, seed=1),
+    crm.StageModel: lambda model: check_model(model, observed_world(), seed=1),
+}
+
+
+def load_all_modules():
+    """Import the package whole, so that every subclass exists; the commands define none."""
+    for module in pkgutil.walk_packages(crm.__path__, "crmlab."):
+        if not module.name.startswith(("crmlab.cli", "crmlab.__main__")):
+            importlib.import_module(module.name)
+
+
+def concrete_subclasses(base):
+    """All classes of the package that can be instantiated, however far below `base`."""
+    below = base.__subclasses__()
+    found = [cls for cls in below if cls.__module__.split(".")[0] == "crmlab"]
+    return [
+        *(cls for cls in found if not inspect.isabstract(cls)),
+        *(deeper for cls in below for deeper in concrete_subclasses(cls)),
+    ]
+
+
+load_all_modules()
+FOUND = [(base, cls) for base in CHECKS for cls in concrete_subclasses(base)]
+
+
+@pytest.mark.parametrize(("base", "cls"), FOUND, ids=lambda cls: cls.__name__)
+def test_the_contract_is_kept(base, cls):
+    assert cls in EXAMPLES, f"add an example of {cls.__name__} to EXAMPLES"
+    for example in EXAMPLES[cls]:
+        CHECKS[base](example)
+
+
+def test_no_kind_of_extension_is_without_classes():
+    assert {base for base, _ in FOUND} == set(CHECKS)
+    assert {cls for _, cls in FOUND} == set(EXAMPLES)
+
+
+def test_a_new_class_is_found():
+    class Novel(crm.Poisson):
+        __module__ = "crmlab.novel"
+
+    assert Novel in concrete_subclasses(crm.Channel)

@@ -1,0 +1,438 @@
+import json
+import os
+import subprocess
+import sys
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import arviz_stats
+import numpy as np
+import pytest
+import xarray as xr
+
+import crmlab as crm
+from crmlab import inference
+from crmlab.errors import DataError, SamplingWarning, SpecError
+from crmlab.inference import Fit, find_problems
+from tests.ragged import SPACE
+
+ROOT = Path(__file__).resolve().parents[1]
+OBSERVED = crm.ObservedMarkov(SPACE, crm.StickyDirichlet(stickiness=1.0))
+MATRIX = ((0.6, 0.3, 0.1), (0.2, 0.7, 0.1), (0.0, 0.0, 1.0))
+
+
+@pytest.fixture(scope="module")
+def reports():
+    """Forty customers who say each month in which stage they are, or nothing."""
+    label = crm.StageLabel("stage", confusion=np.eye(3), response_rate=0.9)
+    world = crm.StageWorld(SPACE, (0.6, 0.3, 0.1), MATRIX, (label,), n_periods=6)
+    return crm.to_panel(crm.simulate(world, 40, seed=2), freq="M")
+
+
+@pytest.fixture(scope="module")
+def exact(reports):
+    return crm.fit(OBSERVED, reports, draws=2000, chains=2, seed=1)
+
+
+# What a fit holds ---------------------------------------------------------------------------------
+
+
+@pytest.mark.sampling
+def test_a_hidden_model_is_sampled(loyalty_fit, loyalty_model, loyalty_panel):
+    posterior = loyalty_fit.posterior
+    assert dict(posterior.sizes) == {
+        "chain": 2,
+        "draw": 400,
+        "stage": 2,
+        "stage_from": 2,
+        "stage_to": 2,
+    }
+    assert posterior["initial_probs"].dims == ("chain", "draw", "stage")
+    assert posterior["transition_matrix"].dims == ("chain", "draw", "stage_from", "stage_to")
+    assert posterior["visits_rate"].dims == ("chain", "draw", "stage")
+    assert posterior["stage"].values.tolist() == ["dormant", "active"]
+    assert loyalty_fit.idata["sample_stats"]["diverging"].dims == ("chain", "draw")
+    assert loyalty_fit.idata.attrs["method"] == "nuts"
+    assert loyalty_fit.idata.attrs["seed"] == 2
+    assert loyalty_fit.problems == ()
+    assert loyalty_fit.model == loyalty_model
+    assert loyalty_fit.panel.identical(loyalty_panel)
+
+
+@pytest.mark.sampling
+def test_every_draw_obeys_the_model(loyalty_fit):
+    posterior = loyalty_fit.posterior
+    assert posterior["transition_matrix"].sum("stage_to").values == pytest.approx(1)
+    assert posterior["initial_probs"].sum("stage").values == pytest.approx(1)
+    assert (posterior["visits_rate"].diff("stage") > 0).all()
+
+
+@pytest.mark.sampling
+def test_the_seed_decides(loyalty_fit, loyalty_model, loyalty_panel):
+    options = {"draws": 400, "tune": 400}
+    again = crm.fit(loyalty_model, loyalty_panel, seed=2, **options)
+    other = crm.fit(loyalty_model, loyalty_panel, seed=3, **options)
+    assert again.posterior.identical(loyalty_fit.posterior)
+    assert not other.posterior["visits_rate"].equals(loyalty_fit.posterior["visits_rate"])
+
+
+@pytest.mark.sampling
+def test_a_fit_says_what_it_is(loyalty_fit):
+    assert repr(loyalty_fit) == (
+        "Fit of HiddenMarkov on 30 customers x 8 periods: 2 chains x 400 draws (no sign of trouble)"
+    )
+
+
+def test_an_observed_model_needs_no_sampler(exact):
+    assert exact.idata.attrs["method"] == "exact"
+    assert exact.posterior["transition_matrix"].shape == (2, 2000, 3, 3)
+    assert exact.posterior["stage_confusion"].dims == ("chain", "draw", "stage", "stage_to")
+    assert exact.problems == ()
+
+
+def test_exact_draws_follow_the_seed(reports, exact):
+    again, other = (crm.fit(OBSERVED, reports, draws=2000, seed=s) for s in (1, 2))
+    assert again.posterior.identical(exact.posterior)
+    assert not other.posterior["initial_probs"].equals(exact.posterior["initial_probs"])
+
+
+@pytest.mark.sampling
+def test_closed_form_and_sampler_agree(reports, exact):
+    """Means and standard deviations, within five Monte Carlo standard errors of both."""
+    sampled = crm.fit(OBSERVED, reports, method="nuts", draws=1000, tune=500, seed=5)
+    assert sampled.problems == ()
+    for name in ("initial_probs", "transition_matrix"):
+        one, other = exact.posterior[name], sampled.posterior[name]
+        free = one.std(("chain", "draw")) > 0
+        assert (other.where(~free) == one.where(~free)).where(~free, True).all()
+        for method in ("mean", "sd"):
+            reduce = {"mean": xr.DataArray.mean, "sd": xr.DataArray.std}[method]
+            gap = abs(reduce(one, ("chain", "draw")) - reduce(other, ("chain", "draw")))
+            with np.errstate(invalid="ignore", divide="ignore"):
+                errors = [arviz_stats.mcse(draws, method=method) for draws in (one, other)]
+            bound = 5 * np.hypot(*errors)
+            assert (gap < bound).where(free, True).all(), (name, method)
+    assert sampled.posterior["stage_confusion"].equals(
+        exact.posterior["stage_confusion"].isel(draw=slice(1000))
+    )
+
+
+def test_posterior_means_are_counts_plus_prior(reports, exact):
+    weights = OBSERVED.transitions.alpha(SPACE) + OBSERVED.count_moves(reports)
+    means = weights / weights.sum(axis=1, keepdims=True)
+    sd = np.sqrt(means * (1 - means) / (weights.sum(axis=1, keepdims=True) + 1))
+    found = exact.posterior["transition_matrix"].mean(("chain", "draw")).values
+    assert (np.abs(found - means) <= 5 * sd / np.sqrt(4000)).all()
+
+
+# What is refused ----------------------------------------------------------------------------------
+
+
+def test_a_method_must_be_one_that_the_model_has(reports, loyalty_model, loyalty_panel):
+    with pytest.raises(SpecError, match="`method` parameter of `fit` must be 'exact' or 'nuts'"):
+        crm.fit(OBSERVED, reports, method="gibbs", seed=1)
+    with pytest.raises(SpecError, match="must be 'nuts', got 'exact'"):
+        crm.fit(loyalty_model, loyalty_panel, method="exact", seed=1)
+
+
+def test_all_counts_that_are_wrong_are_reported_at_once(reports):
+    with pytest.raises(SpecError) as error:
+        crm.fit(OBSERVED, reports, draws=0, tune=1.5, chains=-2, seed=1)
+    for name, value in (("draws", "0"), ("tune", "1.5"), ("chains", "-2")):
+        assert f"`{name}` must be a positive integer, got {value}" in str(error.value)
+
+
+@pytest.mark.parametrize("seed", [-1, 0.5, None, "one"])
+def test_a_seed_is_a_non_negative_integer(reports, seed):
+    with pytest.raises(SpecError, match="`seed` parameter of `fit` must be a non-negative integer"):
+        crm.fit(OBSERVED, reports, seed=seed)
+
+
+def test_a_panel_that_does_not_match_is_refused_whole(loyalty_panel):
+    channels = (crm.Poisson("visits"), crm.OrdinalSurvey("survey"))
+    model = crm.HiddenMarkov(
+        crm.StageSpace(("dormant", "active")), channels=channels, ordered_by="visits_rate"
+    )
+    with pytest.raises(DataError) as error:
+        crm.fit(model, loyalty_panel.assign(visits=loyalty_panel["visits"] / 2), seed=1)
+    assert "HiddenMarkov cannot read this panel: 2 problems" in str(error.value)
+    assert "channel 'survey' is not among its variables ['visits']" in str(error.value)
+    assert "'visits' must be a count" in str(error.value)
+
+
+# Saving -------------------------------------------------------------------------------------------
+
+
+def assert_same(one, other):
+    assert one.model == other.model
+    assert one.panel.identical(other.panel)
+    assert one.idata.identical(other.idata)
+    assert one.problems == other.problems
+
+
+@pytest.mark.sampling
+def test_a_sampled_fit_comes_back_whole(loyalty_fit, tmp_path):
+    loyalty_fit.save(tmp_path / "deep" / "fit")
+    loaded = crm.load_fit(tmp_path / "deep" / "fit")
+    assert_same(loaded, loyalty_fit)
+    before, after = (crm.stage_probs(f, kind="smoothed", draws=4) for f in (loyalty_fit, loaded))
+    assert before.identical(after)
+
+
+def test_an_exact_fit_comes_back_whole(exact, tmp_path):
+    exact.save(tmp_path / "fit")
+    assert_same(crm.load_fit(tmp_path / "fit"), exact)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["fit"], "nothing is left aside"
+
+
+def test_dates_and_text_ids_come_back(tmp_path, reports):
+    dated = reports.assign_coords(
+        customer_id=[f"c{k}" for k in range(40)],
+        period=np.arange("2024-01", "2024-07", dtype="datetime64[M]").astype("datetime64[ns]"),
+    )
+    fit = crm.fit(OBSERVED, dated, draws=4, seed=1)
+    fit.save(tmp_path / "fit")
+    assert_same(crm.load_fit(tmp_path / "fit"), fit)
+
+
+def test_a_label_of_a_single_stage_comes_back(tmp_path, reports):
+    """NetCDF gives a list of one name back as a name."""
+    one_name = reports["stage"] * 0
+    quiet = reports.assign(stage=one_name.assign_attrs(categories=["loyal"]))
+    fit = crm.fit(OBSERVED, quiet, draws=4, seed=1)
+    fit.save(tmp_path / "fit")
+    loaded = crm.load_fit(tmp_path / "fit")
+    assert loaded.panel["stage"].attrs["categories"] == ["loyal"]
+    assert (crm.most_likely_path(loaded) == "loyal").all()
+
+
+def test_every_kind_of_model_comes_back(exact, tmp_path):
+    spaces = [crm.KNAPP, SPACE, crm.StageSpace(("a", "b"))]
+    for k, space in enumerate(spaces):
+        channels = (
+            crm.StageLabel("report", accuracy=0.6),
+            crm.ZeroInflatedSpend("spend", median=np.linspace(1, 2, len(space))),
+            crm.Bernoulli("reply", typical_prob=tuple(np.linspace(0.1, 0.9, len(space)))),
+        )
+        initial = tuple(np.full(len(space), 1 / len(space)))
+        model = crm.HiddenMarkov(space, crm.StickyDirichlet(3), channels, initial_probs=initial)
+        replace(exact, model=model).save(tmp_path / str(k))
+        assert crm.load_fit(tmp_path / str(k)).model == model
+
+
+def test_saving_again_replaces_the_old_fit(exact, reports, tmp_path):
+    exact.save(tmp_path / "fit")
+    newer = crm.fit(OBSERVED, reports, draws=10, seed=8)
+    newer.save(tmp_path / "fit")
+    assert_same(crm.load_fit(tmp_path / "fit"), newer)
+    assert [p.name for p in tmp_path.iterdir()] == ["fit"]
+
+
+def test_a_save_that_fails_leaves_the_old_fit(exact, tmp_path, monkeypatch):
+    exact.save(tmp_path / "fit")
+
+    def disk_full(*args, **kwargs):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(xr.DataTree, "to_netcdf", disk_full)
+    with pytest.raises(OSError, match="no space left"):
+        replace(exact, model=crm.ObservedMarkov(SPACE)).save(tmp_path / "fit")
+    assert_same(crm.load_fit(tmp_path / "fit"), exact)
+    assert [p.name for p in tmp_path.iterdir()] == ["fit"]
+
+
+def test_a_folder_with_other_files_is_not_replaced(exact, tmp_path):
+    (tmp_path / "thesis.txt").write_text("three years of work")
+    with pytest.raises(SpecError, match="`folder` parameter of `Fit"):
+        exact.save(tmp_path)
+    with pytest.raises(SpecError, match="is something else"):
+        exact.save(tmp_path / "thesis.txt")
+    assert (tmp_path / "thesis.txt").read_text() == "three years of work"
+
+
+def test_an_incomplete_folder_is_refused(exact, tmp_path):
+    exact.save(tmp_path / "fit")
+    (tmp_path / "fit" / "panel.nc").unlink()
+    (tmp_path / "fit" / "posterior.nc").unlink()
+    with pytest.raises(DataError) as error:
+        crm.load_fit(tmp_path / "fit")
+    assert "panel.nc is missing" in str(error.value)
+    assert "posterior.nc is missing" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "home", ["nowhere.at.all:Model", "crmlab.models.hidden:Gone", "json:dumps"]
+)
+def test_a_model_whose_class_is_gone_is_refused(exact, tmp_path, home):
+    exact.save(tmp_path / "fit")
+    path = tmp_path / "fit" / "model.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "class": home}))
+    with pytest.raises(DataError, match="needs the class"):
+        crm.load_fit(tmp_path / "fit")
+
+
+# The convergence gate -----------------------------------------------------------------------------
+
+
+def draws_of(values, diverging=0):
+    values = np.asarray(values, dtype=float)
+    flags = np.arange(values[..., 0].size).reshape(values.shape[:2]) < diverging
+    posterior = xr.Dataset({"rate": (("chain", "draw", "stage"), values)})
+    stats = xr.Dataset({"diverging": (("chain", "draw"), flags)})
+    return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats})
+
+
+GOOD = np.random.default_rng(1).normal(size=(2, 500, 3))
+
+
+def changed(index, value):
+    values = GOOD.copy()
+    values[index] = value
+    return values
+
+
+def test_independent_draws_are_no_problem():
+    assert find_problems(draws_of(GOOD)) == []
+
+
+def test_known_parameters_are_no_problem():
+    assert find_problems(draws_of(changed((..., 1), 7.0))) == []
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (GOOD + np.array([0, 3])[:, None, None], "R-hat is 1."),
+        (changed((0, ..., 2), 0.0), "R-hat is"),
+        (np.repeat([[[0.0]], [[1.0]]], 500, axis=1), "R-hat is"),
+        (np.cumsum(GOOD, axis=1), "R-hat is"),
+        (np.repeat(GOOD[:, ::5], 5, axis=1), "the effective sample size is"),
+        (changed((0, 0, 0), np.nan), "rate has draws that are not finite"),
+        (changed((0, 0, 0), np.inf), "rate has draws that are not finite"),
+        (np.zeros((2, 500, 1)), "no draw differs from another"),
+        (GOOD[:1], "convergence can be judged from 2 chains of 4 draws on"),
+        (GOOD[:, :3], "convergence can be judged from 2 chains of 4 draws on"),
+    ],
+)
+def test_draws_that_should_not_be_read_are_recognised(values, sentence):
+    problems = find_problems(draws_of(values))
+    assert any(sentence in problem for problem in problems), problems
+
+
+def test_divergences_are_counted():
+    assert find_problems(draws_of(GOOD, diverging=7)) == ["7 draws diverged"]
+
+
+def test_the_gate_looks_at_every_number_not_at_the_first():
+    """One bad stage among three is enough; the limits are 1.02 and 100 per chain."""
+    slow = changed((..., 2), np.repeat(GOOD[:, ::10, 2], 10, axis=1))
+    worst = float(arviz_stats.ess(xr.Dataset({"x": (("chain", "draw"), slow[..., 2])}))["x"])
+    assert worst < 200
+    assert f"the effective sample size is {worst:.0f} for rate (limit 200)" in find_problems(
+        draws_of(slow)
+    )
+
+
+def test_independent_draws_are_never_judged():
+    assert find_problems(draws_of(GOOD[:1, :1]), method="exact") == []
+
+
+@pytest.mark.sampling
+def test_too_few_draws_are_reported_at_the_fit_and_at_every_use(loyalty_model, loyalty_panel):
+    with pytest.warns(SamplingWarning, match="do not read this fit yet") as caught:
+        hasty = crm.fit(loyalty_model, loyalty_panel, draws=20, tune=20, seed=1)
+    assert caught[0].filename == __file__
+    assert hasty.problems
+    assert hasty.problems[0] in repr(hasty)
+    uses = (
+        lambda: crm.stage_probs(hasty, kind="filtered", draws=2),
+        lambda: crm.most_likely_path(hasty),
+        lambda: crm.forecast(hasty, n_periods=1, seed=1, draws=2),
+        lambda: crm.law_now(hasty, draws=2),
+    )
+    for use in (*uses, *uses):
+        with pytest.warns(SamplingWarning, match="Draw longer"):
+            use()
+
+
+def test_a_warned_fit_warns_again_after_loading(exact, tmp_path):
+    idata = exact.idata.copy()
+    idata.attrs["problems"] = json.dumps(["3 draws diverged"])
+    replace(exact, idata=idata).save(tmp_path / "fit")
+    loaded = crm.load_fit(tmp_path / "fit")
+    assert loaded.problems == ("3 draws diverged",)
+    with pytest.warns(SamplingWarning, match="3 draws diverged"):
+        crm.stage_probs(loaded, kind="filtered", draws=1)
+
+
+def test_a_sound_fit_is_silent(exact):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        crm.stage_probs(exact, kind="filtered", draws=1)
+
+
+# A cold and a warm compile cache ------------------------------------------------------------------
+
+FIT_SOMETHING = """
+import sys, warnings
+import crmlab as crm
+warnings.simplefilter("ignore", crm.SamplingWarning)
+space = crm.StageSpace(("dormant", "active"))
+visits = crm.Poisson("visits", rate=(0.3, 3.0))
+world = crm.StageWorld(space, (0.5, 0.5), ((0.9, 0.1), (0.2, 0.8)), (visits,), n_periods=6)
+panel = crm.to_panel(crm.simulate(world, 20, seed=1), freq="M")
+model = crm.HiddenMarkov(space, crm.StickyDirichlet(), (visits,), initial_probs=(0.5, 0.5))
+fit = crm.fit(model, panel, draws=60, tune=60, seed=4)
+sys.stdout.write(fit.posterior["transition_matrix"].values.tobytes().hex())
+"""
+
+
+@pytest.mark.sampling
+@pytest.mark.slow
+def test_a_cold_and_a_warm_compile_cache_give_the_same_draws(tmp_path):
+    caches = {
+        "PYTENSOR_FLAGS": f"base_compiledir={tmp_path / 'pytensor'}",
+        "NUMBA_CACHE_DIR": str(tmp_path / "numba"),
+    }
+    command = [sys.executable, "-c", FIT_SOMETHING]
+    cold, warm = (
+        subprocess.run(
+            command,
+            env={**os.environ, **caches},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for _ in range(2)
+    )
+    n_draws, n_numbers = 2 * 60, 4
+    assert len(bytes.fromhex(cold)) == n_draws * n_numbers * 8
+    assert cold == warm
+    assert list((tmp_path / "pytensor").rglob("*.nbi")), "the first run must have filled the cache"
+
+
+# A model of a user's own --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class HalfFrozen(crm.StickyDirichlet):
+    """A transition model that lives outside the package, with a field of its own."""
+
+    share: float = 0.5
+
+
+def test_a_users_own_parts_come_back_from_a_saved_fit(exact, tmp_path):
+    model = crm.ObservedMarkov(SPACE, HalfFrozen(share=0.25))
+    replace(exact, model=model).save(tmp_path / "fit")
+    loaded = crm.load_fit(tmp_path / "fit").model.transitions
+    assert type(loaded).__name__ == "HalfFrozen"
+    assert loaded.share == 0.25
+
+
+def test_fit_is_frozen(exact):
+    assert isinstance(exact, Fit)
+    with pytest.raises(AttributeError):
+        exact.model = None
+    assert inference.RHAT_LIMIT == 1.02
