@@ -78,7 +78,7 @@ def confusion_counts(truth: ArrayLike, said: ArrayLike, space: StageSpace) -> pd
     >>> space = StageSpace(("low", "high"))
     >>> confusion_counts([0, 0, 1, 1, 1], [0, 1, 1, 1, 1], space)
     said  low  high
-    true           
+    true
     low     1     1
     high    0     3
     """
@@ -304,9 +304,7 @@ def mean_by_class(
     """
     happened, said = _forecasts("mean_by_class", actual, forecasts)
     labels = np.ravel(classes)
-    raise_problems(
-        DataError, "mean_by_class", _lengths({"actual": happened, "classes": labels})
-    )
+    raise_problems(DataError, "mean_by_class", _lengths({"actual": happened, "classes": labels}))
     by_class = pd.DataFrame({"actual": happened, **said}).groupby(labels)
     table = by_class.mean()
     table.insert(0, "customers", by_class.size())
