@@ -336,11 +336,11 @@ def _calibrate_bin(predicted: Floats, came: Floats, who: NDArray, prob: float) -
 def _effective_n(came: Floats, who: NDArray) -> float:
     """Count how many independent predictions these are worth."""
     _, place = np.unique(who, return_inverse=True)
-    n_clusters, share = place.max() + 1, came.mean()
+    share = came.mean()
     residuals = np.bincount(place, weights=came - share)
-    variance = (residuals**2).sum() / len(came) ** 2 * n_clusters / max(n_clusters - 1, 1)
+    variance = (residuals**2).sum() / len(came) ** 2
     # Where all or none came true nothing varies: then each cluster counts once.
-    worth = share * (1 - share) / variance if variance > 0 else n_clusters
+    worth = share * (1 - share) / variance if variance > 0 else place.max() + 1
     return float(np.clip(worth, 1.0, len(came)))
 
 

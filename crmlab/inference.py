@@ -13,13 +13,19 @@ from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from crmlab import chains
 from crmlab.errors import DataError, SamplingWarning, SpecError, check_one_of, raise_problems
 from crmlab.models.base import StageModel, coords
+from crmlab.models.emissions import Scorer, find_window
+
+if TYPE_CHECKING:
+    from crmlab.density import Density
 
 RHAT_LIMIT = 1.02
 ESS_PER_CHAIN = 100
@@ -109,7 +115,8 @@ def fit(
     Raises
     ------
     DataError
-        The panel cannot be read by the model; everything that is wrong is listed.
+        The panel cannot be read by the model (everything that is wrong is listed), or is
+        impossible under it.
     SpecError
         An option is wrong.
 
@@ -254,11 +261,29 @@ def _sample_nuts(
     from crmlab.density import compile_density, sample_density
 
     density = compile_density(model.build(panel), model.posterior_names)
+    _check_start(model, panel, density)
     seed = int(rng.integers(2**31))
     kept, stats = sample_density(density, draws=draws, tune=tune, chains=chains, seed=seed)
     posterior = _label_draws(model, kept)["posterior"].to_dataset()
     stats = stats[["diverging", "n_steps", "energy"]]
     return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats})
+
+
+def _check_start(model: StageModel, panel: xr.Dataset, density: "Density") -> None:
+    """Refuse a panel that is impossible under the model: no sampler could take a step."""
+    if np.isfinite(density(density.start)[0]):
+        return
+    values = dict(zip(density.names, density.constrain(density.start), strict=True))
+    window = find_window(panel)
+    seen = window.last >= 0
+    law = values["initial_probs"], values["transition_matrix"]
+    scores = Scorer(panel, model.channels, model.space)(values)[seen]
+    result = chains.forward(*law, scores, window.first[seen], window.last[seen])
+    customers = panel["customer_id"].values[seen][result.loglik == -np.inf]
+    raise DataError(
+        f"{type(model).__name__} holds for impossible what {len(customers)} customers did, e.g. "
+        f"{customers[:3].tolist()}: allow more moves, or soften given parameters of exactly 0 or 1."
+    )
 
 
 def _label_draws(model: StageModel, draws: Mapping[str, NDArray[np.float64]]) -> xr.DataTree:

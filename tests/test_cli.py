@@ -401,6 +401,17 @@ def test_doctor_is_content_when_all_is_well(project, monkeypatch, capsys):
     assert capsys.readouterr().out.endswith("All is well.\n")
 
 
+def test_doctor_without_packages_asks_for_the_set_up_only():
+    script = (
+        f"import sys; sys.path.insert(0, {str(PROJECT.root)!r})\n"
+        "from crmlab.cli import doctor; from crmlab.cli.environment import Project, Path\n"
+        "sys.exit(doctor.examine(Project(Path('nowhere'))))"
+    )
+    ran = subprocess.run([sys.executable, "-I", "-S", "-c", script], capture_output=True, text=True)
+    assert ran.returncode == 1
+    assert ran.stdout.count("OFF") == ran.stdout.count("make setup") == 1
+
+
 def test_doctor_compares_versions_with_the_lock(project):
     import numpy as np
 

@@ -12,9 +12,10 @@ import pytest
 import xarray as xr
 
 import crmlab as crm
-from crmlab import inference
+from crmlab import density, inference
 from crmlab.errors import DataError, SamplingWarning, SpecError
 from crmlab.inference import Fit, find_problems
+from tests import interpreted
 from tests.ragged import SPACE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -159,6 +160,25 @@ def test_a_panel_that_does_not_match_is_refused_whole(loyalty_panel):
     assert "HiddenMarkov cannot read this panel: 2 problems" in str(error.value)
     assert "channel 'survey' is not among its variables ['visits']" in str(error.value)
     assert "'visits' must be a count" in str(error.value)
+
+
+def test_a_panel_that_is_impossible_under_the_model_is_refused_by_name(monkeypatch, loyalty_panel):
+    """No visits are possible in either stage; the sampler would never take a step."""
+
+    def interpret_density(built, names):
+        report, start = interpreted.as_function_of_vector(built, [built[name] for name in names])
+        return density.Density(interpreted.log_density(built), report, {}, start, names)
+
+    monkeypatch.setattr(density, "compile_density", interpret_density)
+    never = crm.Poisson("visits", rate=(0.0, 0.0))
+    channels = (never, crm.StageLabel("report", confusion=np.eye(2)))
+    model = crm.HiddenMarkov(crm.StageSpace(("dormant", "active")), channels=channels)
+    quiet = loyalty_panel.assign(
+        visits=loyalty_panel["visits"] * (loyalty_panel["customer_id"] == 7),
+        report=loyalty_panel["visits"] * np.nan,
+    )
+    with pytest.raises(DataError, match=r"impossible what 1 customers did, e.g. \[7\]"):
+        crm.fit(model, quiet, seed=1)
 
 
 # Saving -------------------------------------------------------------------------------------------

@@ -9,6 +9,8 @@ al. 2023, Bayesian Analysis, "Simulation-based calibration checking for Bayesian
 Bounds follow from the probability of a false alarm, which is stated; planted mistakes must fail.
 """
 
+import itertools
+
 import arviz_stats
 import numpy as np
 import pytest
@@ -56,7 +58,7 @@ def standardised_errors(posterior, truth):
 
 
 def worst(errors):
-    return max(np.abs(values).max() for values in errors.values())
+    return max(np.abs(values).max(initial=0.0) for values in errors.values())
 
 
 # Hidden stages ------------------------------------------------------------------------------------
@@ -107,22 +109,17 @@ def test_hidden_stages_and_their_channels_are_recovered(hidden_fit, world):
 @pytest.mark.sampling
 @pytest.mark.slow
 def test_another_truth_is_not_recovered(hidden_fit, world):
-    """Without power the test above would prove nothing: a fifth more visits must be noticed."""
-    truth = truth_of(world)
-    other = {"visits_rate": 1.2 * np.asarray(truth["visits_rate"])}
-    assert worst(standardised_errors(hidden_fit.posterior, other)) > FAR
-    reversed_time = {"transition_matrix": np.array(MATRIX)[::-1, ::-1]}
-    posterior = hidden_fit.posterior.isel(stage_from=[0, 2], stage_to=[1, 2])
-    reversed_time["transition_matrix"] = reversed_time["transition_matrix"][[0, 2]][:, [1, 2]]
-    free = posterior.isel(stage_from=[1])
-    assert (
-        worst(
-            standardised_errors(
-                free, {"transition_matrix": reversed_time["transition_matrix"][[1]]}
-            )
-        )
-        > FAR
-    )
+    """Without power the test above would prove nothing.
+
+    A fifth more visits must be noticed, and actives who mostly fall to the bottom.
+    """
+    others = {
+        "visits_rate": 1.2 * np.asarray(truth_of(world)["visits_rate"]),
+        "transition_matrix": (*MATRIX[:2], (0.15, 0.05, 0.8)),
+    }
+    errors = standardised_errors(hidden_fit.posterior, others)
+    for values in errors.values():
+        assert np.abs(values).max() > FAR
 
 
 @pytest.mark.sampling
@@ -152,13 +149,17 @@ def test_stage_probabilities_mean_what_they_say(hidden_fit, tables, kind):
     """
     probs = crm.stage_probs(hidden_fit, kind=kind, draws=40, average=True).values
     stages = true_stages(tables)
-    for k in range(3):
+    n_tested = 0
+    for k, (low, high) in itertools.product(range(3), ((0.0, 0.2), (0.2, 0.8), (0.8, 1.01))):
         p, hit = probs[..., k], stages == k
-        for low, high in ((0.0, 0.2), (0.2, 0.8), (0.8, 1.01)):
-            inside = (p >= low) & (p < high)
-            by_customer = ((hit - p) * inside).sum(axis=1)
-            error = by_customer.sum() / np.sqrt((by_customer**2).sum())
-            assert abs(error) < FAR, (SPACE.names[k], low)
+        inside = (p >= low) & (p < high)
+        if inside.any(axis=1).sum() < 100:  # too few customers for a normal law
+            continue
+        by_customer = ((hit - p) * inside).sum(axis=1)
+        error = by_customer.sum() / np.sqrt((by_customer**2).sum())
+        assert abs(error) < FAR, (SPACE.names[k], low)
+        n_tested += 1
+    assert n_tested >= 6
 
 
 # Observed stages ----------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 
 from crmlab.cli import environment
@@ -66,7 +67,9 @@ def examine(project: Project) -> int:
     int
         0 if all is well, otherwise 1.
     """
-    findings = [_look(check, project) for check in CHECKS]
+    # Before set-up there are no packages, and one answer says it all.
+    checks = CHECKS if find_spec("packaging") else (check_python,)
+    findings = [_look(check, project) for check in checks]
     off = sum(bool(finding.advice) for finding in findings)
     say(f"{off} of {len(findings)} are off." if off else "All is well.")
     return 1 if off else 0
