@@ -373,9 +373,9 @@ class ZeroInflatedSpend(Channel):
     ) -> NDArray[np.float64]:
         """Nothing while `u` is within the zeros, then the log-normal quantile."""
         # Counted from above, where 1 - u is exact: a large amount keeps all its digits.
-        tail = np.minimum((1 - u) / np.where(prob > 0, prob, 1), 1)
-        spends = (1 - u < prob) & (tail < 1)
-        return np.where(spends, median * np.exp(-sigma * special.ndtri(tail)), 0.0)
+        possible = np.asarray(prob) > 0
+        tail = np.where(possible, np.minimum(1 - u, prob) / np.where(possible, prob, 1), 1)
+        return np.where(tail < 1, median * np.exp(-sigma * special.ndtri(tail)), 0.0)
 
     def supports(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Whether each value is an amount, zero included."""

@@ -40,7 +40,8 @@ class Fit:
     model : StageModel
     panel : xr.Dataset
     idata : xr.DataTree
-        Groups `posterior` and `sample_stats`, with ArviZ's dims ``chain`` and ``draw``.
+        Group `posterior` and, where a sampler ran, `sample_stats`, with ArviZ's dims ``chain``
+        and ``draw``.
     """
 
     model: StageModel
@@ -318,8 +319,8 @@ def _to_spec(value: object) -> object:
         return {"class": home, **{f.name: _to_spec(getattr(value, f.name)) for f in fields(value)}}
     if isinstance(value, (tuple, list)):
         return [_to_spec(item) for item in value]
-    if isinstance(value, np.generic):
-        return value.item()
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
     return value
 
 

@@ -12,9 +12,15 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("PYTENSOR_FLAGS", f"base_compiledir={ROOT / '.cache' / 'pytensor'}")
 os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".cache" / "numba"))
 
-import pytest  # noqa: E402 - PyTensor and numba read their settings when they are imported
+# PyTensor and numba read their settings when they are imported.
+import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
 
 import crmlab as crm  # noqa: E402
+
+# The same examples on every run: a failure is never a matter of luck.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 LOYALTY = crm.StageSpace(("dormant", "active"))
 LOYALTY_MATRIX = ((0.9, 0.1), (0.2, 0.8))

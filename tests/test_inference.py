@@ -440,15 +440,15 @@ def test_a_cold_and_a_warm_compile_cache_give_the_same_draws(tmp_path):
 class HalfFrozen(crm.StickyDirichlet):
     """A transition model that lives outside the package, with a field of its own."""
 
-    share: float = 0.5
+    shares: tuple[float, ...] = (0.5,)
 
 
 def test_a_users_own_parts_come_back_from_a_saved_fit(exact, tmp_path):
-    model = crm.ObservedMarkov(SPACE, HalfFrozen(share=0.25))
+    model = crm.ObservedMarkov(SPACE, HalfFrozen(shares=np.array([0.25, 0.75])))
     replace(exact, model=model).save(tmp_path / "fit")
     loaded = crm.load_fit(tmp_path / "fit").model.transitions
     assert type(loaded).__name__ == "HalfFrozen"
-    assert loaded.share == 0.25
+    assert loaded.shares == (0.25, 0.75)
 
 
 def test_fit_is_frozen(exact):

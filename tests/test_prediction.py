@@ -176,6 +176,13 @@ def test_a_customer_without_events_is_evidence(panel, fit):
     assert (found.sel(stage="loyal") < unseen.sel(stage="loyal")).all()
 
 
+def test_a_panel_may_list_its_dims_the_other_way_round(panel, fit):
+    turned = panel.transpose("period", "customer_id")
+    for kind in KINDS:
+        found = crm.stage_probs(fit, kind=kind, panel=turned)
+        assert found.identical(crm.stage_probs(fit, kind=kind))
+
+
 def test_a_panel_of_nobody_observed(panel, fit):
     nobody = panel.isel(customer_id=[4])
     assert crm.stage_probs(fit, kind="smoothed", panel=nobody).isnull().all()

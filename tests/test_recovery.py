@@ -268,7 +268,7 @@ def test_another_prior_than_the_worlds_is_caught(exact_worlds):
 
 
 # One run gives 300 draws, thinned to 20, which are close to independent.
-N_WORLDS, N_CUSTOMERS, N_PERIODS = 120, 24, 8
+N_WORLDS, N_CUSTOMERS, N_PERIODS = 100, 24, 8
 N_RUN, N_KEPT, N_BINS = 300, 20, 7
 
 
@@ -368,4 +368,4 @@ def count_everybody_twice(arrays):
 @pytest.mark.slow
 @pytest.mark.parametrize("mistake", [shift_by_a_period, count_everybody_twice])
 def test_a_mistake_in_the_hidden_model_is_caught(loyalty_worlds, mistake):
-    assert not is_calibrated(loyalty_worlds.ranks(40, mistake), N_KEPT, N_BINS)
+    assert not is_calibrated(loyalty_worlds.ranks(35, mistake), N_KEPT, N_BINS)

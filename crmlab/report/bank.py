@@ -36,9 +36,9 @@ from crmlab.tables import CustomerTables, split_holdout, to_panel
 from crmlab.transitions import StickyDirichlet
 from crmlab.value import per_year, stage_value
 
-N_CUSTOMERS, N_SEEN, N_HIDDEN = 400, 8, 4  # customers; quarters that are seen, and hidden
+N_CUSTOMERS, N_SEEN, N_HIDDEN = 500, 8, 4  # customers; quarters that are seen, and hidden
 WORLD_SEED, FIT_SEED = 7, 11
-DRAWS, TUNE = 500, 350
+DRAWS, TUNE = 400, 400
 YEARLY_RATE = 0.10
 FLAG_ABOVE = 0.5
 LEFT = KNAPP.index("terminating")
@@ -60,13 +60,13 @@ def build_world(n_quarters: int = N_SEEN + N_HIDDEN) -> StageWorld:
     ----------
     n_quarters : int
     """
-    quarters = chains.occupancy(K10, KNAPP.index("initiating"))
+    quarters = chains.occupancy(K10, KNAPP.index("initiating"), n_periods=12)
     living = np.where(np.arange(len(KNAPP)) == LEFT, 0.0, quarters)
-    rate = (1.6, 4.0, 7.0, 11.0, 15.0, 10.5, 6.5, 3.2, 0.6, 0.03)
-    prob = (0.33, 0.45, 0.65, 0.80, 0.92, 0.78, 0.58, 0.35, 0.10, 0.01)
+    rate = (1.8, 4.2, 7.2, 11.0, 15.0, 10.5, 6.5, 3.0, 0.5, 0.03)
+    prob = (0.33, 0.48, 0.65, 0.80, 0.92, 0.78, 0.60, 0.35, 0.08, 0.01)
     median = (20.0, 35.0, 60.0, 100.0, 160.0, 100.0, 60.0, 35.0, 20.0, 20.0)
     location = (0.3, 0.5, 0.8, 1.1, 1.4, -0.4, -0.8, -1.1, -1.4, -1.6)
-    complaint = (0.04, 0.05, 0.05, 0.05, 0.04, 0.25, 0.30, 0.25, 0.20, 0.005)
+    complaint = (0.04, 0.05, 0.05, 0.05, 0.04, 0.28, 0.33, 0.30, 0.25, 0.005)
     return StageWorld(
         KNAPP,
         initial_probs=living / living.sum(),
@@ -74,7 +74,7 @@ def build_world(n_quarters: int = N_SEEN + N_HIDDEN) -> StageWorld:
         channels=(
             Poisson("visits", rate=rate),
             ZeroInflatedSpend("spend", prob=prob, median=median, sigma=(0.6,) * len(KNAPP)),
-            OrdinalSurvey("survey", location=location, response_rate=0.3),
+            OrdinalSurvey("survey", location=location, response_rate=0.4),
             Bernoulli("complaint", prob=complaint),
         ),
         n_periods=n_quarters,
@@ -94,15 +94,15 @@ def build_model() -> HiddenMarkov:
         KNAPP,
         StickyDirichlet(stickiness=4),
         (
-            Poisson("visits", typical_rate=typical_visits, spread=0.3),
+            Poisson("visits", typical_rate=typical_visits, spread=0.25),
             ZeroInflatedSpend("spend", typical_spend=typical_spend),
             OrdinalSurvey(
                 "survey",
                 typical_location=(0.75,) * 5 + (-0.75,) * 5,
-                prior_sd=0.5,
-                response_rate=0.3,
+                prior_sd=0.4,
+                response_rate=0.4,
             ),
-            Bernoulli("complaint", typical_prob=(0.05,) * 5 + (0.20,) * 4 + (0.01,), confidence=30),
+            Bernoulli("complaint", typical_prob=(0.05,) * 5 + (0.25,) * 4 + (0.01,), confidence=60),
         ),
         ordered_by="visits_rate",
     )
