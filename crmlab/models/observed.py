@@ -37,7 +37,9 @@ class ObservedMarkov(StageModel):
     for the counts; the update is Dirichlet-multinomial conjugacy). Draws are independent.
 
     A cell without a report breaks the path: a move is counted between two neighbouring periods
-    that both have one.
+    that both have one. What the gaps leave out is not summed over: with missing reports
+    the likelihood is a partial one. `HiddenMarkov` with a `StageLabel` whose confusion is the
+    identity uses everything.
     """
 
     space: StageSpace
