@@ -744,6 +744,6 @@ def test_the_demo_writes_three_files_and_tells_its_progress(
 
 
 def test_occupancy_of_the_refilled_base():
-    """The base first seen: expected quarters per stage of a new customer, shared out."""
-    quarters = chains.occupancy(K10, 0)[:9]
+    """The base first seen: a new customer's quarters per stage in three years, shared out."""
+    quarters = chains.occupancy(K10, 0, n_periods=12)[:9]
     np.testing.assert_allclose(bank.build_world().initial_probs[:9], quarters / quarters.sum())

@@ -53,8 +53,8 @@ Floats = NDArray[np.float64]
 def build_world(n_quarters: int = N_SEEN + N_HIDDEN) -> StageWorld:
     """Make the bank's world: its true parameters, all of them invented.
 
-    The base that is first seen is one that replaces every customer who leaves by a new one: its
-    shares are the expected quarters that a new customer spends in each stage.
+    The base that is first seen has been gathered evenly over three years: its shares are the
+    expected quarters that a new customer spends in each stage in the first twelve.
 
     Parameters
     ----------
