@@ -16,8 +16,9 @@ from crmlab import chains
 from crmlab.errors import DataError, SpecError
 from crmlab.models.base import coords
 from crmlab.models.emissions import Scorer, encode, find_window
-from crmlab.models.likelihood import compiled_kernel, forward_backward, panel_loglik
+from crmlab.models.likelihood import compiled_kernel, panel_loglik
 from crmlab.models.ordering import OrderedWithin, spread_start
+from crmlab.models.recursion import forward_backward
 from tests import interpreted
 from tests.oracles import panels, paths
 from tests.oracles.chains import CAV_COUNTS, CAV_MEANS
@@ -36,6 +37,20 @@ from tests.ragged import (
 # The kernel ---------------------------------------------------------------------------------------
 
 N, T, K = 5, 4, 3
+WINDOWS = np.stack([FIRST, LAST], axis=-1)
+CELLS = np.arange(N * T).reshape(N, T)
+
+
+def on_dense(kernel):
+    """Call a kernel as if each cell had evidence of its own, (customer, period, stage)."""
+
+    def call(initial, matrices, logs, first=FIRST, last=LAST):
+        cells = np.arange(logs[..., 0].size).reshape(*logs.shape[:2], 1)
+        table, windows = logs.reshape(-1, logs.shape[-1]), np.stack([first, last], axis=-1)
+        loglik, d_initial, d_matrices, d_table = kernel(initial, matrices, table, cells, windows)
+        return loglik, d_initial, d_matrices, d_table.reshape(logs.shape)
+
+    return call
 
 
 class Problem:
@@ -53,7 +68,7 @@ class Problem:
 
     @property
     def arguments(self):
-        return self.initial, self.matrices, self.logs, FIRST, LAST
+        return self.initial, self.matrices, self.logs
 
     def customer(self, n):
         """Initial law, matrices and evidence of one customer's window, for the oracle."""
@@ -66,7 +81,9 @@ SHAPES = pytest.mark.parametrize(
     "shape", [(1, 1), (1, T - 1), (N, 1), (N, T - 1)], ids=["shared", "by t", "by n", "by n and t"]
 )
 KERNELS = pytest.mark.parametrize(
-    "kernel", [lambda: forward_backward, compiled_kernel], ids=["plain", "compiled"]
+    "kernel",
+    [lambda: on_dense(forward_backward), lambda: on_dense(compiled_kernel())],
+    ids=["plain", "compiled"],
 )
 
 
@@ -86,7 +103,7 @@ def test_loglik_equals_the_readable_recursion(shape):
     readable = chains.forward(
         problem.initial, matrices, problem.logs[seen], FIRST[seen], LAST[seen]
     )
-    assert forward_backward(*problem.arguments)[0] == pytest.approx(
+    assert on_dense(forward_backward)(*problem.arguments)[0] == pytest.approx(
         readable.loglik.sum(), abs=1e-10
     )
 
@@ -118,13 +135,13 @@ def test_gradients_equal_central_differences(shape):
     problem = Problem(shape)
     problem.logs[1, 3, 0] = -5.0
     arrays = [problem.initial, problem.matrices, problem.logs]
-    gradients = forward_backward(*problem.arguments)[1:]
+    gradients = on_dense(forward_backward)(*problem.arguments)[1:]
     for which, array in enumerate(arrays):
         for index in np.ndindex(array.shape):
             if which == 1 and array[index] == 0:
                 continue
             ahead, behind = (
-                forward_backward(*_shifted(arrays, which, index, step), FIRST, LAST)[0]
+                on_dense(forward_backward)(*_shifted(arrays, which, index, step))[0]
                 for step in (1e-6, -1e-6)
             )
             slope = (ahead - behind) / 2e-6
@@ -145,7 +162,7 @@ def test_pytensor_agrees_with_the_gradient(shape):
 
     def loglik(initial, weights, logs):
         matrices = pt.switch(allowed, pt.exp(weights), 0.0)
-        return panel_loglik(initial, matrices, logs, FIRST, LAST)
+        return panel_loglik(initial, matrices, [logs.reshape((N * T, K))], [CELLS], WINDOWS)
 
     weights = np.log(np.where(allowed, problem.matrices, 1.0))
     with pytensor.config.change_flags(cxx=""):
@@ -160,8 +177,9 @@ def test_pytensor_agrees_with_the_gradient(shape):
 def test_a_plain_matrix_serves_everybody():
     problem = Problem()
     inputs = [pt.constant(problem.initial), pt.constant(problem.matrices[0, 0])]
-    value = panel_loglik(*inputs, pt.constant(problem.logs), FIRST, LAST)
-    expected = forward_backward(*problem.arguments)[0]
+    table = pt.constant(problem.logs.reshape(N * T, K))
+    value = panel_loglik(*inputs, [table], [CELLS], WINDOWS)
+    expected = on_dense(forward_backward)(*problem.arguments)[0]
     assert interpreted.evaluate(value)[0] == pytest.approx(float(expected), rel=1e-14)
 
 
@@ -174,11 +192,56 @@ def test_an_impossible_history_has_no_likelihood_and_no_gradient(kernel):
     assert all((gradient == 0).all() for gradient in gradients)
 
 
+def crowd(n_states, n_channels, seed):
+    """Arguments of the kernel for 21 customers in 9 periods, some never observed."""
+    rng = np.random.default_rng(seed)
+    n_customers, n_periods, n_values = 21, 9, 4
+    matrix = rng.dirichlet(np.ones(n_states), size=(1, 1, n_states))
+    table = rng.normal(-2, 2, size=(n_channels * n_values, n_states))
+    codes = rng.integers(n_values, size=(n_customers, n_periods, n_channels))
+    first = rng.integers(1, 4, size=n_customers)
+    last = np.where(rng.random(n_customers) < 0.1, -1, first + rng.integers(0, 6, n_customers))
+    starts = n_values * np.arange(n_channels)
+    windows = np.stack([first, last], axis=-1)
+    return rng.dirichlet(np.ones(n_states)), matrix, table, codes + starts, windows
+
+
+def assert_walks_agree(arguments):
+    """Eight side by side and one by one: the same up to rounding."""
+    together, alone = compiled_kernel()(*arguments), forward_backward(*arguments)
+    for found, expected in zip(together, alone, strict=True):
+        assert found == pytest.approx(expected, rel=1e-11, abs=1e-11)
+
+
+@pytest.mark.parametrize("n_states", [1, 2, 3, 8, 10])
+@pytest.mark.parametrize("n_channels", [1, 3])
+def test_eight_side_by_side_do_as_one_by_one(n_states, n_channels):
+    assert_walks_agree(crowd(n_states, n_channels, seed=n_states))
+
+
+@pytest.mark.parametrize("depth", [200.0, 700.0, 2000.0])
+def test_channels_that_contradict_each_other_lose_nobody(depth):
+    """One rules out what another asks for: the product of densities vanishes, not the sum."""
+    initial, matrix, table, codes, windows = crowd(3, 2, seed=5)
+    table[0], table[4] = [0.0, -depth, -depth], [-depth, 0.0, -depth]
+    codes[2], codes[11, 4] = [0, 4], [0, 4]
+    windows[2], windows[11] = [1, 6], [2, 7]
+    assert_walks_agree((initial, matrix, table, codes, windows))
+
+
+def test_one_impossible_history_in_a_crowd_is_enough():
+    initial, matrix, table, codes, windows = crowd(3, 2, seed=6)
+    table[0] = -np.inf
+    loglik, *gradients = compiled_kernel()(initial, matrix, table, codes, windows)
+    assert loglik == -np.inf
+    assert all((gradient == 0).all() for gradient in gradients)
+
+
 @KERNELS
 def test_customers_who_were_never_observed_say_nothing(kernel):
     problem = Problem()
     nobody = np.full(N, -1)
-    loglik, *gradients = kernel()(*problem.arguments[:3], 0 * FIRST, nobody)
+    loglik, *gradients = kernel()(*problem.arguments, 0 * FIRST, nobody)
     assert loglik == 0
     assert all((gradient == 0).all() for gradient in gradients)
 
@@ -262,7 +325,7 @@ def test_each_channel_alone_gives_the_enumerated_loglik(panel, channel):
     rows = {**given_parameters(KNOWN)}
     scores = Scorer(panel, (channel,), SPACE)(rows)
     matrix, initial = np.array(MATRIX), np.array([0.7, 0.2, 0.1])
-    found = forward_backward(initial, matrix[None, None], scores, FIRST, LAST)[0]
+    found = on_dense(forward_backward)(initial, matrix[None, None], scores)[0]
     cells, channel_laws = cells_of(panel, [channel.name]), oracle_laws(rows)
     expected = panels.loglik(initial, matrix, cells, channel_laws, FIRST, LAST)
     assert found == pytest.approx(expected, abs=1e-10)

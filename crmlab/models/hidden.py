@@ -121,16 +121,19 @@ class HiddenMarkov(StageModel):
     def build(self, panel: xr.Dataset) -> "pm.Model":
         """Give the PyMC model whose log-density sums over all stage paths."""
         import pymc as pm
+        import pytensor.tensor as pt
 
         from crmlab.models.likelihood import panel_loglik
 
         self.check(panel)
         with pm.Model(coords=coords(self.space)) as model:
             data = {name: pm.Data(name, values) for name, values in self.read(panel).items()}
-            seen = sum(self._score(channel, data) for channel in self.channels)
+            tables = [self._score(channel, data) for channel in self.channels]
+            codes = [data[f"{channel.name}_codes"] for channel in self.channels]
+            windows = pt.stack([data["first"], data["last"]], axis=-1)
             matrix = self.transitions.matrix(self.space, None)
-            initial, window = self._initial(), (data["first"], data["last"])
-            pm.Potential("loglik", panel_loglik(initial, matrix, seen, *window))
+            seen = panel_loglik(self._initial(), matrix, tables, codes, windows)
+            pm.Potential("loglik", seen)
         return model
 
     def read(self, panel: xr.Dataset) -> dict[str, NDArray]:
@@ -153,14 +156,12 @@ class HiddenMarkov(StageModel):
         return pm.Deterministic("initial_probs", given, dims="stage")
 
     def _score(self, channel: Channel, data: dict[str, "TensorVariable"]) -> "TensorVariable":
-        """Log-density of one channel, (customer, period, stage)."""
-        values, codes = data[f"{channel.name}_values"], data[f"{channel.name}_codes"]
+        """Log-density of each distinct value of one channel, (value, stage)."""
         parameters = {
             name: self._parameter(channel, name, prior)
             for name, prior in channel.parameters(self.space).items()
         }
-        table = score_table(channel, values, parameters)
-        return table[codes.ravel()].reshape((codes.shape[0], codes.shape[1], len(self.space)))
+        return score_table(channel, data[f"{channel.name}_values"], parameters)
 
     def _parameter(self, channel: Channel, name: str, prior: "TensorVariable") -> "TensorVariable":
         """Register one parameter: known, learned, or learned in order."""

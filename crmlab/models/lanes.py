@@ -1,0 +1,165 @@
+"""Eight numbers side by side: a SIMD register as a number that numba can calculate with.
+
+LLVM does not find the parallel work in loops over a handful of stages. It does not have to: the
+recursion treats eight customers at once, one in each lane, and every operation here is one
+instruction (or a few) on the whole register. The arithmetic is plain: nothing is fused, reordered
+or approximated, so each lane has the bits that the same scalar program would give, on any CPU.
+
+``load`` and ``store`` move eight neighbours of a flat float64 array; ``spread`` copies one number
+to all lanes; ``+ - * /``, ``lower`` and ``higher`` work lane by lane; ``exponent`` and ``mantissa``
+split positive normal numbers as ``math.frexp`` does, but with mantissas in [1, 2).
+"""
+
+import operator
+from collections.abc import Callable
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic, models, overload, register_model
+
+WIDTH = 8
+VECTOR = ir.VectorType(ir.DoubleType(), WIDTH)
+BITS = ir.VectorType(ir.IntType(64), WIDTH)
+
+
+class Lanes(types.Type):
+    """The type of such a register."""
+
+    def __init__(self) -> None:
+        super().__init__(name=f"Lanes[{WIDTH}]")
+
+
+LANES = Lanes()
+
+
+@register_model(Lanes)
+class _Register(models.PrimitiveModel):
+    """Lanes live in one LLVM vector."""
+
+    def __init__(self, manager: object, kind: Lanes) -> None:
+        super().__init__(manager, kind, VECTOR)
+
+
+def _bits(value: int) -> ir.Constant:
+    return ir.Constant(BITS, [value] * WIDTH)
+
+
+def _address(context: object, builder: ir.IRBuilder, kind: types.Array, args: tuple) -> ir.Value:
+    """Pointer to the register that begins at ``args[0][args[1]]``."""
+    array = context.make_array(kind)(context, builder, args[0])
+    return builder.bitcast(builder.gep(array.data, [args[1]]), VECTOR.as_pointer())
+
+
+@intrinsic
+def load(typing: object, array: types.Array, at: types.Integer) -> tuple:
+    """Eight neighbours of a flat array."""
+
+    def generate(
+        context: object, builder: ir.IRBuilder, signature: object, args: tuple
+    ) -> ir.Value:
+        value = builder.load(_address(context, builder, signature.args[0], args))
+        value.align = 8
+        return value
+
+    return LANES(array, types.int64), generate
+
+
+@intrinsic
+def store(typing: object, array: types.Array, at: types.Integer, value: Lanes) -> tuple:
+    """Write eight neighbours of a flat array."""
+
+    def generate(
+        context: object, builder: ir.IRBuilder, signature: object, args: tuple
+    ) -> ir.Value:
+        place = builder.store(args[2], _address(context, builder, signature.args[0], args))
+        place.align = 8
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, LANES), generate
+
+
+@intrinsic
+def spread(typing: object, number: types.Float) -> tuple:
+    """One number in all lanes."""
+
+    def generate(
+        context: object, builder: ir.IRBuilder, signature: object, args: tuple
+    ) -> ir.Value:
+        nothing, first = ir.Constant(VECTOR, ir.Undefined), ir.IntType(32)(0)
+        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
+        return builder.shuffle_vector(
+            builder.insert_element(nothing, args[0], first), nothing, everywhere
+        )
+
+    return LANES(types.float64), generate
+
+
+def _lane_by_lane(make: Callable[[ir.IRBuilder, ir.Value, ir.Value], ir.Value]) -> Callable:
+    """Turn an LLVM instruction on two registers into a function for numba."""
+
+    @intrinsic
+    def apply(typing: object, left: Lanes, right: Lanes) -> tuple:
+        def generate(context: object, builder: ir.IRBuilder, signature: object, args: tuple):
+            return make(builder, args[0], args[1])
+
+        return LANES(LANES, LANES), generate
+
+    return apply
+
+
+lower = _lane_by_lane(lambda b, x, y: b.select(b.fcmp_ordered("<", x, y), x, y))
+higher = _lane_by_lane(lambda b, x, y: b.select(b.fcmp_ordered(">", x, y), x, y))
+_add = _lane_by_lane(lambda b, x, y: b.fadd(x, y))
+_subtract = _lane_by_lane(lambda b, x, y: b.fsub(x, y))
+_multiply = _lane_by_lane(lambda b, x, y: b.fmul(x, y))
+_divide = _lane_by_lane(lambda b, x, y: b.fdiv(x, y))
+
+
+@overload(operator.add)
+def _lanes_add(left, right):
+    if isinstance(left, Lanes) and isinstance(right, Lanes):
+        return lambda left, right: _add(left, right)
+
+
+@overload(operator.sub)
+def _lanes_subtract(left, right):
+    if isinstance(left, Lanes) and isinstance(right, Lanes):
+        return lambda left, right: _subtract(left, right)
+
+
+@overload(operator.mul)
+def _lanes_multiply(left, right):
+    if isinstance(left, Lanes) and isinstance(right, Lanes):
+        return lambda left, right: _multiply(left, right)
+
+
+@overload(operator.truediv)
+def _lanes_divide(left, right):
+    if isinstance(left, Lanes) and isinstance(right, Lanes):
+        return lambda left, right: _divide(left, right)
+
+
+@intrinsic
+def exponent(typing: object, value: Lanes) -> tuple:
+    """Binary exponent of positive normal numbers, as floats."""
+
+    def generate(
+        context: object, builder: ir.IRBuilder, signature: object, args: tuple
+    ) -> ir.Value:
+        shifted = builder.lshr(builder.bitcast(args[0], BITS), _bits(52))
+        return builder.sitofp(builder.sub(shifted, _bits(1023)), VECTOR)
+
+    return LANES(LANES), generate
+
+
+@intrinsic
+def mantissa(typing: object, value: Lanes) -> tuple:
+    """Mantissa of positive normal numbers, in [1, 2)."""
+
+    def generate(
+        context: object, builder: ir.IRBuilder, signature: object, args: tuple
+    ) -> ir.Value:
+        fraction = builder.and_(builder.bitcast(args[0], BITS), _bits((1 << 52) - 1))
+        return builder.bitcast(builder.or_(fraction, _bits(1023 << 52)), VECTOR)
+
+    return LANES(LANES), generate
