@@ -47,7 +47,10 @@ def on_dense(kernel):
     def call(initial, matrices, logs, first=FIRST, last=LAST):
         cells = np.arange(logs[..., 0].size).reshape(*logs.shape[:2], 1)
         table, windows = logs.reshape(-1, logs.shape[-1]), np.stack([first, last], axis=-1)
-        loglik, d_initial, d_matrices, d_table = kernel(initial, matrices, table, cells, windows)
+        times = np.ones(len(logs))
+        loglik, d_initial, d_matrices, d_table = kernel(
+            initial, matrices, table, cells, windows, times
+        )
         return loglik, d_initial, d_matrices, d_table.reshape(logs.shape)
 
     return call
@@ -162,7 +165,9 @@ def test_pytensor_agrees_with_the_gradient(shape):
 
     def loglik(initial, weights, logs):
         matrices = pt.switch(allowed, pt.exp(weights), 0.0)
-        return panel_loglik(initial, matrices, [logs.reshape((N * T, K))], [CELLS], WINDOWS)
+        return panel_loglik(
+            initial, matrices, [logs.reshape((N * T, K))], [CELLS], WINDOWS, np.ones(N)
+        )
 
     weights = np.log(np.where(allowed, problem.matrices, 1.0))
     with pytensor.config.change_flags(cxx=""):
@@ -178,7 +183,7 @@ def test_a_plain_matrix_serves_everybody():
     problem = Problem()
     inputs = [pt.constant(problem.initial), pt.constant(problem.matrices[0, 0])]
     table = pt.constant(problem.logs.reshape(N * T, K))
-    value = panel_loglik(*inputs, [table], [CELLS], WINDOWS)
+    value = panel_loglik(*inputs, [table], [CELLS], WINDOWS, np.ones(N))
     expected = on_dense(forward_backward)(*problem.arguments)[0]
     assert interpreted.evaluate(value)[0] == pytest.approx(float(expected), rel=1e-14)
 
@@ -203,7 +208,8 @@ def crowd(n_states, n_channels, seed):
     last = np.where(rng.random(n_customers) < 0.1, -1, first + rng.integers(0, 6, n_customers))
     starts = n_values * np.arange(n_channels)
     windows = np.stack([first, last], axis=-1)
-    return rng.dirichlet(np.ones(n_states)), matrix, table, codes + starts, windows
+    times = rng.integers(1, 5, n_customers).astype(float)
+    return rng.dirichlet(np.ones(n_states)), matrix, table, codes + starts, windows, times
 
 
 def assert_walks_agree(arguments):
@@ -219,20 +225,30 @@ def test_eight_side_by_side_do_as_one_by_one(n_states, n_channels):
     assert_walks_agree(crowd(n_states, n_channels, seed=n_states))
 
 
+@pytest.mark.parametrize("kernel", [forward_backward, compiled_kernel()], ids=["plain", "compiled"])
+def test_a_history_counts_as_often_as_customers_have_it(kernel):
+    *arguments, codes, windows, times = crowd(3, 2, seed=4)
+    each = np.repeat(np.arange(len(times)), times.astype(int))
+    once = kernel(*arguments, codes, windows, times)
+    apart = kernel(*arguments, codes[each], windows[each], np.ones(len(each)))
+    for found, expected in zip(once, apart, strict=True):
+        assert found == pytest.approx(expected, rel=1e-11)
+
+
 @pytest.mark.parametrize("depth", [200.0, 700.0, 2000.0])
 def test_channels_that_contradict_each_other_lose_nobody(depth):
     """One rules out what another asks for: the product of densities vanishes, not the sum."""
-    initial, matrix, table, codes, windows = crowd(3, 2, seed=5)
+    initial, matrix, table, codes, windows, times = crowd(3, 2, seed=5)
     table[0], table[4] = [0.0, -depth, -depth], [-depth, 0.0, -depth]
     codes[2], codes[11, 4] = [0, 4], [0, 4]
     windows[2], windows[11] = [1, 6], [2, 7]
-    assert_walks_agree((initial, matrix, table, codes, windows))
+    assert_walks_agree((initial, matrix, table, codes, windows, times))
 
 
 def test_one_impossible_history_in_a_crowd_is_enough():
-    initial, matrix, table, codes, windows = crowd(3, 2, seed=6)
+    initial, matrix, table, codes, windows, times = crowd(3, 2, seed=6)
     table[0] = -np.inf
-    loglik, *gradients = compiled_kernel()(initial, matrix, table, codes, windows)
+    loglik, *gradients = compiled_kernel()(initial, matrix, table, codes, windows, times)
     assert loglik == -np.inf
     assert all((gradient == 0).all() for gradient in gradients)
 

@@ -40,6 +40,15 @@ class Window(NamedTuple):
     last: NDArray[np.int64]
 
 
+class Histories(NamedTuple):
+    """The different histories of a panel, and how many customers have each."""
+
+    first: NDArray[np.int64]  # (history,)
+    last: NDArray[np.int64]
+    codes: list[NDArray[np.int64]]  # of each channel (history, period)
+    times: NDArray[np.float64]  # (history,)
+
+
 def check_panel(
     owner: str, panel: xr.Dataset, channels: Sequence[Channel], stages: StageSpace
 ) -> None:
@@ -135,6 +144,25 @@ def find_window(panel: xr.Dataset) -> Window:
         np.where(seen, observed.argmax(axis=1), 0).astype(np.int64),
         np.where(seen, last, -1).astype(np.int64),
     )
+
+
+def merge_histories(window: Window, codes: Sequence[NDArray[np.int64]]) -> Histories:
+    """Find the customers with the same window and the same codes in every channel and period.
+
+    Examples
+    --------
+    >>> window = Window(np.array([0, 0, 0]), np.array([1, 1, 1]))
+    >>> merge_histories(window, [np.array([[2, 0], [1, 1], [2, 0]])]).times
+    array([1., 2.])
+    """
+    rows = np.concatenate([np.stack(window, axis=-1), *codes], axis=1)
+    rows, times = np.unique(rows, axis=0, return_counts=True)
+    n_periods = codes[0].shape[1] if codes else 0
+    parts = [
+        np.ascontiguousarray(rows[:, 2 + k * n_periods : 2 + (k + 1) * n_periods])
+        for k in range(len(codes))
+    ]
+    return Histories(rows[:, 0].copy(), rows[:, 1].copy(), parts, times.astype(FLOAT))
 
 
 def score_table(

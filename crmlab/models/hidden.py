@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from crmlab.channels import Channel, check_channels
 from crmlab.errors import SpecError, raise_problems
 from crmlab.models.base import StageModel, coords
-from crmlab.models.emissions import check_panel, encode, find_window, score_table
+from crmlab.models.emissions import check_panel, encode, find_window, merge_histories, score_table
 from crmlab.stages import StageSpace
 from crmlab.transitions import StickyDirichlet, TransitionModel
 
@@ -132,18 +132,20 @@ class HiddenMarkov(StageModel):
             codes = [data[f"{channel.name}_codes"] for channel in self.channels]
             windows = pt.stack([data["first"], data["last"]], axis=-1)
             matrix = self.transitions.matrix(self.space, None)
-            seen = panel_loglik(self._initial(), matrix, tables, codes, windows)
+            seen = panel_loglik(self._initial(), matrix, tables, codes, windows, data["times"])
             pm.Potential("loglik", seen)
         return model
 
     def read(self, panel: xr.Dataset) -> dict[str, NDArray]:
-        """Give the arrays that the density reads, by name: all that changes with a panel."""
-        window = find_window(panel)
-        arrays = {"first": window.first, "last": window.last}
-        for channel in self.channels:
-            encoded = encode(panel, channel, self.space)
-            arrays[f"{channel.name}_values"] = encoded.values
-            arrays[f"{channel.name}_codes"] = encoded.codes
+        """Give the arrays that the density reads, by name: all that changes with a panel.
+
+        Customers with the same history are one row; `times` counts them.
+        """
+        encoded = {channel.name: encode(panel, channel, self.space) for channel in self.channels}
+        histories = merge_histories(find_window(panel), [one.codes for one in encoded.values()])
+        arrays = {"first": histories.first, "last": histories.last, "times": histories.times}
+        for (name, (values, _)), codes in zip(encoded.items(), histories.codes, strict=True):
+            arrays |= {f"{name}_values": values, f"{name}_codes": codes}
         return arrays
 
     def _initial(self) -> "TensorVariable":

@@ -38,7 +38,7 @@ class PanelLikelihood(Op):
     __props__ = ()
 
     def make_node(self, *inputs: Variable) -> Apply:
-        """Take (initial, matrices, table, codes, windows)."""
+        """Take (initial, matrices, table, codes, windows, times)."""
         tensors = [as_tensor_variable(value) for value in inputs]
         return Apply(self, tensors, [dscalar(), dvector(), dtensor4(), dmatrix()])
 
@@ -54,12 +54,12 @@ class PanelLikelihood(Op):
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         """Only the log-likelihood is differentiated, and not with respect to the windows."""
-        return [[True, False, False, False]] * 3 + [[False] * 4] * 2
+        return [[True, False, False, False]] * 3 + [[False] * 4] * 3
 
     def pullback(self, inputs: list, outputs: list, cotangents: list) -> list:
         """Scale the gradients that the forward call has computed."""
         scaled = [cotangents[0] * gradient for gradient in outputs[1:]]
-        return [*scaled, disconnected_type(), disconnected_type()]
+        return [*scaled, *(disconnected_type() for _ in inputs[3:])]
 
 
 def panel_loglik(
@@ -68,6 +68,7 @@ def panel_loglik(
     tables: Sequence[Variable],
     codes: Sequence[Variable],
     windows: Variable,
+    times: Variable,
 ) -> Variable:
     """Log-likelihood of a panel as a PyTensor scalar.
 
@@ -82,12 +83,18 @@ def panel_loglik(
         Row of its table that each cell points to.
     windows : (customer, 2)
         First and last period.
+    times : (customer,)
+        Number of customers with this history.
     """
     starts = np.cumsum([0, *[table.shape[0] for table in tables[:-1]]])
-    joined = stack([as_tensor_variable(code) + start for code, start in zip(codes, starts, strict=True)], axis=-1)
+    joined = stack(
+        [as_tensor_variable(code) + start for code, start in zip(codes, starts, strict=True)],
+        axis=-1,
+    )
     rows = concatenate(list(tables), axis=0)
     leading = (None,) * (4 - matrix.ndim)
-    return PanelLikelihood()(initial, matrix[leading], rows, cast(joined, "int64"), windows)[0]
+    codes = cast(joined, "int64")
+    return PanelLikelihood()(initial, matrix[leading], rows, codes, windows, times)[0]
 
 
 @register_funcify_default_op_cache_key(PanelLikelihood)
@@ -98,13 +105,14 @@ def _compile_panel_likelihood(op: PanelLikelihood, node: Apply, **_: object) -> 
     kernel = compiled_kernel()
 
     @numba.njit
-    def panel_likelihood(initial, matrices, table, codes, windows):
+    def panel_likelihood(initial, matrices, table, codes, windows, times):
         return kernel(
             np.ascontiguousarray(initial),
             np.ascontiguousarray(matrices),
             np.ascontiguousarray(table),
             np.ascontiguousarray(codes),
             np.ascontiguousarray(windows),
+            np.ascontiguousarray(times),
         )
 
     source = "".join(inspect.getsource(module) for module in (lanes, recursion, side_by_side))

@@ -145,14 +145,16 @@ def walk_backward(
     window: Ints,
     notes: Notes,
     gradient: Gradient,
-    n: int,
+    mine: int,
+    times: float,
 ) -> None:
-    """Add one customer's expected counts to the gradient, after `walk_forward`.
+    """Add one history's expected counts to the gradient, after `walk_forward`.
 
-    `n` is the customer's place on the first axis of ``gradient.matrices``.
+    `mine` is its place on the first axis of ``gradient.matrices``. All counts are linear in beta,
+    so a history that stands for several customers starts back from their number.
     """
     n_states = len(notes.beta)
-    notes.beta[:] = 1.0
+    notes.beta[:] = times
     for t in range(window[1], window[0] - 1, -1):
         for j in range(n_states):
             smoothed = notes.alpha[t, j] * notes.beta[j]
@@ -163,7 +165,7 @@ def walk_backward(
             gradient.initial[:] += notes.weight
         else:
             at = (t - 1) % len(matrices)
-            counts = gradient.matrices[n, at]
+            counts = gradient.matrices[mine, at]
             _retreat(notes.alpha[t - 1], matrices[at], notes.weight, notes.beta, counts)
 
 
@@ -175,9 +177,9 @@ def no_history(initial: Floats, matrices: Floats, table: Floats) -> tuple:
 
 
 def forward_backward(
-    initial: Floats, matrices: Floats, table: Floats, codes: Ints, windows: Ints
+    initial: Floats, matrices: Floats, table: Floats, codes: Ints, windows: Ints, times: Floats
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """Log-likelihood of a panel, and its gradient, serially over customers.
+    """Log-likelihood of a panel, and its gradient, serially over histories.
 
     Parameters
     ----------
@@ -191,6 +193,8 @@ def forward_backward(
     windows : ndarray of int, shape (N, 2)
         First and last period of each customer, both included; a customer with first > last is
         skipped.
+    times : ndarray of shape (N,)
+        Number of customers with this very history.
 
     Returns
     -------
@@ -202,8 +206,9 @@ def forward_backward(
     total = 0.0
     for n in range(len(codes)):
         mine = n % len(matrices)
-        total += walk_forward(initial, matrices[mine], table, codes[n], windows[n], notes)
-        if total == -np.inf:
+        loglik = walk_forward(initial, matrices[mine], table, codes[n], windows[n], notes)
+        if loglik == -np.inf:
             return no_history(initial, matrices, table)
-        walk_backward(matrices[mine], codes[n], windows[n], notes, gradient, mine)
+        total += times[n] * loglik
+        walk_backward(matrices[mine], codes[n], windows[n], notes, gradient, mine, times[n])
     return np.asarray(total), gradient.initial, gradient.matrices, gradient.table

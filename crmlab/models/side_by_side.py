@@ -1,4 +1,4 @@
-"""The recursion of `crmlab.models.recursion` for eight customers at once, one in each lane.
+"""The recursion of `crmlab.models.recursion` for eight histories at once, one in each lane.
 
 Three things make it fast. The densities, not their logarithms, are multiplied, each row of the
 table relative to its largest entry, so no exponential is taken per cell. The scaling factors c_t
@@ -49,6 +49,7 @@ class Group(NamedTuple):
     beta: Floats  # (stage, lane)
     weight: Floats
     smoothed: Floats
+    times: Floats  # (lane,): customers with this history
     inside: Floats  # (lane,): 1 where the window holds the period
     moved: Floats  # (lane,): 1 where it holds the period before as well
     scales: Floats  # (3, lane): smallest scaling factor; mantissa and exponent of their product
@@ -67,8 +68,10 @@ def _lift(table: Floats, width: int) -> tuple[Floats, Floats]:
 
 
 @register_jitable
-def _seat(windows: Ints, start: int, first: Ints, last: Ints) -> tuple[int, int]:
-    """Give each lane its customer's window; return the first and last period of any.
+def _seat(
+    windows: Ints, numbers: Floats, start: int, first: Ints, last: Ints, times: Floats
+) -> tuple[int, int]:
+    """Give each lane its history's window and number; return the first and last period of any.
 
     A lane without a customer has a window that never begins.
     """
@@ -76,6 +79,7 @@ def _seat(windows: Ints, start: int, first: Ints, last: Ints) -> tuple[int, int]
     for lane in range(WIDTH):
         n = start + lane
         first[lane], last[lane] = NEVER
+        times[lane] = numbers[n] if n < len(windows) else 0.0
         if n < len(windows) and windows[n, 0] <= windows[n, 1]:
             first[lane], last[lane] = windows[n, 0], windows[n, 1]
             begin, end = min(begin, first[lane]), max(end, last[lane])
@@ -237,11 +241,12 @@ def _step_back(
 
 
 @register_jitable
-def _rest(beta: Floats, last: Ints, t: int) -> None:
-    """Let nothing come back from behind a window."""
+def _rest(beta: Floats, last: Ints, times: Floats, t: int) -> None:
+    """Start back from the number of customers; nothing comes back from behind a window."""
     for lane in range(WIDTH):
         if t > last[lane]:
-            beta[lane::WIDTH] = 1.0
+            for j in range(lane, len(beta), WIDTH):
+                beta[j] = times[lane]
 
 
 @register_jitable
@@ -272,6 +277,7 @@ def _new_group(n_periods: int, n_states: int, width: int) -> Group:
         np.empty(block),
         np.empty(WIDTH),
         np.empty(WIDTH),
+        np.empty(WIDTH),
         np.empty(3 * WIDTH),
         np.zeros(width),
     )
@@ -282,7 +288,7 @@ def _go_forward(
     group: Group, initial: Floats, matrices: Floats, lifted: Floats, codes: Ints, span: tuple
 ) -> None:
     """Filter eight customers through the periods of their windows."""
-    first, last, alpha, seen, beta, _, _, inside, _, scales, row = group
+    first, last, alpha, seen, beta, _, _, _, inside, _, scales, row = group
     start, begin, end = span
     block = len(beta)
     scales[:_EXPONENT], scales[_EXPONENT:] = 1.0, 0.0
@@ -306,10 +312,10 @@ def _go_back(
     move_counts: Floats,
 ) -> None:
     """Smooth eight customers, and count their starts, what they showed and their moves."""
-    first, last, alpha, seen, beta, weight, smoothed, inside, moved, _, row = group
+    first, last, alpha, seen, beta, weight, smoothed, times, inside, moved, _, row = group
     start, begin, end = span
     block = len(beta)
-    beta[:] = 1.0
+    _rest(beta, last, times, end + 1)
     for t in range(end, begin - 1, -1):
         _mark(first, last, t, inside)
         _smooth(alpha, seen, beta, weight, smoothed, t * block)
@@ -319,7 +325,7 @@ def _go_back(
             at, before = (t - 1) % len(matrices), (t - 1) * block
             _mark_moved(first, last, t, moved)
             _step_back(alpha, weight, moved, matrices[at], beta, move_counts[at], before)
-            _rest(beta, last, t)
+            _rest(beta, last, times, t)
 
 
 @register_jitable
@@ -345,12 +351,12 @@ def _settle(
     group.first[lane], group.last[lane] = NEVER
     loglik = walk_forward(initial, matrices, table, codes[n], window, notes)
     if loglik > -np.inf:
-        walk_backward(matrices, codes[n], window, notes, gradient, 0)
+        walk_backward(matrices, codes[n], window, notes, gradient, 0, group.times[lane])
     return loglik
 
 
 def walk_side_by_side(
-    initial: Floats, matrices: Floats, table: Floats, codes: Ints, windows: Ints
+    initial: Floats, matrices: Floats, table: Floats, codes: Ints, windows: Ints, times: Floats
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Do as `recursion.forward_backward` does, for matrices that all customers share."""
     n_states, n_periods, matrices = len(initial), codes.shape[1], matrices[0]
@@ -364,13 +370,14 @@ def walk_side_by_side(
     move_counts = np.zeros((len(matrices), n_states * n_states * WIDTH))
     total = 0.0
     for start in range(0, len(codes), WIDTH):
-        span = (start, *_seat(windows, start, group.first, group.last))
+        span = (start, *_seat(windows, times, start, group.first, group.last, group.times))
         _go_forward(group, initial, matrices, lifted, codes, span)
         for lane in range(WIDTH):
             if group.first[lane] <= group.last[lane]:
                 seen = table, peaks, codes
                 n = start + lane
-                total += _settle(group, lane, n, initial, matrices, seen, notes, gradient)
+                loglik = _settle(group, lane, n, initial, matrices, seen, notes, gradient)
+                total += group.times[lane] * loglik
         if total == -np.inf:
             return no_history(initial, gradient.matrices, table)
         _go_back(group, matrices, codes, span, gradient.initial, row_counts, move_counts)
@@ -382,9 +389,9 @@ _side_by_side, _one_by_one = register_jitable(walk_side_by_side), register_jitab
 
 
 def loglik_and_gradient(
-    initial: Floats, matrices: Floats, table: Floats, codes: Ints, windows: Ints
+    initial: Floats, matrices: Floats, table: Floats, codes: Ints, windows: Ints, times: Floats
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Choose the walk: side by side where customers share the matrices, else one by one."""
     if len(matrices) == 1:
-        return _side_by_side(initial, matrices, table, codes, windows)
-    return _one_by_one(initial, matrices, table, codes, windows)
+        return _side_by_side(initial, matrices, table, codes, windows, times)
+    return _one_by_one(initial, matrices, table, codes, windows, times)
