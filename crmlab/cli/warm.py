@@ -111,6 +111,13 @@ def fit_hidden(*channels: str) -> None:
     crm.fit(model, make_panel(space, *channels), draws=20, tune=20, seed=1)
 
 
+def fit_demo(part: str) -> None:
+    """Fit the models of one part of the demo ("bank" or "orders") to a few customers."""
+    from importlib import import_module
+
+    import_module(f"crmlab.report.{part}").fit_small()
+
+
 def make_space() -> "StageSpace":
     """Return a space of three stages."""
     import crmlab as crm
@@ -172,4 +179,6 @@ KINDS: tuple[Kind, ...] = (
     ("hidden stages: visits", partial(fit_hidden, "visits")),
     ("hidden stages: visits, survey", partial(fit_hidden, "visits", "survey")),
     ("hidden stages: visits, replies, spend", partial(fit_hidden, "visits", "reply", "spend")),
+    ("demo: ten stages of a bank", partial(fit_demo, "bank")),
+    ("demo: stages of a shop", partial(fit_demo, "orders")),
 )

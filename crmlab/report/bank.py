@@ -38,7 +38,7 @@ from crmlab.value import per_year, stage_value
 
 N_CUSTOMERS, N_SEEN, N_HIDDEN = 500, 8, 4  # customers; quarters that are seen, and hidden
 WORLD_SEED, FIT_SEED = 7, 11
-DRAWS, TUNE = 400, 400
+DRAWS, TUNE = 400, 500
 YEARLY_RATE = 0.10
 FLAG_ABOVE = 0.5
 LEFT = KNAPP.index("terminating")
@@ -73,8 +73,8 @@ def build_world(n_quarters: int = N_SEEN + N_HIDDEN) -> StageWorld:
         transition_matrix=K10,
         channels=(
             Poisson("visits", rate=rate),
-            ZeroInflatedSpend("spend", prob=prob, median=median, sigma=(0.6,) * len(KNAPP)),
-            OrdinalSurvey("survey", location=location, response_rate=0.4),
+            ZeroInflatedSpend("spend", prob=prob, median=median, sigma=(0.4,) * len(KNAPP)),
+            OrdinalSurvey("survey", location=location, response_rate=0.5),
             Bernoulli("complaint", prob=complaint),
         ),
         n_periods=n_quarters,
@@ -100,7 +100,7 @@ def build_model() -> HiddenMarkov:
                 "survey",
                 typical_location=(0.75,) * 5 + (-0.75,) * 5,
                 prior_sd=0.4,
-                response_rate=0.4,
+                response_rate=0.5,
             ),
             Bernoulli("complaint", typical_prob=(0.05,) * 5 + (0.25,) * 4 + (0.01,), confidence=60),
         ),
