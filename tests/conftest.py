@@ -5,18 +5,17 @@ kinds that the tests of the core sample: use them before you add one.
 """
 
 import os
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from crmlab.cli.environment import PROJECT, project_variables
+
 os.environ.setdefault("MPLBACKEND", "Agg")
-os.environ.setdefault("PYTENSOR_FLAGS", f"base_compiledir={ROOT / '.cache' / 'pytensor'}")
-os.environ.setdefault("NUMBA_CACHE_DIR", str(ROOT / ".cache" / "numba"))
+os.environ.update(project_variables(PROJECT, os.environ))
 
 # PyTensor and numba read their settings when they are imported.
-import pytest  # noqa: E402
-from hypothesis import settings  # noqa: E402
+import pytest
+from hypothesis import settings
 
-import crmlab as crm  # noqa: E402
+import crmlab as crm
 
 # The same examples on every run: a failure is never a matter of luck.
 settings.register_profile("repeatable", derandomize=True, deadline=None)

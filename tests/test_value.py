@@ -320,8 +320,8 @@ def test_impossible_horizons_are_refused(n_periods):
 
 
 def test_unknown_timing_is_refused():
-    with pytest.raises(SpecError, match="'start' or 'end', got 'middle'"):
-        value.stage_value(P3, R3, discount_rate=0.1, timing="middle")
+    with pytest.raises(SpecError, match="'middle' or 'end', got 'noon'"):
+        value.stage_value(P3, R3, discount_rate=0.1, timing="noon")
 
 
 def test_textbook_formulas_refuse_percent_for_fraction():

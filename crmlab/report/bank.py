@@ -36,9 +36,9 @@ from crmlab.tables import CustomerTables, split_holdout, to_panel
 from crmlab.transitions import StickyDirichlet
 from crmlab.value import per_year, stage_value
 
-N_CUSTOMERS, N_SEEN, N_HIDDEN = 500, 8, 4  # customers; quarters that are seen, and hidden
+N_CUSTOMERS, N_SEEN, N_HIDDEN = 600, 8, 4  # customers; quarters that are seen, and hidden
 WORLD_SEED, FIT_SEED = 7, 11
-DRAWS, TUNE = 400, 500
+DRAWS, TUNE = 500, 700
 YEARLY_RATE = 0.10
 FLAG_ABOVE = 0.5
 LEFT = KNAPP.index("terminating")
@@ -92,7 +92,7 @@ def build_model() -> HiddenMarkov:
     typical_spend = (25.0, 40.0, 60.0, 100.0, 150.0, 100.0, 60.0, 40.0, 25.0, 25.0)
     return HiddenMarkov(
         KNAPP,
-        StickyDirichlet(stickiness=4),
+        StickyDirichlet(stickiness=4, concentration=0.7),
         (
             Poisson("visits", typical_rate=typical_visits, spread=0.25),
             ZeroInflatedSpend("spend", typical_spend=typical_spend),

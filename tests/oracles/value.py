@@ -109,3 +109,49 @@ K10_VALUE_WITHOUT_REPAIR = (88.48, 351.44, 76.98)
 K10_GAIN_OF_OFFER = 50.64
 K10_BREAK_EVEN_COSTS = (25.89, 25.63, 18.74, 13.50)
 K10_VALUE_WITH_ALL_OFFERS = (162.02, 317.68)  # initiating, differentiating
+
+
+def spread_by_paths(P, margin, discount_rate, n_periods):
+    """Variance of what is paid on the way from each stage: over all paths, listed one by one."""
+    stages = range(len(P))
+    variances = []
+    for start in stages:
+        sums = []
+        for rest in product(stages, repeat=n_periods - 1):
+            path = (start, *rest)
+            prob = 1.0
+            for here, there in pairwise(path):
+                prob *= P[here][there]
+            sums.append(
+                (prob, sum(margin[s] / (1 + discount_rate) ** t for t, s in enumerate(path)))
+            )
+        mean = sum(p * x for p, x in sums)
+        variances.append(sum(p * (x - mean) ** 2 for p, x in sums))
+    return variances
+
+
+def spread_in_fractions(P, margin, discount_rate):
+    """Variance of what is paid for ever, through second moments M_i = E G^2, in exact fractions.
+
+    G = R + q G' gives M_i = R_i^2 + 2 q R_i sum_j P_ij V_j + q^2 sum_j P_ij M_j: an equation of the
+    form of the value's, with the square of the discount factor, that knows no variances.
+    """
+    q = 1 / (1 + Fraction(discount_rate))
+    V = value_in_fractions(P, margin, discount_rate)
+    ahead = [sum(Fraction(p) * v for p, v in zip(row, V, strict=True)) for row in P]
+    R = [Fraction(m) for m in margin]
+    paid = [r * r + 2 * q * r * a for r, a in zip(R, ahead, strict=True)]
+    moments = value_in_fractions(P, paid, 1 / q**2 - 1)
+    return [m - v * v for m, v in zip(moments, V, strict=True)]
+
+
+def slope_in_fractions(P, change, margin, discount_rate, step=Fraction(1, 10**12)):
+    """Derivative of the value along a change of the matrix: a difference quotient in fractions."""
+    moved = [
+        [Fraction(p) + step * Fraction(c) for p, c in zip(row, move, strict=True)]
+        for row, move in zip(P, change, strict=True)
+    ]
+    base = [[Fraction(p) for p in row] for row in P]
+    before = value_in_fractions(base, margin, discount_rate)
+    after = value_in_fractions(moved, margin, discount_rate)
+    return [(b - a) / step for a, b in zip(before, after, strict=True)]

@@ -1,0 +1,132 @@
+"""What a firm should do in each stage, from a fit and named actions: labels in, labels out."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from crmlab.actions import Action, action_matrices, check_actions
+from crmlab.errors import SpecError
+from crmlab.inference import Fit, warn_if_unconverged
+from crmlab.policy.choice import choose_policy
+from crmlab.policy.inputs import read_weights
+from crmlab.value.inputs import by_stage, margins_by_draw
+from crmlab.value.rates import DiscountRate, rate_per_period, spell
+
+NOTHING = "nothing"
+
+
+def decide(
+    fit: Fit,
+    actions: Sequence[Action],
+    *,
+    margin: Mapping[str, float] | ArrayLike | xr.DataArray,
+    discount_rate: float | DiscountRate,
+    n_customers: Mapping[str, float] | ArrayLike | None = None,
+    draws: int = 200,
+) -> xr.Dataset:
+    """Best action in each stage over the posterior, how sure it is, and what is at stake in money.
+
+    The fit supplies the matrices without action; each action tilts them by its log odds ratios and
+    costs what it costs, once per customer and period. Doing nothing is always a choice.
+
+    Parameters
+    ----------
+    fit : Fit
+        Posterior of a model with one transition matrix, of customers to whom nothing was done.
+    actions : sequence of Action
+        Their effects are taken as known: an effect that is in doubt is better given as draws of
+        matrices to `choose_policy`.
+    margin : mapping, array_like of shape (stage,), or DataArray (chain, draw, stage)
+        Currency per customer and period in each stage, as in `lifetime_value`.
+    discount_rate : float or DiscountRate
+        Bare: a fraction per period of the fit's panel.
+    n_customers : mapping of stage name to float, or array_like of shape (stage,), optional
+        Customers in each stage, who weigh the stages; one in each if left out.
+    draws : int
+        Posterior draws to use in all, evenly thinned.
+
+    Returns
+    -------
+    Dataset
+        `policy` (stage): name of the action; `prob_best` (action, stage); `value`,
+        `value_untreated` and `regret` (chain, draw, stage), in currency per customer; `evpi`, in
+        currency for all customers. The attr `exact` is 0 where not all policies were compared, and
+        `evpi` is then an upper bound (see `choose_policy`).
+
+    Raises
+    ------
+    SpecError
+        Actions, margins or counts that do not fit the stages, or a matrix with covariates.
+    """
+    space = fit.model.space
+    names = (NOTHING, *(action.name for action in actions))
+    check_actions("decide", actions, space)
+    if NOTHING in names[1:]:
+        raise SpecError(f"decide: {NOTHING!r} is the name of doing nothing; rename the action")
+    warn_if_unconverged(fit)
+    matrices = _thinned_matrices(fit, draws)
+    margins = _one_per_draw(margins_by_draw("decide", margin, space.names, matrices), matrices)
+    P = action_matrices(matrices.values, space, actions)  # (A, chain, draw, K, K)
+    P = np.moveaxis(P, 0, 2).reshape(-1, len(names), len(space), len(space))
+    cost = np.array([0.0, *(action.cost for action in actions)])
+    per_period = rate_per_period(discount_rate, fit.panel.attrs.get("freq"))
+    counts = _counts(n_customers, space.names)
+    options = {"discount_rate": per_period, "n_customers": counts}
+    found = choose_policy(P, margins, cost, **options)
+    untreated = choose_policy(P[:, :1], margins, cost[:1], **options).value
+    lead = ("chain", "draw", "stage")
+    shape = (*matrices.shape[:2], len(space))
+    return xr.Dataset(
+        {
+            "policy": ("stage", np.array(names)[found.policy]),
+            "prob_best": (("action", "stage"), found.prob_best),
+            "value": (lead, found.value.reshape(shape)),
+            "value_untreated": (lead, untreated.reshape(shape)),
+            "regret": (lead, found.regret.reshape(shape)),
+            "evpi": found.evpi,
+        },
+        coords={
+            "stage": list(space.names),
+            "action": list(names),
+            **{dim: matrices[dim].values for dim in ("chain", "draw")},
+        },
+        attrs={
+            "discount_rate": float(per_period),
+            "discount_rate_given": spell(discount_rate),
+            "unit": "currency of the margins",
+            "exact": int(found.exact),
+        },
+    )
+
+
+def _thinned_matrices(fit: Fit, draws: int) -> xr.DataArray:
+    """About `draws` draws of the one transition matrix (chain, draw, stage_from, stage_to)."""
+    if not isinstance(draws, int) or draws < 1:
+        raise SpecError(f"decide: `draws` must be a whole number from 1, got {draws!r}")
+    dims = ("chain", "draw", "stage_from", "stage_to")
+    found = fit.posterior.get("transition_matrix")
+    if found is None or set(found.dims) != set(dims):
+        raise SpecError(
+            f"decide: {type(fit.model).__name__} has no single transition matrix; give the "
+            "matrices of one setting of its covariates to `choose_policy`"
+        )
+    found = found.transpose(*dims)
+    per_chain = min(found.sizes["draw"], -(-draws // found.sizes["chain"]))
+    keep = np.linspace(0, found.sizes["draw"] - 1, per_chain).round().astype(int)
+    return found.isel(draw=keep)
+
+
+def _one_per_draw(margins: NDArray, matrices: xr.DataArray) -> NDArray:
+    """Margins (draws, K), repeated where they are known."""
+    shape = (*matrices.shape[:2], matrices.shape[-1])
+    if margins.shape[-1:] != shape[-1:]:
+        raise SpecError(f"decide: `margin` needs {shape[-1]} numbers, got shape {margins.shape}")
+    return np.broadcast_to(margins, shape).reshape(-1, shape[-1])
+
+
+def _counts(n_customers: object, names: tuple[str, ...]) -> NDArray:
+    if n_customers is not None:
+        n_customers = by_stage("decide", "n_customers", n_customers, names)
+    return read_weights("decide", n_customers, len(names))

@@ -1,0 +1,79 @@
+"""What a customer in each stage is worth: money that is still to come, discounted.
+
+Three conventions make most of the differences between two people who compute "the" lifetime
+value, so every function here says which one it uses:
+
+which payments
+    V counts the payment of the present period. Take the margin away, V - R, for what is still to
+    come after it (the textbook multiple r / (1+d-r) does).
+when in the period
+    ``timing="start"`` pays a period's margin as the period begins, ``"end"`` as it ends: the same
+    payments one period later, so V / (1+d); ``"middle"`` half a period later.
+which rate
+    A bare number is a rate *per period* of the matrix. `per_year` and `per_month` hold an
+    effective rate of that length and convert it by compounding.
+
+The modules, in reading order:
+
+* `rates`: discount rates with a unit
+* `margins`: margins from what customers spend
+* `stage`: the value of a stage, and the discounted time spent in each
+* `spread`: how far one customer may fall from the mean
+* `sensitivity`: what a move is worth: derivatives, elasticities, break-even costs
+* `lifetime`: stage value under every posterior draw of a fit, by customer or stage
+* `equity`: cohorts, the customer base, and a million customers in blocks
+* `textbook`: three closed forms of the textbooks
+
+`inputs` checks what all of them are given.
+"""
+
+from crmlab.value.equity import BaseValue, cohort_value, customer_equity, value_in_blocks
+from crmlab.value.lifetime import lifetime_spread, lifetime_value, value_of_base
+from crmlab.value.margins import margin_from_spend, mean_spend
+from crmlab.value.rates import PERIODS_PER_YEAR, DiscountRate, per_month, per_year
+from crmlab.value.sensitivity import (
+    Elasticities,
+    action_gradient,
+    break_even_cost,
+    equity_elasticities,
+    transition_gradient,
+)
+from crmlab.value.spread import Spread, hidden_variance, split_variance, value_variance
+from crmlab.value.stage import discounted_occupancy, stage_value
+from crmlab.value.textbook import (
+    AcquisitionOptimum,
+    berger_nasr,
+    blattberg_deighton_optimum,
+    retention_multiple,
+)
+
+__all__ = [
+    "PERIODS_PER_YEAR",
+    "AcquisitionOptimum",
+    "BaseValue",
+    "DiscountRate",
+    "Elasticities",
+    "Spread",
+    "action_gradient",
+    "berger_nasr",
+    "blattberg_deighton_optimum",
+    "break_even_cost",
+    "cohort_value",
+    "customer_equity",
+    "discounted_occupancy",
+    "equity_elasticities",
+    "hidden_variance",
+    "lifetime_spread",
+    "lifetime_value",
+    "margin_from_spend",
+    "mean_spend",
+    "per_month",
+    "per_year",
+    "retention_multiple",
+    "split_variance",
+    "stage_value",
+    "transition_gradient",
+    "value_in_blocks",
+    "value_of_base",
+    "value_variance",
+]

@@ -1,0 +1,228 @@
+"""From the value of a stage to the value of many customers: cohorts and the customer base."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+
+from crmlab.errors import SpecError, raise_problems
+from crmlab.value.inputs import as_floats, by_stage
+
+# A block of customers and its results stay within this many numbers at a time.
+_BLOCK_NUMBERS = 4_000_000
+
+
+def customer_equity(
+    values: xr.DataArray | ArrayLike, *, n_customers: Mapping[str, float] | ArrayLike | None = None
+) -> xr.DataArray | NDArray[np.float64]:
+    """Worth of a whole customer base in currency: the sum of its customers' lifetime values.
+
+    Parameters
+    ----------
+    values : DataArray or array_like of shape (..., K)
+        Values of customers (dim `customer_id`), which are added up, or values of stages (dim
+        `stage`, or the last axis), which are weighted with `n_customers`.
+    n_customers : mapping of stage name to float, or array_like of shape (K,), optional
+        Customers in each stage; needed with values of stages, refused with values of customers.
+
+    Returns
+    -------
+    DataArray or ndarray
+        What is left of the dims of `values`, usually (chain, draw).
+
+    Examples
+    --------
+    >>> customer_equity([244.81, 56.73, 7.80], n_customers=[100, 20, 10]).round(2).item()
+    25693.6
+    """
+    if not isinstance(values, xr.DataArray):
+        values = np.asarray(values, dtype=float)
+        counts = _counts(n_customers, tuple(map(str, range(values.shape[-1]))))
+        return (values * counts).sum(axis=-1)
+    if "customer_id" in values.dims:
+        if n_customers is not None:
+            raise SpecError("customer_equity: values of customers are added; omit `n_customers`.")
+        return values.sum("customer_id", keep_attrs=True).rename("customer_equity")
+    counts = xr.DataArray(_counts(n_customers, tuple(values["stage"].values)), dims="stage")
+    return (values * counts).sum("stage").rename("customer_equity").assign_attrs(values.attrs)
+
+
+def _counts(n_customers: Mapping[str, float] | ArrayLike | None, names: tuple[str, ...]) -> NDArray:
+    """Read the customers in each stage, checked."""
+    if n_customers is None:
+        raise SpecError("customer_equity: values of stages need `n_customers`, one per stage.")
+    counts = by_stage("customer_equity", "n_customers", n_customers, names)
+    if counts.shape != (len(names),) or not np.isfinite(counts).all() or (counts < 0).any():
+        raise SpecError(
+            f"customer_equity: `n_customers` must hold {len(names)} counts of at least 0, "
+            f"got {counts.tolist()}."
+        )
+    return counts
+
+
+class BaseValue(NamedTuple):
+    """Values of many customers, summarised over draws, and the total under each draw."""
+
+    mean: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    total: NDArray[np.float64]
+
+
+def value_in_blocks(
+    laws: ArrayLike | Iterable[ArrayLike], values: ArrayLike, *, prob: float = 0.9
+) -> BaseValue:
+    """Value very many customers in currency, a block at a time; memory does not grow with draws.
+
+    Each customer's value under a draw is sum over s of p(stage s) V(s). All draws of one block are
+    made, summarised and let go, so 1,000,000 customers x 200 draws never stand in memory together.
+
+    Parameters
+    ----------
+    laws : array_like of shape (customers, K), or iterable of blocks
+        Stage probabilities. A block has shape (n, K), the same under every draw (observed stages,
+        or probabilities averaged over draws), or (draws, n, K), each draw its own.
+    values : array_like of shape (draws, K)
+        Draws of the value per stage; flatten (chain, draw) first.
+    prob : float
+        Probability of the central (equal-tailed) interval per customer.
+
+    Returns
+    -------
+    BaseValue
+        `mean`, `low` and `high` per customer, and `total` per draw: customer equity.
+
+    Raises
+    ------
+    SpecError
+        A block does not fit the values, or holds no probabilities.
+
+    Examples
+    --------
+    >>> base = value_in_blocks([[1, 0], [0.5, 0.5]], [[10, 0], [20, 2]])
+    >>> base.mean.tolist(), base.total.tolist()
+    ([15.0, 8.0], [15.0, 31.0])
+    """
+    values = as_floats("values", values)
+    _check_values(values, prob)
+    tails = [(1 - prob) / 2, (1 + prob) / 2]
+    summaries, total = [], np.zeros(len(values))
+    for law in _blocks(laws, len(values)):
+        worth = _worth(law, values)
+        total += worth.sum(axis=1)
+        summaries.append((worth.mean(axis=0), *_quantiles(worth, tails)))
+    mean, low, high = (np.concatenate(parts) for parts in zip(*summaries, strict=True))
+    return BaseValue(mean, low, high, total)
+
+
+def _quantiles(worth: NDArray, probs: Sequence[float]) -> list[NDArray]:
+    """Quantiles over draws (axis 0); by a sort, four times as fast as `np.quantile`."""
+    ordered = np.sort(worth, axis=0)
+    places = np.asarray(probs) * (len(worth) - 1)
+    below = places.astype(int)
+    above = np.minimum(below + 1, len(worth) - 1)
+    shares = places - below
+    return [
+        (1 - share) * ordered[low] + share * ordered[high]
+        for low, high, share in zip(below, above, shares, strict=True)
+    ]
+
+
+def _check_values(values: NDArray, prob: float) -> None:
+    problems = []
+    if values.ndim != 2 or not values.size or not np.isfinite(values).all():
+        problems.append(f"`values` must be finite, of shape (draws, K), got shape {values.shape}")
+    if not 0 < prob < 1:
+        problems.append(f"`prob` must lie between 0 and 1, got {prob!r}")
+    raise_problems(SpecError, "value_in_blocks", problems)
+
+
+def _blocks(laws: ArrayLike | Iterable[ArrayLike], n_draws: int) -> Iterator[NDArray]:
+    """Cut one array of laws into blocks; pass blocks on as they come."""
+    if not isinstance(laws, np.ndarray | list | tuple):
+        yield from (as_floats("laws", law) for law in laws)
+        return
+    laws = as_floats("laws", laws)
+    if laws.ndim != 2 or not len(laws):
+        raise SpecError(
+            f"value_in_blocks: one array of `laws` must have shape (customers, K), got "
+            f"{laws.shape}; give laws that differ by draw as an iterable of blocks"
+        )
+    step = max(1, _BLOCK_NUMBERS // n_draws)
+    yield from (laws[first : first + step] for first in range(0, len(laws), step))
+
+
+def _worth(law: NDArray, values: NDArray) -> NDArray:
+    """Values (draws, n) of one block of customers."""
+    by_draw = law.ndim == 3 and len(law) == len(values)
+    if law.shape[-1:] != values.shape[1:] or not (law.ndim == 2 or by_draw):
+        raise SpecError(
+            f"value_in_blocks: a block of `laws` must have shape (n, {values.shape[1]}) or "
+            f"({len(values)}, n, {values.shape[1]}), got {law.shape}"
+        )
+    if not (law >= 0).all() or np.abs(law.sum(axis=-1) - 1).max(initial=0.0) > 1e-6:
+        raise SpecError("value_in_blocks: `laws` must hold probabilities, in sum 1 per customer")
+    return values @ law.T if law.ndim == 2 else (law @ values[:, :, None])[..., 0]
+
+
+def cohort_value(
+    values: xr.DataArray | ArrayLike,
+    start: Mapping[str, float] | ArrayLike | xr.DataArray,
+    *,
+    acquisition_cost: ArrayLike | xr.DataArray = 0.0,
+    n_customers: float = 1.0,
+) -> xr.DataArray | NDArray[np.float64]:
+    """Worth of a cohort at the moment it is won, in currency, net of what winning it cost.
+
+    n (sum over s of start(s) V(s) - cost). At n = 1 and cost 0 it is the most that winning one such
+    customer may cost.
+
+    Parameters
+    ----------
+    values : DataArray with dim stage, or array_like of shape (..., K)
+        Values of stages, as `stage_value` or `lifetime_value(by="stage")` give them.
+    start : mapping of stage name to float, array_like of shape (..., K), or DataArray
+        Where new customers start: probabilities, possibly a posterior (`initial_probs`).
+    acquisition_cost : float, array_like or DataArray
+        Currency per customer won. With a cost per contact, divide it by the share that is won.
+    n_customers : float
+        Customers in the cohort.
+
+    Returns
+    -------
+    DataArray or ndarray
+        What is left of the dims of `values`, usually (chain, draw).
+
+    Raises
+    ------
+    SpecError
+        `start` does not hold probabilities, or does not name the stages.
+
+    Examples
+    --------
+    >>> round(float(cohort_value([138.3, 20.0], [0.9, 0.1], acquisition_cost=30)), 2)
+    96.47
+    """
+    if not isinstance(values, xr.DataArray):
+        values, start = as_floats("values", values), as_floats("start", start)
+        _check_start(start, values.shape[-1])
+        return n_customers * ((values * start).sum(axis=-1) - np.asarray(acquisition_cost, float))
+    names = tuple(map(str, values["stage"].values))
+    if isinstance(start, xr.DataArray) and {"chain", "draw"} <= set(start.dims):
+        start = start.sel(stage=list(names))
+    else:
+        start = xr.DataArray(by_stage("cohort_value", "start", start, names), dims="stage")
+    _check_start(start.transpose(..., "stage").values, len(names))
+    net = (values * start).sum("stage") - acquisition_cost
+    return (n_customers * net).rename("cohort_value").assign_attrs(values.attrs)
+
+
+def _check_start(start: NDArray, n_stages: int) -> None:
+    fits = start.ndim >= 1 and start.shape[-1] == n_stages
+    if not fits or not (start >= 0).all() or np.abs(start.sum(axis=-1) - 1).max() > 1e-8:
+        raise SpecError(
+            f"cohort_value: `start` must hold {n_stages} probabilities that sum to 1, got "
+            f"{start.tolist() if start.size <= 20 else start.shape}"
+        )

@@ -1,0 +1,191 @@
+"""The value of a stage: margins still to come, discounted.
+
+A customer who is in stage i now earns the firm the margin R_i in this period, moves by the
+transition matrix P, earns the margin of the next stage, and so on. Discounting at the rate d per
+period, the worth of standing in each stage is
+
+    V = R + P R / (1+d) + P^2 R / (1+d)^2 + ... = [I - P / (1+d)]^(-1) R = N R,
+
+a system of linear equations with one unknown per stage (Pfeifer & Carraway 2000, *Journal of
+Interactive Marketing* 14(2), 43-55). Row i of N, the discounted fundamental matrix, holds the
+discounted number of periods that a customer who starts in i will spend in each stage: value is
+time spent, priced.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from crmlab.chains.reach import reachable
+from crmlab.errors import SpecError, check_one_of, raise_problems
+from crmlab.value.inputs import (
+    as_floats,
+    bare_rate_problems,
+    horizon_problems,
+    margin_problems,
+    matrix_problems,
+)
+
+# How far into its period a payment comes, as a share of the period.
+TIMINGS = {"start": 0.0, "middle": 0.5, "end": 1.0}
+
+
+def stage_value(
+    P: ArrayLike,
+    margin: ArrayLike,
+    *,
+    discount_rate: float,
+    n_periods: int | None = None,
+    timing: str = "start",
+) -> NDArray[np.float64]:
+    """Worth of standing in each stage now, in currency: the discounted margins still to come.
+
+    For ever, V = [I - P/(1+d)]^(-1) R; over a horizon, V = sum over t = 0 .. n_periods-1 of
+    [P/(1+d)]^t R (Pfeifer & Carraway 2000, whose horizon T is ``n_periods = T + 1`` payments).
+
+    Parameters
+    ----------
+    P : array_like of shape (..., K, K)
+        Transition matrix per period; rows (where from) sum to 1. Leading axes, such as
+        (chain, draw), are solved side by side.
+    margin : array_like of shape (..., K)
+        R: currency per period spent in each stage; costs are negative.
+    discount_rate : float
+        d: a fraction per period of `P`.
+    n_periods : int, optional
+        Number of payments, the present one included. None: for ever.
+    timing : {"start", "middle", "end"}
+        When in its period a margin is paid. "end" is "start" divided by 1+d, "middle" divided by
+        its root.
+
+    Returns
+    -------
+    ndarray of shape (..., K)
+        V, in the currency of `margin`.
+
+    Raises
+    ------
+    SpecError
+        Rows that are no probabilities, margins that are not finite, a rate of -1 or less, or an
+        infinite horizon over which the sum does not converge.
+
+    Examples
+    --------
+    A buyer stays with probability .8 a year and is lost for good otherwise:
+
+    >>> stage_value([[0.8, 0.2], [0, 1]], [100, 0], discount_rate=0.10).round(2).tolist()
+    [366.67, 0.0]
+    """
+    check_one_of("stage_value", "timing", timing, TIMINGS)
+    P, margin = as_floats("P", P), as_floats("margin", margin)
+    problems = [
+        *matrix_problems(P),
+        *margin_problems(P, margin),
+        *bare_rate_problems(discount_rate),
+        *horizon_problems(n_periods),
+    ]
+    raise_problems(SpecError, "stage_value", problems)
+    keep = 1 / (1 + discount_rate)
+    value = (
+        sum_for_ever(P, margin, keep)
+        if n_periods is None
+        else sum_horizon(P, margin, keep, n_periods)
+    )
+    return value * keep ** TIMINGS[timing]
+
+
+def discounted_occupancy(
+    P: ArrayLike, *, discount_rate: float, n_periods: int | None = None
+) -> NDArray[np.float64]:
+    """Discounted periods spent in each stage (column) by a customer who starts in a stage (row).
+
+    N = [I - P/(1+d)]^(-1) for ever, or the sum of [P/(1+d)]^t over t = 0 .. n_periods-1. Payments
+    at the start of each period: V = N R.
+
+    Parameters
+    ----------
+    P : array_like of shape (..., K, K)
+        Transition matrix per period; rows sum to 1.
+    discount_rate : float
+        d: a fraction per period of `P`; above 0 for ever.
+    n_periods : int, optional
+        Number of periods, the present one included. None: for ever.
+
+    Returns
+    -------
+    ndarray of shape (..., K, K)
+        Periods, discounted; rows sum to (1+d)/d for ever.
+
+    Raises
+    ------
+    SpecError
+        Rows that are no probabilities, or an infinite horizon without discounting.
+
+    Examples
+    --------
+    >>> discounted_occupancy([[0.8, 0.2], [0, 1]], discount_rate=0.10).round(2)
+    array([[ 3.67,  7.33],
+           [ 0.  , 11.  ]])
+    """
+    P = as_floats("P", P)
+    problems = [
+        *matrix_problems(P),
+        *bare_rate_problems(discount_rate),
+        *horizon_problems(n_periods),
+    ]
+    raise_problems(SpecError, "discounted_occupancy", problems)
+    keep = 1 / (1 + discount_rate)
+    if n_periods is not None:
+        total = np.broadcast_to(np.eye(P.shape[-1]), P.shape)
+        for _ in range(n_periods - 1):
+            total = np.eye(P.shape[-1]) + keep * P @ total
+        return np.array(total)
+    if keep >= 1:
+        raise SpecError(
+            f"discounted_occupancy: periods without end need a positive `discount_rate`, got "
+            f"{discount_rate:g}; give one, or a number of periods `n_periods`."
+        )
+    return np.linalg.inv(np.eye(P.shape[-1]) - keep * P)
+
+
+def sum_horizon(P: NDArray, margin: NDArray, keep: float, n_periods: int) -> NDArray:
+    """Add `n_periods` payments by Horner's rule: V <- R + keep * P V."""
+    shape = np.broadcast_shapes(P.shape[:-1], margin.shape)
+    value = np.broadcast_to(margin, shape).astype(float)
+    for _ in range(n_periods - 1):
+        value = margin + keep * (P @ value[..., None])[..., 0]
+    return value
+
+
+def sum_for_ever(P: NDArray, margin: NDArray, keep: float) -> NDArray:
+    """Solve (I - keep P) V = R on the stages from which money can still come; others are worth 0.
+
+    Leaving the others out changes nothing, except that a chain which ends in a stage of margin 0
+    can be valued without discounting, where I - P itself is singular.
+    """
+    paying = _paying_stages(P, margin)
+    inside = P * (paying[..., :, None] & paying[..., None, :])
+    _refuse_endless_sum(inside, keep)
+    right = np.where(paying, margin, 0.0)[..., None]
+    return np.linalg.solve(np.eye(P.shape[-1]) - keep * inside, right)[..., 0]
+
+
+def _paying_stages(P: NDArray, margin: NDArray) -> NDArray[np.bool_]:
+    """Stages from which some stage with a margin other than 0 can be reached in the end."""
+    return (reachable(P) & (margin != 0)[..., None, :]).any(axis=-1)
+
+
+def _refuse_endless_sum(inside: NDArray, keep: float) -> None:
+    """Refuse an infinite horizon over which payments outrun the discounting.
+
+    The rows of `inside` sum to at most 1, so any positive rate converges and needs no check.
+    """
+    if keep < 1:
+        return
+    growth = keep * np.abs(np.linalg.eigvals(inside)).max()
+    if growth >= 1 - 1e-12:
+        raise SpecError(
+            "stage_value: the sum over an infinite horizon does not converge: money comes for "
+            f"ever and a discount_rate of {1 / keep - 1:.6g} does not shrink it. Give a positive "
+            "`discount_rate`, a number of payments `n_periods`, or an absorbing stage whose "
+            "margin is 0."
+        )
