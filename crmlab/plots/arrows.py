@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 INCH = 72.0
 LABEL = 6.8
 _THIN, _PER_PROB, _PLAIN = 0.6, 7.0, 1.1
-_KEY = {
+KEY = {
     ("step", UP): "up",
     ("step", DOWN): "down",
     ("repair", UP): "repair: back across",
@@ -67,8 +67,8 @@ def draw_key(
     looks = {
         ("step" if route.way in ("skip", "across") else route.way, route.colour) for route in routes
     }
-    samples = [look for look in _KEY if look in looks]
-    texts = [_KEY[look] for look in samples]
+    samples = [look for look in KEY if look in looks]
+    texts = [KEY[look] for look in samples]
     texts += ["width: probability per period"] if with_width else []
     widths = np.array([text_size(text, LABEL)[0] / INCH for text in texts])
     leads = np.array([_SAMPLE + _AFTER_SAMPLE] * len(samples) + [0.0] * with_width)
@@ -95,10 +95,10 @@ def label_routes(
     probs = [P[route.stage_from, route.stage_to] for route in routes]
     order = [k for k in np.argsort(probs, kind="stable")[::-1] if probs[k] >= label_above]
     texts = [percent(probs[k]) for k in order]
-    sizes = [_label_size(text) for text in texts]
+    sizes = [label_size(text) for text in texts]
     places = place_boxes(
         [
-            _label_places(routes[k], line_width(routes[k], P), size)
+            label_places(routes[k], line_width(routes[k], P), size)
             for k, size in zip(order, sizes, strict=True)
         ],
         [(width + 0.03, height + 0.02) for width, height in sizes],
@@ -122,12 +122,13 @@ def label_routes(
             )
 
 
-def _label_size(text: str) -> tuple[float, float]:
+def label_size(text: str) -> tuple[float, float]:
+    """Width and height of the label of a move [inches]."""
     width, height = text_size(text, LABEL, "bold")
     return width / INCH, 0.8 * height / INCH
 
 
-def _label_places(route: Route, width: float, size: tuple[float, float]) -> list[Point]:
+def label_places(route: Route, width: float, size: tuple[float, float]) -> list[Point]:
     """Places beside a curve: touching it on the outer side, then the inner, from its middle on."""
     curve = walk(route.curve, 0.03)
     sides = outer_normals(curve)

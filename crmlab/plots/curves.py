@@ -56,13 +56,13 @@ def plot_survival(
     'Time (years)'
     """
     check_prob("prob", prob)
-    fan = _curves("curves", curves)
-    times = _times(periods, _length(fan))
+    fan = find_curves("curves", curves)
+    times = _times(periods, common_length(fan))
     dots = None if observed is None else _dots(observed, len(times))
     _check_shares({**fan, **({} if dots is None else {"observed": dots})})
 
     ax = take_axes(ax, 0.55)
-    _draw_curves(ax, times, {name: 100 * curve for name, curve in fan.items()}, prob)
+    draw_curves(ax, times, {name: 100 * curve for name, curve in fan.items()}, prob)
     notes = _band_notes(fan, prob)
     if dots is not None:
         ax.plot(times[: len(dots)], 100 * dots, marker="o", color=INK, linestyle="", zorder=5)
@@ -71,9 +71,9 @@ def plot_survival(
         xlim=(times[0], times[-1]),
         ylim=(0, 103),
         ylabel="Still a customer (%)",
-        xlabel=_with_notes(f"Time ({period_name}s)", notes),
+        xlabel=with_notes(f"Time ({period_name}s)", notes),
     )
-    _label_ends(ax, {name: 100 * _middle(curve)[-1] for name, curve in fan.items()}, LINES[1:])
+    label_ends(ax, {name: 100 * _middle(curve)[-1] for name, curve in fan.items()}, LINES[1:])
     return ax
 
 
@@ -123,16 +123,16 @@ def plot_prediction(
     """
     check_prob("prob", prob)
     happened = check_numbers("actual", actual, (None,))
-    models = _curves("forecasts", forecasts)
-    counted = np.arange(1, _length(models) + 1)
-    times = _times(counted if periods is None else periods, _length(models))
+    models = find_curves("forecasts", forecasts)
+    counted = np.arange(1, common_length(models) + 1)
+    times = _times(counted if periods is None else periods, common_length(models))
     if happened.shape != times.shape:
         raise SpecError(f"actual: must have {len(times)} values, as periods, got {len(happened)}")
     if not times[0] <= cutoff <= times[-1]:
         raise SpecError(f"cutoff: must lie in {times[0]:g} to {times[-1]:g}, got {cutoff!r}")
 
     ax = take_axes(ax, 0.58)
-    _draw_curves(ax, times, models, prob)
+    draw_curves(ax, times, models, prob)
     ax.plot(times, happened, color=INK, linestyle="-", marker="", linewidth=points_of(0.24))
     _draw_cutoff(ax, cutoff)
     lowest = min(happened.min(), *(curve.min() for curve in models.values()))
@@ -140,10 +140,10 @@ def plot_prediction(
         xlim=(times[0], times[-1]),
         ylim=(0 if lowest >= 0 else None, None),
         ylabel=quantity,
-        xlabel=_with_notes(period_name, _band_notes(models, prob)),
+        xlabel=with_notes(period_name, _band_notes(models, prob)),
     )
     ends = {"actual": happened[-1], **{name: _middle(c)[-1] for name, c in models.items()}}
-    _label_ends(ax, ends, LINES)
+    label_ends(ax, ends, LINES)
     return ax
 
 
@@ -190,14 +190,14 @@ def plot_calibration(
         ylim=(-3, 103),
         aspect="equal",
         ylabel="Came true (%)",
-        xlabel=_with_notes("Predicted probability (%)", notes),
+        xlabel=with_notes("Predicted probability (%)", notes),
     )
     if space is not None and "stage" in table:
         _draw_stage_key(ax, [name for name, _ in _by_stage(table, space)], space)
     return ax
 
 
-def _curves(parameter: str, curves: Mapping[str, ArrayLike]) -> dict[str, NDArray]:
+def find_curves(parameter: str, curves: Mapping[str, ArrayLike]) -> dict[str, NDArray]:
     """Check named curves: all of one length, each with or without draws."""
     if not isinstance(curves, Mapping) or not curves:
         raise SpecError(f"{parameter}: must map names to curves, got {curves!r}")
@@ -212,7 +212,8 @@ def _curves(parameter: str, curves: Mapping[str, ArrayLike]) -> dict[str, NDArra
     return found
 
 
-def _length(curves: Mapping[str, NDArray]) -> int:
+def common_length(curves: Mapping[str, NDArray]) -> int:
+    """Number of periods of the curves."""
     return next(iter(curves.values())).shape[-1]
 
 
@@ -244,7 +245,8 @@ def _middle(curve: NDArray) -> NDArray:
     return curve if curve.ndim == 1 else curve.mean(axis=0)
 
 
-def _draw_curves(ax: "Axes", times: NDArray, curves: Mapping[str, NDArray], prob: float) -> None:
+def draw_curves(ax: "Axes", times: NDArray, curves: Mapping[str, NDArray], prob: float) -> None:
+    """Draw each curve, with a band where it has draws."""
     for k, curve in enumerate(curves.values(), start=1):
         colour, dash = LINES[k % len(LINES)], DASHES[k % len(DASHES)]
         if curve.ndim == 2:
@@ -258,7 +260,8 @@ def _band_notes(curves: Mapping[str, NDArray], prob: float) -> list[str]:
     return [f"bands: central {100 * prob:.0f}% interval"] if has_band else []
 
 
-def _with_notes(label: str, notes: Sequence[str]) -> str:
+def with_notes(label: str, notes: Sequence[str]) -> str:
+    """Put what a reader must know about the drawing under an axis label."""
     return f"{label}\n({'; '.join(notes)})" if notes else label
 
 
@@ -279,7 +282,7 @@ def _draw_cutoff(ax: "Axes", cutoff: float) -> None:
         )
 
 
-def _label_ends(ax: "Axes", ends: Mapping[str, float], colours: Sequence[str]) -> None:
+def label_ends(ax: "Axes", ends: Mapping[str, float], colours: Sequence[str]) -> None:
     """Name each line at its right end, in its colour, spread so that no names touch."""
     figure = ax.get_figure(root=True)
     figure.draw_without_rendering()

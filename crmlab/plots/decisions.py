@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crmlab.errors import SpecError, raise_problems
-from crmlab.plots.curves import _curves, _draw_curves, _label_ends, _length, _with_notes
+from crmlab.plots.curves import common_length, draw_curves, find_curves, label_ends, with_notes
 from crmlab.plots.layout import check_numbers, check_prob, points_of, take_axes
 from crmlab.plots.style import INK, LINES, MUTED, ink_on, mixed, stage_title
 from crmlab.stages import StageSpace
@@ -81,7 +81,7 @@ def plot_policy_map(
     for side in ("left", "bottom"):
         ax.spines[side].set_visible(False)
     notes = [f"% where fewer than 90% of {len(chosen)} draws agree"] if len(chosen) > 1 else []
-    ax.set_xlabel(_with_notes(f"{budget_name} ({unit})" if unit else budget_name, notes))
+    ax.set_xlabel(with_notes(f"{budget_name} ({unit})" if unit else budget_name, notes))
     ax.set(xlim=(-0.5, len(money) - 0.5), ylim=(len(space) - 0.5, -0.5))
     return ax
 
@@ -225,12 +225,12 @@ def plot_qini(
     ['at random', 'uplift']
     """
     check_prob("prob", prob)
-    curves = _curves("gains", gains)
-    shares = check_numbers("share", share, (_length(curves),))
+    curves = find_curves("gains", gains)
+    shares = check_numbers("share", share, (common_length(curves),))
     if shares[0] != 0 or not np.isclose(shares[-1], 1) or (np.diff(shares) <= 0).any():
         raise SpecError(f"share: must ascend from 0 to 1, got {shares.tolist()[:5]} ...")
     ax = take_axes(ax, 0.62)
-    _draw_curves(ax, 100 * shares, curves, prob)
+    draw_curves(ax, 100 * shares, curves, prob)
     end = float(np.mean([_mean(curve)[-1] for curve in curves.values()]))
     straight = {"color": MUTED, "linestyle": "-", "marker": "", "linewidth": points_of(0.12)}
     ax.plot([0, 100], [0, end], **straight)
@@ -242,7 +242,7 @@ def plot_qini(
     ax.set(
         xlim=(0, 100),
         ylabel=f"Gain ({unit})",
-        xlabel=_with_notes("Customers treated, best-scored first (%)", notes),
+        xlabel=with_notes("Customers treated, best-scored first (%)", notes),
     )
     _label_peaks(ax, 100 * shares, curves, prob)
     return ax
@@ -295,7 +295,7 @@ def describe_qini(
     >>> describe_qini([0, 0.5, 1], {"uplift": [0, 0.3, 0.2]}, unit="orders per customer")
     'Treating everybody gains 0.200 orders per customer; uplift gains most, 0.300, at 50%.'
     """
-    curves = {name: _mean(curve) for name, curve in _curves("gains", gains).items()}
+    curves = {name: _mean(curve) for name, curve in find_curves("gains", gains).items()}
     shares = np.asarray(share, dtype=float)
     end = float(np.mean([curve[-1] for curve in curves.values()]))
     parts = [
@@ -350,20 +350,20 @@ def plot_regret(
     'Regret (responses)'
     """
     check_prob("prob", prob)
-    curves = _curves("regrets", regrets)
-    x = check_numbers("sizes", sizes, (_length(curves),))
+    curves = find_curves("regrets", regrets)
+    x = check_numbers("sizes", sizes, (common_length(curves),))
     if len(x) < 2 or (np.diff(x) <= 0).any() or (log and x[0] <= 0):
         raise SpecError(f"sizes: must be two or more and ascend, got {x.tolist()[:5]} ...")
     ax = take_axes(ax, 0.58)
-    _draw_curves(ax, x, curves, prob)
+    draw_curves(ax, x, curves, prob)
     if log:
         ax.set_xscale("log")
     has_band = any(curve.ndim == 2 for curve in curves.values())
     notes = [f"lines: mean; bands: central {100 * prob:.0f}% of worlds"] if has_band else []
-    ax.set(xlim=(x[0], x[-1]), ylabel=f"Regret ({unit})", xlabel=_with_notes(size_name, notes))
+    ax.set(xlim=(x[0], x[-1]), ylabel=f"Regret ({unit})", xlabel=with_notes(size_name, notes))
     if min(curve.min() for curve in curves.values()) >= 0:
         ax.set_ylim(bottom=0)
-    _label_ends(ax, {name: _mean(curve)[-1] for name, curve in curves.items()}, LINES[1:])
+    label_ends(ax, {name: _mean(curve)[-1] for name, curve in curves.items()}, LINES[1:])
     return ax
 
 
@@ -388,7 +388,7 @@ def describe_regret(
     >>> describe_regret({"even": [5, 10], "Thompson": [4, 5]}, [100, 200], unit="responses")
     'After 200 customers, Thompson has lost 5 responses on average, even 10.'
     """
-    ends = {name: _mean(curve)[-1] for name, curve in _curves("regrets", regrets).items()}
+    ends = {name: _mean(curve)[-1] for name, curve in find_curves("regrets", regrets).items()}
     order = sorted(ends, key=lambda name: ends[name])
     first, *rest = (f"{ends[name]:,.{decimals}f}" for name in order)
     spoken = [f"{order[0]} has lost {first} {unit} on average"]

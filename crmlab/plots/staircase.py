@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _NAME, _FACT, _HEADING = 7.6, 6.6, 10.5  # font sizes in points at page width
-_MARGIN, _HEADROOM, _KEY, _BAR = 0.06, 0.58, -0.32, 0.10
+_MARGIN, _HEADROOM, KEY, _BAR = 0.06, 0.58, -0.32, 0.10
 
 
 def plot_staircase(
@@ -92,20 +92,20 @@ def plot_staircase(
     True
     """
     P = None if transition_matrix is None else check_transition_matrix(space, transition_matrix)
-    _check_phases(space)
+    check_phases(space)
     facts = _facts(space, P, occupancy, value, unit)
     height = 0.24 + 0.12 * max(len(facts[0]), 1) + (0.0 if occupancy is None else _BAR)
-    treads = build_treads(space, height, height + _gap(ax, space, height))
+    treads = build_treads(space, height, height + gap(ax, space, height))
     routes = build_routes(space, treads, space.mask if P is None else P > 0)
 
-    ax, scale = _take_stage(ax, treads)
-    _draw_body(ax, treads)
+    ax, scale = take_stage(ax, treads)
+    draw_body(ax, treads)
     draw_routes(ax, routes, P, scale)
-    _draw_treads(ax, space, treads, facts, scale)
+    draw_treads(ax, space, treads, facts, scale)
     if occupancy is not None:
         _draw_bars(ax, space, treads, np.asarray(occupancy, dtype=float))
-    taken = [*_draw_headings(ax, treads, scale), *(tread.box for tread in treads)]
-    draw_key(ax, routes, _KEY, scale, with_width=P is not None)
+    taken = [*draw_headings(ax, treads, scale), *(tread.box for tread in treads)]
+    draw_key(ax, routes, KEY, scale, with_width=P is not None)
     if P is not None:
         exits = [route for route in routes if route.way == "exit"]
         moves = [route for route in routes if route.way != "exit"]
@@ -114,7 +114,8 @@ def plot_staircase(
     return ax
 
 
-def _check_phases(space: StageSpace) -> None:
+def check_phases(space: StageSpace) -> None:
+    """Refuse a space without two sides."""
     if set(space.phases) != {"together", "apart"}:
         raise SpecError(
             "plot_staircase: the space needs stages of both phases, got only "
@@ -156,7 +157,7 @@ def _wrapped(title: str) -> str:
     return f"{head}\n{tail}" if len(title) > 16 and head else title
 
 
-def _gap(ax: "Axes | None", space: StageSpace, height: float) -> float:
+def gap(ax: "Axes | None", space: StageSpace, height: float) -> float:
     """Room between treads: as much as the shape of the figure leaves, within what looks right."""
     import matplotlib
 
@@ -164,31 +165,33 @@ def _gap(ax: "Axes | None", space: StageSpace, height: float) -> float:
     width, tall = matplotlib.rcParams["figure.figsize"] if box is None else (box.width, box.height)
     levels = max(space.phases.count("together"), space.phases.count("apart")) - 1
     half = SLAB + LANDING / 2 + RUN * levels + _MARGIN
-    free = 2 * half * tall / width - (GROUND + height + _HEADROOM - _KEY + 0.12)
+    free = 2 * half * tall / width - (GROUND + height + _HEADROOM - KEY + 0.12)
     return float(np.clip(free / max(levels, 1) - height, 0.28, 0.40))
 
 
-def _take_stage(ax: "Axes | None", treads: Sequence[Tread]) -> tuple["Axes", float]:
+def take_stage(ax: "Axes | None", treads: Sequence[Tread]) -> tuple["Axes", float]:
     """Set up axes in inches of the page, and say how much larger than a page they are."""
     half = max(abs(tread.outer) for tread in treads) + _MARGIN
-    bottom, top = _KEY - 0.12, max(tread.top for tread in treads) + _HEADROOM
+    bottom, top = KEY - 0.12, max(tread.top for tread in treads) + _HEADROOM
     ax = take_axes(ax, (top - bottom) / (2 * half))
     return ax, paper_scale(ax, (-half, half), (bottom, top))
 
 
-def _draw_body(ax: "Axes", treads: Sequence[Tread]) -> None:
+def draw_body(ax: "Axes", treads: Sequence[Tread]) -> None:
+    """Draw the two sides on which the treads lie."""
     for side, phase in ((-1, "together"), (1, "apart")):
         tint = mixed(PHASE_COLOURS[phase], "#FFFFFF", 0.07)
         ax.fill(*outline(treads, side).T, facecolor=tint, edgecolor="none", zorder=0)
 
 
-def _draw_treads(
+def draw_treads(
     ax: "Axes",
     space: StageSpace,
     treads: Sequence[Tread],
     facts: Sequence[Sequence[str]],
     scale: float,
 ) -> None:
+    """Draw each stage as a tread with its facts."""
     from matplotlib.patches import FancyBboxPatch
 
     titles = [_wrapped(stage_title(name)) for name in space.names]
@@ -249,7 +252,7 @@ def _draw_bars(ax: "Axes", space: StageSpace, treads: Sequence[Tread], shares: N
             ax.add_patch(bar)
 
 
-def _draw_headings(ax: "Axes", treads: Sequence[Tread], scale: float) -> list[Box]:
+def draw_headings(ax: "Axes", treads: Sequence[Tread], scale: float) -> list[Box]:
     """Name the two phases above the low ends of their flights."""
     y = max(tread.top for tread in treads) + 0.28
     boxes = []

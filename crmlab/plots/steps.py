@@ -7,17 +7,17 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from crmlab.plots.arrows import LABEL, _label_places, _label_size, draw_key, draw_routes, line_width
+from crmlab.plots.arrows import LABEL, draw_key, draw_routes, label_places, label_size, line_width
 from crmlab.plots.layout import Box, check_numbers, check_prob, place_boxes, stage_draws
 from crmlab.plots.routes import Route, walk
 from crmlab.plots.staircase import (
-    _KEY,
-    _check_phases,
-    _draw_body,
-    _draw_headings,
-    _draw_treads,
-    _gap,
-    _take_stage,
+    KEY,
+    check_phases,
+    draw_body,
+    draw_headings,
+    draw_treads,
+    gap,
+    take_stage,
 )
 from crmlab.plots.style import DOWN, MUTED, UP, stage_title
 from crmlab.plots.treads import Tread, build_routes, build_treads
@@ -79,20 +79,20 @@ def plot_step_worth(
     """
     check_prob("prob", prob)
     P = check_transition_matrix(space, transition_matrix)
-    _check_phases(space)
+    check_phases(space)
     draws = _read_values(values, space)
     facts = _facts(draws, unit, prob)
     height = 0.24 + 0.12 * len(facts[0])
-    treads = build_treads(space, height, height + _gap(ax, space, height))
+    treads = build_treads(space, height, height + gap(ax, space, height))
     routes = build_routes(space, treads, P > 0)
 
-    ax, scale = _take_stage(ax, treads)
-    _draw_body(ax, treads)
+    ax, scale = take_stage(ax, treads)
+    draw_body(ax, treads)
     draw_routes(ax, routes, P, scale)
-    _draw_treads(ax, space, treads, facts, scale)
-    taken = [*_draw_headings(ax, treads, scale), *(tread.box for tread in treads)]
+    draw_treads(ax, space, treads, facts, scale)
+    taken = [*draw_headings(ax, treads, scale), *(tread.box for tread in treads)]
     taken.append(_draw_note(ax, treads, unit, prob if len(draws) > 1 else None, scale))
-    draw_key(ax, routes, _KEY, scale, with_width=True)
+    draw_key(ax, routes, KEY, scale, with_width=True)
     worth = step_worth(draws.mean(axis=0), discount_rate)
     _label_moves(ax, [r for r in routes if r.way != "exit"], P, worth, label_above, taken, scale)
     for route in (route for route in routes if route.way == "exit"):
@@ -185,7 +185,7 @@ def _draw_note(
     lines += [] if prob is None else [f"on treads: mean, central {100 * prob:.0f}% interval"]
     text = "\n".join(lines)
     ax.text(outer, y, text, size=LABEL * scale, color=MUTED, ha="right", va="top", linespacing=1.3)
-    width = max(_label_size(line)[0] for line in lines)
+    width = max(label_size(line)[0] for line in lines)
     return Box(outer - width, y - 0.13 * len(lines), outer, y)
 
 
@@ -206,9 +206,9 @@ def _label_moves(
     probs = np.array([P[route.stage_from, route.stage_to] for route in routes])
     order = [k for k in np.argsort(-probs, kind="stable") if probs[k] >= label_above]
     texts = [_money(worth[routes[k].stage_from, routes[k].stage_to]) for k in order]
-    sizes = [_label_size(text) for text in texts]
+    sizes = [label_size(text) for text in texts]
     candidates = [
-        _label_places(routes[k], line_width(routes[k], P), size)
+        label_places(routes[k], line_width(routes[k], P), size)
         for k, size in zip(order, sizes, strict=True)
     ]
     room = [(width + 0.03, height + 0.02) for width, height in sizes]

@@ -69,7 +69,7 @@ def plot_stage_value(
     draws = stage_draws("values", values, space)
     order = np.argsort([phase == "apart" for phase in space.phases], kind="stable")
     ax = take_axes(ax, 0.60)
-    _draw_treads(ax, draws[:, order], [list(stage_colours(space).values())[k] for k in order], prob)
+    draw_treads(ax, draws[:, order], [list(stage_colours(space).values())[k] for k in order], prob)
     _label_treads(ax, draws[:, order], prob)
     _draw_steps(ax, draws[:, order].mean(axis=0))
     _finish(ax, space, order, unit, prob if len(draws) > 1 else None)
@@ -80,7 +80,8 @@ def _interval(draws: NDArray, prob: float) -> NDArray:
     return np.quantile(draws, [(1 - prob) / 2, (1 + prob) / 2], axis=0)
 
 
-def _draw_treads(ax: "Axes", draws: NDArray, colours: Sequence[str], prob: float) -> None:
+def draw_treads(ax: "Axes", draws: NDArray, colours: Sequence[str], prob: float) -> None:
+    """Draw the worth of each stage: mean and interval."""
     means = draws.mean(axis=0)
     low, high = _interval(draws, prob)
     for k, (mean, colour) in enumerate(zip(means, colours, strict=True)):
@@ -164,10 +165,11 @@ def _finish(ax: "Axes", space: StageSpace, order: NDArray, unit: str, prob: floa
     ax.margins(y=0.10)
     ax.grid(visible=False, axis="x")
     if len(set(space.phases)) == 2:
-        _draw_headings(ax, space.phases.count("together"), len(titles))
+        draw_headings(ax, space.phases.count("together"), len(titles))
 
 
-def _draw_headings(ax: "Axes", n_together: int, n_stages: int) -> None:
+def draw_headings(ax: "Axes", n_together: int, n_stages: int) -> None:
+    """Write the names of the phases above their stages."""
     for phase, x, side in (("together", 0.0, "left"), ("apart", 1.0, "right")):
         ax.text(
             x,
