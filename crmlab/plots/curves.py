@@ -213,7 +213,7 @@ def find_curves(parameter: str, curves: Mapping[str, ArrayLike]) -> dict[str, ND
 
 
 def common_length(curves: Mapping[str, NDArray]) -> int:
-    """Number of periods of the curves."""
+    """Count the periods of the curves."""
     return next(iter(curves.values())).shape[-1]
 
 
