@@ -52,7 +52,7 @@ class ContractError(AssertionError, ValueError):
 
 
 def check_channel(
-    channel: Channel, space: StageSpace, *, seed: int = 0, n_draws: int = 20_000
+    channel: Channel, space: StageSpace, *, seed: int, n_draws: int = 20_000
 ) -> None:
     """Check that the two faces of a channel, `sample` and `dist`, show one law in every stage.
 
@@ -80,7 +80,7 @@ def check_channel(
     --------
     >>> from crmlab.channels import Bernoulli
     >>> space = StageSpace(("dormant", "active"))
-    >>> check_channel(Bernoulli("renewal", prob=(0.1, 0.7)), space, n_draws=500)
+    >>> check_channel(Bernoulli("renewal", prob=(0.1, 0.7)), space, seed=1, n_draws=500)
     """
     owner = f"{type(channel).__name__}({channel.name!r})"
     parameters = _draw_parameters(channel, space, seed)
@@ -263,7 +263,7 @@ def check_transition_model(
     transitions: TransitionModel,
     space: StageSpace,
     *,
-    seed: int = 0,
+    seed: int,
     covariates: xr.Dataset | None = None,
     n_draws: int = 20,
 ) -> None:
@@ -289,7 +289,7 @@ def check_transition_model(
     Examples
     --------
     >>> from crmlab.transitions import StickyDirichlet
-    >>> check_transition_model(StickyDirichlet(), StageSpace(("dormant", "active")))
+    >>> check_transition_model(StickyDirichlet(), StageSpace(("dormant", "active")), seed=1)
     """
     import pymc as pm
 
@@ -331,7 +331,7 @@ def _matrix_breaches(draws: Floats, space: StageSpace) -> Iterator[str]:
 # Generators ---------------------------------------------------------------------------------------
 
 
-def check_generator(generator: Generator, *, seed: int = 0, n_customers: int = 12) -> None:
+def check_generator(generator: Generator, *, seed: int, n_customers: int = 12) -> None:
     """Check that a world is addressed: other customers, other blocks, other orders change nobody.
 
     Parameters
@@ -401,7 +401,7 @@ def _in_order(frame: pd.DataFrame) -> pd.DataFrame:
 # Models -------------------------------------------------------------------------------------------
 
 
-def check_model(model: StageModel, panel: xr.Dataset, *, seed: int = 0) -> None:
+def check_model(model: StageModel, panel: xr.Dataset, *, seed: int) -> None:
     """Check that a model's posterior is complete, smooth, and blind to the order of customers.
 
     Parameters

@@ -68,7 +68,7 @@ def observed_world():
 CHECKS = {
     crm.Channel: lambda channel: check_channel(channel, SPACE, seed=1),
     crm.TransitionModel: lambda transitions: [
-        check_transition_model(transitions, space) for space in (SPACE, crm.KNAPP)
+        check_transition_model(transitions, space, seed=1) for space in (SPACE, crm.KNAPP)
     ],
     crm.Generator: lambda world: check_generator(world, seed=1),
     crm.StageModel: lambda model: check_model(model, observed_world(), seed=1),

@@ -114,7 +114,7 @@ def test_a_sound_channel_passes_with_every_seed(seed):
 
 def test_scale_for_rate_is_caught_and_the_stage_named():
     with pytest.raises(ContractError) as error:
-        check_channel(ScaleForRate("wait"), SPACE)
+        check_channel(ScaleForRate("wait"), SPACE, seed=0)
     message = str(error.value)
     assert "ScaleForRate('wait'): in stage 'dormant', `sample` and the density of" in message
     # A rate of one is its own scale: nothing is wrong there.
@@ -134,7 +134,7 @@ def test_scale_for_rate_is_caught_and_the_stage_named():
 )
 def test_a_broken_law_is_caught(cls, sentence):
     with pytest.raises(ContractError, match=sentence):
-        check_channel(cls("wait"), SPACE)
+        check_channel(cls("wait"), SPACE, seed=0)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_a_broken_law_is_caught(cls, sentence):
 )
 def test_broken_priors_are_caught(cls, sentence):
     with pytest.raises(ContractError, match=sentence):
-        check_channel(cls("wait", rate=None), SPACE)
+        check_channel(cls("wait", rate=None), SPACE, seed=0)
 
 
 def test_a_small_difference_in_one_stage_is_caught():
@@ -158,7 +158,7 @@ def test_a_small_difference_in_one_stage_is_caught():
             return (u > 1 - np.round(prob, 1)).astype(float)
 
     with pytest.raises(ContractError, match="in stage 'active'") as error:
-        check_channel(Rounded("renewal", prob=(0.2, 0.33)), SPACE)
+        check_channel(Rounded("renewal", prob=(0.2, 0.33)), SPACE, seed=0)
     assert "'dormant'" not in str(error.value)
 
 
@@ -203,11 +203,11 @@ class Cliff(Given):
 )
 def test_a_broken_matrix_is_caught(transitions, sentence):
     with pytest.raises(ContractError, match=sentence):
-        check_transition_model(transitions, SPACE)
+        check_transition_model(transitions, SPACE, seed=0)
 
 
 def test_a_sound_matrix_passes():
-    check_transition_model(Given(((0.5, 0.5), (0.0, 1.0))), SPACE)
+    check_transition_model(Given(((0.5, 0.5), (0.0, 1.0))), SPACE, seed=0)
 
 
 # Models -------------------------------------------------------------------------------------------
@@ -280,13 +280,13 @@ class Careless(crm.HiddenMarkov):
 def test_a_broken_model_is_caught(panel, cls, sentence):
     model = cls(LADDER, channels=(VISITS,), ordered_by="visits_rate")
     with pytest.raises(ContractError, match=sentence):
-        check_model(model, panel)
+        check_model(model, panel, seed=0)
 
 
 def test_a_sound_model_passes_whatever_the_ids(panel):
     model = crm.HiddenMarkov(LADDER, channels=(VISITS,), ordered_by="visits_rate")
-    check_model(model, panel)
-    check_model(model, panel.assign_coords(customer_id=["ada", "ben", "cem", "dia"]))
+    check_model(model, panel, seed=0)
+    check_model(model, panel.assign_coords(customer_id=["ada", "ben", "cem", "dia"]), seed=0)
 
 
 # Generators: see test_generators for worlds that break the contract -------------------------------
@@ -295,8 +295,8 @@ def test_a_sound_model_passes_whatever_the_ids(panel):
 def test_a_world_with_another_seed_is_another_world():
     visits = (crm.Poisson("visits", rate=(0.0, 3.0)),)
     world = crm.StageWorld(SPACE, (0.5, 0.5), ((0.9, 0.1), (0.0, 1.0)), visits, n_periods=3)
-    check_generator(world)
+    check_generator(world, seed=0)
     silent = replace(world, channels=(crm.Poisson("visits", rate=(0.0, 0.0)),))
     certain = replace(silent, initial_probs=(0.0, 1.0))
     with pytest.raises(ContractError, match="the seed changes nothing"):
-        check_generator(certain)
+        check_generator(certain, seed=0)
