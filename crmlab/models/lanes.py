@@ -10,8 +10,9 @@ to all lanes; ``+ - * /``, ``lower`` and ``higher`` work lane by lane; ``exponen
 split positive normal numbers as ``math.frexp`` does, but with mantissas in [1, 2).
 """
 
+import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from llvmlite import ir
 from numba.core import types
@@ -161,5 +162,56 @@ def mantissa(typing: object, value: Lanes) -> tuple:
     ) -> ir.Value:
         fraction = builder.and_(builder.bitcast(args[0], BITS), _bits((1 << 52) - 1))
         return builder.bitcast(builder.or_(fraction, _bits(1023 << 52)), VECTOR)
+
+    return LANES(LANES), generate
+
+
+_LOG2_E, _LN2_HIGH, _LN2_LOW = (
+    1.4426950408889634,
+    6.93147180369123816490e-01,
+    1.90821492927058770e-10,
+)
+_ROUND = 6755399441055744.0  # adding 1.5 * 2**52 leaves the nearest integer in the low bits
+_TERMS = tuple(1.0 / math.factorial(k) for k in range(14))
+_SURELY_ZERO = -700.0
+
+
+def _number(value: float) -> ir.Constant:
+    return ir.Constant(VECTOR, [value] * WIDTH)
+
+
+def _polynomial(builder: ir.IRBuilder, terms: Sequence[float], x: ir.Value) -> ir.Value:
+    """Horner's rule."""
+    value = _number(terms[-1])
+    for term in reversed(terms[:-1]):
+        value = builder.fadd(builder.fmul(value, x), _number(term))
+    return value
+
+
+@intrinsic
+def exponential(typing: object, value: Lanes) -> tuple:
+    """``exp(x)`` for x of at most 0, to two units in the last place; exactly 0 below -700.
+
+    ``exp(x) = 2**n exp(r)`` with ``n`` the integer nearest to ``x / ln 2``; ``|r|`` is at most
+    ``ln(2) / 2``, where thirteen powers of the exponential series are enough (the standard way;
+    Muller et al. 2018, *Handbook of Floating-Point Arithmetic*, from memory). Even and odd powers
+    are added up apart, so that one sum need not wait for the other.
+    """
+
+    def generate(
+        context: object, builder: ir.IRBuilder, signature: object, args: tuple
+    ) -> ir.Value:
+        vanishes = builder.fcmp_ordered("<", args[0], _number(_SURELY_ZERO))
+        x = builder.select(vanishes, _number(0.0), args[0])
+        shifted = builder.fadd(builder.fmul(x, _number(_LOG2_E)), _number(_ROUND))
+        n = builder.fsub(shifted, _number(_ROUND))
+        r = builder.fsub(x, builder.fmul(n, _number(_LN2_HIGH)))
+        r = builder.fsub(r, builder.fmul(n, _number(_LN2_LOW)))
+        square = builder.fmul(r, r)
+        even, odd = (_polynomial(builder, _TERMS[k::2], square) for k in (0, 1))
+        series = builder.fadd(even, builder.fmul(odd, r))
+        exponents = builder.add(builder.bitcast(shifted, BITS), _bits(1023))
+        power = builder.bitcast(builder.shl(exponents, _bits(52)), VECTOR)
+        return builder.select(vanishes, _number(0.0), builder.fmul(series, power))
 
     return LANES(LANES), generate

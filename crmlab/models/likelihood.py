@@ -14,9 +14,9 @@ from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
 from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
 from pytensor.tensor import as_tensor_variable, cast, concatenate, stack
-from pytensor.tensor.type import dmatrix, dscalar, dtensor4, dvector
+from pytensor.tensor.type import dmatrix, dscalar, dtensor3, dtensor4, dvector
 
-from crmlab.models import lanes, recursion, side_by_side
+from crmlab.models import fused, lanes, octet, recursion, side_by_side
 from crmlab.models.recursion import Floats
 
 
@@ -50,16 +50,43 @@ class PanelLikelihood(Op):
 
     def infer_shape(self, node: Apply, shapes: list) -> list:
         """Give the gradients the shapes of what they belong to."""
-        return [(), *shapes[:3]]
+        return [(), *shapes[: len(node.outputs) - 1]]
 
     def connection_pattern(self, node: Apply) -> list[list[bool]]:
         """Only the log-likelihood is differentiated, and not with respect to the windows."""
-        return [[True, False, False, False]] * 3 + [[False] * 4] * 3
+        n_gradients, n_inputs = len(node.outputs) - 1, len(node.inputs)
+        none = [False] * n_gradients
+        return [[True, *none]] * n_gradients + [[False, *none]] * (n_inputs - n_gradients)
 
     def pullback(self, inputs: list, outputs: list, cotangents: list) -> list:
         """Scale the gradients that the forward call has computed."""
         scaled = [cotangents[0] * gradient for gradient in outputs[1:]]
-        return [*scaled, *(disconnected_type() for _ in inputs[3:])]
+        return [*scaled, *(disconnected_type() for _ in inputs[len(scaled) :])]
+
+
+@functools.cache
+def compiled_driven_kernel() -> Callable[..., tuple[Floats, ...]]:
+    """`fused.drive_side_by_side` on plain arrays, compiled by numba without fast-math."""
+    import numba
+
+    compiled = numba.njit(error_model="numpy", fastmath=False, cache=True)
+    return compiled(fused.loglik_and_gradient)
+
+
+class DrivenLikelihood(PanelLikelihood):
+    """The same for moves that covariates and customers drive; see `crmlab.models.fused`."""
+
+    def make_node(self, *inputs: Variable) -> Apply:
+        """Take what `fused.loglik_and_gradient` takes."""
+        tensors = [as_tensor_variable(value) for value in inputs]
+        gradients = [dvector(), dmatrix(), dtensor3(), dmatrix(), dmatrix()]
+        return Apply(self, tensors, [dscalar(), *gradients])
+
+    def perform(self, node: Apply, inputs: list, outputs: list) -> None:
+        """Run the kernel on arrays."""
+        results = compiled_driven_kernel()(*[np.ascontiguousarray(value) for value in inputs])
+        for storage, value in zip(outputs, results, strict=True):
+            storage[0] = np.asarray(value)
 
 
 def panel_loglik(
@@ -86,15 +113,42 @@ def panel_loglik(
     times : (customer,)
         Number of customers with this history.
     """
-    starts = np.cumsum([0, *[table.shape[0] for table in tables[:-1]]])
-    joined = stack(
-        [as_tensor_variable(code) + start for code, start in zip(codes, starts, strict=True)],
-        axis=-1,
-    )
-    rows = concatenate(list(tables), axis=0)
+    rows, codes = _join_channels(tables, codes)
     leading = (None,) * (4 - matrix.ndim)
-    codes = cast(joined, "int64")
     return PanelLikelihood()(initial, matrix[leading], rows, codes, windows, times)[0]
+
+
+def driven_loglik(
+    initial: Variable,
+    drivers: fused.Drivers,
+    tables: Sequence[Variable],
+    codes: Sequence[Variable],
+    windows: Variable,
+    times: Variable,
+) -> Variable:
+    """Log-likelihood of a panel whose moves are driven, as a PyTensor scalar.
+
+    Parameters
+    ----------
+    initial : (stage,)
+    drivers : fused.Drivers of tensors
+        Differentiated with respect to base, effects and customers; covariates and loads are data.
+    tables, codes, windows, times
+        As `panel_loglik` takes them.
+    """
+    rows, codes = _join_channels(tables, codes)
+    base, effects, covariates, loads, customers = drivers
+    inputs = (initial, base, effects, customers, rows, covariates, loads, codes, windows, times)
+    return DrivenLikelihood()(*inputs)[0]
+
+
+def _join_channels(
+    tables: Sequence[Variable], codes: Sequence[Variable]
+) -> tuple[Variable, Variable]:
+    """Stack the tables; make the codes (customer, period, channel) point into the stack."""
+    starts = np.cumsum([0, *[table.shape[0] for table in tables[:-1]]])
+    moved = [as_tensor_variable(code) + start for code, start in zip(codes, starts, strict=True)]
+    return concatenate(list(tables), axis=0), cast(stack(moved, axis=-1), "int64")
 
 
 @register_funcify_default_op_cache_key(PanelLikelihood)
@@ -115,6 +169,38 @@ def _compile_panel_likelihood(op: PanelLikelihood, node: Apply, **_: object) -> 
             np.ascontiguousarray(times),
         )
 
-    source = "".join(inspect.getsource(module) for module in (lanes, recursion, side_by_side))
-    digest = hashlib.sha256(source.encode()).hexdigest()
-    return panel_likelihood, int(digest[:12], 16)
+    return panel_likelihood, _fingerprint()
+
+
+@register_funcify_default_op_cache_key(DrivenLikelihood)
+def _compile_driven_likelihood(op: DrivenLikelihood, node: Apply, **_: object) -> tuple:
+    """Hand numba the kernel of driven moves."""
+    import numba
+
+    kernel = compiled_driven_kernel()
+
+    @numba.njit
+    def driven_likelihood(
+        initial, base, effects, customers, table, covariates, loads, codes, windows, times
+    ):
+        return kernel(
+            np.ascontiguousarray(initial),
+            np.ascontiguousarray(base),
+            np.ascontiguousarray(effects),
+            np.ascontiguousarray(customers),
+            np.ascontiguousarray(table),
+            np.ascontiguousarray(covariates),
+            np.ascontiguousarray(loads),
+            np.ascontiguousarray(codes),
+            np.ascontiguousarray(windows),
+            np.ascontiguousarray(times),
+        )
+
+    return driven_likelihood, _fingerprint()
+
+
+def _fingerprint() -> int:
+    """Sum up the kernels' source: PyTensor's own keys do not see it."""
+    modules = (lanes, octet, recursion, side_by_side, fused)
+    source = "".join(inspect.getsource(module) for module in modules)
+    return int(hashlib.sha256(source.encode()).hexdigest()[:12], 16)
