@@ -79,6 +79,13 @@ def draw_blocks(n: int, workers: int = 1) -> None:
         list(executor.map(lambda block: WORLD.draw(Streams(1), block) and None, blocks))
 
 
+def loop_blocks(n: int) -> None:
+    """Run the NumPy loop block by block, keeping nothing."""
+    rng = np.random.default_rng(1)
+    for first in range(0, n, BLOCK):
+        numpy_loop(min(BLOCK, n - first), rng)
+
+
 def draw_same_bytes(n: int) -> None:
     """Draw with plain NumPy."""
     compile_from = kernels.WORTH_COMPILING
@@ -127,7 +134,11 @@ def main(n: int) -> None:
     before = peak_memory()
     whole = seconds(lambda: draw_blocks(n), 1)
     line("draw, all blocks", whole, n, f"{peak_memory() - before:+.0f} MB")
-    line("draw, two threads", seconds(lambda: draw_blocks(n, 2), 1), n)
+    two = seconds(lambda: draw_blocks(n, 2), 1)
+    line("draw, two threads", two, n)
+    loop = seconds(lambda: loop_blocks(n), 1)
+    ratios = f"draw is {loop / whole:.1f} times as fast, with two threads {loop / two:.1f}"
+    line("NumPy loop, blocks", loop, n, ratios)
     line("tables", seconds(lambda: WORLD.sample(Streams(1), np.arange(few)), 1), few)
     for size in (few, 2 * few, 4 * few):
         command = [sys.executable, __file__, "--data-set", str(size)]

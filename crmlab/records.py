@@ -85,9 +85,12 @@ class CleanRecords:
 
     frames: Mapping[str, pd.DataFrame]
     window: Window
+    more: Mapping[str, pd.DataFrame]
 
 
-def clean_records(raw: Mapping[str, object], window: object) -> CleanRecords:
+def clean_records(
+    raw: Mapping[str, object], window: object, more: Mapping[str, object] | None = None
+) -> CleanRecords:
     """Convert and check all tables of one firm, and report every problem at once.
 
     Parameters
@@ -95,6 +98,8 @@ def clean_records(raw: Mapping[str, object], window: object) -> CleanRecords:
     raw : mapping of table name to DataFrame; "customers" and any of `FORMS`
     window : (first, last) or None
         Both inclusive; None takes it from the data.
+    more : mapping of table name to DataFrame, optional
+        Further tables, of any columns.
 
     Raises
     ------
@@ -109,10 +114,12 @@ def clean_records(raw: Mapping[str, object], window: object) -> CleanRecords:
     agreed = len(set(kinds.values())) == 1
     found = _window_of(frames) if given is None and agreed else given
     problems += _across_tables(frames, found)
+    others, other_problems = clean_more(more or {}, frames.get("customers"), found)
+    problems += other_problems
     if not problems and found is None:
         problems = ["there is no record and no window: pass window=(first, last)"]
     raise_problems(DataError, "CustomerTables", problems)
-    return CleanRecords(frames, found)
+    return CleanRecords(frames, found, others)
 
 
 def _clean_each(raw: Mapping[str, object]) -> tuple[dict[str, pd.DataFrame], list[str]]:
@@ -126,6 +133,52 @@ def _clean_each(raw: Mapping[str, object]) -> tuple[dict[str, pd.DataFrame], lis
         if frame is not None:
             frames[form.name] = frame
     return frames, problems
+
+
+# Further tables, which no panel reads ------------------------------------------------------------
+
+
+def clean_more(
+    raw: Mapping[str, object], customers: pd.DataFrame | None, window: Window | None
+) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Convert and check the tables that the format does not speak of."""
+    taken = {"customers", "truth", *(form.name for form in FORMS)}
+    frames, problems = {}, []
+    for name, table in raw.items():
+        if not str(name).isidentifier() or name in taken:
+            problems.append(f"more: {name!r} is no free name for a table (letters, digits and _)")
+            continue
+        frame, found = as_frame(name, table, [])
+        problems += found
+        if frame is None:
+            continue
+        columns, found = _more_columns(name, frame)
+        frames[name] = pd.DataFrame(columns, index=frame.index)
+        problems += found or _more_faults(name, frames[name], customers, window)
+    return frames, problems
+
+
+def _more_columns(name: str, frame: pd.DataFrame) -> tuple[dict[str, pd.Series], list[str]]:
+    convert = {"customer_id": to_ids, "period": to_periods, "date": to_dates}
+    known = {column: convert[column](frame[column]) for column in frame if column in convert}
+    columns, problems = extra_columns(name, frame, list(known))
+    faults = {f"whose {column} cannot be read": v.isna() for column, v in known.items()}
+    columns |= known
+    ordered = {column: columns[column] for column in frame if column in columns}
+    return ordered, problems + row_problems(name, frame, faults)
+
+
+def _more_faults(
+    name: str, frame: pd.DataFrame, customers: pd.DataFrame | None, window: Window | None
+) -> list[str]:
+    problems = []
+    owned = "customer_id" in frame and customers is not None
+    if owned:
+        problems += _strangers(name, frame, customers)
+    if window is not None and ("period" in frame or "date" in frame):
+        everybody = pd.DataFrame() if customers is None else customers
+        problems += _outside(name, frame, everybody if owned else pd.DataFrame(), window)
+    return problems
 
 
 # Converting a column: what cannot be read becomes missing -----------------------------------------
@@ -211,6 +264,8 @@ def _parse_dates(text: pd.Series) -> pd.Series:
 
 def to_categories(names: pd.Series, raw: pd.Series) -> pd.Series:
     """Names as a categorical: in the categories of `raw` if it has some, else sorted."""
+    if _is_named(names):
+        return names.cat.as_unordered()
     if isinstance(raw.dtype, pd.CategoricalDtype):
         listed = [name for name in raw.cat.categories if isinstance(name, str) and name]
     else:
@@ -224,7 +279,7 @@ def to_extra(raw: pd.Series) -> pd.Series | None:
     A blank text is missing, as it would be in a file.
     """
     if isinstance(raw.dtype, pd.CategoricalDtype):
-        names = to_names(raw)
+        names = _names(raw)
         return None if _lost(raw, names).any() else to_categories(names, raw)
     if types.is_numeric_dtype(raw) or raw.isna().all():
         return _numeric_extra(raw)
@@ -248,7 +303,7 @@ def _lost(raw: pd.Series, converted: pd.Series) -> pd.Series:
 def _is_blank(raw: pd.Series) -> pd.Series:
     if _is_text(raw):
         return (raw == "").fillna(False).astype(bool)
-    if types.is_numeric_dtype(raw):
+    if types.is_numeric_dtype(raw) or _is_named(raw):
         return pd.Series(False, index=raw.index)
     return pd.Series([isinstance(value, str) and not value for value in raw], raw.index, bool)
 
@@ -256,6 +311,19 @@ def _is_blank(raw: pd.Series) -> pd.Series:
 def _without_categories(raw: pd.Series) -> pd.Series:
     categorical = isinstance(raw.dtype, pd.CategoricalDtype)
     return raw.astype(raw.cat.categories.dtype) if categorical else raw
+
+
+def _names(raw: pd.Series) -> pd.Series:
+    """Text, or a categorical of it as it is: its categories are checked, and not every row."""
+    return raw if _is_named(raw) else to_names(raw)
+
+
+def _is_named(raw: pd.Series) -> bool:
+    """Whether a column is a categorical whose categories are all texts that are not empty."""
+    if not isinstance(raw.dtype, pd.CategoricalDtype):
+        return False
+    known = raw.cat.categories
+    return isinstance(known.dtype, pd.StringDtype) and "" not in known
 
 
 def _is_text(raw: pd.Series) -> bool:
@@ -317,7 +385,7 @@ def _convert_record(
     form: RecordForm, frame: pd.DataFrame, time: str
 ) -> tuple[dict[str, pd.Series], dict[str, pd.Series]]:
     """Convert the columns of a record, and mark the rows that break a rule, by rule."""
-    names = to_names(frame[form.key])
+    names = _names(frame[form.key])
     clean = {
         "customer_id": to_ids(frame["customer_id"]),
         time: to_periods(frame[time]) if time == "period" else to_dates(frame[time]),
@@ -337,7 +405,7 @@ def _convert_value(form: RecordForm, frame: pd.DataFrame) -> tuple[pd.Series, di
         return pd.Series(form.default, index=frame.index, dtype="float64"), {}
     raw = frame[form.value]
     if form.kind == "label":
-        names = to_names(raw)
+        names = _names(raw)
         return to_categories(names, raw), {"whose stage is no text": _lost(raw, names)}
     values = to_numbers(raw)
     finite = pd.Series(np.isfinite(values), index=raw.index)
@@ -475,7 +543,9 @@ def customer_windows(customers: pd.DataFrame, window: Window) -> tuple[pd.Series
     """First and last period or day of each customer; the window's where none is given."""
     dtype = "int64" if isinstance(window[0], int) else "datetime64[us]"
     first, last = (
-        customers.get(name, pd.Series(end, index=customers.index)).fillna(end).astype(dtype)
+        customers[name].fillna(end).astype(dtype)
+        if name in customers
+        else pd.Series(end, index=customers.index, dtype=dtype)
         for name, end in zip(("start", "end"), window, strict=True)
     )
     return first, last

@@ -2,7 +2,8 @@
 
 A folder is replaced as a whole or not at all. The new one is written aside, in the same parent
 folder, and renamed into place when it is complete, so a disk that fills up, or a value that cannot
-be written, leaves the old folder as it was. The truth of a simulated world is never written.
+be written, leaves the old folder as it was. The truth of a simulated world is written only if
+asked for, into a folder of its own that says what it is: whoever gets the tables does not get it.
 
 A folder from elsewhere needs no `tables.json`: `customers.csv` and any of `events.csv`,
 `surveys.csv`, `cases.csv`, `labels.csv`, `actions.csv` (or `.parquet`) are enough.
@@ -11,7 +12,7 @@ A folder from elsewhere needs no `tables.json`: `customers.csv` and any of `even
 import json
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from crmlab.records import FORMS, to_dates
 from crmlab.tables import CustomerTables
 
 _MANIFEST = "tables.json"
+_KEY = "answer_key.json"
+_FORMS_ON_DISK = {_MANIFEST: "crmlab tables", _KEY: "crmlab answer key"}
 _FORMATS = ("csv", "parquet")
 _NAMES = ("customers", *(form.name for form in FORMS))
 _TEXT = ("customer_id", "date", "channel", "action", "stage")
@@ -34,17 +37,26 @@ _DTYPES = {"integer": "Int64", "truth": "bool"}  # everything else is read as te
 # Writing ------------------------------------------------------------------------------------------
 
 
-def write_tables(tables: CustomerTables, folder: str | Path, *, format: str = "csv") -> Path:
+def write_tables(
+    tables: CustomerTables,
+    folder: str | Path,
+    *,
+    format: str = "csv",
+    truth_folder: str | Path | None = None,
+) -> Path:
     """Write tables to a folder, all of it or nothing.
 
     Parameters
     ----------
     tables : CustomerTables
-        Their truth is not written.
+        Their truth is not written, unless `truth_folder` asks for it.
     folder : path
         Made if it is not there; if it is there it must be empty, or hold tables, which are
         replaced.
     format : {"csv", "parquet"}
+    truth_folder : path, optional
+        Where the truth of a simulated world goes, outside of `folder`, marked as an answer key
+        (`read_truth` reads it). It is replaced as a whole, too.
 
     Returns
     -------
@@ -54,8 +66,8 @@ def write_tables(tables: CustomerTables, folder: str | Path, *, format: str = "c
     Raises
     ------
     SpecError
-        If the format is unknown, the folder holds something else, or the provenance cannot be
-        written as JSON.
+        If the format is unknown, a folder holds something else, the provenance cannot be
+        written as JSON, or the truth is asked for and there is none.
 
     Examples
     --------
@@ -67,23 +79,70 @@ def write_tables(tables: CustomerTables, folder: str | Path, *, format: str = "c
     """
     check_one_of("write_tables", "format", format, _FORMATS)
     target = Path(folder).resolve()
-    _check_target(target)
+    _check_target(target, _NAMES, "folder")
     manifest = _manifest(tables)
+    if truth_folder is not None:
+        _check_truth(tables, target, Path(truth_folder).resolve())
     _replace_folder(target, lambda aside: _write_files(tables, manifest, aside, format))
+    if truth_folder is not None:
+        _write_truth(tables, Path(truth_folder).resolve(), format)
     return Path(folder)
 
 
-def _check_target(target: Path) -> None:
+def _check_target(target: Path, names: Iterable[str], parameter: str) -> None:
     if target.exists() and not target.is_dir():
-        raise SpecError(f"The `folder` parameter of `write_tables` is a file: {target.name}.")
-    ours = {_MANIFEST, *(f"{name}.{suffix}" for name in _NAMES for suffix in _FORMATS)}
+        raise SpecError(f"The `{parameter}` parameter of `write_tables` is a file: {target.name}.")
+    names = {*names, *_listed_in(target)}
+    ours = {_MANIFEST, _KEY, *(f"{name}.{suffix}" for name in names for suffix in _FORMATS)}
     found = {path.name for path in target.iterdir()} if target.exists() else set()
     others = sorted(found - ours)
     if others:
         raise SpecError(
-            "The `folder` parameter of `write_tables` must be new, empty or hold tables, as it is "
-            f"replaced whole; {target.name} also holds {', '.join(others[:5])}."
+            f"The `{parameter}` parameter of `write_tables` must be new, empty or hold tables, as "
+            f"it is replaced whole; {target.name} also holds {', '.join(others[:5])}."
         )
+
+
+def _listed_in(folder: Path) -> list[str]:
+    """Names of the tables that a folder says it holds."""
+    known = (_read_manifest(folder, name)[0] for name in (_MANIFEST, _KEY))
+    return [name for manifest in known for name in manifest.get("columns", {})]
+
+
+def _check_truth(tables: CustomerTables, target: Path, truth: Path) -> None:
+    if tables.truth is None:
+        raise SpecError(
+            "The `truth_folder` parameter of `write_tables` asks for a truth that these tables do "
+            "not have; only simulated worlds have one."
+        )
+    if truth == target or target in truth.parents:
+        raise SpecError(
+            "The `truth_folder` parameter of `write_tables` must lie outside of `folder`: an "
+            "answer key does not travel with the tables."
+        )
+    _check_target(truth, tables.truth, "truth_folder")
+
+
+def _write_truth(tables: CustomerTables, target: Path, format: str) -> None:
+    columns = {
+        name: {column: _type_of(frame[column]) for column in frame}
+        for name, frame in tables.truth.items()
+    }
+    said = {
+        "format": "crmlab answer key",
+        "version": 1,
+        "warning": "The truth of a simulated world, which no firm knows. Not for learners' eyes, "
+        "and not for models.",
+        "columns": columns,
+        "provenance": tables.provenance,
+    }
+
+    def write(aside: Path) -> None:
+        for name, frame in tables.truth.items():
+            _write_frame(frame, aside / f"{name}.{format}")
+        (aside / _KEY).write_text(_to_json(said), encoding="utf-8", newline="\n")
+
+    _replace_folder(target, write)
 
 
 def _manifest(tables: CustomerTables) -> str:
@@ -100,6 +159,10 @@ def _manifest(tables: CustomerTables) -> str:
         "units": tables.units,
         "provenance": tables.provenance,
     }
+    return _to_json(said)
+
+
+def _to_json(said: Mapping[str, Any]) -> str:
     try:
         return json.dumps(said, indent=2, ensure_ascii=False, default=_plain) + "\n"
     except (TypeError, ValueError) as error:
@@ -109,7 +172,8 @@ def _manifest(tables: CustomerTables) -> str:
 
 
 def _frames(tables: CustomerTables) -> dict[str, pd.DataFrame]:
-    return {"customers": tables.customers, **{f.name: frame for f, frame in tables.records()}}
+    records = {form.name: frame for form, frame in tables.records()}
+    return {"customers": tables.customers, **records, **tables.more}
 
 
 def _type_of(values: pd.Series) -> str | dict[str, list[str]]:
@@ -192,51 +256,101 @@ def read_tables(
         problems of the files at once, then all of the records.
     """
     folder = Path(folder)
-    files, problems = _find_files(folder)
     manifest, manifest_problems = _read_manifest(folder)
     listed = manifest.get("columns", {})
+    files, problems = _find_files(
+        folder, (*_NAMES, *(name for name in listed if name not in _NAMES))
+    )
     problems += [
         f"{name}: listed in {_MANIFEST}, but not there" for name in listed if name not in files
     ]
     frames, unread = _read_frames(files, listed)
     raise_problems(DataError, f"read_tables({folder.name})", problems + manifest_problems + unread)
+    frames = frames if listed else with_plain_ids(frames)
     return CustomerTables(
-        **(frames if listed else with_plain_ids(frames)),
+        **{name: frame for name, frame in frames.items() if name in _NAMES},
+        more={name: frame for name, frame in frames.items() if name not in _NAMES},
         window=window or manifest.get("window"),
         units=units or manifest.get("units", {}),
         provenance=manifest.get("provenance", {}),
     )
 
 
-def _find_files(folder: Path) -> tuple[dict[str, Path], list[str]]:
+def read_truth(folder: str | Path) -> dict[str, pd.DataFrame]:
+    """Read an answer key: what `write_tables(..., truth_folder=...)` wrote.
+
+    Parameters
+    ----------
+    folder : path
+
+    Returns
+    -------
+    dict of DataFrames
+        As in `CustomerTables.truth`.
+
+    Raises
+    ------
+    DataError
+        If the folder is no answer key, or a file is missing or cannot be read.
+    """
+    folder = Path(folder)
+    manifest, problems = _read_manifest(folder, _KEY)
+    if not manifest and not problems:
+        problems = [f"{_KEY} is missing: this folder is no answer key"]
+    listed = manifest.get("columns", {})
+    files = {path.stem: path for path in _data_files(folder)}
+    problems += [f"{name}: listed in {_KEY}, but not there" for name in listed if name not in files]
+    present = {name: files[name] for name in listed if name in files}
+    frames, unread = _read_frames(present, listed)
+    raise_problems(DataError, f"read_truth({folder.name})", problems + unread)
+    return {name: frame.astype(_whole_columns(frame)) for name, frame in frames.items()}
+
+
+def _whole_columns(frame: pd.DataFrame) -> dict[str, str]:
+    """Columns of whole numbers without a gap, which need no missing value."""
+    return {
+        name: "int64"
+        for name in frame
+        if isinstance(frame[name].dtype, pd.Int64Dtype) and frame[name].notna().all()
+    }
+
+
+def _data_files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return [path for path in sorted(folder.iterdir()) if path.suffix[1:] in _FORMATS]
+
+
+def _find_files(folder: Path, names: Sequence[str]) -> tuple[dict[str, Path], list[str]]:
     if not folder.is_dir():
         return {}, ["there is no such folder"]
-    paths = [path for path in sorted(folder.iterdir()) if path.suffix[1:] in _FORMATS]
+    paths = _data_files(folder)
     stems = [path.stem for path in paths]
     problems = [
-        f"{path.name}: no table of this name (there are: {', '.join(_NAMES)})"
+        f"{path.name}: no table of this name (there are: {', '.join(names)})"
         for path in paths
-        if path.stem not in _NAMES
+        if path.stem not in names
     ]
     problems += [
-        f"{name}: there as .csv and as .parquet" for name in _NAMES if stems.count(name) > 1
+        f"{name}: there as .csv and as .parquet" for name in names if stems.count(name) > 1
     ]
     if "customers" not in stems:
         problems.append("customers.csv (or .parquet) is missing")
-    return {path.stem: path for path in paths if path.stem in _NAMES}, problems
+    return {path.stem: path for path in paths if path.stem in names}, problems
 
 
-def _read_manifest(folder: Path) -> tuple[dict[str, Any], list[str]]:
-    path = folder / _MANIFEST
+def _read_manifest(folder: Path, name: str = _MANIFEST) -> tuple[dict[str, Any], list[str]]:
+    path = folder / name
     if not path.exists():
         return {}, []
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        return {}, [f"{_MANIFEST}: is no JSON ({error})"]
-    known = isinstance(manifest, dict) and manifest.get("format") == "crmlab tables"
+        return {}, [f"{name}: is no JSON ({error})"]
+    form = _FORMS_ON_DISK[name]
+    known = isinstance(manifest, dict) and manifest.get("format") == form
     if not known or manifest.get("version") != 1:
-        return {}, [f"{_MANIFEST}: is not of the format 'crmlab tables', version 1"]
+        return {}, [f"{name}: is not of the format '{form}', version 1"]
     return manifest, []
 
 

@@ -19,6 +19,7 @@ simulated world stays beside the tables, out of reach: splitting and writing dro
 does not touch it.
 """
 
+import copy
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -70,6 +71,10 @@ class CustomerTables:
         Where the tables come from; must be expressible as JSON to be written.
     truth : mapping of DataFrames, optional
         What a simulated world knows and no firm does.
+    more : mapping of name to DataFrame, optional
+        Further relational tables, which the panel does not read (touch points, orders line by
+        line, costs). Any columns; where there is a `customer_id`, a `period` or a `date`, it keeps
+        the rules of the records, and `split_holdout` cuts it.
 
     Raises
     ------
@@ -98,14 +103,17 @@ class CustomerTables:
     units: Mapping[str, str] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     truth: Mapping[str, pd.DataFrame] | None = None
+    more: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Keep converted copies of the tables, so that later changes to the input do not reach."""
         names = ("customers", *(form.name for form in FORMS))
-        clean = clean_records({name: getattr(self, name) for name in names}, self.window)
+        raw = {name: getattr(self, name) for name in names}
+        clean = clean_records(raw, self.window, self.more)
         for name, frame in clean.frames.items():
             object.__setattr__(self, name, frame)
         object.__setattr__(self, "window", clean.window)
+        object.__setattr__(self, "more", clean.more)
         object.__setattr__(self, "units", dict(self.units))
         object.__setattr__(self, "provenance", dict(self.provenance))
         _check_units(self)
@@ -117,6 +125,7 @@ class CustomerTables:
             f"{len(frame):,} {form.name} ({', '.join(variables_of(form.name, frame))})"
             for form, frame in self.records()
         ]
+        parts += [f"{len(frame):,} {name}" for name, frame in self.more.items()]
         first, last = (str(end).removesuffix(" 00:00:00") for end in self.window)
         return f"CustomerTables({'; '.join(parts)}; window {first} to {last})"
 
@@ -157,6 +166,25 @@ def _check_units(tables: CustomerTables) -> None:
             f"The `units` parameter of `CustomerTables` names {_listed(unknown)}, but the tables "
             f"have {_listed(known)}."
         )
+
+
+def with_provenance(tables: CustomerTables, said: Mapping[str, Any]) -> CustomerTables:
+    """Add to what is said of the origin of tables, without checking the tables once more.
+
+    Parameters
+    ----------
+    tables : CustomerTables
+    said : mapping
+        Further entries of the provenance.
+
+    Returns
+    -------
+    CustomerTables
+        A copy that shares its frames.
+    """
+    stamped = copy.copy(tables)
+    object.__setattr__(stamped, "provenance", {**tables.provenance, **said})
+    return stamped
 
 
 # Splitting ----------------------------------------------------------------------------------------
@@ -221,11 +249,25 @@ def _part(tables: CustomerTables, name: str, window: tuple[Time, Time]) -> Custo
         form.name: frame[_within(times(frame), window)].reset_index(drop=True)
         for form, frame in tables.records()
     }
+    more = {
+        title: _rows_within(frame, customers, window).reset_index(drop=True)
+        for title, frame in tables.more.items()
+    }
     said = {"part": name, "part_window": [str(end) for end in window]}
-    provenance = {**tables.provenance, **said}
-    return replace(
-        tables, customers=customers, window=window, provenance=provenance, truth=None, **records
-    )
+    changed = {"provenance": {**tables.provenance, **said}, "truth": None, "more": more, **records}
+    return replace(tables, customers=customers, window=window, **changed)
+
+
+def _rows_within(
+    frame: pd.DataFrame, customers: pd.DataFrame, window: tuple[Time, Time]
+) -> pd.DataFrame:
+    """Keep the rows of a further table that this part knows: its time, and its customers."""
+    kept = pd.Series(True, index=frame.index)
+    if "customer_id" in frame:
+        kept &= frame["customer_id"].isin(customers["customer_id"])
+    if "period" in frame or "date" in frame:
+        kept &= _within(times(frame), window)
+    return frame[kept]
 
 
 def _customers_within(tables: CustomerTables, name: str, window: tuple[Time, Time]) -> pd.DataFrame:

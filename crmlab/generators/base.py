@@ -1,12 +1,13 @@
 """What every world is, and the one door through which worlds are simulated."""
 
 from abc import ABC, abstractmethod
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 import crmlab
+from crmlab.actions import Policy
 from crmlab.errors import SpecError
 from crmlab.streams import Streams
 from crmlab.tables import CustomerTables
@@ -24,7 +25,9 @@ class Generator(ABC):
         """
 
 
-def simulate(generator: Generator, n_customers: int, *, seed: int) -> CustomerTables:
+def simulate(
+    generator: Generator, n_customers: int, *, seed: int, policy: Policy | None = None
+) -> CustomerTables:
     """Simulate a world of customers whose truth is known.
 
     Parameters
@@ -33,7 +36,10 @@ def simulate(generator: Generator, n_customers: int, *, seed: int) -> CustomerTa
     n_customers : int
         More customers leave the first ones as they were.
     seed : int
-        The same seed gives the same tables.
+        The same seed gives the same tables. Twins, the same world and seed under two policies,
+        share their chance: they differ only where the policies do.
+    policy : Policy, optional
+        Who is treated; default the world's own policy, if it has actions.
 
     Returns
     -------
@@ -43,18 +49,43 @@ def simulate(generator: Generator, n_customers: int, *, seed: int) -> CustomerTa
     Raises
     ------
     SpecError
-        `n_customers` is not a positive integer, or `seed` not a non-negative one.
+        `n_customers` is not a positive integer, `seed` not a non-negative one, or the world has
+        no actions for a policy to choose from.
     """
     if not isinstance(n_customers, (int, np.integer)) or n_customers < 1:
         raise SpecError(
             f"The `n_customers` parameter of `simulate` must be a positive integer, got "
             f"{n_customers!r}."
         )
-    tables = generator.sample(Streams(seed), np.arange(n_customers))
+    world = generator if policy is None else with_policy(generator, policy)
+    tables = world.sample(Streams(seed), np.arange(n_customers))
     stamp = {
-        "generator": repr(generator),
+        "generator": repr(world),
         "n_customers": int(n_customers),
         "seed": int(seed),
         "crmlab": crmlab.__version__,
     }
     return replace(tables, provenance={**tables.provenance, **stamp})
+
+
+def with_policy(generator: Generator, policy: Policy) -> Generator:
+    """Give the same world under another policy.
+
+    Parameters
+    ----------
+    generator : Generator
+        A dataclass with a field `policy`.
+    policy : Policy
+
+    Raises
+    ------
+    SpecError
+        The world has no such field, or `policy` is no Policy.
+    """
+    if not isinstance(policy, Policy):
+        raise SpecError(f"The `policy` parameter must be a Policy, got {policy!r}.")
+    if not is_dataclass(generator) or "policy" not in {f.name for f in fields(generator)}:
+        raise SpecError(
+            f"{type(generator).__name__} has no actions, so it cannot run under a policy."
+        )
+    return replace(generator, policy=policy)

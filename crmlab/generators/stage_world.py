@@ -1,18 +1,37 @@
 """A world that obeys one stage model exactly: the first thing to test an inference on."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.actions import Action, FirmView, NoAction, Policy, action_matrices, check_actions
 from crmlab.channels import Channel, StageLabel, check_channels
 from crmlab.errors import SpecError, raise_problems
+from crmlab.generators import kernels
 from crmlab.generators.base import Generator
+from crmlab.generators.decisions import Decision, Records, decide, decision_log, exported
 from crmlab.stages import StageSpace, check_transition_matrix
 from crmlab.streams import Streams
 from crmlab.tables import CustomerTables
+
+
+class Draw(NamedTuple):
+    """What happened to N customers in T periods, as arrays.
+
+    Parameters
+    ----------
+    stages : ndarray of int (N, T)
+        Positions in the stage space.
+    values : dict of channel to ndarray (N, T)
+        NaN where a channel shows nothing.
+    """
+
+    stages: NDArray[np.int64]
+    values: dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -29,6 +48,10 @@ class StageWorld(Generator):
     channels : sequence of Channel
         Every parameter given.
     n_periods : int
+    actions : sequence of Action
+        What the firm can do. An action of period t tilts the move from t to t + 1.
+    policy : Policy
+        Who is treated; the `policy` of `simulate` takes its place.
 
     Raises
     ------
@@ -53,13 +76,17 @@ class StageWorld(Generator):
     transition_matrix: tuple[tuple[float, ...], ...]
     channels: tuple[Channel, ...] = ()
     n_periods: int = 12
+    actions: tuple[Action, ...] = ()
+    policy: Policy = field(default_factory=NoAction)
 
     def __post_init__(self) -> None:
         """Check the whole world, then keep its numbers as tuples."""
         object.__setattr__(self, "channels", tuple(self.channels))
+        object.__setattr__(self, "actions", tuple(self.actions))
         raise_problems(SpecError, "StageWorld", list(self._problems()))
         check_channels("StageWorld", self.channels, self.space)
         check_transition_matrix(self.space, self.transition_matrix)
+        check_actions("StageWorld", self.actions, self.space)
         matrix = np.asarray(self.transition_matrix, dtype=float)
         object.__setattr__(self, "initial_probs", tuple(map(float, self.initial_probs)))
         object.__setattr__(self, "transition_matrix", tuple(map(tuple, matrix.tolist())))
@@ -71,61 +98,146 @@ class StageWorld(Generator):
             yield f"`initial_probs` must be {n} probabilities that sum to 1, got {probs}"
         if not isinstance(self.n_periods, (int, np.integer)) or self.n_periods < 1:
             yield f"`n_periods` must be a positive integer, got {self.n_periods!r}"
+        yield from self._problems_of_actions()
         for channel in self.channels:
             unknown = [name for name in channel.parameter_names if name not in channel.known]
             if unknown:
                 yield f"channel {channel.name!r} must be given {unknown}: a world knows its laws"
 
+    def _problems_of_actions(self) -> Iterable[str]:
+        if not isinstance(self.policy, Policy):
+            yield f"`policy` must be a Policy, got {self.policy!r}"
+        if not self.actions and not isinstance(self.policy, NoAction):
+            yield f"`policy` has no `actions` to choose from, got {self.policy!r}"
+        taken = {channel.name for channel in self.channels}
+        for action in self.actions:
+            if getattr(action, "name", None) in taken:
+                yield f"{action.name!r} is the name of a channel and of an action"
+
     def sample(self, streams: Streams, customers: NDArray[np.int64]) -> CustomerTables:
-        """Walk the stages, then let each channel show them."""
-        stages = self._walk(streams, customers)
+        """Walk the stages, under the policy if there is one, then let each channel show them."""
+        stages, decisions = self._walk(streams, customers)
+        values = self._values(streams, customers, stages)
         tables = {
             name: pd.concat(
                 [
-                    self._observe(streams, customers, channel, stages)
+                    self._rows(customers, channel, values[channel.name])
                     for channel in self._channels_in(name)
                 ],
                 ignore_index=True,
             )
             for name in sorted({channel.table for channel in self.channels})
         }
+        truth = {"stages": self._truth(customers, stages)}
+        if self.actions:
+            log = decision_log(customers, self.actions, decisions, self.space.names)
+            tables["actions"], truth["decisions"] = exported(log, self.policy), log
         return CustomerTables(
             customers=pd.DataFrame({"customer_id": customers}),
             **tables,
             window=(0, self.n_periods - 1),
-            truth={"stages": self._truth(customers, stages)},
+            truth=truth,
         )
 
-    def _walk(self, streams: Streams, customers: NDArray[np.int64]) -> NDArray[np.int64]:
+    def draw(self, streams: Streams, customers: NDArray[np.int64]) -> Draw:
+        """Stages and values of the channels as arrays: what `sample` makes tables of.
+
+        Parameters
+        ----------
+        streams : Streams
+        customers : ndarray of int (N,)
+
+        Returns
+        -------
+        Draw
+
+        Examples
+        --------
+        >>> from crmlab.generators.confounding import confounded_world
+        >>> confounded_world().draw(Streams(1), np.arange(5)).values["orders"].shape
+        (5, 6)
+        """
+        stages, _ = self._walk(streams, customers)
+        return Draw(stages, self._values(streams, customers, stages))
+
+    def _values(
+        self, streams: Streams, customers: NDArray[np.int64], stages: NDArray[np.int64]
+    ) -> dict[str, NDArray[np.float64]]:
+        if stages.size >= kernels.WORTH_COMPILING:
+            return {c.name: kernels.show(streams, customers, c, stages) for c in self.channels}
+        periods = np.arange(self.n_periods)
+        return {c.name: self._show(streams, customers, c, stages, periods) for c in self.channels}
+
+    def _walk(
+        self, streams: Streams, customers: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], list[Decision]]:
         """Stage paths (customer, period), each step by inverting one row's distribution."""
+        if not self.actions and len(customers) * self.n_periods >= kernels.WORTH_COMPILING:
+            edges = _cumulate(self.initial_probs), _cumulate(self.transition_matrix)
+            return kernels.walk(streams, customers, self.n_periods, *edges), []
         periods = np.arange(self.n_periods)
         u = streams.uniforms("stage", customers[:, None], periods)
-        initial = _cumulate(self.initial_probs)
-        rows = _cumulate(self.transition_matrix)
+        rows = _cumulate(action_matrices(self.transition_matrix, self.space, self.actions))
         paths = np.empty(u.shape, dtype=np.int64)
-        paths[:, 0] = (u[:, 0, None] > initial).sum(axis=1)
-        for t in periods[1:]:
-            paths[:, t] = (u[:, t, None] > rows[paths[:, t - 1]]).sum(axis=1)
-        return paths
+        paths[:, 0] = (u[:, 0, None] > _cumulate(self.initial_probs)).sum(axis=1)
+        decisions: list[Decision] = []
+        for t in periods:
+            if t > 0:
+                chosen = decisions[-1].chosen if decisions else 0
+                paths[:, t] = (u[:, t, None] > rows[chosen, paths[:, t - 1]]).sum(axis=1)
+            if self.actions:
+                decisions.append(self._decide(streams, customers, paths[:, : t + 1], decisions))
+        return paths, decisions
 
-    def _observe(
+    def _decide(
+        self,
+        streams: Streams,
+        customers: NDArray[np.int64],
+        stages: NDArray[np.int64],
+        decisions: Sequence[Decision],
+    ) -> Decision:
+        """Show the firm what it can see in the last of these periods, and let it act."""
+        now = stages.shape[1] - 1
+        channels = {channel.name: channel for channel in self.channels}
+        actions = tuple(action.name for action in self.actions)
+        records = Records(
+            lambda name, t: self._show(streams, customers, channels[name], stages[:, t], t),
+            tuple(channels),
+            actions,
+            [decision.chosen for decision in decisions],
+            now,
+            [channel.name for channel in self._channels_in("events")],
+            len(customers),
+        )
+        view = FirmView(now, pd.DataFrame({"customer_id": customers}), actions, records)
+        return decide(self.policy, view, streams, customers, stages[:, now], self.space.names)
+
+    def _show(
         self,
         streams: Streams,
         customers: NDArray[np.int64],
         channel: Channel,
         stages: NDArray[np.int64],
+        periods: ArrayLike,
+    ) -> NDArray[np.float64]:
+        """Values of one channel, NaN where there is none, in the shape of `stages`."""
+        who = customers[:, None] if stages.ndim > 1 else customers
+        u = streams.uniforms(channel.name, who, periods, size=channel.n_uniforms)
+        return channel.sample(u, **{name: value[stages] for name, value in channel.known.items()})
+
+    def _rows(
+        self,
+        customers: NDArray[np.int64],
+        channel: Channel,
+        values: NDArray[np.float64],
     ) -> pd.DataFrame:
         """Rows of one channel; what did not happen leaves none."""
-        periods = np.arange(self.n_periods)
-        u = streams.uniforms(channel.name, customers[:, None], periods, size=channel.n_uniforms)
-        given = {name: value[stages] for name, value in channel.known.items()}
-        values = channel.sample(u, **given)
         happened = ~np.isnan(values) & ((values != 0) | (channel.table != "events"))
         who, when = np.nonzero(happened)
         siblings = [other.name for other in self._channels_in(channel.table)]
         rows = {
             "customer_id": customers[who],
-            "period": periods[when],
+            "period": when,
             "channel": pd.Categorical([channel.name] * len(who), categories=siblings),
         }
         if isinstance(channel, StageLabel):
@@ -139,12 +251,12 @@ class StageWorld(Generator):
         return [channel for channel in self.channels if channel.table == table]
 
     def _truth(self, customers: NDArray[np.int64], stages: NDArray[np.int64]) -> pd.DataFrame:
-        names = np.array(self.space.names)
+        names = pd.array(list(self.space.names), dtype="str")
         return pd.DataFrame(
             {
                 "customer_id": np.repeat(customers, self.n_periods),
                 "period": np.tile(np.arange(self.n_periods), len(customers)),
-                "stage": names[stages.ravel()],
+                "stage": names.take(stages.ravel()),
             }
         )
 

@@ -30,26 +30,20 @@ Pareto/NBD model", Marketing Science 24(2), 275-284. DOI 10.1287/mksc.1040.0098.
 Fader, Hardie and Lee (2008), "Computing P(alive) using the BG/NBD model", technical note.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from scipy.special import betaln, expit, gammaln, hyp2f1
+from numpy.typing import ArrayLike
+from scipy.special import betaln, expit, gammaln
 
-from crmlab.errors import DataError, SpecError, raise_problems
-
-Array = NDArray[np.float64]
-
-_LOG_BOUND = 12.0  # parameters are sought between exp(-12) and exp(12), with max(T) as unit
-_LOG_FAR = 10.0  # beyond exp(10) a parameter runs away
-_LEAST_CURVATURE = 1e-5  # of the mean log-likelihood, in the flattest direction of the logs
-_NEAR_POLE = 1e-4
-_NODES = np.linspace(-8.5, 8.5, 3401)  # log odds up to 7700, so that a may be as small as 0.005
+from crmlab.btyd.base import BuyTillYouDie, merge_customers
+from crmlab.btyd.dropouts import purchases_if_alive
+from crmlab.btyd.histories import Array, check_histories, check_times
+from crmlab.btyd.maximum import maximise
 
 
 @dataclass(frozen=True)
-class BGNBD:
+class BGNBD(BuyTillYouDie):
     """The four parameters of a BG/NBD population.
 
     Parameters
@@ -78,15 +72,28 @@ class BGNBD:
     a: float
     b: float
 
-    def __post_init__(self) -> None:
-        """Refuse parameters outside their range."""
-        given = {field.name: getattr(self, field.name) for field in fields(self)}
-        problems = [
-            f"{name} must be a positive, finite number, got {value!r}"
-            for name, value in given.items()
-            if not (isinstance(value, (int, float, np.number)) and 0 < value < np.inf)
-        ]
-        raise_problems(SpecError, "BGNBD", problems)
+    @classmethod
+    def fit(cls, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> "BGNBD":
+        """Estimate the parameters by maximum likelihood; see `fit_bgnbd`."""
+        return fit_bgnbd(frequency, recency, T)
+
+    def loglik(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Array:
+        """Log-likelihood of each customer's history; see `bgnbd_loglik`."""
+        return bgnbd_loglik(self, frequency, recency, T)
+
+    def prob_alive(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Array:
+        """Probability of being alive at the end of observation; see `bgnbd_prob_alive`."""
+        return bgnbd_prob_alive(self, frequency, recency, T)
+
+    def expected_purchases(
+        self, t: ArrayLike, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike
+    ) -> Array:
+        """Mean purchases in the time t after T; see `bgnbd_expected_purchases`."""
+        return bgnbd_expected_purchases(self, t, frequency, recency, T)
+
+    def mean_purchases(self, t: ArrayLike) -> Array:
+        """Mean repeat purchases of a new customer up to t; see `bgnbd_mean_purchases`."""
+        return bgnbd_mean_purchases(self, t)
 
 
 def bgnbd_loglik(params: BGNBD, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Array:
@@ -119,7 +126,7 @@ def bgnbd_loglik(params: BGNBD, frequency: ArrayLike, recency: ArrayLike, T: Arr
     >>> bgnbd_loglik(cdnow, [0], [0], [38.86]).round(3)  # r log(alpha / (alpha + T))
     array([-0.555])
     """
-    return _loglik(params, *_check_histories("bgnbd_loglik", frequency, recency, T))
+    return _loglik(params, *check_histories("bgnbd_loglik", frequency, recency, T))
 
 
 def _loglik(params: BGNBD, x: Array, t_x: Array, T: Array) -> Array:
@@ -171,7 +178,7 @@ def bgnbd_prob_alive(
     >>> bgnbd_prob_alive(cdnow, [2], [30.43], [38.86]).round(3)
     array([0.727])
     """
-    x, t_x, T = _check_histories("bgnbd_prob_alive", frequency, recency, T)
+    x, t_x, T = check_histories("bgnbd_prob_alive", frequency, recency, T)
     return expit(-_log_odds_dead(params, x, t_x, T))
 
 
@@ -207,10 +214,10 @@ def bgnbd_expected_purchases(
     >>> bgnbd_expected_purchases(cdnow, 39, [2], [30.43], [38.86]).round(3)
     array([1.226])
     """
-    x, t_x, T = _check_histories("bgnbd_expected_purchases", frequency, recency, T)
-    t = _check_times("bgnbd_expected_purchases", t)
+    x, t_x, T = check_histories("bgnbd_expected_purchases", frequency, recency, T)
+    t = check_times("bgnbd_expected_purchases", t)
     alive = expit(-_log_odds_dead(params, x, t_x, T))
-    return alive * _purchases_if_alive(
+    return alive * purchases_if_alive(
         t, params.r + x, params.alpha + T, np.asarray(params.a), params.b + x
     )
 
@@ -243,53 +250,10 @@ def bgnbd_mean_purchases(params: BGNBD, t: ArrayLike) -> Array:
     >>> bgnbd_mean_purchases(cdnow, [1, 3]).round(3)
     array([0.053, 0.151])
     """
-    t = _check_times("bgnbd_mean_purchases", t)
-    return _purchases_if_alive(
+    t = check_times("bgnbd_mean_purchases", t)
+    return purchases_if_alive(
         t, *(np.asarray(value) for value in (params.r, params.alpha, params.a, params.b))
     )
-
-
-def _purchases_if_alive(t: Array, r: Array, alpha: Array, a: Array, b: Array) -> Array:
-    """Mean of (1 - exp(-lambda p t)) / p over lambda ~ Gamma(r, alpha) and p ~ Beta(a, b).
-
-    The closed form divides by a - 1 and has a pole at a + b = 1, where the mean itself is smooth,
-    and its factors overflow for extreme arguments. There the integral is done by quadrature.
-    """
-    arguments = np.broadcast_arrays(t, r, alpha, a, b)
-    with np.errstate(all="ignore"):  # what is not finite is replaced below
-        closed = np.array(_purchases_closed_form(*arguments))
-    *_, a, b = arguments
-    near_pole = (np.abs(a - 1) < _NEAR_POLE) | (np.abs(a + b - 1) < _NEAR_POLE)
-    lost = (arguments[0] > 0) & (near_pole | ~np.isfinite(closed))
-    closed[arguments[0] == 0] = 0.0
-    if lost.any():
-        closed[lost] = _purchases_by_quadrature(*(value[lost] for value in arguments))
-    return closed
-
-
-def _purchases_closed_form(t: Array, r: Array, alpha: Array, a: Array, b: Array) -> Array:
-    """Equation 9, with the hypergeometric function in the Euler-transformed form.
-
-    2F1(r, b; c; z) = (1 - z)^(a - 1 - r) 2F1(c - r, a - 1; c; z), where c = a + b - 1: measured
-    against quadrature, this form does not overflow with large r and loses no digits for z near 1.
-    """
-    c, z = a + b - 1, t / (alpha + t)
-    return c / (a - 1) * (1 - (1 - z) ** (a - 1) * hyp2f1(c - r, a - 1, c, z))
-
-
-def _purchases_by_quadrature(t: Array, r: Array, alpha: Array, a: Array, b: Array) -> Array:
-    """Integrate over p by the tanh-sinh rule: p = 1 / (1 + exp(-pi sinh u)), u equally spaced.
-
-    Takahasi and Mori (1974): the rule is exact to rounding for integrands with powers at both ends.
-    """
-    t, r, alpha, a, b = (value[..., None] for value in (t, r, alpha, a, b))
-    log_odds = np.pi * np.sinh(_NODES)
-    log_p, log_q = -np.logaddexp(0, -log_odds), -np.logaddexp(0, log_odds)
-    odds = np.maximum(np.exp(log_p), np.finfo(float).tiny) * t / alpha
-    # log of the mean of 1 - exp(-lambda p t); for small p it is r odds, and p itself underflows
-    log_bought = np.log(-np.expm1(-r * np.log1p(odds))) - np.log(odds) + log_p + np.log(t / alpha)
-    log_weight = (a - 1) * log_p + b * log_q - betaln(a, b) + np.log(np.pi * np.cosh(_NODES))
-    return np.exp(log_weight + log_bought).sum(axis=-1) * (_NODES[1] - _NODES[0])
 
 
 def fit_bgnbd(frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> BGNBD:
@@ -319,110 +283,13 @@ def fit_bgnbd(frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> BGNBD:
     >>> [round(value, 3) for value in (fit.r, fit.alpha, fit.a, fit.b)]
     [0.243, 4.414, 0.793, 2.426]
     """
-    histories = _check_histories("fit_bgnbd", frequency, recency, T)
-    x, t_x, T = histories
+    x, t_x, T = check_histories("fit_bgnbd", frequency, recency, T)
     unit = max(float(T.max()), np.finfo(float).tiny)  # a fit must not depend on the unit of time
-    unique, counts = np.unique(np.stack([x, t_x / unit, T / unit]), axis=1, return_counts=True)
+    unique, counts = merge_customers(x, t_x / unit, T / unit)
     shares = counts / counts.sum()
-    r, alpha, a, b = _maximise(lambda logs: float(shares @ _loglik(BGNBD(*np.exp(logs)), *unique)))
-    return BGNBD(r=r, alpha=alpha * unit, a=a, b=b)
-
-
-def _maximise(mean_loglik: Callable[[Array], float]) -> list[float]:
-    """Find the four parameters that maximise a function of their logs."""
-    from scipy.optimize import minimize
-
-    found = minimize(
-        lambda logs: -mean_loglik(logs),
-        np.zeros(4),
-        method="L-BFGS-B",
-        jac="3-point",
-        bounds=[(-_LOG_BOUND, _LOG_BOUND)] * 4,
-        options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 2000},
-    )
-    _check_maximum(mean_loglik, found.x)
-    return [float(value) for value in np.exp(found.x)]
-
-
-def _check_maximum(mean_loglik: Callable[[Array], float], logs: Array) -> None:
-    """Refuse a point that is no maximum: at the edge of the search range, or on a plateau."""
-    names = [field.name for field in fields(BGNBD)]
-    far = [name for name, value in zip(names, logs, strict=True) if abs(value) > _LOG_FAR]
-    problems = [f"the best {' and '.join(far)} would be 0 or infinite"] if far else []
-    if not far and -np.linalg.eigvalsh(_hessian(mean_loglik, logs)).max() < _LEAST_CURVATURE:
-        problems = ["the likelihood is flat where the search ended"]
-    way_out = "use more customers with repeat purchases, or a model with priors"
-    raise_problems(
-        DataError,
+    r, alpha, a, b = maximise(
         "fit_bgnbd",
-        [f"these data do not determine the four parameters: {p}; {way_out}" for p in problems],
+        BGNBD.names(),
+        lambda logs: float(shares @ _loglik(BGNBD.from_logs(logs), *unique)),
     )
-
-
-def _hessian(function: Callable[[Array], float], at: Array, step: float = 1e-3) -> Array:
-    """Second differences."""
-    moves = step * np.eye(len(at))
-    return np.array(
-        [
-            [
-                function(at + i + j)
-                - function(at + i - j)
-                - function(at - i + j)
-                + function(at - i - j)
-                for j in moves
-            ]
-            for i in moves
-        ]
-    ) / (4 * step**2)
-
-
-# Checking -----------------------------------------------------------------------------------------
-
-
-def _check_histories(
-    owner: str, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike
-) -> tuple[Array, Array, Array]:
-    """Give the histories as equally long float arrays, or say everything that is wrong."""
-    given = {"frequency": frequency, "recency": recency, "T": T}
-    arrays = {name: _as_numbers(values) for name, values in given.items()}
-    problems = [f"{name} must hold numbers" for name in arrays if arrays[name] is None]
-    raise_problems(DataError, owner, problems)
-    shapes = {name: array.shape for name, array in arrays.items()}
-    if len(set(shapes.values())) > 1:
-        raise DataError(f"{owner}: frequency, recency and T must have one shape, got {shapes}")
-    x, t_x, observed = arrays.values()
-    if not x.size:
-        raise DataError(f"{owner}: there is no customer")
-    raise_problems(DataError, owner, _impossible(x, t_x, observed))
-    return x, t_x, observed
-
-
-def _impossible(x: Array, t_x: Array, T: Array) -> list[str]:
-    rules = {
-        "frequency must be a whole number, 0 or more": ~((x >= 0) & (x % 1 == 0)),
-        "recency must be a number, 0 or more": ~((t_x >= 0) & np.isfinite(t_x)),
-        "T must be a number, 0 or more": ~((T >= 0) & np.isfinite(T)),
-        "recency must not exceed T": t_x > T,
-        "frequency 0 needs recency 0: the first purchase is the last": (x == 0) & (t_x > 0),
-    }
-    return [
-        f"{rule}; {int(bad.sum())} of {x.size} customers break it, first at position "
-        f"{first} (frequency={x.flat[first]:g}, recency={t_x.flat[first]:g}, T={T.flat[first]:g})"
-        for rule, bad in rules.items()
-        if bad.any()
-        for first in [int(np.flatnonzero(bad)[0])]
-    ]
-
-
-def _check_times(owner: str, t: ArrayLike) -> Array:
-    times = _as_numbers(t)
-    if times is None or not (np.isfinite(times) & (times >= 0)).all():
-        raise DataError(f"{owner}: t must be a time, 0 or more, got {t!r}")
-    return times
-
-
-def _as_numbers(values: ArrayLike) -> Array | None:
-    try:
-        return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        return None
+    return BGNBD(r=r, alpha=alpha * unit, a=a, b=b)

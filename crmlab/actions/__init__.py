@@ -1,0 +1,54 @@
+"""What a firm does: actions that change how stages move, and policies that choose among them.
+
+**An action tilts the moves.** In a row of the transition matrix, P[i, j] becomes
+
+    P'[i, j]  =  P[i, j] exp(e[i, j]) / sum over k of P[i, k] exp(e[i, k]).
+
+With nothing at e[i, i], e[i, j] is the logarithm of an odds ratio: how many times the odds of the
+move i -> j against staying are multiplied (McFadden's multinomial logit with a shifted utility). A
+move that cannot happen still cannot. A **win-back** is an action that *adds* a move, with a
+probability: an absorbing stage has an exit for those who are contacted, and for nobody else.
+
+**A policy gives propensities**: for each customer in view, the probability of each action. A world
+draws the action from them, and keeps the propensities. It does so in period t, after what period t
+shows was seen, and the action tilts the move from t to t + 1. At most one action is taken per
+customer and period.
+
+References
+----------
+McFadden (1974), "Conditional logit analysis of qualitative choice behavior", in Zarembka (ed.),
+Frontiers in Econometrics (from memory).
+Rosenbaum and Rubin (1983), "The central role of the propensity score in observational studies for
+causal effects", Biometrika 70, 41-55 (from memory).
+"""
+
+from crmlab.actions.effects import Action, action_matrices, check_actions, tilt
+from crmlab.actions.policies import (
+    AlwaysTreat,
+    FirmView,
+    ManagerImpression,
+    NoAction,
+    Policy,
+    RandomPolicy,
+    ThresholdRule,
+    check_propensities,
+    choose_actions,
+    impression_probs,
+)
+
+__all__ = [
+    "Action",
+    "AlwaysTreat",
+    "FirmView",
+    "ManagerImpression",
+    "NoAction",
+    "Policy",
+    "RandomPolicy",
+    "ThresholdRule",
+    "action_matrices",
+    "check_actions",
+    "check_propensities",
+    "choose_actions",
+    "impression_probs",
+    "tilt",
+]

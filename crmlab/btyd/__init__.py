@@ -1,0 +1,60 @@
+"""Buy till you die: customers who never say goodbye, and whose stages nobody sees but two.
+
+In a shop without contracts a customer who has not ordered for ten weeks may be about to order or
+may have left, and the records look the same. Each model here is a story about that, short enough
+for its likelihood to be written down. They are the standard that models of stages must beat.
+
+| model | a living customer buys | she dies | her time |
+|---|---|---|---|
+| `BGNBD` | at random, at her rate | with her probability after each repeat purchase | runs |
+| `MBGNBD` | the same | the same, after the first purchase too | runs |
+| `ParetoNBD` | the same | at any moment, at her own rate | runs |
+| `BGBB` | with her probability in each period | with her probability before each | periods |
+| `GammaGamma` | says what a purchase is worth, beside any of them | | |
+
+All but the last answer the same four questions (`BuyTillYouDie`): `loglik`, `prob_alive`,
+`expected_purchases`, `mean_purchases`. A `fit_` function finds the parameters by maximum
+likelihood; `standard_errors` says how sure it is. `bridge` shows that BG/BB is a chain of two
+stages. `crmlab.outlook` asks these models and models of stages the same questions about the same
+customers.
+"""
+
+from crmlab.btyd.base import BuyTillYouDie, standard_errors
+from crmlab.btyd.bg_bb import BGBB, fit_bgbb
+from crmlab.btyd.bg_nbd import (
+    BGNBD,
+    bgnbd_expected_purchases,
+    bgnbd_loglik,
+    bgnbd_mean_purchases,
+    bgnbd_prob_alive,
+    fit_bgnbd,
+)
+from crmlab.btyd.bridge import chain_loglik, mixed_chain_loglik
+from crmlab.btyd.customers import Buyers, count_purchases, fit_buyers
+from crmlab.btyd.gamma_gamma import GammaGamma, fit_gammagamma
+from crmlab.btyd.mbg_nbd import MBGNBD, fit_mbgnbd
+from crmlab.btyd.pareto_nbd import ParetoNBD, fit_paretonbd
+
+__all__ = [
+    "BGBB",
+    "BGNBD",
+    "MBGNBD",
+    "BuyTillYouDie",
+    "Buyers",
+    "GammaGamma",
+    "ParetoNBD",
+    "bgnbd_expected_purchases",
+    "bgnbd_loglik",
+    "bgnbd_mean_purchases",
+    "bgnbd_prob_alive",
+    "chain_loglik",
+    "count_purchases",
+    "fit_bgbb",
+    "fit_bgnbd",
+    "fit_buyers",
+    "fit_gammagamma",
+    "fit_mbgnbd",
+    "fit_paretonbd",
+    "mixed_chain_loglik",
+    "standard_errors",
+]

@@ -1,0 +1,128 @@
+"""One face for all models of customers who buy until they die.
+
+A model is a population: a frozen set of positive parameters that says how customers differ. Each
+answers four questions, whatever its story: how likely is a history, is the customer alive, how much
+will she still buy, and how much will a new one buy.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import fields
+from typing import ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from crmlab.btyd.histories import Array
+from crmlab.btyd.maximum import log_covariance
+from crmlab.errors import SpecError, raise_problems
+
+
+class Positive:
+    """Parameters that must all be above 0; mixed into frozen dataclasses."""
+
+    def __post_init__(self) -> None:
+        """Refuse parameters outside their range; all problems at once."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        problems = [
+            f"{name} must be a positive, finite number, got {value!r}"
+            for name, value in given.items()
+            if not (isinstance(value, (int, float, np.number)) and 0 < value < np.inf)
+        ]
+        raise_problems(SpecError, type(self).__name__, problems)
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Names of the parameters, in order."""
+        return tuple(field.name for field in fields(cls))
+
+    def logs(self) -> Array:
+        """Give the logs of the parameters, in order."""
+        return np.log([getattr(self, name) for name in self.names()])
+
+    @classmethod
+    def from_logs(cls, logs: Array) -> Self:
+        """Make the population whose parameters have these logs."""
+        return cls(*np.exp(logs))
+
+
+class BuyTillYouDie(Positive, ABC):
+    """A population of customers who buy until they silently stop.
+
+    The times of all methods are in one unit, that of the data which the parameters were fitted to;
+    BG/BB counts whole periods.
+    """
+
+    whole_periods: ClassVar[bool] = False
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Self:
+        """Estimate the parameters by maximum likelihood."""
+
+    @abstractmethod
+    def loglik(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Array:
+        """Log-likelihood of each customer's history (natural logarithm), shape (n,)."""
+
+    @abstractmethod
+    def prob_alive(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Array:
+        """Probability that each customer is alive at the end of observation, shape (n,)."""
+
+    @abstractmethod
+    def expected_purchases(
+        self, t: ArrayLike, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike
+    ) -> Array:
+        """Mean purchases of each customer in the time t after the end of observation."""
+
+    @abstractmethod
+    def mean_purchases(self, t: ArrayLike) -> Array:
+        """Mean repeat purchases up to time t of a new customer of whom nothing is known."""
+
+
+def standard_errors(
+    params: Positive, *data: ArrayLike, counts: ArrayLike | None = None
+) -> dict[str, float]:
+    """Give the standard errors of parameters that were fitted by maximum likelihood.
+
+    Parameters
+    ----------
+    params : BuyTillYouDie or GammaGamma
+        The maximum, as a `fit_` function gave it.
+    *data : array_like (n,)
+        The columns that it was fitted to, in the same order.
+    counts : array_like (n,), optional
+        How many customers have each row; one if left out.
+
+    Returns
+    -------
+    dict of parameter to float
+        In the unit of each parameter: the standard error of its log (from the curvature of the
+        log-likelihood at its maximum) times the parameter.
+
+    Examples
+    --------
+    >>> from crmlab.btyd import fit_bgnbd
+    >>> from crmlab.datasets import load_cdnow_summary
+    >>> cdnow = load_cdnow_summary()
+    >>> histories = [cdnow[name] for name in ("frequency", "recency", "T")]
+    >>> errors = standard_errors(fit_bgnbd(*histories), *histories)
+    >>> {name: round(error, 3) for name, error in errors.items()}
+    {'r': 0.013, 'alpha': 0.378, 'a': 0.186, 'b': 0.705}
+    """
+    columns, weights = merge_customers(*data, counts=counts)
+
+    def loglik(logs: Array) -> float:
+        return float(weights @ params.from_logs(logs).loglik(*columns))
+
+    errors = np.sqrt(np.diag(log_covariance(loglik, params.logs())))
+    return {
+        name: float(error * getattr(params, name))
+        for name, error in zip(params.names(), errors, strict=True)
+    }
+
+
+def merge_customers(*columns: ArrayLike, counts: ArrayLike | None = None) -> tuple[Array, Array]:
+    """Merge customers with one history: the histories (columns, m) and how many have each (m,)."""
+    stacked = np.stack([np.asarray(column, dtype=float).ravel() for column in columns])
+    unique, place = np.unique(stacked, axis=1, return_inverse=True)
+    weights = np.ones(stacked.shape[1]) if counts is None else np.asarray(counts, dtype=float)
+    return unique, np.bincount(place.ravel(), weights, minlength=unique.shape[1])

@@ -1,0 +1,195 @@
+"""From customer tables to buyers: histories, a fitted population, and what they spend."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from crmlab.btyd.base import BuyTillYouDie
+from crmlab.btyd.gamma_gamma import GammaGamma, fit_gammagamma
+from crmlab.errors import DataError, SpecError, check_one_of
+from crmlab.tables import CustomerTables, to_panel
+
+_DAYS = {"D": 1, "W": 7}
+
+
+@dataclass(frozen=True)
+class Buyers:
+    """Customers and the buy-till-you-die population that was fitted to them.
+
+    Parameters
+    ----------
+    population : BuyTillYouDie
+    histories : DataFrame
+        Indexed by customer_id: frequency, recency, T and, if amounts are known, monetary_value
+        (mean amount of a repeat purchase; 0 without one).
+    freq : str
+        The unit of recency and T, a pandas period alias.
+    spend : GammaGamma, optional
+        The population of spenders; None if no amounts are known.
+    """
+
+    population: BuyTillYouDie
+    histories: pd.DataFrame
+    freq: str
+    spend: GammaGamma | None = None
+
+    @property
+    def history(self) -> list[np.ndarray]:
+        """Frequency, recency and T of each customer, as the population reads them."""
+        return [
+            self.histories[name].to_numpy(dtype=float) for name in ("frequency", "recency", "T")
+        ]
+
+
+def fit_buyers(kind: type[BuyTillYouDie], tables: CustomerTables, *, freq: str = "W") -> Buyers:
+    """Fit a buy-till-you-die model to customer tables, by maximum likelihood.
+
+    Parameters
+    ----------
+    kind : subclass of BuyTillYouDie
+        `BGNBD`, `MBGNBD`, `ParetoNBD`, or `BGBB`, which reads whole periods.
+    tables : CustomerTables
+        With the channel "orders", as `tables_from_orders` makes it, and, if known, "spend".
+    freq : str
+        The unit of time: "W" or "D", and for `BGBB` any period of `to_panel`.
+
+    Returns
+    -------
+    Buyers
+        With a Gamma-Gamma population of the amounts of repeat purchases, if there are amounts.
+
+    Raises
+    ------
+    DataError
+        If the tables have no channel "orders", or the data do not determine the parameters.
+    SpecError
+        If `kind` is no model of this room, or `freq` no unit of time.
+
+    Examples
+    --------
+    >>> from crmlab import BGNBD, load_cdnow_sample, split_holdout, tables_from_orders
+    >>> shop = tables_from_orders(load_cdnow_sample(), window=("1997-01-01", "1998-06-30"))
+    >>> first, later = split_holdout(shop, cutoff="1997-10-01")
+    >>> buyers = fit_buyers(BGNBD, first)
+    >>> round(buyers.population.r, 3), round(buyers.spend.p, 2)
+    (0.243, 6.25)
+    """
+    if not (isinstance(kind, type) and issubclass(kind, BuyTillYouDie)):
+        raise SpecError(
+            f"The `kind` parameter of `fit_buyers` must be a buy-till-you-die model such as BGNBD, "
+            f"got {kind!r}."
+        )
+    histories = count_purchases(tables, freq=freq, whole_periods=kind.whole_periods)
+    population = kind.fit(*(histories[name] for name in ("frequency", "recency", "T")))
+    return Buyers(population, histories, freq, _fit_spend(histories))
+
+
+def _fit_spend(histories: pd.DataFrame) -> GammaGamma | None:
+    if "monetary_value" not in histories:
+        return None
+    spenders = histories[histories["monetary_value"] > 0]
+    return fit_gammagamma(spenders["repeats"], spenders["monetary_value"])
+
+
+def count_purchases(
+    tables: CustomerTables, *, freq: str = "W", whole_periods: bool = False
+) -> pd.DataFrame:
+    """Summarise the purchases of each customer in the tables.
+
+    Parameters
+    ----------
+    tables : CustomerTables
+        With the channel "orders" and, if known, "spend".
+    freq : str
+        The unit of time.
+    whole_periods : bool
+        Count periods with an order, after the period of the first, instead of days.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by customer_id: frequency, recency, T in units of `freq`; `repeats`, the days with
+        a repeat purchase; monetary_value, their mean amount (currency; 0 without one), if there
+        are amounts.
+
+    Raises
+    ------
+    DataError
+        If there is no channel "orders", or the tables count periods and days were asked for.
+    """
+    if "orders" not in tables.channels:
+        raise DataError(
+            "fit_buyers: the tables have no channel 'orders'; `tables_from_orders` makes it"
+        )
+    if not tables.is_dated:
+        raise DataError("fit_buyers: the tables count periods, and buyers need days")
+    days = _count_days(tables, freq if not whole_periods else "D")
+    if not whole_periods:
+        return days
+    return pd.concat([_count_periods(tables, freq), days.drop(columns=_HISTORY)], axis=1)
+
+
+_HISTORY = ["frequency", "recency", "T"]
+
+
+def _count_days(tables: CustomerTables, freq: str) -> pd.DataFrame:
+    check_one_of("fit_buyers", "freq", freq, _DAYS)
+    unit = pd.Timedelta(days=_DAYS[freq])
+    start, end = _first_days(tables), _last_days(tables)
+    repeats = _repeats(tables, "orders", start).groupby("customer_id")["date"]
+    counts = repeats.size().reindex(start.index).fillna(0).astype(int)
+    last = repeats.max().reindex(start.index).fillna(start)
+    days = {
+        "frequency": counts,
+        "recency": (last - start) / unit,
+        "T": (end - start) / unit,
+        "repeats": counts,
+    }
+    if "spend" in tables.channels:
+        amounts = _repeats(tables, "spend", start).groupby("customer_id")["value"]
+        days["monetary_value"] = amounts.mean().reindex(start.index).fillna(0.0)
+    return pd.DataFrame(days)
+
+
+def _first_days(tables: CustomerTables) -> pd.Series:
+    """Day of each customer's first purchase: her `start`, or else her first order."""
+    orders = tables.events[tables.events["channel"] == "orders"]
+    first = orders.groupby("customer_id")["date"].min()
+    customers = tables.customers.set_index("customer_id")
+    start = first.reindex(customers.index)
+    if "start" in customers:
+        start = customers["start"].fillna(start)
+    if start.isna().any():
+        example = start.index[start.isna()][0]
+        raise DataError(
+            f"fit_buyers: {int(start.isna().sum())} customers have neither an order nor a start, "
+            f"for example {example!r}; leave out who never bought"
+        )
+    return start.dt.normalize()
+
+
+def _last_days(tables: CustomerTables) -> pd.Series:
+    """Last day on which each customer is observed: her `end`, or else that of the window."""
+    customers = tables.customers.set_index("customer_id")
+    last = pd.Series(pd.Timestamp(tables.window[1]), index=customers.index)
+    return (customers["end"].fillna(last) if "end" in customers else last).dt.normalize()
+
+
+def _repeats(tables: CustomerTables, channel: str, start: pd.Series) -> pd.DataFrame:
+    """Purchase days of a channel after the day of the first: one row each, amounts added up."""
+    events = tables.events[tables.events["channel"] == channel]
+    days = events.assign(date=events["date"].dt.normalize())
+    merged = days.groupby(["customer_id", "date"], as_index=False)["value"].sum()
+    return merged[merged["date"] > merged["customer_id"].map(start)]
+
+
+def _count_periods(tables: CustomerTables, freq: str) -> pd.DataFrame:
+    panel = to_panel(tables, freq=freq, channels=["orders"])
+    orders = panel["orders"].transpose("customer_id", "period")
+    observed = panel["observed"].transpose("customer_id", "period").values
+    place = np.cumsum(observed, axis=1) - 1  # 0 in the period of the first purchase
+    bought = (orders.values > 0) & (place > 0)
+    columns = (bought.sum(axis=1), (bought * place).max(axis=1), observed.sum(axis=1) - 1)
+    ids = pd.Index(panel["customer_id"].values, name="customer_id")
+    return pd.DataFrame(dict(zip(_HISTORY, columns, strict=True)), index=ids).astype(float)

@@ -1,0 +1,94 @@
+"""What every model here reads of a customer: three numbers, checked.
+
+`frequency` x, the repeat purchases; `recency` t_x, the time of the last of them; and T, the time
+observed, all counted from the first purchase (`crmlab.orders.rfm_summary` makes them).
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from crmlab.errors import DataError, raise_problems
+
+Array = NDArray[np.float64]
+
+
+def check_histories(
+    owner: str, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike
+) -> tuple[Array, Array, Array]:
+    """Give the histories as equally long float arrays, or say everything that is wrong."""
+    x, t_x, observed = check_numbers(owner, {"frequency": frequency, "recency": recency, "T": T})
+    raise_problems(DataError, owner, _impossible(x, t_x, observed))
+    return x, t_x, observed
+
+
+def check_opportunities(
+    owner: str, frequency: ArrayLike, recency: ArrayLike, n: ArrayLike
+) -> tuple[Array, Array, Array]:
+    """As `check_histories`, where time goes in whole periods with at most one purchase each."""
+    x, t_x, n = check_numbers(owner, {"frequency": frequency, "recency": recency, "n": n})
+    rules = {
+        "frequency must be a whole number, 0 or more": ~((x >= 0) & (x % 1 == 0)),
+        "recency must be a whole number of periods, 0 or more": ~((t_x >= 0) & (t_x % 1 == 0)),
+        "n must be a whole number of periods, 0 or more": ~((n >= 0) & (n % 1 == 0)),
+        "recency must not exceed n": t_x > n,
+        "frequency must not exceed recency: one purchase a period at most": x > t_x,
+        "frequency 0 needs recency 0": (x == 0) & (t_x > 0),
+    }
+    raise_problems(DataError, owner, broken_rules(rules, {"frequency": x, "recency": t_x, "n": n}))
+    return x, t_x, n
+
+
+def check_numbers(owner: str, given: Mapping[str, ArrayLike]) -> list[Array]:
+    """Give each column as a float array of one shape with the others, at least one customer."""
+    arrays = {name: _as_numbers(values) for name, values in given.items()}
+    problems = [f"{name} must hold numbers" for name in arrays if arrays[name] is None]
+    raise_problems(DataError, owner, problems)
+    shapes = {name: array.shape for name, array in arrays.items()}
+    if len(set(shapes.values())) > 1:
+        *head, last = given
+        names = f"{', '.join(head)} and {last}"
+        raise DataError(f"{owner}: {names} must have one shape, got {shapes}")
+    if not next(iter(arrays.values())).size:
+        raise DataError(f"{owner}: there is no customer")
+    return list(arrays.values())
+
+
+def _impossible(x: Array, t_x: Array, T: Array) -> list[str]:
+    rules = {
+        "frequency must be a whole number, 0 or more": ~((x >= 0) & (x % 1 == 0)),
+        "recency must be a number, 0 or more": ~((t_x >= 0) & np.isfinite(t_x)),
+        "T must be a number, 0 or more": ~((T >= 0) & np.isfinite(T)),
+        "recency must not exceed T": t_x > T,
+        "frequency 0 needs recency 0: the first purchase is the last": (x == 0) & (t_x > 0),
+    }
+    return broken_rules(rules, {"frequency": x, "recency": t_x, "T": T})
+
+
+def broken_rules(rules: Mapping[str, NDArray[np.bool_]], columns: Mapping[str, Array]) -> list[str]:
+    """Say which rule is broken how often, with the first customer who breaks it."""
+    size = next(iter(columns.values())).size
+    return [
+        f"{rule}; {int(bad.sum())} of {size} customers break it, first at position {first} ("
+        + ", ".join(f"{name}={values.flat[first]:g}" for name, values in columns.items())
+        + ")"
+        for rule, bad in rules.items()
+        if bad.any()
+        for first in [int(np.flatnonzero(bad)[0])]
+    ]
+
+
+def check_times(owner: str, t: ArrayLike) -> Array:
+    """Give a horizon as a float array; refuse what is no time."""
+    times = _as_numbers(t)
+    if times is None or not (np.isfinite(times) & (times >= 0)).all():
+        raise DataError(f"{owner}: t must be a time, 0 or more, got {t!r}")
+    return times
+
+
+def _as_numbers(values: ArrayLike) -> Array | None:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,96 @@
+"""Maximum likelihood of positive parameters, how sure it is, and when there is none.
+
+The log of each parameter is sought, so all stay positive and the scale of none matters.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from crmlab.btyd.histories import Array
+from crmlab.errors import DataError, raise_problems
+
+_LOG_BOUND = 12.0  # parameters are sought between exp(-12) and exp(12)
+_LOG_FAR = 10.0  # beyond exp(10) a parameter runs away
+_LEAST_CURVATURE = 1e-5  # of the mean log-likelihood, in the flattest direction of the logs
+
+_NUMBERS = {2: "two", 3: "three", 4: "four"}
+
+
+def maximise(
+    owner: str, names: Sequence[str], mean_loglik: Callable[[Array], float]
+) -> list[float]:
+    """Find the parameters that maximise a function of their logs.
+
+    Parameters
+    ----------
+    owner : str
+        The function that an error names.
+    names : sequence of str
+        The parameters, in order.
+    mean_loglik : callable
+        Mean log-likelihood of a customer as a function of the logs of the parameters.
+
+    Returns
+    -------
+    list of float
+
+    Raises
+    ------
+    DataError
+        If a parameter runs away or the likelihood is flat: the data do not determine them.
+    """
+    from scipy.optimize import minimize
+
+    found = minimize(
+        lambda logs: -mean_loglik(logs),
+        np.zeros(len(names)),
+        method="L-BFGS-B",
+        jac="3-point",
+        bounds=[(-_LOG_BOUND, _LOG_BOUND)] * len(names),
+        options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 2000},
+    )
+    _check_maximum(owner, names, mean_loglik, found.x)
+    return [float(value) for value in np.exp(found.x)]
+
+
+def _check_maximum(
+    owner: str, names: Sequence[str], mean_loglik: Callable[[Array], float], logs: Array
+) -> None:
+    """Refuse a point that is no maximum: at the edge of the search range, or on a plateau."""
+    far = [name for name, value in zip(names, logs, strict=True) if abs(value) > _LOG_FAR]
+    problems = [f"the best {' and '.join(far)} would be 0 or infinite"] if far else []
+    if not far and -np.linalg.eigvalsh(hessian(mean_loglik, logs)).max() < _LEAST_CURVATURE:
+        problems = ["the likelihood is flat where the search ended"]
+    count = _NUMBERS[len(names)]
+    way_out = "use more customers with repeat purchases, or a model with priors"
+    raise_problems(
+        DataError,
+        owner,
+        [f"these data do not determine the {count} parameters: {p}; {way_out}" for p in problems],
+    )
+
+
+def log_covariance(loglik: Callable[[Array], float], logs: Array) -> Array:
+    """Covariance of the logs of the parameters at the maximum of the total log-likelihood.
+
+    The inverse of the observed information: minus the second derivatives, by differences.
+    """
+    return np.linalg.inv(-hessian(loglik, logs))
+
+
+def hessian(function: Callable[[Array], float], at: Array, step: float = 1e-3) -> Array:
+    """Second differences."""
+    moves = step * np.eye(len(at))
+    return np.array(
+        [
+            [
+                function(at + i + j)
+                - function(at + i - j)
+                - function(at - i + j)
+                + function(at - i - j)
+                for j in moves
+            ]
+            for i in moves
+        ]
+    ) / (4 * step**2)

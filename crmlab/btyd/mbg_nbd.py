@@ -1,0 +1,126 @@
+"""MBG/NBD: BG/NBD in which the first purchase, too, can be the last.
+
+In BG/NBD a customer without a repeat purchase is alive for certain, because she can die only after
+a repeat. Batislam, Denizel and Filiztekin (2007) let her flip the same coin once more, right after
+the first purchase. With the parameters of BG/NBD, the odds of dead against alive become
+
+    a / (b + x) ((alpha + T) / (alpha + t_x))^(r + x),    also for x = 0.
+
+References
+----------
+Batislam, Denizel and Filiztekin (2007), "Empirical validation and comparison of models for customer
+base analysis", International Journal of Research in Marketing 24(3), 201-209.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import betaln, expit, gammaln
+
+from crmlab.btyd.base import BuyTillYouDie, merge_customers
+from crmlab.btyd.dropouts import purchases_if_alive
+from crmlab.btyd.histories import Array, check_histories, check_times
+from crmlab.btyd.maximum import maximise
+
+
+@dataclass(frozen=True)
+class MBGNBD(BuyTillYouDie):
+    """The four parameters of an MBG/NBD population.
+
+    Parameters
+    ----------
+    r, alpha : float
+        Gamma distribution of purchase rates; above 0. The mean rate is r / alpha per unit of time.
+    a, b : float
+        Beta distribution of dropout probabilities; above 0. The mean is a / (a + b) per purchase,
+        the first one included.
+
+    Raises
+    ------
+    SpecError
+        If a parameter is not a positive, finite number; all problems at once.
+
+    Examples
+    --------
+    >>> shop = MBGNBD(r=0.525, alpha=6.183, a=0.891, b=1.614)
+    >>> shop.prob_alive([0], [0], [0]).round(3)  # b / (a + b): who survived the first purchase
+    array([0.644])
+    """
+
+    r: float
+    alpha: float
+    a: float
+    b: float
+
+    @classmethod
+    def fit(cls, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> "MBGNBD":
+        """Estimate the parameters by maximum likelihood; see `fit_mbgnbd`."""
+        return fit_mbgnbd(frequency, recency, T)
+
+    def loglik(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Array:
+        """Log-likelihood of each customer's history, shape (n,)."""
+        return _loglik(self, *check_histories("MBGNBD.loglik", frequency, recency, T))
+
+    def prob_alive(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Array:
+        """Probability that each customer is alive at the end of observation, shape (n,)."""
+        histories = check_histories("MBGNBD.prob_alive", frequency, recency, T)
+        return expit(-_log_odds_dead(self, *histories))
+
+    def expected_purchases(
+        self, t: ArrayLike, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike
+    ) -> Array:
+        """Mean purchases of each customer in the time t after the end of observation.
+
+        A living customer has the parameters r + x, alpha + T, a and b + x + 1.
+        """
+        x, t_x, T = check_histories("MBGNBD.expected_purchases", frequency, recency, T)
+        t = check_times("MBGNBD.expected_purchases", t)
+        alive = expit(-_log_odds_dead(self, x, t_x, T))
+        living = (self.r + x, self.alpha + T, np.asarray(self.a), self.b + x + 1)
+        return alive * purchases_if_alive(t, *living)
+
+    def mean_purchases(self, t: ArrayLike) -> Array:
+        """Mean repeat purchases up to time t of a new customer of whom nothing is known."""
+        return self.expected_purchases(check_times("MBGNBD.mean_purchases", t), 0, 0, 0)
+
+
+def _loglik(params: MBGNBD, x: Array, t_x: Array, T: Array) -> Array:
+    r, alpha, a, b = params.r, params.alpha, params.a, params.b
+    purchases = gammaln(r + x) - gammaln(r) + r * np.log(alpha)
+    alive = betaln(a, b + x + 1) - betaln(a, b) - (r + x) * np.log(alpha + T)
+    return purchases + np.logaddexp(alive, alive + _log_odds_dead(params, x, t_x, T))
+
+
+def _log_odds_dead(params: MBGNBD, x: Array, t_x: Array, T: Array) -> Array:
+    silence = np.log(params.alpha + T) - np.log(params.alpha + t_x)
+    return np.log(params.a) - np.log(params.b + x) + (params.r + x) * silence
+
+
+def fit_mbgnbd(frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> MBGNBD:
+    """Estimate the four parameters by maximum likelihood.
+
+    Parameters
+    ----------
+    frequency, recency, T : array_like (n,)
+        Repeat purchases, time of the last, time observed, all from the first purchase on.
+
+    Returns
+    -------
+    MBGNBD
+
+    Raises
+    ------
+    DataError
+        If a history is impossible, or the data do not determine the four parameters.
+    """
+    x, t_x, T = check_histories("fit_mbgnbd", frequency, recency, T)
+    unit = max(float(T.max()), np.finfo(float).tiny)  # a fit must not depend on the unit of time
+    unique, counts = merge_customers(x, t_x / unit, T / unit)
+    shares = counts / counts.sum()
+    r, alpha, a, b = maximise(
+        "fit_mbgnbd",
+        MBGNBD.names(),
+        lambda logs: float(shares @ _loglik(MBGNBD.from_logs(logs), *unique)),
+    )
+    return MBGNBD(r=r, alpha=alpha * unit, a=a, b=b)

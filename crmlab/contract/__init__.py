@@ -1,0 +1,64 @@
+"""Under contract: customers say when they leave, and the question is how many stay.
+
+Plot the share of a cohort that renews each year, and it rises: not because anybody grows loyal,
+but because those who leave easily have left. Two stories, in both of which each customer
+has a chance to leave of her own that nobody sees:
+
+`ShiftedBetaGeometric` (Fader and Hardie 2007)
+    Each period a customer leaves with her own probability theta, the same for ever; theta varies
+    as a Beta(alpha, beta). S(t) = B(alpha, beta + t) / B(alpha, beta).
+`BetaDiscreteWeibull` (Fader, Hardie, Liu, Davin and Steenburgh 2018)
+    The same, but her own chance to leave changes with time: she stays t periods with probability
+    (1 - theta)^(t^c). With c below 1 she grows loyal, above 1 weary; c = 1 is the model above.
+    S(t) = B(alpha, beta + t^c) / B(alpha, beta).
+
+What follows from either: retention rates r(t) = S(t) / S(t - 1), survivors to come, and discounted
+expected (residual) lifetimes, which times a margin are the value of a contract. One average
+retention rate instead of a distribution undervalues a customer base;
+`cost_of_homogeneity` says by how much.
+
+Parameters come by maximum likelihood (`fit_sbg`, `fit_bdw`) or as a posterior (`sbg_posterior`,
+`bdw_posterior`): with two or three parameters the posterior is added up on a grid, without a
+sampler and with an error that is computed instead of diagnosed.
+
+References
+----------
+Fader and Hardie (2007), "How to project customer retention", Journal of Interactive Marketing
+21(1), 76-90.
+Fader and Hardie (2010), "Customer-base valuation in a contractual setting: the perils of ignoring
+heterogeneity", Marketing Science 29(1), 85-93.
+Fader, Hardie, Liu, Davin and Steenburgh (2018), "'How to project customer retention' revisited: the
+role of duration dependence", Journal of Interactive Marketing 43, 1-16.
+"""
+
+from crmlab.contract.likelihood import (
+    contract_loglik,
+    contract_standard_errors,
+    fit_bdw,
+    fit_sbg,
+    project_survivors,
+)
+from crmlab.contract.populations import (
+    BetaDiscreteWeibull,
+    Contract,
+    Homogeneity,
+    ShiftedBetaGeometric,
+    cost_of_homogeneity,
+)
+from crmlab.contract.posterior import ContractPosterior, bdw_posterior, sbg_posterior
+
+__all__ = [
+    "BetaDiscreteWeibull",
+    "Contract",
+    "ContractPosterior",
+    "Homogeneity",
+    "ShiftedBetaGeometric",
+    "bdw_posterior",
+    "contract_loglik",
+    "contract_standard_errors",
+    "cost_of_homogeneity",
+    "fit_bdw",
+    "fit_sbg",
+    "project_survivors",
+    "sbg_posterior",
+]

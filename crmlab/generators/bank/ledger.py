@@ -1,0 +1,168 @@
+"""The tables that a bank keeps anyway: customers, events, actions, ties, costs."""
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from crmlab.generators.bank.people import (
+    ACQUISITION,
+    BRANCHES,
+    MODES,
+    N_TIES,
+    SEGMENTS,
+    People,
+    account_managers,
+)
+from crmlab.generators.bank.relationship import Course
+from crmlab.generators.bank.tilts import TREATMENTS
+from crmlab.generators.bank.touchpoints import CHANNELS
+from crmlab.generators.bank.transactions import Sales
+
+Codes = NDArray[np.int64]
+
+EVENTS = ("contacts", "purchases", "margin")
+ACTIONS = (*TREATMENTS, "win_back")
+TYPES = ("long_term", "transactional")
+
+_CHANNEL_COST = (12.0, 7.0, 0.1, 0.3, 0.2)
+_ACTION_COST = (4.0, 0.5, 3.0, 15.0, 1.0, 0.2, 25.0)
+
+
+def numbered(people: People, course: Course) -> tuple[People, Course]:
+    """Name acquaintances and referrers by customer number instead of by position."""
+    referrer = np.where(course.referrer >= 0, people.ids[course.referrer], -1)
+    return replace(people, ties=people.ids[people.ties]), replace(course, referrer=referrer)
+
+
+def only(people: People, course: Course, who: Codes) -> tuple[People, Course]:
+    """Keep some customers, once their communities have been lived through."""
+    named = [f.name for f in fields(people) if f.name not in ("size", "traits")]
+    kept = {name: getattr(people, name)[who] for name in named}
+    lived = {f.name: getattr(course, f.name)[who] for f in fields(course)}
+    return replace(people, **kept, traits=people.traits[:, who]), replace(course, **lived)
+
+
+def attributes(people: People) -> pd.DataFrame:
+    """Say what the bank knows of each customer from the first day."""
+    return pd.DataFrame(
+        {
+            "customer_id": people.ids,
+            "start": people.start,
+            "segment": _named(people.segment, SEGMENTS),
+            "need_level": people.need,
+            "relationship_type": _named(people.transactional.astype(int), TYPES),
+            "service_mode": _named(people.mode, MODES),
+            "home_branch": _named(people.branch, BRANCHES),
+            "account_manager": account_managers(people),
+        },
+        copy=False,
+    )
+
+
+def customer_table(people: People, course: Course) -> pd.DataFrame:
+    """Attributes, with how the customer was found and through whom."""
+    return attributes(people).assign(
+        acquisition_channel=_named(course.found_by, ACQUISITION),
+        referrer=np.where(course.referrer >= 0, course.referrer, np.nan),
+    )
+
+
+def event_table(people: People, course: Course, sales: Sales) -> pd.DataFrame:
+    """Totals per customer and period, made of the touch points and the transactions."""
+    shape = course.stage.shape
+    sold = sales.who * shape[1] + sales.when
+    cents = np.round(sales.margin * 100)
+    totals = (
+        course.contacts.ravel(),
+        course.purchases.ravel(),
+        np.bincount(sold, weights=cents, minlength=course.stage.size) / 100,
+    )
+    filled = [np.flatnonzero(total) for total in totals]
+    where = np.concatenate(filled)
+    return pd.DataFrame(
+        {
+            "customer_id": people.ids[where // shape[1]],
+            "period": where % shape[1],
+            "channel": _named(np.repeat(np.arange(3), [len(f) for f in filled]), EVENTS),
+            "value": np.concatenate(
+                [total[f] for total, f in zip(totals, filled, strict=True)]
+            ).astype(float),
+        },
+        copy=False,
+    )
+
+
+def action_table(people: People, course: Course) -> pd.DataFrame:
+    """Say what was done for whom, at which cost, and with which probability."""
+    who, when = np.nonzero(course.treatment)
+    lost, back = np.nonzero(course.won_back)
+    action = np.concatenate(
+        [course.treatment[who, when] - 1, np.full(len(lost), ACTIONS.index("win_back"))]
+    )
+    frame = pd.DataFrame(
+        {
+            "customer_id": people.ids[np.concatenate([who, lost])],
+            "period": np.concatenate([when, back]),
+            "action": _named(action, ACTIONS),
+            "value": 1.0,
+            "cost": np.array(_ACTION_COST)[action],
+        },
+        copy=False,
+    )
+    return frame.sort_values(["customer_id", "period"], ignore_index=True)
+
+
+def assignment_table(people: People, course: Course) -> pd.DataFrame:
+    """Say what was decided for every active customer, and with which probability.
+
+    A policy that does not log its propensities leaves the last column to the answer key.
+    """
+    who, when = np.nonzero(course.active)
+    return pd.DataFrame(
+        {
+            "customer_id": people.ids[who],
+            "period": when,
+            "decision": _named(course.treatment[who, when], ("nothing", *TREATMENTS)),
+            "propensity": course.propensity[who, when].astype(float).round(6),
+        },
+        copy=False,
+    )
+
+
+def tie_table(people: People, course: Course) -> pd.DataFrame:
+    """Edges of the community: who talks to whom, who sent whom; since the later one is there."""
+    here, there = np.repeat(np.arange(len(people)), N_TIES), people.ties.ravel()
+    real = people.ids[here] != there
+    talk = np.unique(np.stack([people.ids[here][real], there[real]], axis=1), axis=0)
+    referred = np.flatnonzero(course.referrer >= 0)
+    edges = np.concatenate(
+        [talk, np.stack([people.ids[referred], course.referrer[referred]], axis=1)]
+    )
+    start = pd.Series(people.start, index=people.ids)
+    return pd.DataFrame(
+        {
+            "customer_id": edges[:, 0],
+            "period": start.loc[edges[:, 0]].to_numpy(),
+            "other_id": edges[:, 1],
+            "tie": _named(np.repeat([0, 1], [len(talk), len(referred)]), ("talk", "referral")),
+        },
+        copy=False,
+    )
+
+
+def cost_table() -> pd.DataFrame:
+    """Say what one contact or one action costs."""
+    return pd.DataFrame(
+        {
+            "item": pd.Categorical([*CHANNELS, *ACTIONS], categories=[*CHANNELS, *ACTIONS]),
+            "of": pd.Categorical(["contact"] * len(CHANNELS) + ["action"] * len(ACTIONS)),
+            "cost": np.array([*_CHANNEL_COST, *_ACTION_COST]),
+        },
+        copy=False,
+    )
+
+
+def _named(codes: Codes, names: tuple[str, ...]) -> pd.Categorical:
+    return pd.Categorical.from_codes(codes, list(names))
