@@ -21,7 +21,8 @@ run = @for python in $(CANDIDATES); do \
 	if "$$python" -c "$(TEST)" >/dev/null 2>&1; then exec "$$python" -m crmlab $(strip $(1)); fi; \
 	done; echo "$(NEEDED)" >&2; exit 1
 
-.PHONY: help lab test setup learn doctor demo notebooks lint lock warm clean
+.PHONY: help lab test setup learn doctor demo notebooks slides editions variants grade drift \
+	lint lock warm clean
 
 help: ## this list
 	@echo "make lab    opens the course        make test    runs every test"
@@ -49,6 +50,21 @@ demo: ## write an example report into build/demo/
 
 notebooks: ## execute the notebooks in place, for authors (N=03: only that one)
 	$(call run,notebooks $(N))
+
+slides: ## write slides into build/slides/ (N=03: only that notebook)
+	$(call run,slides $(N))
+
+editions: ## write all editions of the course, and zip files, into build/editions/
+	$(call run,editions)
+
+variants: ## one bank per student (IDS=file, KEY=file, N=03, CHECKS=1) into build/variants/
+	$(call run,variants "$(IDS)" $(if $(KEY),--key "$(KEY)") $(if $(N),--number $(N)) $(if $(CHECKS),--with-checks))
+
+grade: ## grade what was handed in (FOLDER=submissions, N=03) into build/grades/
+	$(call run,grade "$(FOLDER)" $(if $(N),--number $(N)))
+
+drift: ## how far the numbers move on another machine (N=03), into build/drift/
+	$(call run,drift $(N))
 
 lint: ## check the style of the code
 	$(call run,lint)

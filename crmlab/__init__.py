@@ -33,7 +33,7 @@ _HOMES = {
     "crmlab.tables": ("CustomerTables", "split_holdout", "to_panel"),
     "crmlab.storage": ("read_tables", "read_truth", "write_tables"),
     "crmlab.orders": ("read_orders", "rfm_summary", "tables_from_orders"),
-    "crmlab.datasets": ("load_cdnow_sample", "load_cdnow_summary"),
+    "crmlab.datasets": ("load_cdnow_sample", "load_cdnow_summary", "load_meridienne"),
     "crmlab.btyd": (
         "BGBB",
         "BGNBD",

@@ -1,4 +1,4 @@
-"""The small published data sets that travel with crmlab, each with a card beside it.
+"""The small data sets that travel with crmlab, each with a card beside it.
 
 The files live in `datasets/` of the repository; an installed package holds a copy of them.
 """
@@ -9,6 +9,8 @@ import pandas as pd
 
 from crmlab.errors import DataError
 from crmlab.orders import read_orders
+from crmlab.storage import read_tables
+from crmlab.tables import CustomerTables
 
 _PACKAGE = Path(__file__).resolve().parent
 _PLACES = (_PACKAGE.parent / "datasets", _PACKAGE / "_datasets")
@@ -63,6 +65,20 @@ def load_cdnow_sample() -> pd.DataFrame:
     (6919, 2357)
     """
     return read_orders(dataset_path("cdnow_sample/orders.csv"))
+
+
+def load_meridienne() -> CustomerTables:
+    """Load 500 customers of Banque Méridienne, an invented bank, over twenty quarters.
+
+    `datasets/meridienne/README.md` says more, and `dictionary.csv` explains every column. The
+    answer key lies in a folder of its own and is not loaded; `crmlab.read_truth` reads it.
+
+    Examples
+    --------
+    >>> len(load_meridienne().customers)
+    500
+    """
+    return read_tables(dataset_path("meridienne/parquet/tables.json").parent)
 
 
 def load_cdnow_summary() -> pd.DataFrame:

@@ -385,7 +385,8 @@ def _differing(
 def _all_frames(world: CustomerTables) -> dict[str, pd.DataFrame]:
     records = {form.name: frame for form, frame in world.records()}
     truth = {f"truth[{name!r}]": frame for name, frame in (world.truth or {}).items()}
-    return {"customers": world.customers, **records, **truth}
+    further = {f"more[{name!r}]": frame for name, frame in world.more.items()}
+    return {"customers": world.customers, **records, **further, **truth}
 
 
 def _only(frame: pd.DataFrame, customers: NDArray[np.int64] | None) -> pd.DataFrame:

@@ -42,10 +42,6 @@ def frames_of(tables):
 
 BANKS = {
     "default": crm.Bank(**TIES),
-    "well specified": crm.well_specified_bank(),
-    "varied": crm.varied_bank(),
-    "three stages": crm.three_stage_bank(),
-    "stageless": crm.stageless_bank(),
     "lifecycle": crm.Bank(space=crm.LIFECYCLE, transition_matrix=np.eye(5), **TIES),
     "policy": crm.Bank(policy=crm.RandomPolicy({"gift": 0.3}), **TIES),
     "impressions": crm.Bank(policy=crm.ManagerImpression("gift", ("bonding",)), **TIES),

@@ -18,7 +18,7 @@ import crmlab as crm
 from crmlab.generators.bank.knobs import list_knobs, turn
 from crmlab.records import CleanRecords
 
-N, FEW, PERIODS, SEED = 400, 100, 14, 4
+N, FEW, PERIODS, SEED = 300, 50, 14, 4
 
 
 def as_it_is(raw, window, more):
@@ -407,7 +407,7 @@ def any_levers(draw):
     return turn(crm.Levers(), values)
 
 
-@settings(max_examples=8, deadline=None, derandomize=True)
+@settings(max_examples=5, deadline=None, derandomize=True)
 @given(any_levers(), st.sampled_from([1, 7]), st.integers(1, 4), st.integers(1, 25))
 def test_any_levers_make_a_world_that_moves_as_its_space_allows(levers, size, n_periods, n):
     bank = crm.Bank(levers=levers, community_size=size, n_periods=n_periods)

@@ -40,18 +40,43 @@ LEARNED = (
 )
 MATRIX = ((0.6, 0.3, 0.1), (0.2, 0.7, 0.1), (0.0, 0.0, 1.0))
 WORLD = crm.StageWorld(SPACE, (0.7, 0.3, 0.0), MATRIX, KNOWN, n_periods=5)
+REGION = crm.Segments("region", (0.0, 1.0))
 LEFT_OPEN = (LEARNED[0], *LEARNED[2:3], crm.OrdinalSurvey("survey"), LEARNED[4])
 
 EXAMPLES = {
     **{type(known): (known, learned) for known, learned in zip(KNOWN, LEARNED, strict=True)},
     crm.StickyDirichlet: (crm.StickyDirichlet(), crm.StickyDirichlet(3.0, 0.5)),
+    crm.CovariateLogit: (
+        crm.CovariateLogit(),
+        crm.CovariateLogit(("contacts", "age"), effect_scale=crm.Horseshoe(), shared="move"),
+        crm.CovariateLogit(
+            ("contacts",), segments=REGION, customers=crm.CustomerEffects(correlated=True)
+        ),
+    ),
+    crm.OrderedLogit: (
+        crm.OrderedLogit(),
+        crm.OrderedLogit(("contacts", "age"), lag=1, shared="all"),
+        crm.OrderedLogit(segments=REGION, customers=crm.CustomerEffects(shared="origin")),
+    ),
     crm.StageWorld: (WORLD, crm.StageWorld(crm.KNAPP, np.full(10, 0.1), crm.K10)),
+    crm.Bank: (crm.Bank(n_periods=5),),
+    crm.ScarWorld: (crm.ScarWorld(crm.KNAPP, np.full(10, 0.1), crm.K10, n_periods=5),),
+    crm.DwellingWorld: (crm.DwellingWorld(SPACE, (0.7, 0.3, 0.0), MATRIX, KNOWN[:1], n_periods=5),),
     crm.HiddenMarkov: (
         crm.HiddenMarkov(SPACE, crm.StickyDirichlet(2.0), LEFT_OPEN, "visits_rate"),
         crm.HiddenMarkov(
             SPACE,
             channels=(crm.Poisson("visits", rate=(1.0, 4.0, 0.5)), LEARNED[1]),
             initial_probs=(0.7, 0.2, 0.1),
+        ),
+        crm.HiddenMarkov(
+            SPACE, crm.CovariateLogit(("contacts", "age")), LEARNED[:1] + LEARNED[4:], "visits_rate"
+        ),
+        crm.HiddenMarkov(
+            SPACE,
+            crm.OrderedLogit(("contacts",), customers=crm.CustomerEffects(shared="all")),
+            LEARNED[:1] + LEARNED[4:],
+            "visits_rate",
         ),
     ),
     crm.ObservedMarkov: (crm.ObservedMarkov(SPACE, crm.StickyDirichlet(1.0), label="report"),),
@@ -62,13 +87,26 @@ def observed_world():
     """A panel of six customers; the stage is reported without error."""
     exact = crm.StageLabel("report", confusion=np.eye(3), response_rate=0.8)
     world = crm.StageWorld(SPACE, (0.7, 0.3, 0.0), MATRIX, (*KNOWN[:4], exact), n_periods=5)
-    return crm.to_panel(crm.simulate(world, 6, seed=4), freq="M")
+    panel = crm.to_panel(crm.simulate(world, 6, seed=4), freq="M")
+    contacts = np.random.default_rng(2).normal(size=(6, 5))
+    return panel.assign(
+        contacts=(("customer_id", "period"), contacts),
+        age=("customer_id", contacts[:, 0]),
+        region=("customer_id", [0.0, 1.0] * 3),
+    )
+
+
+def read_by(transitions):
+    """A panel, where the matrices depend on one."""
+    differ = transitions.variables or transitions.n_customer_effects(SPACE)
+    return observed_world() if differ else None
 
 
 CHECKS = {
     crm.Channel: lambda channel: check_channel(channel, SPACE, seed=1),
     crm.TransitionModel: lambda transitions: [
-        check_transition_model(transitions, space, seed=1) for space in (SPACE, crm.KNAPP)
+        check_transition_model(transitions, space, seed=1, covariates=read_by(transitions))
+        for space in (SPACE, crm.KNAPP)
     ],
     crm.Generator: lambda world: check_generator(world, seed=1),
     crm.StageModel: lambda model: check_model(model, observed_world(), seed=1),

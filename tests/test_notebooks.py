@@ -5,6 +5,7 @@ process per notebook. Here stand the guards of what nbval does not see, and a ne
 nbval itself.
 """
 
+import html
 import os
 import re
 import subprocess
@@ -13,7 +14,16 @@ from pathlib import Path
 
 import pytest
 
-from crmlab.course import answers, editions, guards, notebooks, outline
+from crmlab.course import (
+    answers,
+    editions,
+    guards,
+    instructor,
+    notebooks,
+    outline,
+    schedule,
+    slides,
+)
 
 nbformat = pytest.importorskip("nbformat")
 
@@ -83,6 +93,74 @@ def test_no_solution_leaks_into_the_student_edition(path):
     assert [line for line in solution_lines(path) if line in text] == []
     assert "set_answer" not in text
     assert "HIDDEN TESTS" not in text
+
+
+@each_notebook
+def test_no_solution_leaks_into_recall_or_slides(path):
+    source = notebooks.read_notebook(path)
+    recall = "\n".join(cell.source for cell in instructor.recall_notebook(source).cells)
+    keys = answers.load_keys(answers.keys_folder() / f"{path.stem[:2]}.json")
+    spoken = slides.slides_html(source, keys)
+    handed_out = slides.slides_html(source, keys, notes=False)
+    for line in solution_lines(path):
+        assert line not in recall
+        assert html.escape(line) not in spoken
+        assert html.escape(line) not in handed_out
+    for text in (recall, spoken, handed_out):
+        assert "set_answer" not in text
+        assert "BEGIN SOLUTION" not in text
+    assert not re.search(r"^\d\d\.\d+: right", handed_out, re.MULTILINE)
+
+
+@each_notebook
+def test_the_handed_out_slides_hold_nothing_of_the_instructor_s(path):
+    source = notebooks.read_notebook(path)
+    notes = [cell.source for cell in source.cells if "instructor" in guards.cell_tags(cell)]
+    handed_out = slides.slides_html(source, notes=False)
+    assert "<aside" not in handed_out
+    for note in notes:
+        assert html.escape(note.splitlines()[-1][:40]) not in handed_out
+
+
+@each_notebook
+def test_slides_need_no_network_and_show_every_figure(path):
+    source = notebooks.read_notebook(path)
+    page = slides.slides_html(source)
+    assert not re.search(r"(?:src|href)=[\"'](?!data:|#)[^\"']*//", page)
+    assert "<script src" not in page
+    assert "<link" not in page
+    free = [cell for _, cell in guards.code_cells(source) if "BEGIN SOLUTION" not in cell.source]
+    figures = [o for c in free for o in c.outputs if "image/png" in o.get("data", {})]
+    assert page.count('<img class="figure"') == len(figures)
+    assert all(alt for alt in re.findall(r'<img [^>]*alt="(.*?)"', page))
+
+
+@each_notebook
+def test_every_formula_of_the_slides_is_drawn(path):
+    assert 'class="tex"' not in slides.slides_html(notebooks.read_notebook(path))
+
+
+@each_notebook
+def test_the_instructor_s_edition_has_solutions_errors_and_a_plan(path):
+    source = notebooks.read_notebook(path)
+    keys = answers.load_keys(answers.keys_folder() / f"{path.stem[:2]}.json")
+    edition = instructor.instructor_notebook(source, keys)
+    text = "\n".join(cell.source for cell in edition.cells)
+    assert [line for line in solution_lines(path) if line not in text] == []
+    assert "BEGIN HIDDEN TESTS" not in text
+    for exercise, key in keys.items():
+        assert f"Errors to expect in {exercise}" in text
+        assert all(mistake.hint in text for mistake in key.mistakes)
+    plan = schedule.lesson_plan(source)
+    assert sum(part.minutes for part in plan) == schedule.stated_minutes(source)
+    assert sorted(e for part in plan for e in part.exercises) == sorted(keys)
+
+
+@each_notebook
+def test_every_exercise_knows_two_misconceptions_with_hints_of_their_own(path):
+    keys = answers.load_keys(answers.keys_folder() / f"{path.stem[:2]}.json")
+    poor = [name for name, key in keys.items() if len({m.hint for m in key.mistakes}) < 2]
+    assert poor == []
 
 
 @each_notebook

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from crmlab.cli import environment
@@ -170,6 +171,42 @@ def _notebooks(options: argparse.Namespace) -> int:
     return execute_notebooks(PROJECT, number=options.number)
 
 
+def _slides(options: argparse.Namespace) -> int:
+    from crmlab.cli.teach import write_slides
+
+    return write_slides(PROJECT, number=options.number)
+
+
+def _editions(options: argparse.Namespace) -> int:
+    from crmlab.cli.teach import write_editions
+
+    return write_editions(PROJECT)
+
+
+def _variants(options: argparse.Namespace) -> int:
+    from crmlab.cli.teach import make_variants
+
+    return make_variants(
+        PROJECT,
+        ids=options.ids,
+        key=options.key,
+        number=options.number,
+        with_checks=options.with_checks,
+    )
+
+
+def _grade(options: argparse.Namespace) -> int:
+    from crmlab.cli.teach import grade
+
+    return grade(PROJECT, folder=options.folder, number=options.number, seconds=options.seconds)
+
+
+def _drift(options: argparse.Namespace) -> int:
+    from crmlab.cli.teach import measure_drift
+
+    return measure_drift(PROJECT, number=options.number)
+
+
 def _warm(options: argparse.Namespace) -> int:
     from crmlab.cli.warm import warm_cache
 
@@ -233,6 +270,25 @@ def _test_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _notebooks_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("number", nargs="?", help="only the one that begins so, for example 03")
+
+
+def _variants_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("ids", type=Path, help="file of student ids, one a line; no names")
+    parser.add_argument(
+        "--key", type=Path, help="file of your secret (default: instructor.key beside the ids)"
+    )
+    parser.add_argument("--number", help="a notebook of the course that names a world")
+    parser.add_argument(
+        "--with-checks", action="store_true", help="let crm.check answer the students"
+    )
+
+
+def _grade_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", type=Path, help="ID.ipynb, or folders ID with one notebook each")
+    parser.add_argument("--number", help="a notebook of the course (default: the last variants)")
+    parser.add_argument(
+        "--seconds", type=int, default=300, help="for one submission (default: %(default)s)"
+    )
 
 
 def _lock_arguments(parser: argparse.ArgumentParser) -> None:
@@ -310,6 +366,47 @@ COMMANDS = (
         "These outputs are what `test` compares with: read the difference before you keep it.",
         _notebooks,
         needs="warm",
+        add_arguments=_notebooks_arguments,
+    ),
+    Command(
+        "slides",
+        "write slides into build/slides/",
+        "Make slides of the executed notebooks, one file each, that open in any browser without a "
+        "network. Notes for the speaker are inside (n shows them); no solution is.",
+        _slides,
+        add_arguments=_notebooks_arguments,
+    ),
+    Command(
+        "editions",
+        "write all editions and two zip files into build/editions/",
+        "Make the student, recall and instructor editions, slides with and without notes, and the "
+        "schedule of a course of seven weeks, all from the executed notebooks. Runs none of them.",
+        _editions,
+    ),
+    Command(
+        "variants",
+        "write one folder per student, each with a bank of its own, into build/variants/",
+        "Give each student id in a file other data and another answer key, made from your secret. "
+        "handout/ID goes to the student; keys/ID stays with you. The same secret and id give the "
+        "same variant again. Without --number: the assignment 'Your own bank'.",
+        _variants,
+        add_arguments=_variants_arguments,
+    ),
+    Command(
+        "grade",
+        "grade the notebooks in a folder into build/grades/",
+        "Run each submission in a process of its own with limits on time, memory and files, take "
+        "its answers out, and judge them apart. One that crashes or loops gets a line. Run it only "
+        "on notebooks of people you know: docs/instructors/grading.md says what it cannot stop.",
+        _grade,
+        add_arguments=_grade_arguments,
+    ),
+    Command(
+        "drift",
+        "show how far the printed numbers move on another machine, into build/drift/",
+        "Execute notebooks once more with code compiled anew for a generic processor, and compare "
+        "every number with the stored one. Takes minutes, and is no part of `test`.",
+        _drift,
         add_arguments=_notebooks_arguments,
     ),
     Command(

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from crmlab.course.learner import record_solved
+from crmlab.course.learner import MARKER, learner_folder, record_solved
 from crmlab.errors import SpecError, raise_problems
 
 FOLDER_VARIABLE = "CRMLAB_ANSWER_KEYS"
@@ -450,10 +450,17 @@ def drafts_folder() -> Path | None:
 
 
 def known_keys(notebook: str) -> dict[str, Key]:
-    """Return the keys of a notebook by exercise; in an author's run, new ones come first."""
-    drafts = drafts_folder()
-    new = load_keys(drafts / f"{notebook}.json") if drafts else {}
-    return {**load_keys(keys_folder() / f"{notebook}.json"), **new}
+    """Return the keys of a notebook by exercise.
+
+    The keys of a student's own firm, which lie in the student's own folder, come before those of
+    the course; in an author's run, new ones come first.
+    """
+    drafts, home = drafts_folder(), learner_folder()
+    places = (keys_folder(), home and home / MARKER / "keys", drafts)
+    found: dict[str, Key] = {}
+    for place in filter(None, places):
+        found |= load_keys(place / f"{notebook}.json")
+    return found
 
 
 def load_keys(path: Path) -> dict[str, Key]:

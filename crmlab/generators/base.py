@@ -10,7 +10,7 @@ import crmlab
 from crmlab.actions import Policy
 from crmlab.errors import SpecError
 from crmlab.streams import Streams
-from crmlab.tables import CustomerTables
+from crmlab.tables import CustomerTables, with_provenance
 
 
 class Generator(ABC):
@@ -65,7 +65,7 @@ def simulate(
         "seed": int(seed),
         "crmlab": crmlab.__version__,
     }
-    return replace(tables, provenance={**tables.provenance, **stamp})
+    return with_provenance(tables, stamp)
 
 
 def with_policy(generator: Generator, policy: Policy) -> Generator:

@@ -6,7 +6,7 @@ to which missing cells point.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -47,16 +47,25 @@ class Histories(NamedTuple):
     last: NDArray[np.int64]
     codes: list[NDArray[np.int64]]  # of each channel (history, period)
     times: NDArray[np.float64]  # (history,)
+    example: NDArray[np.int64]  # (history,): a customer who has it
 
 
 def check_panel(
-    owner: str, panel: xr.Dataset, channels: Sequence[Channel], stages: StageSpace
+    owner: str,
+    panel: xr.Dataset,
+    channels: Sequence[Channel],
+    stages: StageSpace,
+    more: Callable[[], list[str]] = list,
 ) -> None:
-    """Raise `DataError`, with everything that is wrong, unless the channels can score the panel."""
+    """Raise `DataError`, with everything that is wrong, unless the panel can be read.
+
+    `more` adds problems of a model's own, found in a panel of the right shape.
+    """
     problems = _shape_problems(panel)
     if not problems:
         for channel in channels:
             problems += _channel_problems(panel, channel, stages)
+        problems += more()
     raise_problems(DataError, f"{owner} cannot read this panel", problems)
 
 
@@ -146,23 +155,47 @@ def find_window(panel: xr.Dataset) -> Window:
     )
 
 
-def merge_histories(window: Window, codes: Sequence[NDArray[np.int64]]) -> Histories:
-    """Find the customers with the same window and the same codes in every channel and period.
+def merge_histories(
+    window: Window,
+    codes: Sequence[NDArray[np.int64]],
+    covariates: NDArray[np.float64] | None = None,
+    *,
+    apart: bool = False,
+) -> Histories:
+    """Find the customers with the same window, codes and covariates in every period.
+
+    Parameters
+    ----------
+    window : Window
+    codes : sequence of ndarray (customer, period)
+    covariates : ndarray (customer or 1, move or 1, column), optional
+        What moves them; customers who differ in it have different histories.
+    apart : bool
+        Leave every customer alone, since each has effects of their own. Whoever was never
+        observed is dropped; the others come in an order that depends on what was seen alone.
 
     Examples
     --------
     >>> window = Window(np.array([0, 0, 0]), np.array([1, 1, 1]))
-    >>> merge_histories(window, [np.array([[2, 0], [1, 1], [2, 0]])]).times
+    >>> codes = [np.array([[2, 0], [1, 1], [2, 0]])]
+    >>> merge_histories(window, codes).times
     array([1., 2.])
+    >>> merge_histories(window, codes, np.array([[[0.5]], [[0.5]], [[0.7]]])).times
+    array([1., 1., 1.])
     """
     rows = np.concatenate([np.stack(window, axis=-1), *codes], axis=1)
-    rows, times = np.unique(rows, axis=0, return_counts=True)
-    n_periods = codes[0].shape[1] if codes else 0
-    parts = [
-        np.ascontiguousarray(rows[:, 2 + k * n_periods : 2 + (k + 1) * n_periods])
-        for k in range(len(codes))
-    ]
-    return Histories(rows[:, 0].copy(), rows[:, 1].copy(), parts, times.astype(FLOAT))
+    differ = covariates is not None and len(covariates) > 1
+    values = covariates.reshape(len(rows), -1) if differ else np.empty((len(rows), 0))
+    if apart:
+        example = np.lexsort([*values.T[::-1], *rows.T[::-1]])
+        example = example[rows[example, 1] >= 0]
+        times = np.ones(len(example))
+    else:
+        known = np.concatenate([rows, values], axis=1) if differ else rows
+        _, example, times = np.unique(known, axis=0, return_index=True, return_counts=True)
+    parts = [np.ascontiguousarray(code[example]) for code in codes]
+    first, last = window.first[example], window.last[example]
+    return Histories(first, last, parts, times.astype(FLOAT), example)
 
 
 def score_table(

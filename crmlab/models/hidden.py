@@ -1,5 +1,6 @@
 """Hidden stages: a Markov chain that is seen only through its channels."""
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,20 +33,24 @@ class HiddenMarkov(StageModel):
     ordered_by : str, optional
         "<channel>_<parameter>" that rises from stage to stage within each phase (and falls as a
         relationship comes apart); this ties the stages to their names.
-    initial_probs : sequence of K floats, optional
+    initial_probs : sequence of K floats or "stationary", optional
         Stage law at the start of each customer's window; learned under a uniform prior if left out.
+        "stationary": the law that the transition matrix at mean covariates keeps (Netzer, Lattin
+        and Srinivasan 2008), for customers whose past is as long as it is unseen.
 
     Raises
     ------
     SpecError
-        Channels do not fit the space, `ordered_by` names no learned parameter, or nothing ties the
-        stages to their names: then the posterior would mean nothing, and the error says what to
-        add.
+        Channels do not fit the space, `ordered_by` names no learned parameter, the stationary law
+        is asked of a space that has none of interest, or nothing ties the stages to their names:
+        then the posterior would mean nothing, and the error says what to add.
 
     Notes
     -----
     ``s_1 ~ initial_probs``, ``s_{t+1} ~ P[s_t, :]``, ``y_{ct} ~ channel_c(parameters[s_t])``. The
-    stages are summed out by the forward recursion (Rabiner 1989, equations 19-21).
+    stages are summed out by the forward recursion (Rabiner 1989, equations 19-21). P may differ
+    between moves and customers; the posterior then holds what the matrices are made of instead of
+    ``transition_matrix``.
 
     Examples
     --------
@@ -61,13 +66,17 @@ class HiddenMarkov(StageModel):
     transitions: TransitionModel = StickyDirichlet()  # noqa: RUF009
     channels: tuple[Channel, ...] = ()
     ordered_by: str | None = None
-    initial_probs: tuple[float, ...] | None = None
+    initial_probs: tuple[float, ...] | str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a specification whose posterior would be meaningless."""
         object.__setattr__(self, "channels", tuple(self.channels))
         check_channels("HiddenMarkov", self.channels, self.space)
-        problems = [*self._order_problems(), *self._initial_problems()]
+        problems = [
+            *self._order_problems(),
+            *self._initial_problems(),
+            *self.transitions.space_problems(self.space),
+        ]
         raise_problems(SpecError, "HiddenMarkov", problems or self._meaning_problems())
 
     def _order_problems(self) -> list[str]:
@@ -88,6 +97,8 @@ class HiddenMarkov(StageModel):
     def _initial_problems(self) -> list[str]:
         if self.initial_probs is None:
             return []
+        if isinstance(self.initial_probs, str):
+            return _stationary_problems(self.initial_probs, self.space)
         probs = np.asarray(self.initial_probs, dtype=float)
         if probs.shape == (len(self.space),) and np.isclose(probs.sum(), 1) and (probs >= 0).all():
             return []
@@ -114,39 +125,70 @@ class HiddenMarkov(StageModel):
             )
         return problems
 
+    @property
+    def posterior_names(self) -> tuple[str, ...]:
+        """Variables that the posterior holds."""
+        initial, _, *emissions = super().posterior_names
+        return (initial, *self.transitions.posterior_names(self.space), *emissions)
+
     def check(self, panel: xr.Dataset) -> None:
         """Raise `DataError`, with all problems at once, unless the panel can be read."""
-        check_panel("HiddenMarkov", panel, self.channels, self.space)
+        check_panel(
+            "HiddenMarkov",
+            panel,
+            self.channels,
+            self.space,
+            lambda: self.transitions.check(self.space, panel),
+        )
 
     def build(self, panel: xr.Dataset) -> "pm.Model":
-        """Give the PyMC model whose log-density sums over all stage paths."""
+        """Give the PyMC model whose log-density sums over all stage paths.
+
+        Warns
+        -----
+        UserWarning
+            A covariate is constant, or on a scale on which its prior says little.
+        """
         import pymc as pm
         import pytensor.tensor as pt
 
         from crmlab.models.likelihood import panel_loglik
 
         self.check(panel)
+        for remark in self.transitions.remarks(panel):
+            warnings.warn(remark, UserWarning, stacklevel=2)
         with pm.Model(coords=coords(self.space)) as model:
             data = {name: pm.Data(name, values) for name, values in self.read(panel).items()}
             tables = [self._score(channel, data) for channel in self.channels]
             codes = [data[f"{channel.name}_codes"] for channel in self.channels]
             windows = pt.stack([data["first"], data["last"]], axis=-1)
-            matrix = self.transitions.matrix(self.space, None)
+            moved_by = panel if self.transitions.variables or self._is_apart else None
+            matrix = self.transitions.matrix(self.space, moved_by)
             seen = panel_loglik(self._initial(), matrix, tables, codes, windows, data["times"])
             pm.Potential("loglik", seen)
         return model
 
+    @property
+    def _is_apart(self) -> bool:
+        """Whether each customer has effects of their own."""
+        return self.transitions.n_customer_effects(self.space) > 0
+
     def read(self, panel: xr.Dataset) -> dict[str, NDArray]:
         """Give the arrays that the density reads, by name: all that changes with a panel.
 
-        Customers with the same history are one row; `times` counts them.
+        Customers with the same history, covariates included, are one row; `times` counts them.
         """
         encoded = {channel.name: encode(panel, channel, self.space) for channel in self.channels}
-        histories = merge_histories(find_window(panel), [one.codes for one in encoded.values()])
+        moved = self.transitions.read(panel)
+        covariates = moved.get("covariates")
+        codes = [one.codes for one in encoded.values()]
+        histories = merge_histories(find_window(panel), codes, covariates, apart=self._is_apart)
+        if covariates is not None and len(covariates) > 1:
+            moved = {**moved, "covariates": np.ascontiguousarray(covariates[histories.example])}
         arrays = {"first": histories.first, "last": histories.last, "times": histories.times}
-        for (name, (values, _)), codes in zip(encoded.items(), histories.codes, strict=True):
-            arrays |= {f"{name}_values": values, f"{name}_codes": codes}
-        return arrays
+        for (name, (values, _)), code in zip(encoded.items(), histories.codes, strict=True):
+            arrays |= {f"{name}_values": values, f"{name}_codes": code}
+        return {**arrays, **moved}
 
     def _initial(self) -> "TensorVariable":
         import pymc as pm
@@ -154,8 +196,12 @@ class HiddenMarkov(StageModel):
 
         if self.initial_probs is None:
             return pm.Dirichlet("initial_probs", np.ones(len(self.space)), dims="stage")
-        given = pt.constant(np.asarray(self.initial_probs, dtype=float))
-        return pm.Deterministic("initial_probs", given, dims="stage")
+        if isinstance(self.initial_probs, str):
+            found = pm.modelcontext(None).named_vars
+            law = _stationary(self.transitions.typical_matrix(self.space, found))
+        else:
+            law = pt.constant(np.asarray(self.initial_probs, dtype=float))
+        return pm.Deterministic("initial_probs", law, dims="stage")
 
     def _score(self, channel: Channel, data: dict[str, "TensorVariable"]) -> "TensorVariable":
         """Log-density of each distinct value of one channel, (value, stage)."""
@@ -187,3 +233,26 @@ class HiddenMarkov(StageModel):
             transform=OrderedWithin(groups),
             initval=spread_start(prior, groups),
         )
+
+
+def _stationary_problems(asked: str, space: StageSpace) -> list[str]:
+    """Say why no stationary law can start the customers of a space."""
+    if asked != "stationary":
+        return [f"`initial_probs` must be probabilities, 'stationary' or None, got {asked!r}"]
+    reach = np.linalg.matrix_power(space.mask.astype(float), len(space)) > 0
+    if reach.all():
+        return []
+    i, j = np.argwhere(~reach)[0]
+    return [
+        "`initial_probs` cannot be 'stationary': in the long run everybody would be where no move "
+        f"leads back from ({space.names[i]!r} never reaches {space.names[j]!r}); leave it out"
+    ]
+
+
+def _stationary(matrix: "TensorVariable") -> "TensorVariable":
+    """Solve ``pi P = pi``, ``sum(pi) = 1``: pi = 1' (I - P + E)^-1 with E all ones."""
+    import pytensor.tensor as pt
+
+    size = matrix.shape[0]
+    left = pt.eye(size) - matrix + pt.ones((size, size))
+    return pt.linalg.solve(left.T, pt.ones(size))

@@ -1,12 +1,5 @@
-"""How stages move: recipes for a transition matrix, with priors.
+"""Rows drawn from Dirichlet distributions: one matrix for all customers and periods."""
 
-A transition model is built inside an open PyMC model. It registers its priors and returns one
-tensor, the transition matrix over states; every later step (likelihood, filter, forecast, value)
-sees nothing else. Markov chains give a (K, K) matrix; covariates add leading axes
-``(customer_id, period)``; the recursion that reads it is the same.
-"""
-
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,28 +8,11 @@ from numpy.typing import NDArray
 
 from crmlab.errors import SpecError, raise_problems
 from crmlab.stages import StageSpace
+from crmlab.transitions.base import TransitionModel
 
 if TYPE_CHECKING:
     import xarray as xr
     from pytensor.tensor.variable import TensorVariable
-
-
-@dataclass(frozen=True)
-class TransitionModel(ABC):
-    """A law of motion between stages.
-
-    A subclass is a frozen dataclass of prior knobs with one method.
-    """
-
-    @abstractmethod
-    def matrix(self, stages: StageSpace, covariates: "xr.Dataset | None") -> "TensorVariable":
-        """Register priors in the open PyMC model and return the transition matrix.
-
-        Returns
-        -------
-        tensor of shape (K, K), or (customer, period, K, K) where covariates move it; rows sum to 1
-        and moves that `stages` does not allow have probability exactly 0
-        """
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,43 @@
+"""Assignments that are handed out in variants, and the worlds behind them.
+
+A notebook here is a source (solutions, hidden tests) that names its world in its metadata; see
+`crmlab.course.variants`.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from crmlab.generators.stage_world import StageWorld
+
+OWN_BANK = Path(__file__).parent / "90_own_bank.ipynb"
+
+
+def own_bank() -> "StageWorld":
+    """Make the bank of the first assignment: four stages that its staff note down each quarter.
+
+    Returns
+    -------
+    StageWorld
+        Invented, like everything in it.
+
+    Examples
+    --------
+    >>> own_bank().space.names
+    ('trying', 'regular', 'drifting', 'gone')
+    """
+    import numpy as np
+
+    from crmlab.channels import StageLabel
+    from crmlab.generators.stage_world import StageWorld
+    from crmlab.stages import StageSpace
+
+    space = StageSpace(("trying", "regular", "drifting", "gone"))
+    moves = (
+        (0.50, 0.30, 0.05, 0.15),
+        (0.00, 0.85, 0.12, 0.03),
+        (0.00, 0.15, 0.55, 0.30),
+        (0.00, 0.00, 0.00, 1.00),
+    )
+    noted = (StageLabel("stage", confusion=np.eye(4)),)
+    return StageWorld(space, (1.0, 0.0, 0.0, 0.0), moves, noted, n_periods=16)

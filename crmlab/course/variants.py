@@ -1,0 +1,212 @@
+"""A firm of one's own: each student gets data of another world, and is graded by its own key.
+
+A notebook that can be handed out in variants names its world in its metadata::
+
+    "crmlab": {"variant": {"world": "crmlab.course.assignments:own_bank", "customers": 600}}
+
+(``world`` is a function without parameters that returns a StageWorld, or a world factory as
+`crmlab.generators.variants.own_world` takes it.) It reads its tables with
+``crm.read_tables("data")``. Its hidden tests state the answers with `crmlab.set_answer`: computed
+from the data, or from the truth of the student's world, ``crm.read_truth("truth")``, which is there
+while the key is made and never handed out. So one notebook makes a key for every student.
+
+`write_variants` lays out, for each id::
+
+    handout/ID/      the student edition and data/: this folder goes to the student
+    keys/ID/         the key with its hints, and truth/: this stays with the instructor
+    source.ipynb     the notebook that they were made of, for grading
+"""
+
+import re
+import secrets
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crmlab.course.answers import DRAFTS_VARIABLE, FOLDER_VARIABLE, Key, load_keys
+from crmlab.course.editions import student_notebook
+from crmlab.course.learner import MARKER
+from crmlab.course.notebooks import read_notebook, run_cells, write_aside, write_notebook
+from crmlab.errors import DataError, SpecError, raise_problems
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+    from crmlab.generators.variants import Factory
+
+HANDOUT, KEYS, SOURCE = "handout", "keys", "source.ipynb"
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def read_ids(path: Path) -> tuple[str, ...]:
+    """Read student ids from a file: one a line; empty lines and lines with # are passed over.
+
+    Raises
+    ------
+    DataError
+        No file, no id, an id that is no plain id (names and addresses do not belong here), or one
+        that comes twice. All problems at once.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"variants: there is no file {path}.")
+    lines = (line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines())
+    ids = tuple(line for line in lines if line and not line.startswith("#"))
+    problems = [
+        f"{found!r} is not an id: letters, digits, dot, dash and underscore only. Use numbers that "
+        "the school gives out, and no names or addresses"
+        for found in ids
+        if not _ID.fullmatch(found)
+    ]
+    counts = Counter(found.casefold() for found in ids)
+    problems += [f"{found!r} comes {count} times" for found, count in counts.items() if count > 1]
+    problems += [] if ids else ["the file holds no id"]
+    raise_problems(DataError, path.name, problems)
+    return ids
+
+
+def read_secret(path: Path) -> tuple[bytes, bool]:
+    """Read the instructor's key file, or make it; say whether it was made.
+
+    Raises
+    ------
+    SpecError
+        The file holds fewer than 16 bytes.
+    """
+    path = Path(path)
+    is_new = not path.exists()
+    if is_new:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_text(secrets.token_hex(32) + "\n", encoding="ascii")
+    secret = path.read_bytes().strip()
+    if len(secret) < 16:
+        raise SpecError(f"variants: {path} holds {len(secret)} bytes; a key needs 16 or more.")
+    return secret, is_new
+
+
+def write_variants(
+    source: Path,
+    ids: Sequence[str],
+    folder: Path,
+    *,
+    key: bytes,
+    with_checks: bool = False,
+    tell: Callable[[str], None] = lambda student_id: None,
+) -> Path:
+    """Write one folder per student, and, apart, one key.
+
+    Parameters
+    ----------
+    source : path
+        The notebook with solutions and hidden tests, its world in its metadata.
+    ids : sequence of str
+    folder : path
+        Where to write; folders of ids that are there already are written anew.
+    key : bytes
+        The instructor's secret.
+    with_checks : bool
+        Whether the students get the hashed key, so that `crm.check` answers them. Leave it out of
+        an exam: hashes of numbers can be guessed.
+    tell : callable
+        Hears each id when it is done.
+
+    Returns
+    -------
+    path
+        `folder`.
+
+    Raises
+    ------
+    SpecError
+        The notebook names no world.
+    """
+    source, folder = Path(source), Path(folder)
+    notebook = read_notebook(source)
+    world, customers = _world_of(notebook, source.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_aside(folder / SOURCE, source.read_bytes())
+    student = student_notebook(notebook)
+    for student_id in ids:
+        _write_variant(folder, student_id, source.name, notebook, world, customers, key)
+        handout = folder / HANDOUT / student_id
+        write_notebook(student, handout / source.name)
+        if with_checks:
+            _hand_out_checks(folder, student_id)
+        tell(student_id)
+    return folder
+
+
+def _world_of(notebook: "NotebookNode", name: str) -> tuple["Factory", int]:
+    said = notebook.metadata.get("crmlab", {}).get("variant", {})
+    where = str(said.get("world", ""))
+    if not re.fullmatch(r"crmlab(\.\w+)*:\w+", where):
+        raise SpecError(
+            f"{name} cannot be handed out in variants: its metadata name no world "
+            '("crmlab": {"variant": {"world": "crmlab.module:function", "customers": 600}}).'
+        )
+    module, function = where.split(":")
+    return getattr(import_module(module), function)(), int(said.get("customers", 600))
+
+
+def _write_variant(
+    folder: Path,
+    student_id: str,
+    name: str,
+    notebook: "NotebookNode",
+    world: "Factory",
+    customers: int,
+    key: bytes,
+) -> None:
+    """Write the tables of one student, and, by running the source on them, the key."""
+    from crmlab.generators.variants import own_tables
+    from crmlab.storage import write_tables
+
+    own = folder / KEYS / student_id
+    tables = own_tables(world, student_id, customers, key=key, purpose=Path(name).stem)
+    data = folder / HANDOUT / student_id / "data"
+    data.parent.mkdir(parents=True, exist_ok=True)
+    own.mkdir(parents=True, exist_ok=True)
+    write_tables(tables, data, truth_folder=own / "truth")
+    _make_key(notebook, data, own)
+
+
+def _make_key(notebook: "NotebookNode", data: Path, own: Path) -> None:
+    """Run the source, solutions and all, where data and truth lie side by side."""
+    for old in own.glob("*.json"):
+        old.unlink()
+    with tempfile.TemporaryDirectory() as work:
+        shutil.copytree(data, Path(work) / "data")
+        shutil.copytree(own / "truth", Path(work) / "truth")
+        # Both at once: a check must see the key of this world, not the one of the course.
+        made = {DRAFTS_VARIABLE: str(own), FOLDER_VARIABLE: str(own)}
+        run_cells(notebook, Path(work), environment=made, seconds_per_cell=120)
+    if not list(own.glob("*.json")):
+        raise DataError("The source notebook sets no answer: no crm.set_answer(...) was run.")
+
+
+def _hand_out_checks(folder: Path, student_id: str) -> None:
+    checks = folder / HANDOUT / student_id / MARKER / "keys"
+    for path in (folder / KEYS / student_id).glob("*.json"):
+        write_aside(checks / path.name, path.read_bytes())
+
+
+def variant_keys(folder: Path, student_id: str) -> dict[str, Key]:
+    """Read the keys of one student, by exercise.
+
+    Raises
+    ------
+    DataError
+        If the id has no variant.
+    """
+    own = Path(folder) / KEYS / student_id
+    if not own.is_dir():
+        raise DataError(f"{student_id} has no variant in {folder}: check the name of the file")
+    found: dict[str, Key] = {}
+    for path in sorted(own.glob("*.json")):
+        found |= load_keys(path)
+    return found

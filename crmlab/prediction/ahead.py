@@ -1,0 +1,127 @@
+"""The periods to come: covariates that are handed over, laws, simulated paths and observations."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from crmlab.channels import Channel
+from crmlab.errors import DataError, SpecError, raise_problems
+from crmlab.prediction.draws import upper_edges
+from crmlab.prediction.reader import Floats, Parameters, Reader, law_of
+
+
+def design_ahead(reader: Reader, n_periods: int, future: xr.Dataset | None) -> Floats | None:
+    """Covariates of the moves to come (customer or 1, horizon or 1, column)."""
+    law, panel = law_of(reader.fit), reader.panel
+    if reader.design is None:
+        return None
+    changing = [name for name in law.variables if "period" in panel[name].dims]
+    needed = np.arange(1, n_periods + 1 - law.lag)
+    raise_problems(SpecError, "forecast", _future_problems(panel, future, changing, needed))
+    observed = np.ones((panel.sizes["customer_id"], n_periods + 1), dtype=bool)
+    ahead = {name: panel[name] for name in law.variables if name not in changing}
+    ahead |= {name: _continue(reader, name, future, needed) for name in changing}
+    panel = xr.Dataset({**ahead, "observed": (("customer_id", "period"), observed)})
+    panel = panel.assign_coords(
+        customer_id=reader.panel["customer_id"].values, period=np.arange(n_periods + 1)
+    )
+    raise_problems(
+        DataError, "forecast, period 0 being the last", law.check(reader.fit.model.space, panel)
+    )
+    return law.read(panel)["covariates"]
+
+
+def _future_problems(
+    panel: xr.Dataset,
+    future: xr.Dataset | None,
+    changing: Sequence[str],
+    needed: NDArray[np.int64],
+) -> list[str]:
+    """Say which covariates to come are missing."""
+    if not changing or len(needed) == 0:
+        return []
+    if not isinstance(future, xr.Dataset) or "horizon" not in future.coords:
+        return [
+            f"the covariates {changing} change: give their values to come as `future`, a Dataset "
+            f"with dims (customer_id, horizon) or (horizon,) and horizon 1 to {needed[-1]}"
+        ]
+    problems = [f"`future` lacks {name!r}" for name in changing if name not in future]
+    late = sorted(set(needed.tolist()) - set(future["horizon"].values.tolist()))
+    if late:
+        problems.append(f"`future` lacks the horizons {late}")
+    if "customer_id" in future.dims:
+        ids = panel["customer_id"].values
+        absent = ids[~np.isin(ids, future["customer_id"].values)]
+        if len(absent):
+            problems.append(f"`future` lacks {len(absent)} customers, e.g. {absent[:3].tolist()}")
+    return problems
+
+
+def _continue(
+    reader: Reader, name: str, future: xr.Dataset | None, needed: NDArray[np.int64]
+) -> xr.DataArray:
+    """Join a covariate's value in each customer's last period with those to come."""
+    last = np.maximum(reader.window.last, 0)
+    held = reader.panel[name]
+    if "customer_id" in held.dims:
+        now = held.transpose("customer_id", "period").values[np.arange(len(last)), last]
+    else:
+        now = held.values[last]
+    n_ahead = len(needed)
+    cells = np.full((len(last), n_ahead), np.nan)
+    if n_ahead:
+        given = future[name].sel(horizon=needed)
+        if "customer_id" in given.dims:
+            given = given.sel(customer_id=reader.panel["customer_id"].values)
+            given = given.transpose("customer_id", "horizon")
+        cells[:] = given.values
+    if law_of(reader.fit).lag:
+        first, end = now[:, None], np.zeros((len(last), 1))  # the last one is left by no move
+        return xr.DataArray(np.hstack([first, cells, end]), dims=("customer_id", "period"))
+    if "customer_id" not in given.dims:
+        return xr.DataArray(np.append(0.0, given.values), dims="period")
+    return xr.DataArray(np.hstack([0.0 * cells[:, :1], cells]), dims=("customer_id", "period"))
+
+
+def step_ahead(now: Floats, matrices: Floats, n_periods: int) -> Floats:
+    """Laws of the periods to come (customer, horizon, stage)."""
+    steps = [now]
+    for h in range(n_periods):
+        matrix = matrices[:, h % matrices.shape[1]]
+        shared = len(matrix) == 1
+        steps.append(steps[-1] @ matrix[0] if shared else (steps[-1][:, None] @ matrix)[:, 0])
+    return np.stack(steps[1:], axis=1)
+
+
+def walk(
+    now: Floats, matrices: Floats, n_periods: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Simulate one stage path per customer (customer, horizon)."""
+    u = rng.random((n_periods + 1, len(now)))
+    edges = upper_edges(matrices)
+    who = np.arange(len(now)) % len(matrices)
+    stage = (u[0][:, None] >= upper_edges(now)).sum(axis=1)
+    path = []
+    for h, step in enumerate(u[1:]):
+        stage = (step[:, None] >= edges[who, h % matrices.shape[1], stage]).sum(axis=1)
+        path.append(stage)
+    return np.stack(path, axis=1)
+
+
+def forecast_name(channel: Channel, labels: Mapping[str, object]) -> str:
+    """Give a channel's name in a forecast, where a dim may have it already."""
+    return f"{channel.name}_reported" if channel.name in labels else channel.name
+
+
+def observe(
+    channel: Channel, parameters: Parameters, paths: NDArray[np.int64], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Simulate what a channel shows along stage paths (customer, horizon)."""
+    names = channel.parameter_names
+    given = {name: parameters[f"{channel.name}_{name}"][paths] for name in names}
+    size = paths.shape if channel.n_uniforms == 1 else (channel.n_uniforms, *paths.shape)
+    # Centred in cells of 2**-52: a channel is never asked for the quantile of 0 or 1.
+    u = (rng.integers(2**52, size=size) + 0.5) * 2.0**-52
+    return channel.sample(u, **given)

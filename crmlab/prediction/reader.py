@@ -1,0 +1,72 @@
+"""A fit and a panel, ready to be read draw by draw."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from crmlab.inference import Fit
+from crmlab.models.emissions import Scorer, Window
+from crmlab.transitions import StickyDirichlet, TransitionModel
+
+Floats = NDArray[np.float64]
+Parameters = Mapping[str, Floats]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A fit and a panel, ready to be read draw by draw."""
+
+    fit: Fit
+    panel: xr.Dataset
+    window: Window
+    score: Scorer
+    design: Floats | None  # covariates of each move (customer or 1, move or 1, column)
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """Customers with at least one observed period."""
+        return self.window.last >= 0
+
+    @property
+    def n_seen(self) -> int:
+        """Number of customers with at least one observed period."""
+        return int(self.seen.sum())
+
+    def evidence(self, parameters: Parameters, normals: Floats | None = None) -> tuple:
+        """Arguments of the recursions for the customers that were seen at all.
+
+        `normals` (customer, effect) say where in the population they stand.
+        """
+        return (
+            parameters["initial_probs"],
+            self.matrices(parameters, normals),
+            self.score(parameters)[self.seen],
+            self.window.first[self.seen],
+            self.window.last[self.seen],
+        )
+
+    def matrices(self, parameters: Parameters, normals: Floats | None = None) -> Floats:
+        """Transition matrices (customer or 1, move or 1, K, K) inside the windows."""
+        design = self.design
+        if design is not None and len(design) > 1:
+            design = design[self.seen]
+        return self.move(parameters, design, normals)
+
+    def move(self, parameters: Parameters, design: Floats | None, normals: Floats | None) -> Floats:
+        """Transition matrices under a design."""
+        law, space = law_of(self.fit), self.fit.model.space
+        offsets = None if normals is None else law.customer_offsets(space, parameters, normals)
+        return law.matrices(space, parameters, design, offsets)
+
+    @property
+    def n_effects(self) -> int:
+        """Number of effects that each customer has of their own."""
+        return law_of(self.fit).n_customer_effects(self.fit.model.space)
+
+
+def law_of(fit: Fit) -> TransitionModel:
+    """Give the model of moves; a model without one holds its matrix in the posterior."""
+    return getattr(fit.model, "transitions", StickyDirichlet())

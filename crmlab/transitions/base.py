@@ -1,0 +1,116 @@
+"""What every transition model is: a recipe for transition matrices, with priors."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crmlab.stages import StageSpace
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from pytensor.tensor.variable import TensorVariable
+
+Floats = NDArray[np.float64]
+Parameters = Mapping[str, Floats]
+
+
+@dataclass(frozen=True)
+class TransitionModel(ABC):
+    """A law of motion between stages.
+
+    A subclass is a frozen dataclass of prior knobs with one method, `matrix`. A model whose
+    matrices differ between periods or customers also says what it reads (`variables`, `read`),
+    what its posterior holds (`posterior_names`), and how matrices follow from that in NumPy
+    (`matrices`, and `customer_offsets` where customers have effects of their own).
+    """
+
+    @abstractmethod
+    def matrix(self, stages: StageSpace, covariates: "xr.Dataset | None") -> "TensorVariable":
+        """Register priors in the open PyMC model and return the transition matrix.
+
+        Parameters
+        ----------
+        stages : StageSpace
+        covariates : xr.Dataset, optional
+            The panel's `variables`, and `observed`, of the customers whose matrices are asked for.
+
+        Returns
+        -------
+        tensor of shape (K, K), or (customer, period, K, K) where covariates move it; rows sum to 1
+        and moves that `stages` does not allow have probability exactly 0
+        """
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Variables of the panel that the matrices depend on."""
+        return ()
+
+    @property
+    def lag(self) -> int:
+        """Periods from the covariates of a move to the period that it leads into: 0 or 1."""
+        return 0
+
+    def n_customer_effects(self, stages: StageSpace) -> int:
+        """Count the effects that each customer has of their own; 0 if customers are alike."""
+        return 0
+
+    def posterior_names(self, stages: StageSpace) -> tuple[str, ...]:
+        """Variables that the posterior holds for this part of a model."""
+        return ("transition_matrix",)
+
+    def space_problems(self, stages: StageSpace) -> list[str]:
+        """Say what does not fit the stages; empty if the model can serve them."""
+        return []
+
+    def check(self, stages: StageSpace, panel: "xr.Dataset") -> list[str]:
+        """Say what is wrong with the variables of a panel; empty if they can be read."""
+        return []
+
+    def remarks(self, panel: "xr.Dataset") -> list[str]:
+        """Say from which variables of a panel little can be learned, and the way out."""
+        return []
+
+    def read(self, covariates: "xr.Dataset | None") -> dict[str, Floats]:
+        """Give the arrays that the matrices read, by name: all that changes with a panel."""
+        return {}
+
+    def matrices(
+        self,
+        stages: StageSpace,
+        parameters: Parameters,
+        covariates: Floats | None = None,
+        offsets: Floats | None = None,
+    ) -> Floats:
+        """Give the matrices of one posterior draw, in NumPy.
+
+        Parameters
+        ----------
+        stages : StageSpace
+        parameters : mapping of name to ndarray
+            One draw of `posterior_names`.
+        covariates : ndarray of shape (N or 1, moves or 1, columns), optional
+            ``read(...)["covariates"]``.
+        offsets : ndarray, optional
+            What `customer_offsets` gives, one row per customer.
+
+        Returns
+        -------
+        ndarray of shape (N or 1, moves or 1, K, K)
+        """
+        return np.asarray(parameters["transition_matrix"])[None, None]
+
+    def customer_offsets(
+        self, stages: StageSpace, parameters: Parameters, normals: Floats
+    ) -> Floats | None:
+        """Turn standard normals (N, effects) into what customers add to their logits."""
+        return None
+
+    def typical_matrix(
+        self, stages: StageSpace, parameters: Mapping[str, "TensorVariable"]
+    ) -> "TensorVariable":
+        """Transition matrix (K, K) at mean covariates, of a customer like the population."""
+        return parameters["transition_matrix"]

@@ -1,0 +1,95 @@
+"""A multinomial logit per stage: covariates change the odds of each move against staying."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from crmlab.errors import check_one_of
+from crmlab.stages import StageSpace
+from crmlab.transitions.driven import DIMS, DrivenTransitions
+from crmlab.transitions.effects import SHARED, Groups, group_moves
+from crmlab.transitions.faces import Face
+
+if TYPE_CHECKING:
+    from pytensor.tensor.variable import TensorVariable
+
+
+@dataclass(frozen=True)
+class CovariateLogit(DrivenTransitions):
+    """Moves by multinomial logit, with staying as the reference.
+
+    Parameters
+    ----------
+    covariates : sequence of str
+        Variables of the panel, with dims among (customer_id, period): what changes, what differs
+        between customers, what happens to all.
+    effect_scale : float, sequence of float, or Horseshoe
+        Prior scale of effects around 0 [log-odds per one unit of the covariate, as the panel holds
+        it; nothing is standardised]: one for all, one per covariate, or `Horseshoe` where many
+        covariates compete.
+    typical_stay : float or sequence of K floats
+        Typical probability of staying for one period, where all covariates are 0; what is left is
+        spread evenly over the allowed moves.
+    spread : float
+        Prior scale of the base around what is typical [log-odds].
+    lag : {0, 1}
+        0: a move takes the covariates of the period that it leads into. 1: of the period it leaves.
+    customers : CustomerEffects, optional
+        Customers differ beyond their covariates.
+    segments : Segments, optional
+        Groups of customers differ.
+    shared : {"kind", "move", "origin", "all"}
+        Which moves share an effect: those of one kind (forward, back, ...), none, those from one
+        stage, all.
+
+    Notes
+    -----
+    ``log P_nt[i, j] / P_nt[i, i] = base[i, j] + sum_k x_ntk effect_k[group(i, j)] + u_n[...]`` for
+    the moves i -> j that the space allows; the others have probability exactly 0. The posterior
+    holds ``base_logits`` and, for each covariate, ``<covariate>_effect`` [log-odds per unit], both
+    (stage, stage_to), and 0 where nothing moves.
+
+    Examples
+    --------
+    >>> space = StageSpace(("new", "loyal", "lost"), moves=(("new", "loyal"), ("loyal", "lost")))
+    >>> contacts = CovariateLogit(("contacts",), typical_stay=0.9)
+    >>> contacts.posterior_names(space)
+    ('base_logits', 'contacts_effect')
+    >>> import numpy as np
+    >>> effect = np.array([[0, 1.0, 0], [0, 0, -1.0], [0, 0, 0]])
+    >>> draw = {"base_logits": np.zeros((3, 3)), "contacts_effect": effect}
+    >>> contacts.matrices(space, draw, np.array([[[2.0]]]))[0, 0].round(3)
+    array([[0.119, 0.881, 0.   ],
+           [0.   , 0.881, 0.119],
+           [0.   , 0.   , 1.   ]])
+    """
+
+    shared: str = "kind"
+
+    def __post_init__(self) -> None:
+        """Refuse knobs that make no prior."""
+        check_one_of("CovariateLogit", "shared", self.shared, SHARED)
+        super().__post_init__()
+
+    @property
+    def _base_name(self) -> str:
+        return "base_logits"
+
+    def _groups(self, stages: StageSpace, shared: str | None = None) -> Groups:
+        return group_moves(stages, shared or self.shared)
+
+    def _register_base(self, stages: StageSpace) -> "TensorVariable":
+        import pymc as pm
+        import pytensor.tensor as pt
+
+        moves = np.nonzero(stages.mask & ~np.eye(len(stages), dtype=bool))
+        logits = pt.zeros(stages.mask.shape)
+        if len(moves[0]):
+            probs = self.typical_probs(stages)
+            typical = np.log(probs[moves] / probs[moves[0], moves[0]])
+            logits = logits[moves].set(pm.Normal("base_of_moves", typical, self.spread))
+        return pm.Deterministic("base_logits", logits, dims=DIMS)
+
+    def _law(self, stages: StageSpace, base: Any, push: Any, face: Face) -> Any:
+        return face.softmax(face.where(stages.mask, base + push, -np.inf), axis=-1)

@@ -1,0 +1,171 @@
+"""An ordered logit per stage: one propensity to rise, cut by thresholds into destinations."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from crmlab.errors import check_one_of
+from crmlab.stages import StageSpace
+from crmlab.transitions.driven import DIMS, DrivenTransitions
+from crmlab.transitions.effects import Groups, group_origins
+from crmlab.transitions.faces import Face
+
+if TYPE_CHECKING:
+    from pytensor.tensor.variable import TensorVariable
+
+_SHARED = ("origin", "all")
+
+
+@dataclass(frozen=True)
+class OrderedLogit(DrivenTransitions):
+    """Moves by ordered logit: covariates push customers up or down the list of stages.
+
+    Parameters
+    ----------
+    covariates, typical_stay, lag, segments
+        As in `CovariateLogit`.
+    effect_scale : float, sequence of float, or Horseshoe
+        Prior scale of effects around 0 [log-odds of going higher, per one unit].
+    spread : float
+        Prior scale of the lowest threshold of each stage [log-odds]; the logarithms of the gaps
+        above it have half of it.
+    customers : CustomerEffects, optional
+        With `shared` "origin" (an effect in each stage) or "all" (one propensity to rise).
+    shared : {"origin", "all"}
+        Whether each stage has effects of its own.
+    low_to_high : sequence of K str, optional
+        The stages from the lowest to the highest; as the space lists them if left out.
+
+    Notes
+    -----
+    From stage k, with the allowed destinations in order, propensity ``a = x' rho_k + u_n`` and the
+    logistic function L,
+
+        P(k -> lowest) = L(mu_k1 - a),  P(k -> l) = L(mu_kl - a) - L(mu_k,l-1 - a),
+        P(k -> highest) = 1 - L(mu_k,last - a),  mu_kl = mu_k,l-1 + exp(gap_kl)
+
+    (Netzer, Lattin and Srinivasan 2008, *Marketing Science* 27(2), section 2; the thresholds there
+    cut all K stages, here the allowed ones). The posterior holds ``thresholds`` (stage, stage_to),
+    the upper threshold of each destination but the highest, elsewhere 0; and for each covariate
+    ``<covariate>_effect`` (stage,).
+
+    Examples
+    --------
+    >>> space = StageSpace(("low", "middle", "high"))
+    >>> law = OrderedLogit(("event",))
+    >>> import numpy as np
+    >>> cuts = np.array([[-1.5, 1.0, 0.0]] * 3)
+    >>> draw = {"thresholds": cuts, "event_effect": np.full(3, 1.2)}
+    >>> law.matrices(space, draw, np.array([[[0.0]], [[1.0]]]))[:, 0, 1].round(4)
+    array([[0.1824, 0.5486, 0.2689],
+           [0.063 , 0.3872, 0.5498]])
+    """
+
+    shared: str = "origin"
+    low_to_high: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse knobs that make no prior."""
+        check_one_of("OrderedLogit", "shared", self.shared, _SHARED)
+        if self.customers is not None:
+            check_one_of("OrderedLogit", "customers.shared", self.customers.shared, _SHARED)
+        if self.low_to_high is not None:
+            object.__setattr__(self, "low_to_high", tuple(self.low_to_high))
+        super().__post_init__()
+
+    @property
+    def _base_name(self) -> str:
+        return "thresholds"
+
+    def _groups(self, stages: StageSpace, shared: str | None = None) -> Groups:
+        return group_origins(stages, shared or self.shared)
+
+    def space_problems(self, stages: StageSpace) -> list[str]:
+        """Say what does not fit the stages."""
+        problems = super().space_problems(stages)
+        if sorted(self.low_to_high or stages.names) != sorted(stages.names):
+            problems.append(
+                f"`low_to_high` must list the stages {list(stages.names)}, each once, "
+                f"got {list(self.low_to_high)}"
+            )
+        return problems
+
+    def _ladder(self, stages: StageSpace) -> "_Ladder":
+        names = self.low_to_high or stages.names
+        return _climb(stages.mask, np.array([stages.index(name) for name in names]))
+
+    def _register_base(self, stages: StageSpace) -> "TensorVariable":
+        import pymc as pm
+        import pytensor.tensor as pt
+
+        ladder = self._ladder(stages)
+        cuts = pt.zeros(stages.mask.shape)
+        if len(ladder.places[0]):
+            lowest, log_gaps = ladder.typical(self.typical_probs(stages))
+            height = ladder.from_lowest @ pm.Normal("lowest_thresholds", lowest, self.spread)
+            if len(log_gaps):
+                gaps = pm.Normal("log_gaps", log_gaps, self.spread / 2)
+                height = height + ladder.from_gaps @ pt.exp(gaps)
+            cuts = cuts[ladder.places].set(height)
+        return pm.Deterministic("thresholds", cuts, dims=DIMS)
+
+    def _law(self, stages: StageSpace, base: Any, push: Any, face: Face) -> Any:
+        """Multiply three factors instead of subtracting: no probability is lost to rounding.
+
+        ``L(u) - L(l) = L(u) L(-l) (1 - exp(l - u))``.
+        """
+        ladder = self._ladder(stages)
+        push = push[..., None] if getattr(push, "ndim", 0) else push
+        lower = base[np.arange(len(stages))[:, None], ladder.below]
+        below_upper = face.where(ladder.is_highest, 1.0, face.sigmoid(base - push))
+        above_lower = face.where(ladder.is_lowest, 1.0, face.sigmoid(push - lower))
+        is_between = ~ladder.is_highest & ~ladder.is_lowest
+        width = face.where(is_between, -face.expm1(lower - base), 1.0)
+        return face.where(stages.mask, below_upper * above_lower * width, 0.0)
+
+
+class _Ladder(NamedTuple):
+    """The allowed destinations of each stage, from low to high.
+
+    `places` are the rows and columns of the thresholds: all destinations but the highest, row by
+    row, rising. They are ``from_lowest @ lowest + from_gaps @ gaps``.
+    """
+
+    order: NDArray[np.int64]  # (K,) stages from low to high
+    below: NDArray[np.int64]  # (K, K) the next lower destination, or the same
+    is_lowest: NDArray[np.bool_]  # (K, K)
+    is_highest: NDArray[np.bool_]
+    places: tuple[NDArray[np.int64], NDArray[np.int64]]
+    from_lowest: NDArray[np.float64]  # (thresholds, stages that can be left)
+    from_gaps: NDArray[np.float64]  # (thresholds, gaps)
+
+    def typical(
+        self, probs: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Lowest thresholds and logarithms of the gaps at which the moves have `probs`."""
+        below = np.empty_like(probs)
+        below[:, self.order] = np.cumsum(probs[:, self.order], axis=1)
+        cuts = np.log(below[self.places] / (1 - below[self.places]))
+        starts = self.from_gaps.sum(axis=1) == 0
+        gaps = np.diff(cuts)[~starts[1:]]
+        return cuts[starts], np.log(gaps)
+
+
+def _climb(mask: NDArray[np.bool_], order: NDArray[np.int64]) -> _Ladder:
+    """Find each stage's ladder in a space."""
+    below, places = np.tile(np.arange(len(mask)), (len(mask), 1)), []
+    is_lowest, is_highest = np.zeros_like(mask), np.zeros_like(mask)
+    for k, allowed in enumerate(mask):
+        rungs = order[allowed[order]]
+        below[k, rungs[1:]] = rungs[:-1]
+        is_lowest[k, rungs[0]] = is_highest[k, rungs[-1]] = True
+        places += [(k, rung) for rung in rungs[:-1]]
+    rows, columns = np.array(places, dtype=int).reshape(-1, 2).T
+    starts = np.append(True, np.diff(rows) > 0)[: len(rows)]
+    same_row = (rows[:, None] == rows) & (np.arange(len(rows)) <= np.arange(len(rows))[:, None])
+    steps = same_row.astype(float)
+    return _Ladder(
+        order, below, is_lowest, is_highest, (rows, columns), steps[:, starts], steps[:, ~starts]
+    )
