@@ -330,6 +330,24 @@ def test_means_are_taken_over_the_moves_inside_the_windows(panel):
     assert mean_design(design, panel) == pytest.approx(expected, rel=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("labels", "held"),
+    [
+        (("north", "south"), ("customer_id", ["north", "south", "south", "north", "south"])),
+        ((10.0, 20.0), ("customer_id", [10.0, 20.0, 20.0, 10.0, 20.0])),
+        (
+            ("north", "south"),
+            ("customer_id", [0.0, 1, 1, 0, 1], {"categories": ["north", "south"]}),
+        ),
+    ],
+    ids=["names", "numbers", "codes of names"],
+)
+def test_segments_are_read_however_the_panel_holds_them(labels, held, panel):
+    design = read_design(panel.assign(region=held), (), crm.Segments("region", labels))
+    # The last two customers never move inside their windows, so nothing is read of them.
+    assert design[:, 0].tolist() == [[1, 0], [0, 1], [0, 1], [0, 0], [0, 0]]
+
+
 def test_a_panel_of_one_period_has_no_moves(panel):
     one = panel.isel(period=[0])
     law = crm.CovariateLogit((CONTACTS,))
@@ -741,6 +759,9 @@ def test_forecasts_without_the_covariates_to_come_are_refused(panel):
         crm.forecast(fit, n_periods=3, seed=1, future=future)
     for words in ("lacks 'season'", "lacks the horizons [3]", "lacks 3 customers"):
         assert words in str(error.value)
+    flat = ahead(panel, 2, contacts=("customer_id", np.ones(N)), season=("horizon", [0.0, 0.0]))
+    with pytest.raises(SpecError, match="'contacts' of `future` must have the dim horizon"):
+        crm.forecast(fit, n_periods=2, seed=1, future=flat)
     holes = ahead(panel, 2, contacts=("horizon", [0.0, np.nan]), season=("horizon", [0.0, 0.0]))
     with pytest.raises(DataError, match=r"'contacts' is missing or not finite .*period 2"):
         crm.forecast(fit, n_periods=2, seed=1, future=holes)

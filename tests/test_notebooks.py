@@ -385,6 +385,7 @@ BROKEN = [
     (guards.unrun_cells, with_source("print(2)", execution_count=7)),
     (guards.unknown_tags, with_tags("NBVAL_IGNORE_OUTPUT")),
     (guards.unknown_tags, with_tags("nbval-ignore-ouput")),
+    (guards.unknown_roles, with_cell_metadata(slideshow={"slide_type": "subslide"})),
     (guards.unchecked_cells, with_tags("nbval-skip", reason="half of the cells")),
     (guards.unchecked_cells, with_tags("nbval-ignore-output")),
     (guards.missing_exceptions, with_tags("raises-exception")),

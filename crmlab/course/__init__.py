@@ -41,6 +41,8 @@ Rules that tests enforce (``python -m crmlab.course.guards NOTEBOOK`` lists what
 * Tags: ``instructor`` (the cell is not in the student edition), ``hint`` (a Markdown cell, folded
   away), ``expected-figure`` (an exercise whose figure and sentence the learner may unfold),
   and ``nbval-ignore-output`` or ``nbval-skip`` with a ``reason`` in the metadata of the cell.
+* ``slideshow: {"slide_type": ...}`` in the metadata of a cell is ``skip``, ``notes`` or ``slide``;
+  without it `crmlab.course.slides` decides what of a cell is shown.
 * The first cell holds the one H1, then the lines **Objectives** (3 to 5, a list), **Minutes**,
   **Prerequisites**, **Runs in a browser**.
 * At most 40 cells, 25 lines a code cell (hidden tests not counted), no trailing semicolon.

@@ -30,6 +30,7 @@ KNOWN_TAGS = frozenset(
     }
 )
 _UNCHECKED = frozenset({"nbval-ignore-output", "nbval-skip"})
+_ROLES = frozenset({"skip", "notes", "slide"})
 _RAISING = frozenset({"raises-exception", "nbval-raises-exception"})
 _MOST_CELLS, _MOST_LINES, _MOST_BYTES, _MOST_UNCHECKED = 40, 25, 1_000_000, 0.05
 _FRONT_MATTER = ("**Objectives**", "**Minutes**", "**Prerequisites**", "**Runs in a browser**")
@@ -86,6 +87,16 @@ def unknown_tags(notebook: "NotebookNode") -> list[str]:
         f"cell {number}: unknown tag {tag!r}"
         for number, cell in enumerate(notebook.cells, start=1)
         for tag in sorted(cell_tags(cell) - KNOWN_TAGS)
+    ]
+
+
+def unknown_roles(notebook: "NotebookNode") -> list[str]:
+    """Find roles on slides that the slides do not know: a misspelt one would be passed over."""
+    roles = (cell.metadata.get("slideshow", {}).get("slide_type") for cell in notebook.cells)
+    return [
+        f"cell {number}: unknown slide_type {role!r} (skip, notes or slide)"
+        for number, role in enumerate(roles, start=1)
+        if role is not None and role not in _ROLES
     ]
 
 
@@ -257,6 +268,7 @@ def _exercise_problems(source: str) -> Iterator[str]:
 RULES: tuple[Rule, ...] = (
     unrun_cells,
     unknown_tags,
+    unknown_roles,
     unchecked_cells,
     missing_exceptions,
     forbidden_code,

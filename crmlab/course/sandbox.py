@@ -243,7 +243,8 @@ def _make_fence(work: Path, forbidden: list[Path]) -> Fence:
     package = Path(__file__).resolve().parents[1]
     python = (sys.prefix, sys.base_prefix, package, package.parent / "datasets")
     readable = (*python, *_SYSTEM, *_PROC, f"/proc/{os.getpid()}")
-    closed = (*forbidden, package / "course" / "keys")
+    course = package / "course"
+    closed = (*forbidden, course / "keys", course / "assignments")
     real = os.path.realpath
     return Fence(
         home=real(work),

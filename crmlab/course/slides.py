@@ -31,7 +31,7 @@ from crmlab.course.schedule import Part, lesson_plan
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
-_MOST_COLUMNS = 105
+_MOST_COLUMNS = 96
 _MOST_WORDS, _MOST_LEAD, _MOST_TAKEAWAY, _MOST_LINES = 80, 60, 24, 13
 _PREDICT = re.compile(r"^\*\*(?:Predict|Before you)")
 _EXERCISE = re.compile(r"^\*\*Exercise (?P<id>\d\d\.\d+)")
@@ -146,7 +146,7 @@ def _asked(block: str, section: str) -> Slide:
 
 
 def _packed(kind: str, title: str, section: str, blocks: Sequence[str], whole: bool) -> list[Slide]:
-    """Fill slides with what is shown of a section; all of its text is in the notes of the first."""
+    """Fill slides with what is shown of a section; the notes of the first hold the rest of it."""
     bodies: list[list[str]] = [[]]
     for block in _shown_blocks(blocks, whole):
         held = sum(map(word_count, bodies[-1]))
@@ -154,7 +154,8 @@ def _packed(kind: str, title: str, section: str, blocks: Sequence[str], whole: b
             bodies.append([])
         bodies[-1].append(block)
     shown = [to_html("\n\n".join(body)) for body in bodies]
-    first = Slide(kind, section, _inline(title), shown[0], tuple(blocks))
+    notes = () if whole else tuple(blocks)
+    first = Slide(kind, section, _inline(title), shown[0], notes)
     return [first, *(replace(first, body=body, notes=()) for body in shown[1:])]
 
 

@@ -48,6 +48,13 @@ def _future_problems(
             f"with dims (customer_id, horizon) or (horizon,) and horizon 1 to {needed[-1]}"
         ]
     problems = [f"`future` lacks {name!r}" for name in changing if name not in future]
+    allowed = {"customer_id", "horizon"}
+    problems += [
+        f"{name!r} of `future` must have the dim horizon and may have customer_id, got "
+        f"{future[name].dims}"
+        for name in changing
+        if name in future and not {"horizon"} <= set(future[name].dims) <= allowed
+    ]
     late = sorted(set(needed.tolist()) - set(future["horizon"].values.tolist()))
     if late:
         problems.append(f"`future` lacks the horizons {late}")

@@ -4,7 +4,8 @@ Each is thought of as standing at one of `N_POINTS` fixed points of the populati
 of what was seen, if she stood there, is the weight of the point.
 """
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ def _recursion(kind: str) -> Callable[..., NDArray[np.float64]]:
     }[kind]
 
 
+@functools.cache
 def _points(n_effects: int) -> Floats:
     """Give points spread evenly over the population (point, effect), as standard normals.
 
@@ -37,8 +39,10 @@ def _points(n_effects: int) -> Floats:
     return (points - points.mean(axis=0)) / points.std(axis=0)
 
 
-def _repeat(point: Floats, n: int) -> Floats:
-    return np.broadcast_to(point, (n, len(point)))
+def _at_points(reader: Reader, parameters: Parameters, points: Floats) -> Iterator[tuple]:
+    """Arguments of the recursions if all customers stood at one point, point by point."""
+    places = (np.broadcast_to(point, (reader.n_seen, len(point))) for point in points)
+    return reader.evidence_at(parameters, places)
 
 
 def probs_of_seen(reader: Reader, parameters: Parameters, kind: str) -> Floats:
@@ -46,10 +50,9 @@ def probs_of_seen(reader: Reader, parameters: Parameters, kind: str) -> Floats:
     if not reader.n_effects:
         return _recursion(kind)(*reader.evidence(parameters))
     found, peak = 0.0, -np.inf
-    for point in _points(reader.n_effects):
-        evidence = reader.evidence(parameters, _repeat(point, reader.n_seen))
-        log_weight = _log_weights(evidence, kind)[..., None]
-        probs = np.concatenate([_recursion(kind)(*evidence), np.ones_like(log_weight)], axis=-1)
+    for evidence in _at_points(reader, parameters, _points(reader.n_effects)):
+        probs, log_weight = _weighed(evidence, kind)
+        probs = np.concatenate([probs, np.ones_like(log_weight)], axis=-1)
         top = np.maximum(peak, log_weight)
         # Everything impossible so far has no weight, which is what exp(-inf) says.
         anchor = np.where(top > -np.inf, top, 0.0)
@@ -66,27 +69,29 @@ def _inside(reader: Reader) -> NDArray[np.bool_]:
     return (periods >= first) & (periods <= last)
 
 
-def _log_weights(evidence: tuple, kind: str) -> Floats:
-    """Log-likelihood of what a probability is given (customer, period)."""
+def _weighed(evidence: tuple, kind: str) -> tuple[Floats, Floats]:
+    """Stage probabilities, and the log-likelihood of what they are given (customer, period, 1)."""
     result = chains.forward(*evidence)
     if kind == "smoothed":
-        return np.repeat(result.loglik[:, None], evidence[2].shape[1], axis=1)
+        logliks = np.repeat(result.loglik[:, None, None], evidence[2].shape[1], axis=1)
+        return chains.smooth(*evidence), logliks
     with np.errstate(divide="ignore"):
         steps = logsumexp(np.log(result.predicted) + evidence[2], axis=-1)
     steps = np.where(np.isnan(result.predicted[..., 0]), 0.0, steps)
-    total = np.cumsum(steps, axis=1)
-    return total if kind == "filtered" else np.pad(total, ((0, 0), (1, 0)))[:, :-1]
+    total = np.cumsum(steps, axis=1)[..., None]
+    if kind == "filtered":
+        return result.filtered, total
+    return result.predicted, np.pad(total, ((0, 0), (1, 0), (0, 0)))[:, :-1]
 
 
 def _weigh_points(reader: Reader, parameters: Parameters) -> tuple[Floats, Floats]:
     """Give points of the population, and each customer's weights on them (customer, point)."""
     points = _points(reader.n_effects)
     weights = np.full((reader.score.shape[0], len(points)), 1 / len(points))
-    logs = [
-        chains.forward(*reader.evidence(parameters, _repeat(point, reader.n_seen))).loglik
-        for point in points
-    ]
-    weights[reader.seen] = softmax(np.stack(logs, axis=1), axis=1)
+    logs = [chains.forward(*evidence).loglik for evidence in _at_points(reader, parameters, points)]
+    logs = np.stack(logs, axis=1)
+    impossible = logs.max(axis=1, keepdims=True) == -np.inf  # says nothing of the customer
+    weights[reader.seen] = softmax(np.where(impossible, 0.0, logs), axis=1)
     return points, weights
 
 

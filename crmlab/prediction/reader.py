@@ -1,6 +1,6 @@
 """A fit and a panel, ready to be read draw by draw."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,13 +40,17 @@ class Reader:
 
         `normals` (customer, effect) say where in the population they stand.
         """
-        return (
-            parameters["initial_probs"],
-            self.matrices(parameters, normals),
-            self.score(parameters)[self.seen],
-            self.window.first[self.seen],
-            self.window.last[self.seen],
-        )
+        return next(self.evidence_at(parameters, [normals]))
+
+    def evidence_at(
+        self, parameters: Parameters, places: Iterable[Floats | None]
+    ) -> Iterator[tuple]:
+        """Do as `evidence` for one place in the population after the other."""
+        scores = self.score(parameters)[self.seen]
+        window = self.window.first[self.seen], self.window.last[self.seen]
+        for normals in places:
+            matrices = self.matrices(parameters, normals)
+            yield parameters["initial_probs"], matrices, scores, *window
 
     def matrices(self, parameters: Parameters, normals: Floats | None = None) -> Floats:
         """Transition matrices (customer or 1, move or 1, K, K) inside the windows."""

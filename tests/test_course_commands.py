@@ -1,0 +1,69 @@
+"""What an instructor asks for on the command line, from a file of ids to a table of grades."""
+
+import os
+
+import pandas as pd
+import pytest
+
+from crmlab.cli import teach
+from crmlab.cli.environment import Project
+from crmlab.course import instructor, notebooks
+
+nbformat = pytest.importorskip("nbformat")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of the operating system are POSIX")
+def test_from_ids_to_grades(tmp_path, capsys):
+    project, ids = Project(tmp_path / "course"), tmp_path / "ids.txt"
+    ids.write_text("a17\n")
+    assert teach.make_variants(project, ids=ids, key=None, number=None, with_checks=False) == 0
+    assert "Made a new key" in capsys.readouterr().out
+    variants = project.root / "build" / "variants"
+    solved = instructor.instructor_notebook(
+        notebooks.read_notebook(variants / "source.ipynb"), keys={}
+    )
+    handed_in = tmp_path / "handed_in"
+    handed_in.mkdir()
+    notebooks.write_notebook(solved, handed_in / "a17.ipynb")
+    notebooks.write_notebook(solved, handed_in / "stranger.ipynb")
+    assert teach.grade(project, folder=handed_in, number=None, seconds=60) == 0
+    table = pd.read_csv(project.root / "build" / "grades" / "grades.csv", index_col="student_id")
+    assert table["points"].to_dict() == {"a17": 4, "stranger": 0}
+    assert "stranger has no variant" in table.loc["stranger", "state"]
+
+
+def test_what_is_wrong_is_said_in_one_line(tmp_path, capsys):
+    project, ids = Project(tmp_path), tmp_path / "ids.txt"
+    assert teach.make_variants(project, ids=ids, key=None, number=None, with_checks=False) == 1
+    assert "there is no file" in capsys.readouterr().err
+    assert not (tmp_path / "instructor.key").exists()
+    assert teach.grade(project, folder=tmp_path, number=None, seconds=60) == 1
+    assert "make variants" in capsys.readouterr().err
+    assert teach.write_slides(project, number="42") == 1
+    assert "no notebook that begins with 42" in capsys.readouterr().out
+
+
+def test_slides_and_editions_are_written_under_build(tmp_path):
+    from nbformat.v4 import new_markdown_cell, new_notebook
+
+    project = Project(tmp_path)
+    lesson = new_notebook(cells=[new_markdown_cell("# A title\n\nA promise.\n\n**Minutes** 10")])
+    (tmp_path / "notebooks").mkdir()
+    notebooks.write_notebook(lesson, tmp_path / "notebooks" / "98_x.ipynb")
+    assert teach.write_slides(project, number=None) == 0
+    assert teach.write_editions(project) == 0
+    build = tmp_path / "build"
+    assert (build / "slides" / "98_x.html").is_file()
+    assert (build / "editions" / "crmlab-learners.zip").is_file()
+
+
+def test_drift_is_written_and_a_moved_number_fails(tmp_path, capsys):
+    from nbformat.v4 import new_code_cell, new_notebook, new_output
+
+    stored = new_output("stream", name="stdout", text="2\n")
+    lesson = new_notebook(cells=[new_code_cell("print(3)", outputs=[stored])])
+    (tmp_path / "notebooks").mkdir()
+    notebooks.write_notebook(lesson, tmp_path / "notebooks" / "98_x.ipynb")
+    assert teach.measure_drift(Project(tmp_path), number="98") == 1
+    assert "2 became 3" in capsys.readouterr().out
+    assert (tmp_path / "build" / "drift" / "drift.csv").is_file()
