@@ -22,7 +22,7 @@ run = @for python in $(CANDIDATES); do \
 	done; echo "$(NEEDED)" >&2; exit 1
 
 .PHONY: help lab test setup learn doctor demo notebooks slides editions variants grade drift \
-	lint lock warm clean
+	replicate lint lock warm clean
 
 help: ## this list
 	@echo "make lab    opens the course        make test    runs every test"
@@ -65,6 +65,9 @@ grade: ## grade what was handed in (FOLDER=submissions, N=03) into build/grades/
 
 drift: ## how far the numbers move on another machine (N=03), into build/drift/
 	$(call run,drift $(N))
+
+replicate: ## recompute every published number of the ledger
+	$(call run,replicate)
 
 lint: ## check the style of the code
 	$(call run,lint)

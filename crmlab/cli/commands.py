@@ -207,6 +207,12 @@ def _drift(options: argparse.Namespace) -> int:
     return measure_drift(PROJECT, number=options.number)
 
 
+def _replicate(options: argparse.Namespace) -> int:
+    from crmlab.replication.ledger import main
+
+    return main()
+
+
 def _warm(options: argparse.Namespace) -> int:
     from crmlab.cli.warm import warm_cache
 
@@ -408,6 +414,13 @@ COMMANDS = (
         "every number with the stored one. Takes minutes, and is no part of `test`.",
         _drift,
         add_arguments=_notebooks_arguments,
+    ),
+    Command(
+        "replicate",
+        "recompute every published number of the ledger",
+        "Print each number beside what its paper prints: pass, explained (with the reason), or "
+        "from memory. The exit code is 1 if anything is unexplained.",
+        _replicate,
     ),
     Command(
         "lint",
