@@ -277,14 +277,26 @@ def _check_start(model: StageModel, panel: xr.Dataset, density: "Density") -> No
     values = dict(zip(density.names, density.constrain(density.start), strict=True))
     window = find_window(panel)
     seen = window.last >= 0
-    law = values["initial_probs"], values["transition_matrix"]
     scores = Scorer(panel, model.channels, model.space)(values)[seen]
-    result = chains.forward(*law, scores, window.first[seen], window.last[seen])
+    moves = _moves_at_start(model, panel, values)
+    moves = moves[seen] if len(moves) > 1 else moves
+    first, last = window.first[seen], window.last[seen]
+    result = chains.forward(values["initial_probs"], moves, scores, first, last)
     customers = panel["customer_id"].values[seen][result.loglik == -np.inf]
     raise DataError(
         f"{type(model).__name__} holds for impossible what {len(customers)} customers did, e.g. "
         f"{customers[:3].tolist()}: allow more moves, or soften given parameters of exactly 0 or 1."
     )
+
+
+def _moves_at_start(
+    model: StageModel, panel: xr.Dataset, values: Mapping[str, NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Transition matrices (N or 1, T - 1 or 1, K, K) of average customers, at given values."""
+    if "transition_matrix" in values:
+        return values["transition_matrix"][None, None]
+    covariates = model.transitions.read(panel).get("covariates")
+    return model.transitions.matrices(model.space, values, covariates)
 
 
 def _label_draws(model: StageModel, draws: Mapping[str, NDArray[np.float64]]) -> xr.DataTree:

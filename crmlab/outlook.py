@@ -204,6 +204,11 @@ def _flows(
         wanted = " or ".join(kind.__name__ for kind in kinds)
         names = [c.name for c in fit.model.channels]
         raise SpecError(f"The model has no {wanted} channel {channel!r}; its channels are {names}.")
+    if "transition_matrix" not in fit.posterior:
+        raise SpecError(
+            f"{type(fit.model.transitions).__name__} has no single transition matrix to look ahead "
+            "with; use `forecast`, which takes the covariates of the periods to come."
+        )
     law = law_now(fit, draws=draws)
     posterior = fit.posterior.sel(chain=law["chain"], draw=law["draw"])
     matrix = posterior["transition_matrix"]

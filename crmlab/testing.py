@@ -51,9 +51,7 @@ class ContractError(AssertionError, ValueError):
 # Channels -----------------------------------------------------------------------------------------
 
 
-def check_channel(
-    channel: Channel, space: StageSpace, *, seed: int, n_draws: int = 20_000
-) -> None:
+def check_channel(channel: Channel, space: StageSpace, *, seed: int, n_draws: int = 20_000) -> None:
     """Check that the two faces of a channel, `sample` and `dist`, show one law in every stage.
 
     Parameters that the channel knows are used as they are; the others are drawn once from their

@@ -28,8 +28,16 @@ ORDER = (
     ("perception", "encounters", "loyalty", "word_of_mouth"),
     ("warehouse", "channels", "transitions", "actions"),
     ("generators/models",),
-    ("density", "inference", "prediction", "evaluation", "value", "policy", "outlook",
-     "replication"),
+    (
+        "density",
+        "inference",
+        "prediction",
+        "evaluation",
+        "value",
+        "policy",
+        "outlook",
+        "replication",
+    ),
     ("plots", "report", "course", "cli"),
 )
 OUTSIDE = {"testing"}  # contracts that users run: may import all, imported by none

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import crmlab as crm
+from crmlab.density import Density
 from crmlab.errors import DataError, SpecError
-from crmlab.inference import Fit
+from crmlab.inference import Fit, _check_start
 from crmlab.models.base import coords
 from crmlab.models.emissions import Window, merge_histories
 from crmlab.transitions.design import mean_design, read_design
@@ -855,3 +856,17 @@ def test_what_moves_customers_is_recovered():
         for values, true in ((effects[..., i, j], effect), (base[..., i, j], logit)):
             assert abs(float(values.mean()) - true) < 4 * float(values.std())
     assert float(effects[..., 0, 1].mean()) > 4 * float(effects[..., 0, 1].std())
+
+
+def test_an_impossible_panel_names_its_customers_though_moves_are_driven(panel):
+    """The start of the sampler is examined whatever the matrices are made of."""
+    visits = crm.Poisson("visits", rate=(0.0, 0.0, 1.0))
+    law = crm.CovariateLogit((CONTACTS,), customers=crm.CustomerEffects())
+    model = crm.HiddenMarkov(LADDER, law, (visits,), initial_probs=(1.0, 0.0, 0.0))
+    assert (panel["visits"][:, 0] > 0).any()
+    built = model.build(panel)
+    names = model.posterior_names
+    function, flat = interpreted.as_function_of_vector(built, [built[name] for name in names])
+    density = Density(interpreted.log_density(built), function, {}, flat, names)
+    with pytest.raises(DataError, match="holds for impossible what"):
+        _check_start(model, panel, density)

@@ -17,8 +17,8 @@ class StageModel(ABC):
 
     A subclass is a frozen dataclass with the fields `space` and `channels` (or a property of that
     name) and with `build`. Its posterior must hold ``initial_probs (stage)``,
-    ``transition_matrix (stage_from, stage_to)`` and ``<channel>_<parameter> (stage)``; everything
-    after the fit reads those names and nothing else of the model.
+    ``<channel>_<parameter> (stage)``, and ``transition_matrix (stage_from, stage_to)`` or what the
+    matrices are made of; everything after the fit reads those names and nothing else.
     """
 
     space: StageSpace

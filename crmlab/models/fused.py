@@ -56,21 +56,7 @@ from crmlab.models.recursion import (
     walk_backward,
     walk_forward,
 )
-
-
-class Drivers(NamedTuple):
-    """What the moves depend on.
-
-    base (K, K); effects (M, K, K) per unit of covariates (N or 1, T - 1 or 1, M), of which row t
-    drives the move from period t to t + 1; loads (R, K, K) per unit of customers (N or 1, R). Axes
-    of length 1 are shared.
-    """
-
-    base: Floats
-    effects: Floats
-    covariates: Floats
-    loads: Floats
-    customers: Floats
+from crmlab.transitions.base import Drivers
 
 
 class Slopes(NamedTuple):

@@ -152,8 +152,6 @@ class HiddenMarkov(StageModel):
         import pymc as pm
         import pytensor.tensor as pt
 
-        from crmlab.models.likelihood import panel_loglik
-
         self.check(panel)
         for remark in self.transitions.remarks(panel):
             warnings.warn(remark, UserWarning, stacklevel=2)
@@ -162,11 +160,19 @@ class HiddenMarkov(StageModel):
             tables = [self._score(channel, data) for channel in self.channels]
             codes = [data[f"{channel.name}_codes"] for channel in self.channels]
             windows = pt.stack([data["first"], data["last"]], axis=-1)
-            moved_by = panel if self.transitions.variables or self._is_apart else None
-            matrix = self.transitions.matrix(self.space, moved_by)
-            seen = panel_loglik(self._initial(), matrix, tables, codes, windows, data["times"])
-            pm.Potential("loglik", seen)
+            seen = (tables, codes, windows, data["times"])
+            pm.Potential("loglik", self._loglik(panel, seen))
         return model
+
+    def _loglik(self, panel: xr.Dataset, seen: tuple) -> "TensorVariable":
+        """Sum over the stage paths; without matrices where the logits of moving have parts."""
+        from crmlab.models.likelihood import driven_loglik, panel_loglik
+
+        moved_by = panel if self.transitions.variables or self._is_apart else None
+        if (drivers := self.transitions.drivers(self.space, moved_by)) is not None:
+            return driven_loglik(self._initial(), drivers, *seen)
+        matrix = self.transitions.matrix(self.space, moved_by)
+        return panel_loglik(self._initial(), matrix, *seen)
 
     @property
     def _is_apart(self) -> bool:

@@ -8,7 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from crmlab.channels import StageLabel
-from crmlab.errors import DataError, raise_problems
+from crmlab.errors import DataError, SpecError, raise_problems
 from crmlab.models.base import StageModel, coords
 from crmlab.models.emissions import check_panel, encode
 from crmlab.stages import StageSpace
@@ -45,6 +45,15 @@ class ObservedMarkov(StageModel):
     space: StageSpace
     transitions: StickyDirichlet = StickyDirichlet()  # noqa: RUF009
     label: str = "stage"
+
+    def __post_init__(self) -> None:
+        """Refuse transitions that have no closed form."""
+        if not isinstance(self.transitions, StickyDirichlet):
+            raise SpecError(
+                "ObservedMarkov: `transitions` must be StickyDirichlet, whose posterior is known, got "
+                f"{type(self.transitions).__name__}; for others use HiddenMarkov with a StageLabel "
+                "whose confusion is the identity."
+            )
 
     @property
     def channels(self) -> tuple[StageLabel, ...]:

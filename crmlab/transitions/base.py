@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,23 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Parameters = Mapping[str, Floats]
+
+
+class Drivers(NamedTuple):
+    """Logits of moving that add up from parts, as arrays or as tensors.
+
+    ``eta_nt = base + sum_m covariates[n, t, m] effects[m] + sum_r customers[n, r] loads[r]``, and
+    row i of a transition matrix is the softmax of row i of ``eta_nt``. base (K, K), minus infinity
+    where a move is not allowed; effects (M, K, K) per unit of covariates (N or 1, T - 1 or 1, M),
+    of which row t drives the move from period t to t + 1; loads (R, K, K) per unit of customers
+    (N or 1, R). Axes of length 1 are shared.
+    """
+
+    base: Any
+    effects: Any
+    covariates: Any
+    loads: Any
+    customers: Any
 
 
 @dataclass(frozen=True)
@@ -43,6 +60,13 @@ class TransitionModel(ABC):
         tensor of shape (K, K), or (customer, period, K, K) where covariates move it; rows sum to 1
         and moves that `stages` does not allow have probability exactly 0
         """
+
+    def drivers(self, stages: StageSpace, covariates: "xr.Dataset | None") -> Drivers | None:
+        """Register priors as `matrix` does, but give the parts of the logits; None if it has none.
+
+        A model that gives them never holds an array of customers x periods x stages x stages.
+        """
+        return None
 
     @property
     def variables(self) -> tuple[str, ...]:

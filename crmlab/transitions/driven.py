@@ -26,9 +26,9 @@ from crmlab.transitions.effects import (
     CustomerEffects,
     Groups,
     Horseshoe,
-    offset_customers,
     prior_problems,
     register_effects,
+    scale_customers,
 )
 from crmlab.transitions.faces import Face, numpy_face, pytensor_face
 
@@ -180,21 +180,36 @@ class DrivenTransitions(TransitionModel):
         """Register the priors, and give the matrices of every move."""
         import pymc as pm
 
+        face = pytensor_face()
+        base, parameters, design, own = self._register(stages, covariates)
+        if not self._is_driven:
+            matrix = self._law(stages, base, 0.0, face)
+            return pm.Deterministic("transition_matrix", matrix, dims=("stage_from", "stage_to"))
+        offsets = None if own is None else self._customer_groups(stages).spread(own, face)
+        return self._law(stages, base, self._push(parameters, design, offsets, face), face)
+
+    def _register(self, stages: StageSpace, covariates: "xr.Dataset | None") -> tuple:
+        """Register all priors: the base, named parameters, design, and customers' own effects."""
         raise_problems(SpecError, type(self).__name__, self.space_problems(stages))
         data = {name: _data(name, values) for name, values in self.read(covariates).items()}
         face, base = pytensor_face(), self._register_base(stages)
         if not self._is_driven:
-            matrix = self._law(stages, base, 0.0, face)
-            return pm.Deterministic("transition_matrix", matrix, dims=("stage_from", "stage_to"))
+            return base, {}, None, None
         parameters = {self._base_name: base, **self._register_push(stages, face)}
-        design, offsets = data["covariates"], None
+        design = data["covariates"]
+        return base, parameters, design, self._register_customers(stages, design.shape[0], face)
+
+    def _register_customers(self, stages: StageSpace, n_customers: Any, face: Face) -> Any:
+        """Register the customers' own effects (N, group); None if they are alike."""
+        import pymc as pm
+
         size = self.n_customer_effects(stages)
-        if size:
-            groups = self._customer_groups(stages)
-            population = self.customers.register(groups, face, DIMS[: groups.index.ndim])
-            normals = pm.Normal("customer_normals", shape=(design.shape[0], size))
-            offsets = offset_customers(groups, population, normals, face)
-        return self._law(stages, base, self._push(parameters, design, offsets, face), face)
+        if not size:
+            return None
+        groups = self._customer_groups(stages)
+        population = self.customers.register(groups, face, DIMS[: groups.index.ndim])
+        normals = pm.Normal("customer_normals", shape=(n_customers, size))
+        return scale_customers(population, normals, face)
 
     def _register_push(self, stages: StageSpace, face: Face) -> dict[str, "TensorVariable"]:
         """Register the effects of covariates and segments."""
@@ -245,7 +260,8 @@ class DrivenTransitions(TransitionModel):
             return None
         groups = self._customer_groups(stages)
         population = self.customers.read(groups, parameters)
-        return offset_customers(groups, population, normals, numpy_face())
+        face = numpy_face()
+        return groups.spread(scale_customers(population, normals, face), face)
 
     def typical_matrix(
         self, stages: StageSpace, parameters: Mapping[str, "TensorVariable"]

@@ -36,6 +36,11 @@ class Groups(NamedTuple):
         longer = face.concatenate([effects, 0.0 * effects[..., :1]], axis=-1)
         return longer[..., self.index]
 
+    def indicators(self) -> NDArray[np.float64]:
+        """1 where a group's effect is added, else 0: (group, K[, K])."""
+        numbers = np.arange(len(self.names)).reshape(-1, *(1,) * self.index.ndim)
+        return (self.index == numbers).astype(float)
+
     def gather(self, spread: Any) -> Any:
         """Undo `spread`: (K[, K]) to (group,)."""
         first = [int(np.argmax(self.index.ravel() == g)) for g in range(len(self.names))]
@@ -243,11 +248,11 @@ class CustomerEffects:
         return sd, np.linalg.cholesky(np.stack(rows))
 
 
-def offset_customers(groups: Groups, population: tuple, normals: Any, face: Face) -> Any:
-    """Turn standard normals (N, group) into what customers add, (N, K[, K])."""
+def scale_customers(population: tuple, normals: Any, face: Face) -> Any:
+    """Turn standard normals (N, group) into the customers' effects (N, group)."""
     sd, factor = population
     effects = normals if factor is None else face.tensordot(normals, factor, axes=[[1], [1]])
-    return groups.spread(effects * sd, face)
+    return effects * sd
 
 
 def _lkj_factor(name: str, size: int, eta: float) -> "TensorVariable":

@@ -7,11 +7,13 @@ import numpy as np
 
 from crmlab.errors import check_one_of
 from crmlab.stages import StageSpace
+from crmlab.transitions.base import Drivers
 from crmlab.transitions.driven import DIMS, DrivenTransitions
 from crmlab.transitions.effects import SHARED, Groups, group_moves
 from crmlab.transitions.faces import Face
 
 if TYPE_CHECKING:
+    import xarray as xr
     from pytensor.tensor.variable import TensorVariable
 
 
@@ -93,3 +95,20 @@ class CovariateLogit(DrivenTransitions):
 
     def _law(self, stages: StageSpace, base: Any, push: Any, face: Face) -> Any:
         return face.softmax(face.where(stages.mask, base + push, -np.inf), axis=-1)
+
+    def drivers(self, stages: StageSpace, covariates: "xr.Dataset | None") -> Drivers | None:
+        """Register the priors, and give the parts of the logits."""
+        import pytensor.tensor as pt
+
+        if not self._is_driven:
+            return None
+        base, parameters, design, own = self._register(stages, covariates)
+        nothing = pt.zeros((0, *stages.mask.shape))
+        effects = [parameters[f"{column}_effect"] for column in self.columns]
+        return Drivers(
+            pt.where(stages.mask, base, -np.inf),
+            pt.stack(effects) if effects else nothing,
+            design,
+            nothing if own is None else pt.constant(self._customer_groups(stages).indicators()),
+            pt.zeros((1, 0)) if own is None else own,
+        )
