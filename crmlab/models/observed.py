@@ -50,9 +50,9 @@ class ObservedMarkov(StageModel):
         """Refuse transitions that have no closed form."""
         if not isinstance(self.transitions, StickyDirichlet):
             raise SpecError(
-                "ObservedMarkov: `transitions` must be StickyDirichlet, whose posterior is known, got "
-                f"{type(self.transitions).__name__}; for others use HiddenMarkov with a StageLabel "
-                "whose confusion is the identity."
+                "ObservedMarkov: `transitions` must be StickyDirichlet, got "
+                f"{type(self.transitions).__name__}, whose posterior has no closed form; use "
+                "HiddenMarkov with a StageLabel whose confusion is the identity."
             )
 
     @property
