@@ -128,11 +128,11 @@ def check_sampled_fit(project: Project) -> Finding:
     from crmlab.cli.warm import make_hidden_model, make_panel, make_space
 
     space = make_space()
-    panel = make_panel(space, "visits", n_customers=100, n_periods=12)
+    panel = make_panel(space, "visits", n_customers=200, n_periods=16)
     started = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", crm.SamplingWarning)  # reported below, in plain words
-        result = crm.fit(make_hidden_model(space, "visits"), panel, draws=300, tune=300, seed=1)
+        result = crm.fit(make_hidden_model(space, "visits"), panel, draws=600, tune=500, seed=1)
     seconds = time.perf_counter() - started
     seen = f"{seconds:.0f} s, {'; '.join(result.problems) or 'converged'}"
     return Finding("sampled fit", seen, _REBUILD if result.problems else "")
