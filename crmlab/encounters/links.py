@@ -1,0 +1,122 @@
+"""Several contacts or pillars as one: from additive to weakest link."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import logsumexp
+
+from crmlab.errors import SpecError
+
+Floats = NDArray[np.float64]
+
+
+def all_go_well(probs: ArrayLike) -> Floats:
+    """Probability that every contact of a series goes well, if they do so independently.
+
+    The product along the last axis: a system in series. Rows C11, C14, C15: the back office counts
+    like the front.
+
+    Parameters
+    ----------
+    probs : array_like of shape (..., n_contacts)
+
+    Returns
+    -------
+    ndarray of shape (...)
+
+    Raises
+    ------
+    SpecError
+        A number that is no probability.
+
+    Examples
+    --------
+    >>> [round(float(all_go_well([0.95] * 4 + [last])), 3) for last in (0.95, 0.70)]
+    [0.774, 0.57]
+    """
+    probs = np.asarray(probs, dtype=float)
+    if not ((probs >= 0) & (probs <= 1)).all():
+        raise SpecError("all_go_well: `probs` must lie between 0 and 1; write 95 % as 0.95")
+    return probs.prod(axis=-1)
+
+
+def power_mean(scores: ArrayLike, exponent: float) -> Floats:
+    """One score for several pillars, from additive to weakest link, in their units.
+
+    (mean of s^e)^(1/e): the mean at e = 1, the geometric mean at e = 0, and the minimum as e goes
+    to minus infinity. The lower the exponent, the less one pillar makes up for another. Rows C11,
+    D48.
+
+    Parameters
+    ----------
+    scores : array_like of shape (..., n_pillars)
+        Above 0, or 0 or more if the exponent is above 0.
+    exponent : float
+        e; -inf and inf are allowed.
+
+    Returns
+    -------
+    ndarray of shape (...)
+
+    Raises
+    ------
+    SpecError
+        A score or exponent that the mean is not defined for.
+
+    Examples
+    --------
+    >>> pillars = [4.5, 4.5, 4.5, 4.5, 1.5]
+    >>> [round(float(power_mean(pillars, e)), 2) for e in (1, 0, -float("inf"))]
+    [3.9, 3.61, 1.5]
+    """
+    s = np.asarray(scores, dtype=float)
+    if np.isnan(exponent):
+        raise SpecError("power_mean: `exponent` must be a number, got nan")
+    if not ((s > 0) | ((s == 0) & (exponent > 0))).all():
+        raise SpecError(
+            "power_mean: `scores` must be above 0 (0 is allowed with an exponent above 0); shift "
+            "the scale so that its lowest answer is 1"
+        )
+    if np.isinf(exponent):
+        return s.max(axis=-1) if exponent > 0 else s.min(axis=-1)
+    # As exponents of logarithms, scaled by the largest score, so that no power overflows.
+    top = s.max(axis=-1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.where(top > 0, np.log(s) - np.log(top), 0.0)
+    return top[..., 0] * np.exp(_log_power_mean(logs, exponent))
+
+
+def _log_power_mean(logs: Floats, exponent: float) -> Floats:
+    if abs(exponent) < 1e-8:
+        return logs.mean(axis=-1)
+    return (logsumexp(exponent * logs, axis=-1) - np.log(logs.shape[-1])) / exponent
+
+
+def message_agreement(messages: ArrayLike) -> float:
+    """Probability that two different channels, picked at random, say the same thing.
+
+    sum n_m (n_m - 1) / (n (n - 1)) over the messages m. Row C12.
+
+    Parameters
+    ----------
+    messages : array_like of shape (n_channels,)
+        What each channel says: any labels. Two channels or more.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    SpecError
+        Fewer than two channels.
+
+    Examples
+    --------
+    >>> message_agreement(["free", "free", "5 euros"])
+    0.3333333333333333
+    """
+    n = np.size(messages)
+    if n < 2:
+        raise SpecError(f"message_agreement: `messages` needs two channels or more, got {n}")
+    counts = np.unique(np.asarray(messages), return_counts=True)[1]
+    return float((counts * (counts - 1)).sum() / (n * (n - 1)))

@@ -1,0 +1,276 @@
+"""How many people one customer tells: laws of the reach N, fitted to claims about its tail.
+
+Claims come as shares: so many told more than ten, so many more than twenty. "More than ten" and
+"ten or more" are different events, and a law of two parameters passes through two claims but
+seldom through three, so claims can be held against each other. Row A19.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import betainc, ndtr, ndtri
+
+from crmlab.errors import SpecError, raise_problems
+
+Floats = NDArray[np.float64]
+Claim = tuple[float, float]
+
+
+class Reach(Protocol):
+    """A law of how many people one customer tells."""
+
+    def beyond(self, k: ArrayLike) -> Floats:
+        """P(N > k)."""
+
+
+@dataclass(frozen=True)
+class NegativeBinomialReach:
+    """Counts of people told: Poisson for each customer, with a Gamma rate over customers.
+
+    P(N > k) = I_q(k + 1, r) with q = mean / (mean + r), the regularised incomplete beta function.
+    Variance mean + mean^2 / r. A shape of 1 is the geometric law; a large one is near Poisson.
+
+    Parameters
+    ----------
+    mean : float
+        People told, above 0.
+    shape : float
+        r, above 0: the smaller, the more unequal the customers.
+
+    Examples
+    --------
+    >>> NegativeBinomialReach(mean=11.70, shape=2.705).beyond([10, 20]).round(2).tolist()
+    [0.48, 0.13]
+    >>> NegativeBinomialReach(mean=14.49, shape=1).beyond([10, 20]).round(3).tolist()
+    [0.48, 0.246]
+    """
+
+    mean: float
+    shape: float
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that are not positive."""
+        problems = [
+            f"`{name}` must be finite and above 0, got {value!r}"
+            for name, value in (("mean", self.mean), ("shape", self.shape))
+            if not (np.isfinite(value) and value > 0)
+        ]
+        raise_problems(SpecError, "NegativeBinomialReach", problems)
+
+    @property
+    def variance(self) -> float:
+        """Variance of the number of people told."""
+        return self.mean + self.mean**2 / self.shape
+
+    def beyond(self, k: ArrayLike) -> Floats:
+        """P(N > k), for whole numbers k of 0 or more."""
+        return betainc(_whole(k) + 1, self.shape, self.mean / (self.mean + self.shape))
+
+    def at_least(self, k: ArrayLike) -> Floats:
+        """P(N >= k), for whole numbers k of 1 or more."""
+        return self.beyond(_whole(k) - 1)
+
+
+@dataclass(frozen=True)
+class LogNormalReach:
+    """The whole part of a log-normal number of people: a heavier tail than the negative binomial.
+
+    N = floor(X), ln X ~ Normal(ln median, sigma^2); P(N > k) = P(X >= k + 1).
+
+    Parameters
+    ----------
+    median : float
+        Of X, above 0.
+    sigma : float
+        Of ln X, above 0.
+
+    Examples
+    --------
+    >>> law = LogNormalReach(median=10, sigma=1)
+    >>> law.beyond([9, 20]).round(3).tolist()
+    [0.5, 0.229]
+    """
+
+    median: float
+    sigma: float
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that are not positive."""
+        problems = [
+            f"`{name}` must be finite and above 0, got {value!r}"
+            for name, value in (("median", self.median), ("sigma", self.sigma))
+            if not (np.isfinite(value) and value > 0)
+        ]
+        raise_problems(SpecError, "LogNormalReach", problems)
+
+    def beyond(self, k: ArrayLike) -> Floats:
+        """P(N > k), for whole numbers k of 0 or more."""
+        return ndtr((np.log(self.median) - np.log(_whole(k) + 1)) / self.sigma)
+
+    def at_least(self, k: ArrayLike) -> Floats:
+        """P(N >= k), for whole numbers k of 1 or more."""
+        return self.beyond(_whole(k) - 1)
+
+
+def _whole(k: ArrayLike) -> Floats:
+    k = np.asarray(k, dtype=float)
+    if not ((k == np.floor(k)) & (k >= 0)).all():
+        raise SpecError(f"`k` must hold whole numbers of people, 0 or more, got {k.tolist()}")
+    return k
+
+
+def shapes_for_tail(mean: float, claim: Claim) -> tuple[float, ...]:
+    """Shapes of the negative binomial laws with a given mean and share beyond k.
+
+    There may be none, one or two: an unequal law puts its mass on few who tell very many, and the
+    share beyond k falls again. Row A19.
+
+    Parameters
+    ----------
+    mean : float
+        People told.
+    claim : (k, share)
+        P(N > k) = share; write "k or more" as (k - 1, share).
+
+    Returns
+    -------
+    tuple of float
+        In descending order: the least unequal law first.
+
+    Raises
+    ------
+    SpecError
+        A claim that is none.
+
+    Examples
+    --------
+    A claim of 13 % beyond twenty with a mean of 9.5 does not give 48 % beyond ten:
+
+    >>> shapes = shapes_for_tail(9.5, (20, 0.13))
+    >>> [round(r, 3) for r in shapes]
+    [0.836, 0.147]
+    >>> [round(float(NegativeBinomialReach(9.5, r).beyond(10)), 2) for r in shapes]
+    [0.32, 0.2]
+    """
+    from scipy.optimize import brentq
+
+    raise_problems(SpecError, "shapes_for_tail", _claim_problems([claim]))
+    k, share = claim
+
+    def miss(log_shape: float) -> float:
+        law = NegativeBinomialReach(mean, float(np.exp(log_shape)))
+        return float(law.beyond(k)) - share
+
+    # Log-shapes from hopelessly unequal to Poisson; the tail turns slowly, so 400 steps see it.
+    grid = np.linspace(np.log(1e-6), np.log(1e6), 400)
+    signs = np.sign([miss(place) for place in grid])
+    crossings = np.flatnonzero(signs[:-1] * signs[1:] < 0)
+    roots = [brentq(miss, grid[i], grid[i + 1], xtol=1e-13) for i in crossings]
+    return tuple(float(np.exp(root)) for root in roots[::-1])
+
+
+def negative_binomial_through(claims: Sequence[Claim]) -> NegativeBinomialReach:
+    """Negative binomial law of the reach that satisfies two claims about its tail.
+
+    Row A19.
+
+    Parameters
+    ----------
+    claims : two pairs (k, share)
+        P(N > k) = share; write "k or more" as (k - 1, share).
+
+    Returns
+    -------
+    NegativeBinomialReach
+
+    Raises
+    ------
+    SpecError
+        Claims that contradict each other, or that no law of this family satisfies.
+
+    Examples
+    --------
+    >>> law = negative_binomial_through([(10, 0.48), (20, 0.13)])
+    >>> f"mean {law.mean:.2f}, shape {law.shape:.3f}"
+    'mean 11.70, shape 2.705'
+    """
+    from scipy.optimize import brentq
+
+    near, far = _two_claims("negative_binomial_through", claims)
+
+    def law_through_near(log_shape: float) -> NegativeBinomialReach:
+        shape = float(np.exp(log_shape))
+        top = brentq(
+            lambda m: float(NegativeBinomialReach(np.exp(m), shape).beyond(near[0])) - near[1],
+            -60.0,
+            600.0,
+            xtol=1e-13,
+        )
+        return NegativeBinomialReach(float(np.exp(top)), shape)
+
+    def miss(log_shape: float) -> float:
+        return float(law_through_near(log_shape).beyond(far[0])) - far[1]
+
+    # Through one point, the tail further out grows with inequality: one root, or none.
+    low, high = np.log(0.02), np.log(1e6)
+    if miss(low) * miss(high) > 0:
+        raise SpecError(
+            f"negative_binomial_through: no negative binomial law has P(N > {near[0]:g}) = "
+            f"{near[1]:g} and P(N > {far[0]:g}) = {far[1]:g}; try `lognormal_through`, or doubt a "
+            "claim"
+        )
+    return law_through_near(brentq(miss, low, high, xtol=1e-13))
+
+
+def lognormal_through(claims: Sequence[Claim]) -> LogNormalReach:
+    """Log-normal law of the reach that satisfies two claims about its tail, in closed form.
+
+    With z the Normal quantile: ln(k + 1) = ln median + sigma z(1 - share), twice. Row A19.
+
+    Parameters
+    ----------
+    claims : two pairs (k, share)
+        P(N > k) = share; write "k or more" as (k - 1, share).
+
+    Returns
+    -------
+    LogNormalReach
+
+    Raises
+    ------
+    SpecError
+        Claims that contradict each other.
+
+    Examples
+    --------
+    >>> lognormal_through([(10, 0.48), (20, 0.13)]).beyond([10, 20]).round(2).tolist()
+    [0.48, 0.13]
+    """
+    (k, a), (n, b) = _two_claims("lognormal_through", claims)
+    sigma = (np.log(n + 1) - np.log(k + 1)) / (ndtri(a) - ndtri(b))
+    return LogNormalReach(float((k + 1) * np.exp(sigma * ndtri(a))), float(sigma))
+
+
+def _two_claims(owner: str, claims: Sequence[Claim]) -> tuple[Claim, Claim]:
+    problems = _claim_problems(claims)
+    if len(claims) != 2:
+        problems.append(f"`claims` must be two pairs (k, share), got {len(claims)}")
+    raise_problems(SpecError, owner, problems)
+    near, far = sorted(claims)
+    if not (near[0] < far[0] and near[1] > far[1]):
+        raise SpecError(
+            f"{owner}: of two claims the one about more people needs the smaller share, "
+            f"got {near} and {far}"
+        )
+    return near, far
+
+
+def _claim_problems(claims: Sequence[Claim]) -> list[str]:
+    return [
+        f"a claim is a whole number of 0 or more and a share between 0 and 1, got {(k, share)}"
+        for k, share in claims
+        if not (k >= 0 and k == np.floor(k) and 0 < share < 1)
+    ]
