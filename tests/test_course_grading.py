@@ -218,20 +218,20 @@ def test_one_notebook_a_student(tmp_path):
 @pytest.mark.parametrize(
     ("path", "writes", "allowed"),
     [
-        ("/home/work/a.csv", True, True),
+        ("/homework/a.csv", True, True),
         ("/python/lib/x.py", False, True),
         ("/python/lib/x.py", True, False),
         ("/python/keys/06.json", False, False),
         ("/python", False, True),
         ("/pythons/x", False, False),
-        ("/home/work/../other", False, False),
+        ("/homework/../other", False, False),
         ("/project", False, True),
         ("/project/notebooks/03.ipynb", False, False),
         (7, True, True),
     ],
 )
 def test_the_fence(path, writes, allowed):
-    fence = Fence("/home/work", ("/python",), ("/project",), ("/python/keys",))
+    fence = Fence("/homework", ("/python",), ("/project",), ("/python/keys",))
     assert fence.lets(path, writes=writes) is allowed
 
 

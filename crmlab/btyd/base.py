@@ -6,6 +6,7 @@ will she still buy, and how much will a new one buy.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import fields
 from typing import ClassVar, Self
 
@@ -13,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from crmlab.btyd.histories import Array
-from crmlab.btyd.maximum import log_covariance
+from crmlab.btyd.maximum import log_covariance, maximise
 from crmlab.errors import SpecError, raise_problems
 
 
@@ -118,6 +119,27 @@ def standard_errors(
         name: float(error * getattr(params, name))
         for name, error in zip(params.names(), errors, strict=True)
     }
+
+
+def maximise_histories[Kind: BuyTillYouDie](
+    owner: str,
+    kind: type[Kind],
+    loglik: Callable[[Kind, Array, Array, Array], Array],
+    histories: tuple[Array, Array, Array],
+) -> tuple[list[float], float]:
+    """Find the parameters of greatest likelihood, and the unit of time that they are in.
+
+    The unit is the longest history, so a fit does not depend on the unit of the data. `histories`
+    are checked columns (frequency, recency, T).
+    """
+    x, t_x, T = histories
+    unit = max(float(T.max()), np.finfo(float).tiny)
+    unique, counts = merge_customers(x, t_x / unit, T / unit)
+    shares = counts / counts.sum()
+    found = maximise(
+        owner, kind.names(), lambda logs: float(shares @ loglik(kind.from_logs(logs), *unique))
+    )
+    return found, unit
 
 
 def merge_customers(*columns: ArrayLike, counts: ArrayLike | None = None) -> tuple[Array, Array]:

@@ -36,10 +36,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betaln, expit, gammaln
 
-from crmlab.btyd.base import BuyTillYouDie, merge_customers
+from crmlab.btyd.base import BuyTillYouDie, maximise_histories
 from crmlab.btyd.dropouts import purchases_if_alive
 from crmlab.btyd.histories import Array, check_histories, check_times
-from crmlab.btyd.maximum import maximise
 
 
 @dataclass(frozen=True)
@@ -283,13 +282,6 @@ def fit_bgnbd(frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> BGNBD:
     >>> [round(value, 3) for value in (fit.r, fit.alpha, fit.a, fit.b)]
     [0.243, 4.414, 0.793, 2.426]
     """
-    x, t_x, T = check_histories("fit_bgnbd", frequency, recency, T)
-    unit = max(float(T.max()), np.finfo(float).tiny)  # a fit must not depend on the unit of time
-    unique, counts = merge_customers(x, t_x / unit, T / unit)
-    shares = counts / counts.sum()
-    r, alpha, a, b = maximise(
-        "fit_bgnbd",
-        BGNBD.names(),
-        lambda logs: float(shares @ _loglik(BGNBD.from_logs(logs), *unique)),
-    )
+    histories = check_histories("fit_bgnbd", frequency, recency, T)
+    (r, alpha, a, b), unit = maximise_histories("fit_bgnbd", BGNBD, _loglik, histories)
     return BGNBD(r=r, alpha=alpha * unit, a=a, b=b)

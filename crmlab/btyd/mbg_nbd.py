@@ -18,10 +18,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betaln, expit, gammaln
 
-from crmlab.btyd.base import BuyTillYouDie, merge_customers
+from crmlab.btyd.base import BuyTillYouDie, maximise_histories
 from crmlab.btyd.dropouts import purchases_if_alive
 from crmlab.btyd.histories import Array, check_histories, check_times
-from crmlab.btyd.maximum import maximise
 
 
 @dataclass(frozen=True)
@@ -114,13 +113,6 @@ def fit_mbgnbd(frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> MBGNBD
     DataError
         If a history is impossible, or the data do not determine the four parameters.
     """
-    x, t_x, T = check_histories("fit_mbgnbd", frequency, recency, T)
-    unit = max(float(T.max()), np.finfo(float).tiny)  # a fit must not depend on the unit of time
-    unique, counts = merge_customers(x, t_x / unit, T / unit)
-    shares = counts / counts.sum()
-    r, alpha, a, b = maximise(
-        "fit_mbgnbd",
-        MBGNBD.names(),
-        lambda logs: float(shares @ _loglik(MBGNBD.from_logs(logs), *unique)),
-    )
+    histories = check_histories("fit_mbgnbd", frequency, recency, T)
+    (r, alpha, a, b), unit = maximise_histories("fit_mbgnbd", MBGNBD, _loglik, histories)
     return MBGNBD(r=r, alpha=alpha * unit, a=a, b=b)

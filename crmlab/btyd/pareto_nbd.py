@@ -37,9 +37,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import exprel, gammaln, hyp2f1
 
-from crmlab.btyd.base import BuyTillYouDie, merge_customers
+from crmlab.btyd.base import BuyTillYouDie, maximise_histories
 from crmlab.btyd.histories import Array, check_histories, check_times
-from crmlab.btyd.maximum import maximise
 
 _STEP = 0.0125
 _NODES = np.arange(-4.6, 4.6 + _STEP / 2, _STEP)  # for the double exponential rule
@@ -198,13 +197,6 @@ def fit_paretonbd(frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Par
     DataError
         If a history is impossible, or the data do not determine the four parameters.
     """
-    x, t_x, T = check_histories("fit_paretonbd", frequency, recency, T)
-    unit = max(float(T.max()), np.finfo(float).tiny)  # a fit must not depend on the unit of time
-    unique, counts = merge_customers(x, t_x / unit, T / unit)
-    shares = counts / counts.sum()
-    r, alpha, s, beta = maximise(
-        "fit_paretonbd",
-        ParetoNBD.names(),
-        lambda logs: float(shares @ _loglik(ParetoNBD.from_logs(logs), *unique)),
-    )
+    histories = check_histories("fit_paretonbd", frequency, recency, T)
+    (r, alpha, s, beta), unit = maximise_histories("fit_paretonbd", ParetoNBD, _loglik, histories)
     return ParetoNBD(r=r, alpha=alpha * unit, s=s, beta=beta * unit)

@@ -124,8 +124,9 @@ def count_losses(owner: str, survivors: ArrayLike | Sequence[ArrayLike]) -> Arra
 
 
 def _as_cohorts(survivors: ArrayLike | Sequence[ArrayLike]) -> list[ArrayLike]:
-    several = len(survivors) > 0 and np.ndim(survivors[0]) > 0  # type: ignore[arg-type, index]
-    return list(survivors) if several else [survivors]  # type: ignore[arg-type]
+    """Give one cohort as a list of one."""
+    several = len(survivors) > 0 and np.ndim(survivors[0]) > 0
+    return list(survivors) if several else [survivors]
 
 
 def _check_survivors(owner: str, cohorts: Sequence[ArrayLike]) -> list[Array]:

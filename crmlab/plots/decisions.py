@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from crmlab.errors import SpecError, raise_problems
 from crmlab.plots.curves import common_length, draw_curves, find_curves, label_ends, with_notes
 from crmlab.plots.layout import check_numbers, check_prob, points_of, take_axes
-from crmlab.plots.style import INK, LINES, MUTED, ink_on, mixed, stage_title
+from crmlab.plots.style import INK, LINES, MUTED, ink_on, mixed, spell_money, stage_title
 from crmlab.stages import StageSpace
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def plot_policy_map(
     _draw_key(ax, colours, action_names)
     ax.set_yticks(range(len(space)), [stage_title(name) for name in space.names])
     every = max(1, -(-len(money) // 8))
-    ax.set_xticks(range(0, len(money), every), [_money(b) for b in money[::every]])
+    ax.set_xticks(range(0, len(money), every), [spell_money(b) for b in money[::every]])
     ax.tick_params(length=0)
     ax.grid(visible=False)
     for side in ("left", "bottom"):
@@ -143,10 +143,6 @@ def _write(ax: "Axes", place: tuple[float, float], text: str, colour: str) -> No
     ax.text(*place, text, ha="center", va="center", **look)
 
 
-def _money(amount: float) -> str:
-    return f"{amount:,.0f}".replace("-", "\N{MINUS SIGN}")
-
-
 def describe_policy_map(
     actions: ArrayLike,
     budgets: ArrayLike,
@@ -178,7 +174,9 @@ def describe_policy_map(
     starts = {k: int(np.argmax(acts[:, k])) for k in range(len(space)) if acts[:, k].any()}
     titles = [stage_title(name).lower() for name in space.names]
     order = sorted(starts, key=lambda k: starts[k])
-    spoken = ", then ".join(f"{titles[k]} (at {_money(money[starts[k]])}{unit})" for k in order)
+    spoken = ", then ".join(
+        f"{titles[k]} (at {spell_money(money[starts[k]])}{unit})" for k in order
+    )
     never = ", ".join(titles[k] for k in range(len(space)) if k not in starts)
     if not order:
         return "At none of these budgets is any action better than none."

@@ -19,7 +19,7 @@ from crmlab.plots.staircase import (
     gap,
     take_stage,
 )
-from crmlab.plots.style import DOWN, MUTED, UP, stage_title
+from crmlab.plots.style import DOWN, MUTED, UP, spell_money, stage_title
 from crmlab.plots.treads import Tread, build_routes, build_treads
 from crmlab.stages import StageSpace, check_transition_matrix
 
@@ -96,7 +96,7 @@ def plot_step_worth(
     worth = step_worth(draws.mean(axis=0), discount_rate)
     _label_moves(ax, [r for r in routes if r.way != "exit"], P, worth, label_above, taken, scale)
     for route in (route for route in routes if route.way == "exit"):
-        text = _money(worth[route.stage_from, route.stage_to])
+        text = spell_money(worth[route.stage_from, route.stage_to], "+")
         place = {"ha": "center", "va": "center", "size": LABEL * scale, "color": MUTED}
         ax.text(route.curve[1, 0], -0.10, text, **place)
     return ax
@@ -143,9 +143,10 @@ def describe_steps(
     )
     (a, b), (c, d) = best, worst
     names = [stage_title(name).lower() for name in space.names]
+    best, worst = (spell_money(worth[move], "+") for move in ((a, b), (c, d)))
     return (
-        f"The best move is {names[a]} to {names[b]} ({_money(worth[a, b])}{unit} per customer), "
-        f"the worst {names[c]} to {names[d]} ({_money(worth[c, d])}{unit})."
+        f"The best move is {names[a]} to {names[b]} ({best}{unit} per customer), "
+        f"the worst {names[c]} to {names[d]} ({worst}{unit})."
     )
 
 
@@ -159,19 +160,11 @@ def _read_values(values: xr.DataArray | ArrayLike, space: StageSpace) -> NDArray
 def _facts(draws: NDArray, unit: str, prob: float) -> list[list[str]]:
     """Lines under each stage's name: its worth, and the interval if there are draws."""
     low, high = np.quantile(draws, [(1 - prob) / 2, (1 + prob) / 2], axis=0)
-    lines = [[f"worth {_plain(mean)} {unit}".strip()] for mean in draws.mean(axis=0)]
+    lines = [[f"worth {spell_money(mean)} {unit}".strip()] for mean in draws.mean(axis=0)]
     if len(draws) > 1:
         for line, a, b in zip(lines, low, high, strict=True):
-            line.append(f"{_plain(a)} to {_plain(b)}")
+            line.append(f"{spell_money(a)} to {spell_money(b)}")
     return lines
-
-
-def _plain(amount: float) -> str:
-    return f"{amount:,.0f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _money(amount: float) -> str:
-    return f"{amount:+,.0f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _draw_note(
@@ -205,7 +198,7 @@ def _label_moves(
         return
     probs = np.array([P[route.stage_from, route.stage_to] for route in routes])
     order = [k for k in np.argsort(-probs, kind="stable") if probs[k] >= label_above]
-    texts = [_money(worth[routes[k].stage_from, routes[k].stage_to]) for k in order]
+    texts = [spell_money(worth[routes[k].stage_from, routes[k].stage_to], "+") for k in order]
     sizes = [label_size(text) for text in texts]
     candidates = [
         label_places(routes[k], line_width(routes[k], P), size)

@@ -125,6 +125,17 @@ def stage_markers(space: StageSpace) -> dict[str, StageMark]:
     return marks
 
 
+def spell_money(amount: float, sign: str = "") -> str:
+    """Write a whole amount with a true minus sign; `sign` "+" marks gains too.
+
+    Examples
+    --------
+    >>> spell_money(1234.5, "+")
+    '+1,234'
+    """
+    return f"{amount:{sign},.0f}".replace("-", "\N{MINUS SIGN}")
+
+
 def stage_title(name: str) -> str:
     """Write the name of a stage as a label: 'avoiding_terminating' is 'Avoiding terminating'."""
     return name.replace("_", " ").capitalize()

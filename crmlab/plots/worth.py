@@ -16,6 +16,7 @@ from crmlab.plots.style import (
     PHASE_TITLES,
     UP,
     mixed,
+    spell_money,
     stage_colours,
     stage_title,
 )
@@ -118,7 +119,7 @@ def _label_treads(ax: "Axes", draws: NDArray, prob: float) -> None:
     top = np.maximum(_interval(draws, prob)[1], draws.mean(axis=0))
     for k, (mean, y) in enumerate(zip(draws.mean(axis=0), top, strict=True)):
         ax.annotate(
-            _money(mean),
+            spell_money(mean),
             (k, y),
             (0, points_of(0.45)),
             textcoords="offset points",
@@ -134,7 +135,7 @@ def _draw_steps(ax: "Axes", means: NDArray) -> None:
     """Write the worth of each step under the axis, between its two stages."""
     for k, step in enumerate(np.diff(means)):
         ax.annotate(
-            _money(step, sign="+"),
+            spell_money(step, sign="+"),
             (k + 0.5, 0),
             (0, -points_of(0.5)),
             xycoords=("data", "axes fraction"),
@@ -144,10 +145,6 @@ def _draw_steps(ax: "Axes", means: NDArray) -> None:
             size=points_of(0.8),
             color=UP if step > 0 else DOWN,
         )
-
-
-def _money(amount: float, sign: str = "") -> str:
-    return f"{amount:{sign},.0f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _finish(ax: "Axes", space: StageSpace, order: NDArray, unit: str, prob: float | None) -> None:
