@@ -3,7 +3,7 @@
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from crmlab.errors import SpecError
@@ -75,6 +75,7 @@ def test_ten_or_more_is_another_claim_than_more_than_ten():
 
 
 @given(st.floats(2, 40), st.floats(0.3, 20))
+@example(mean=33.0, shape=0.5)
 def test_a_law_comes_back_from_its_tail(mean, shape):
     law = NegativeBinomialReach(mean, shape)
     claims = [(k, float(law.beyond(k))) for k in (3, 15)]

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betainc, ndtr, ndtri
+from scipy.special import betainc, betaincc, ndtr, ndtri
 
 from crmlab.errors import SpecError, raise_problems
 
@@ -67,7 +67,11 @@ class NegativeBinomialReach:
 
     def beyond(self, k: ArrayLike) -> Floats:
         """P(N > k), for whole numbers k of 0 or more."""
-        return betainc(_whole(k) + 1, self.shape, self.mean / (self.mean + self.shape))
+        more, total = _whole(k) + 1, self.mean + self.shape
+        # Seen from its own small side, a share keeps its digits when one part swamps the other.
+        if self.mean < self.shape:
+            return betainc(more, self.shape, self.mean / total)
+        return betaincc(self.shape, more, self.shape / total)
 
     def at_least(self, k: ArrayLike) -> Floats:
         """P(N >= k), for whole numbers k of 1 or more."""
@@ -215,7 +219,7 @@ def negative_binomial_through(claims: Sequence[Claim]) -> NegativeBinomialReach:
         return float(law_through_near(log_shape).beyond(far[0])) - far[1]
 
     # Through one point, the tail further out grows with inequality: one root, or none.
-    low, high = np.log(0.02), np.log(1e6)
+    low, high = np.log(0.05), np.log(1e6)
     if miss(low) * miss(high) > 0:
         raise SpecError(
             f"negative_binomial_through: no negative binomial law has P(N > {near[0]:g}) = "
