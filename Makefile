@@ -21,13 +21,13 @@ run = @for python in $(CANDIDATES); do \
 	if "$$python" -c "$(TEST)" >/dev/null 2>&1; then exec "$$python" -m crmlab $(strip $(1)); fi; \
 	done; echo "$(NEEDED)" >&2; exit 1
 
-.PHONY: help lab test setup learn doctor demo notebooks slides editions variants grade drift \
-	replicate lint lock warm clean
+.PHONY: help lab test test-extras setup learn doctor demo notebooks slides editions variants \
+	grade drift replicate bench validate lint lock warm clean
 
 help: ## this list
 	@echo "make lab    opens the course        make test    runs every test"
 	@echo "Both set up what they need (.venv/, a few minutes the first time). All targets:"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' Makefile
 	@echo "Choose a Python with PYTHON=/path/to/python; python -m crmlab COMMAND --help says more."
 
 lab: ## open the course in JupyterLab (SOURCE=1: with solutions; LAB_ARGS="--no-browser")
@@ -35,6 +35,9 @@ lab: ## open the course in JupyterLab (SOURCE=1: with solutions; LAB_ARGS="--no-
 
 test: ## run every test: code, docstrings, notebooks (ONLY=code or notebooks; JOBS=1)
 	$(call run,test $(if $(ONLY),--only $(ONLY)) $(if $(JOBS),--jobs $(JOBS)))
+
+test-extras: ## run the tests that need peers and engines, in .venv-extras/
+	$(call run,test-extras)
 
 setup: ## make .venv/ and fill the compile cache (AGAIN=1: from nothing)
 	$(call run,setup $(if $(AGAIN),--again))
@@ -68,6 +71,12 @@ drift: ## how far the numbers move on another machine (N=03), into build/drift/
 
 replicate: ## recompute every published number of the ledger
 	$(call run,replicate)
+
+bench: ## time crmlab beside its peers, in .venv-extras/ (ARGS="--help")
+	$(call run,bench $(ARGS))
+
+validate: ## run the slow statistical studies (hours; ARGS="--help")
+	$(call run,validate $(ARGS))
 
 lint: ## check the style of the code
 	$(call run,lint)

@@ -147,7 +147,7 @@ def test_demo_writes_where_it_says(dispatch, monkeypatch, project, capsys):
 def targets() -> dict[str, str]:
     """Targets of the Makefile with their one line of help."""
     text = (PROJECT.root / "Makefile").read_text(encoding="utf-8")
-    return dict(re.findall(r"^([a-z]+):(?: ##)?(.*)$", text, flags=re.MULTILINE))
+    return dict(re.findall(r"^([a-z-]+):(?: ##)?(.*)$", text, flags=re.MULTILINE))
 
 
 def test_make_and_python_offer_the_same_commands():
@@ -309,7 +309,7 @@ def test_the_suite_passes_only_if_all_of_it_does(
 ):
     write(project.root / "notebooks" / "01_a.ipynb")
     closing = "= 3 passed in 0.1s ="
-    monkeypatch.setattr(suite, "run_code_tests", lambda _: Outcome("code", code, 1.0, closing))
+    monkeypatch.setattr(suite, "run_code_tests", lambda *_: Outcome("code", code, 1.0, closing))
     monkeypatch.setattr(
         suite, "run_notebook", lambda _, path: Outcome(path.stem, notebook, 2.0, closing)
     )
@@ -326,7 +326,7 @@ def test_a_suite_of_nothing_does_not_pass(project):
 
 def test_code_tests_report_pytest_s_own_verdict(project, capfd):
     write(project.root / "test_two.py", "def test_a(): pass\ndef test_b(): assert 0\n")
-    outcome = suite.run_code_tests(project)
+    outcome = suite.run_code_tests(project, 1)
     assert outcome.exit_code == 1
     assert outcome.closing_line.startswith("1 failed, 1 passed in ")
     assert outcome.closing_line in capfd.readouterr().out

@@ -19,10 +19,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from crmlab.cli import environment
-from crmlab.cli.environment import PROJECT, Project, project_variables
+from crmlab.cli.environment import EXTRAS, PROJECT, Project, project_variables
 from crmlab.cli.upkeep import read_lock
 
 ROOT = PROJECT.root
+HOMES = [pytest.param(PROJECT, id="course"), pytest.param(EXTRAS, id="extras")]
 PYTHONS = ("3.12", "3.13")
 SYSTEMS = {
     "linux": {"os_name": "posix", "platform_system": "Linux"},
@@ -30,13 +31,15 @@ SYSTEMS = {
     "win32": {"os_name": "nt", "platform_system": "Windows"},
 }
 ONLY_IN_CONDA = {"python", "pip"}
+NAME_IN_CONDA = {"ibis-duckdb": "ibis-framework"}  # conda names a package with its extra
 
 
-def declared() -> dict[str, Requirement]:
-    """What pyproject.toml asks for: the package, the course, its tests and its lint."""
+def declared(*, extras: bool = False) -> dict[str, Requirement]:
+    """What pyproject.toml asks for: the package, and all groups but the extras, or those alone."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    groups = settings["dependency-groups"]
     lines = list(settings["project"]["dependencies"])
-    lines += [line for group in settings["dependency-groups"].values() for line in group]
+    lines += [line for name in groups if (name == "extras") == extras for line in groups[name]]
     return {canonicalize_name(r.name): r for r in map(Requirement, lines)}
 
 
@@ -44,7 +47,7 @@ def in_conda_file(text: str) -> dict[str, Requirement]:
     """What environment.yml asks for; every line below `dependencies:` must be readable."""
     lines = [line.split("#")[0].strip() for line in text.split("dependencies:")[1].splitlines()]
     found = [Requirement(line.removeprefix("- ")) for line in lines if line]
-    return {canonicalize_name(r.name): r for r in found}
+    return {NAME_IN_CONDA.get(r.name, canonicalize_name(r.name)): r for r in found}
 
 
 def differences(project: dict[str, Requirement], conda: dict[str, Requirement]) -> list[str]:
@@ -78,15 +81,16 @@ def test_a_planted_difference_is_found(old, new):
     assert differences(declared(), in_conda_file(text.replace(old, new))) != []
 
 
-def locked() -> dict[str, tuple[str, str]]:
-    return read_lock((ROOT / "requirements.lock").read_text(encoding="utf-8"))
+def locked(home: Project = PROJECT) -> dict[str, tuple[str, str]]:
+    return read_lock(home.lock.read_text(encoding="utf-8"))
 
 
-def test_lock_holds_every_declared_package_within_its_bounds():
-    pins = locked()
+@pytest.mark.parametrize("home", HOMES)
+def test_lock_holds_every_declared_package_within_its_bounds(home):
+    pins = locked(home)
     outside = [
         f"{requirement} but {pins.get(name, ('nothing',))[0]} is locked"
-        for name, requirement in declared().items()
+        for name, requirement in declared(extras=home.has_extras).items()
         if not requirement.specifier.contains(pins.get(name, ("0",))[0])
     ]
     assert outside == []
@@ -103,15 +107,17 @@ def lock_entries(text: str) -> dict[str, list[str]]:
     return entries
 
 
-def test_every_locked_package_has_hashes():
-    entries = lock_entries((ROOT / "requirements.lock").read_text(encoding="utf-8"))
-    assert entries.keys() == locked().keys()
+@pytest.mark.parametrize("home", HOMES)
+def test_every_locked_package_has_hashes(home):
+    entries = lock_entries(home.lock.read_text(encoding="utf-8"))
+    assert entries.keys() == locked(home).keys()
     assert [name for name, hashes in entries.items() if not hashes] == []
     assert lock_entries("a==1 \\\n    --hash=sha256:12\n") == {"a": []}  # a short hash is none
 
 
-def test_lock_names_no_host_and_no_address():
-    text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+@pytest.mark.parametrize("home", HOMES)
+def test_lock_names_no_host_and_no_address(home):
+    text = home.lock.read_text(encoding="utf-8")
     assert re.findall(r"\w+://|--\w*(?:index|links)\S*|\S+\.(?:org|com|io|net)\b| @ ", text) == []
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from crmlab.cli import environment
-from crmlab.cli.environment import PROJECT
+from crmlab.cli.environment import EXTRAS, PROJECT, Project
 
 _Arguments = Callable[[argparse.ArgumentParser], None]
 
@@ -39,6 +39,8 @@ class Command:
         Adds the command's own options to its parser.
     passes_on : bool
         Whether options that crmlab does not know are handed on to another program.
+    home : Project
+        The environment that it runs in: that of the course, or that with peers and engines.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Command:
     needs: Literal["nothing", "packages", "warm"] = "packages"
     add_arguments: _Arguments = lambda parser: None
     passes_on: bool = False
+    home: Project = PROJECT
 
 
 def run_command(words: Sequence[str]) -> int:
@@ -64,14 +67,15 @@ def run_command(words: Sequence[str]) -> int:
         Exit code: 0 if all is well.
     """
     options = parse(words)
-    variables = environment.project_variables(PROJECT, os.environ)
+    home = options.command.home
+    variables = environment.project_variables(home, os.environ)
     try:
         if not options.here and options.command.needs != "nothing":
-            environment.ensure(PROJECT, warm=options.command.needs == "warm")
+            environment.ensure(home, warm=options.command.needs == "warm")
     except environment.SetUpError as problem:
         sys.exit(f"crmlab: {problem}")
     if not options.here and _should_move(options.command):
-        return environment.hand_over([str(PROJECT.python), "-m", "crmlab", *words], variables)
+        return environment.hand_over([str(home.python), "-m", "crmlab", *words], variables)
     _settle(variables)
     return options.command.run(options)
 
@@ -124,9 +128,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _should_move(command: Command) -> bool:
-    if command.run in _BOOTSTRAP or environment.is_inside(PROJECT):
+    if command.run in _BOOTSTRAP or environment.is_inside(command.home):
         return False
-    return PROJECT.python.exists()
+    return command.home.python.exists()
 
 
 def _settle(variables: dict[str, str]) -> None:
@@ -137,8 +141,10 @@ def _settle(variables: dict[str, str]) -> None:
 
 
 def _setup(options: argparse.Namespace) -> int:
+    home = EXTRAS if options.extras else PROJECT
+    warm = not (options.cold or options.extras)
     try:
-        fine = environment.set_up(PROJECT, warm=not options.cold, again=options.again)
+        fine = environment.set_up(home, warm=warm, again=options.again)
     except environment.SetUpError as problem:
         sys.exit(f"crmlab: {problem}")
     if fine:
@@ -156,6 +162,24 @@ def _test(options: argparse.Namespace) -> int:
     from crmlab.cli.suite import run_suite
 
     return run_suite(PROJECT, only=options.only, jobs=options.jobs)
+
+
+def _test_extras(options: argparse.Namespace) -> int:
+    from crmlab.cli.suite import run_extras
+
+    return run_extras(EXTRAS)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from crmlab.cli.studies import run_benchmarks
+
+    return run_benchmarks(EXTRAS, options.others)
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from crmlab.cli.studies import run_validation
+
+    return run_validation(PROJECT, options.others)
 
 
 def _learn(options: argparse.Namespace) -> int:
@@ -244,7 +268,8 @@ def _lint(options: argparse.Namespace) -> int:
 def _lock(options: argparse.Namespace) -> int:
     from crmlab.cli.upkeep import write_lock
 
-    return write_lock(PROJECT, upgrade=options.upgrade)
+    codes = [write_lock(home, upgrade=options.upgrade) for home in (PROJECT, EXTRAS)]
+    return max(codes)
 
 
 def _clean(options: argparse.Namespace) -> int:
@@ -257,6 +282,9 @@ def _clean(options: argparse.Namespace) -> int:
 def _setup_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--again", action="store_true", help="begin from nothing")
     parser.add_argument("--cold", action="store_true", help="leave the compile cache for later")
+    parser.add_argument(
+        "--extras", action="store_true", help="the environment of peers and engines instead"
+    )
 
 
 def _lab_arguments(parser: argparse.ArgumentParser) -> None:
@@ -333,11 +361,38 @@ COMMANDS = (
         add_arguments=_test_arguments,
     ),
     Command(
+        "test-extras",
+        "run the tests that need peers and engines: PyMC-Marketing, QuantEcon, Dask, PySpark, ...",
+        "Run pytest on tests/extras/ in an environment of its own, .venv-extras/, made from "
+        "requirements-extras.lock. A test whose engine cannot run here (PySpark without Java) is "
+        "skipped with the reason.",
+        _test_extras,
+        home=EXTRAS,
+    ),
+    Command(
+        "bench",
+        "time crmlab beside its peers; benchmarks/results.md says what was found",
+        "Run the benchmarks, each beside the packages that do the same, in .venv-extras/. Read "
+        "ratios: machines differ, and are noisy. Options go to benchmarks/__main__.py (--help).",
+        _bench,
+        passes_on=True,
+        home=EXTRAS,
+    ),
+    Command(
+        "validate",
+        "run the slow statistical studies (hours); validation/README.md lists them",
+        "Run the studies of validation/: calibration by simulation, recovery, identification. They "
+        "resume where they stopped. Options go to validation/__main__.py (--help).",
+        _validate,
+        needs="warm",
+        passes_on=True,
+    ),
+    Command(
         "setup",
         "make .venv/ and fill the compile cache (the other commands do it by themselves)",
         "Install what requirements.lock pins into .venv/, each file checked against its hash, and "
         "compile the models of the course once. What is up to date is skipped; a set-up that was "
-        "cut short is repaired by running it again.",
+        "cut short is repaired by running it again. --extras makes .venv-extras/ instead.",
         _setup,
         needs="nothing",
         add_arguments=_setup_arguments,

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 # What decides the machine code in the cache; a change here warms it again.
 KERNEL_SOURCES = (
@@ -52,6 +53,8 @@ class Project:
     ----------
     root : Path
         The folder that holds ``pyproject.toml``.
+    edition : {"", "-extras"}
+        Which of its environments: that of the course, or that with peers and engines.
 
     Examples
     --------
@@ -60,16 +63,22 @@ class Project:
     """
 
     root: Path
+    edition: Literal["", "-extras"] = ""
+
+    @property
+    def has_extras(self) -> bool:
+        """Whether this environment holds the peers and engines."""
+        return self.edition == "-extras"
 
     @property
     def lock(self) -> Path:
         """The file that pins every package."""
-        return self.root / "requirements.lock"
+        return self.root / f"requirements{self.edition}.lock"
 
     @property
     def venv(self) -> Path:
         """The folder of the project's own Python."""
-        return self.root / ".venv"
+        return self.root / f".venv{self.edition}"
 
     @property
     def python(self) -> Path:
@@ -80,7 +89,7 @@ class Project:
     @property
     def cache(self) -> Path:
         """The folder of compiled models; safe to delete, slow to fill."""
-        return self.root / ".cache"
+        return self.root / f".cache{self.edition}"
 
     @property
     def packages_stamp(self) -> Path:
@@ -99,6 +108,7 @@ class Project:
 
 
 PROJECT = Project(Path(__file__).resolve().parents[2])
+EXTRAS = Project(PROJECT.root, "-extras")
 
 
 def project_variables(project: Project, given: Mapping[str, str]) -> dict[str, str]:
@@ -233,7 +243,7 @@ def set_up(project: Project, *, warm: bool, again: bool = False) -> bool:
     """
     if not project.lock.exists():
         raise SetUpError(
-            f"{project.root} is not a clone of the repository (no requirements.lock), so there is "
+            f"{project.root} is not a clone of the repository (no {project.lock.name}), so there is "
             "no environment to make. Run this in a clone, or add --here to use this Python."
         )
     if is_inside(project):
@@ -260,7 +270,8 @@ def hand_over(command: Sequence[str], variables: Mapping[str, str]) -> int:
 
 def _set_up_from_outside(project: Project, *, warm: bool, again: bool) -> bool:
     """Use the Python that ``.venv`` was made with: no process can rebuild the one it runs in."""
-    words = ["setup", *(["--again"] if again else []), *([] if warm else ["--cold"])]
+    asked = {"--again": again, "--cold": not warm, "--extras": project.has_extras}
+    words = ["setup", *(word for word, wanted in asked.items() if wanted)]
     command = [_base_python(), "-m", "crmlab", *words]
     variables = project_variables(project, os.environ)
     return subprocess.run(command, env=variables, cwd=project.root, check=False).returncode == 0
@@ -312,8 +323,9 @@ def _base_python() -> str:
 
 def _install_packages(project: Project, variables: Mapping[str, str]) -> None:
     pinned = sum(line[:1].isalnum() for line in _read(project.lock).decode().splitlines())
+    built = ["--no-binary", "pyspark"] if project.has_extras else []  # it comes as source only
     command = [str(project.python), "-I", "-m", "pip", "--disable-pip-version-check", "--no-input",
-               "install", "--no-deps", "--require-hashes", "--only-binary", ":all:",
+               "install", "--no-deps", "--require-hashes", "--only-binary", ":all:", *built,
                "--no-compile", "--progress-bar", "off", "-r", str(project.lock)]  # fmt: skip
     heard = []
     with subprocess.Popen(

@@ -1,8 +1,7 @@
-"""Run the whole suite: the code in one pytest process, each notebook in one of its own.
+"""Run the whole suite: the code spread over the cores, then each notebook in its own process.
 
 A notebook under test is executed in a fresh kernel and every output is compared with the stored
-one. One process per notebook keeps kernels, time limits and failures apart; the processes share
-the cores.
+one. One process per notebook keeps kernels, time limits and failures apart.
 """
 
 import os
@@ -51,12 +50,12 @@ def run_suite(project: Project, *, only: str | None = None, jobs: int | None = N
     int
         0 if everything passed, otherwise 1.
     """
+    at_a_time = jobs or os.cpu_count() or 1
+    code = [] if only == "notebooks" else [run_code_tests(project, at_a_time)]
     notebooks = [] if only == "code" else find_notebooks(project.root / "notebooks")
-    with ThreadPoolExecutor(jobs or os.cpu_count() or 1) as pool:
-        code = [] if only == "notebooks" else [pool.submit(run_code_tests, project)]
+    with ThreadPoolExecutor(at_a_time) as pool:
         running = [pool.submit(run_notebook, project, path) for path in notebooks]
-        tested = [future.result() for future in code]  # shown live; notebooks report afterwards
-        outcomes = [*_report_notebooks(running), *tested]
+        outcomes = [*_report_notebooks(running), *code]
     return _summarise(outcomes)
 
 
@@ -71,9 +70,21 @@ def find_notebooks(folder: Path, number: str | None = None) -> list[Path]:
     return sorted(folder.glob(f"{number or ''}*.ipynb"))
 
 
-def run_code_tests(project: Project) -> Outcome:
+def run_extras(project: Project) -> int:
+    """Run the tests that need peers and engines; return pytest's exit code.
+
+    What other packages warn of is theirs to mend, so warnings are no errors here.
+    """
+    command = [sys.executable, "-m", "pytest", "tests/extras", "--durations=5", "-rs"]
+    relaxed = ["-o", "filterwarnings=default", "--disable-warnings"]
+    return subprocess.run([*command, *relaxed], cwd=project.root, check=False).returncode
+
+
+def run_code_tests(project: Project, jobs: int) -> Outcome:
     """Run pytest on ``tests/`` and on the examples in docstrings, its output shown as it comes."""
-    command = [sys.executable, "-m", "pytest", "--durations=5"]
+    # A file stays on one core, so that what its tests share is made once.
+    spread = ["-n", str(jobs), "--dist", "loadfile"] if jobs > 1 else []
+    command = [sys.executable, "-m", "pytest", "--durations=5", *spread]
     started = time.perf_counter()
     heard = []
     with subprocess.Popen(

@@ -11,11 +11,12 @@ from crmlab.cli.environment import Project, say
 LOCK_TOOL = "uv>=0.9"
 OLDEST_PYTHON = "3.12"  # --universal resolves for this version and all later ones
 _HEADER = """\
-# Every version of the course, its tests and its lint, with the hash of every file that may be
+# Every version of {what}, with the hash of every file that may be
 # installed, for Python 3.12 and 3.13 on Linux, macOS and Windows. Written by `make lock`.
 """
+_GROUPS = ("course", "test", "lint", "site")
 _LEFTOVERS = ("build", ".pytest_cache", ".ruff_cache", ".hypothesis", ".coverage")
-_SLOW_TO_MAKE = (".venv", ".cache")
+_SLOW_TO_MAKE = (".venv", ".cache", ".venv-extras", ".cache-extras")
 
 
 def lint(project: Project) -> int:
@@ -26,11 +27,12 @@ def lint(project: Project) -> int:
 
 
 def write_lock(project: Project, *, upgrade: bool) -> int:
-    """Resolve ``requirements.lock`` again.
+    """Resolve a lock again: that of the course, or that of the peers and engines.
 
     Parameters
     ----------
     project : Project
+        Its ``edition`` says which lock.
     upgrade : bool
         Whether to leave versions that still fit for the newest ones.
 
@@ -45,23 +47,26 @@ def write_lock(project: Project, *, upgrade: bool) -> int:
     draft = project.lock.with_suffix(".part")
     if project.lock.exists() and not upgrade:
         shutil.copy(project.lock, draft)  # the tool keeps the versions that it finds here
-    command = lock_command(draft)
+    command = lock_command(draft, extras=project.has_extras)
     variables = {**os.environ, **index_variables(pip_settings())}
     if subprocess.run(command, cwd=project.root, env=variables, check=False).returncode != 0:
         draft.unlink(missing_ok=True)
         return 1
-    draft.write_text(_HEADER + draft.read_text())
+    what = "the peers and engines" if project.has_extras else "the course, its tests and its site"
+    draft.write_text(_HEADER.format(what=what) + draft.read_text())
     os.replace(draft, project.lock)
     say(f"{project.lock.name}: {len(read_lock(project.lock.read_text()))} packages")
     return 0
 
 
-def lock_command(target: Path) -> list[str]:
+def lock_command(target: Path, *, extras: bool = False) -> list[str]:
     """Return the command that resolves every version; the result names no index."""
+    groups = ("test", "extras") if extras else _GROUPS
+    builds = [] if extras else ["--no-build"]  # PySpark comes as source only
     return [
         *(sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--quiet"),
-        *("--group", "course", "--group", "test", "--group", "lint"),
-        *("--universal", "--python-version", OLDEST_PYTHON, "--generate-hashes", "--no-build"),
+        *(word for group in groups for word in ("--group", group)),
+        *("--universal", "--python-version", OLDEST_PYTHON, "--generate-hashes", *builds),
         *("--no-emit-index-url", "--no-header", "--no-annotate", "-o", str(target)),
     ]
 
