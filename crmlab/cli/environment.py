@@ -243,8 +243,8 @@ def set_up(project: Project, *, warm: bool, again: bool = False) -> bool:
     """
     if not project.lock.exists():
         raise SetUpError(
-            f"{project.root} is not a clone of the repository (no {project.lock.name}), so there is "
-            "no environment to make. Run this in a clone, or add --here to use this Python."
+            f"{project.root} is not a clone of the repository (no {project.lock.name}), so there "
+            "is no environment to make. Run this in a clone, or add --here to use this Python."
         )
     if is_inside(project):
         return _set_up_from_outside(project, warm=warm, again=again)
