@@ -21,7 +21,7 @@ run = @for python in $(CANDIDATES); do \
 	if "$$python" -c "$(TEST)" >/dev/null 2>&1; then exec "$$python" -m crmlab $(strip $(1)); fi; \
 	done; echo "$(NEEDED)" >&2; exit 1
 
-.PHONY: help lab test test-extras setup learn doctor demo notebooks slides editions variants \
+.PHONY: help lab test test-extras setup learn doctor demo notebooks slides editions site variants \
 	grade drift replicate bench validate lint lock warm clean
 
 help: ## this list
@@ -59,6 +59,9 @@ slides: ## write slides into build/slides/ (N=03: only that notebook)
 
 editions: ## write all editions of the course, and zip files, into build/editions/
 	$(call run,editions)
+
+site: ## build the site into build/site/: course, reference, glossary, ledger
+	$(call run,site)
 
 variants: ## one bank per student (IDS=file, KEY=file, N=03, CHECKS=1) into build/variants/
 	$(call run,variants "$(IDS)" $(if $(KEY),--key "$(KEY)") $(if $(N),--number $(N)) $(if $(CHECKS),--with-checks))

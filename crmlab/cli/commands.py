@@ -207,6 +207,12 @@ def _editions(options: argparse.Namespace) -> int:
     return write_editions(PROJECT)
 
 
+def _site(options: argparse.Namespace) -> int:
+    from crmlab.cli.teach import write_site
+
+    return write_site(PROJECT)
+
+
 def _variants(options: argparse.Namespace) -> int:
     from crmlab.cli.teach import make_variants
 
@@ -443,6 +449,14 @@ COMMANDS = (
         "Make the student, recall and instructor editions, slides with and without notes, and the "
         "schedule of a course of seven weeks, all from the executed notebooks. Runs none of them.",
         _editions,
+    ),
+    Command(
+        "site",
+        "build the site into build/site/",
+        "Build the pages of the course, the reference, the glossary in three languages, the "
+        "bibliography and the ledger of published numbers. They open from the folder, with search "
+        "and without a network. Runs no notebook; a warning is an error.",
+        _site,
     ),
     Command(
         "variants",

@@ -32,6 +32,16 @@ def write_editions(project: Project) -> int:
     return 0
 
 
+def write_site(project: Project) -> int:
+    """Build the site into ``build/site/``; return an exit code."""
+    from crmlab.course.site import build_site
+
+    code = build_site(project.root, project.root / "build" / "site")
+    if code == 0:
+        say(f"Open {project.root / 'build' / 'site' / 'index.html'}; it needs no network.")
+    return code
+
+
 def make_variants(
     project: Project, *, ids: Path, key: Path | None, number: str | None, with_checks: bool
 ) -> int:

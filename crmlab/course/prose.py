@@ -105,9 +105,26 @@ def to_html(source: str) -> str:
 
 def _formula(found: re.Match[str]) -> str:
     shown = found["display"] is not None
-    tex = " ".join(unescape(found["display"] if shown else found["inline"]).split())
-    picture = _picture(tex)
-    return f'<span class="display">{picture}</span>' if shown else picture
+    return formula_html(unescape(found["display"] if shown else found["inline"]), display=shown)
+
+
+def formula_html(tex: str, *, display: bool = False) -> str:
+    """Draw a formula as HTML: a picture whose alternative text is its TeX.
+
+    Parameters
+    ----------
+    tex : str
+        Without dollar signs.
+    display : bool
+        On a line of its own.
+
+    Examples
+    --------
+    >>> formula_html("x^2").startswith('<img class="math"')
+    True
+    """
+    picture = _picture(" ".join(tex.split()))
+    return f'<span class="display">{picture}</span>' if display else picture
 
 
 @cache

@@ -1,0 +1,226 @@
+"""The site: course, guides, reference, glossary, bibliography and ledger; no page needs a network.
+
+The sources of the pages are put together in a folder of their own: what stands in ``docs/``, the
+executed notebooks less their solutions, and pages that are made from the code (the reference, the
+glossary, the ledger). Nothing is executed again, so what a page prints is what the tests compared.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from inspect import cleandoc
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from crmlab.course.editions import student_source
+from crmlab.course.glossary import first_uses, read_glossary
+from crmlab.course.notebooks import notebook_bytes, read_notebook, strip_metadata
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+_VERIFIED_WITH = ("numpy", "pandas", "scipy", "pymc", "arviz", "nutpie", "matplotlib")
+
+
+def build_site(root: Path, target: Path) -> int:
+    """Build the site; a warning is an error.
+
+    Parameters
+    ----------
+    root : Path
+        The clone.
+    target : Path
+        The folder of the pages; open its ``index.html``.
+
+    Returns
+    -------
+    int
+        0 if the site was built without a warning.
+    """
+    source = target.with_name(target.name + "-source")
+    prepare_site(root, source)
+    options = ["-b", "html", "-W", "--keep-going", "-q", "-d", str(source / ".doctrees")]
+    command = [sys.executable, "-m", "sphinx", *options, str(source), str(target)]
+    return subprocess.run(command, cwd=root, check=False).returncode
+
+
+def prepare_site(root: Path, source: Path) -> None:
+    """Put the sources of all pages together in one folder, which is emptied first."""
+    shutil.rmtree(source, ignore_errors=True)
+    shutil.copytree(root / "docs", source)
+    notebooks = sorted((root / "notebooks").glob("*.ipynb"))
+    pages = {
+        **{f"course/{path.stem}.ipynb": site_notebook(read_notebook(path)) for path in notebooks},
+        **{f"reference/{name}": page for name, page in reference_pages().items()},
+        "glossary.md": glossary_page(notebook_texts(notebooks)),
+        "ledger.md": ledger_page(),
+    }
+    for name, content in pages.items():
+        place = source / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content.encode() if isinstance(content, str) else notebook_bytes(content))
+
+
+# --- the course --------------------------------------------------------------------------------
+
+
+def site_notebook(notebook: "NotebookNode") -> "NotebookNode":
+    """Derive the page of a notebook: no solution and nothing that one prints; figures described.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+        Executed.
+
+    Returns
+    -------
+    NotebookNode
+        A new one.
+    """
+    page = strip_metadata(notebook)
+    page.cells = [_page_cell(cell) for cell in page.cells if not _is_for_instructors(cell)]
+    page.cells.append(_verified())
+    return page
+
+
+def _is_for_instructors(cell: "NotebookNode") -> bool:
+    return "instructor" in cell.metadata.get("tags", ())
+
+
+def _page_cell(cell: "NotebookNode") -> "NotebookNode":
+    if cell.cell_type != "code":
+        return cell
+    if "### BEGIN SOLUTION" in cell.source:
+        cell.outputs = []
+    cell.source = student_source(cell.source)
+    shown = [o.data for o in cell.outputs if "image/png" in o.get("data", {})]
+    if shown:
+        sentences = " ".join(data.get("text/plain", "") for data in shown)
+        cell.metadata["mystnb"] = {"image": {"alt": sentences}}
+    return cell
+
+
+def _verified() -> "NotebookNode":
+    """Say with which versions the outputs of a page were compared."""
+    from importlib.metadata import version
+
+    from nbformat.v4 import new_markdown_cell
+
+    versions = ", ".join(f"{name} {version(name)}" for name in _VERIFIED_WITH)
+    python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
+    said = (
+        f"*Verified on* {python}, {versions}: `make test` executes this notebook and compares "
+        "every output with the one printed here."
+    )
+    return new_markdown_cell(f"---\n\n{said}", id="verified-on")
+
+
+def notebook_texts(paths: "list[Path]") -> dict[str, str]:
+    """Return what each notebook says and writes as code, by its number."""
+    books = {path.stem[:2]: read_notebook(path) for path in paths}
+    return {number: "\n".join(cell.source for cell in book.cells) for number, book in books.items()}
+
+
+# --- pages made from code ----------------------------------------------------------------------
+
+
+def reference_pages() -> dict[str, str]:
+    """Write a page of the reference for each module that has public names, and their index."""
+    from crmlab import _HOMES
+
+    pages = {f"{_short(home)}.md": _module_page(home, names) for home, names in _HOMES.items()}
+    listed = "\n".join(name.removesuffix(".md") for name in pages)
+    said = "What can be called, in the order of the work. Each name is imported from `crmlab`."
+    index = f"# Reference\n\n{said}\n\n```{{toctree}}\n:maxdepth: 1\n\n{listed}\n```\n"
+    return {**pages, "index.md": index}
+
+
+def _short(module: str) -> str:
+    return module.removeprefix("crmlab.").replace(".", "_")
+
+
+def _module_page(home: str, names: tuple[str, ...]) -> str:
+    head = [
+        f"# {home.removeprefix('crmlab.')}",
+        "",
+        cleandoc(import_module(home).__doc__ or ""),
+        "",
+    ]
+    entries = [line for name in names for line in _entry(home, name)]
+    return "\n".join([*head, "```{eval-rst}", *entries, "```", ""])
+
+
+def _entry(home: str, name: str) -> Iterator[str]:
+    value = getattr(import_module(home), name)
+    kind = "class" if isinstance(value, type) else "function" if callable(value) else "data"
+    if isinstance(value, type) and issubclass(value, Exception | Warning):
+        kind = "exception"
+    yield f".. auto{kind}:: {home}.{name}"
+    if kind == "class":
+        yield "   :members:"
+    if kind == "data":
+        yield "   :no-value:"
+    yield ""
+
+
+def glossary_page(texts: Mapping[str, str]) -> str:
+    """Write the page of the glossary.
+
+    Parameters
+    ----------
+    texts : mapping of notebook number to its text
+        To say where a term is first used.
+    """
+    glossary = read_glossary()
+    uses = first_uses(glossary.index, texts)
+    entries = [_glossary_entry(term, row, uses.get(term)) for term, row in glossary.iterrows()]
+    lead = "Each term in English, *French* and *Danish*, with its symbol and unit where it has one."
+    return "\n".join(["# Glossary", "", lead, "", "```{glossary}", *entries, "```", ""])
+
+
+def _glossary_entry(term: str, row: Mapping[str, str], use: str | None) -> str:
+    facts = [f"*{row['french']}* (fr), *{row['danish']}* (da)"]
+    facts += [f"symbol {row['symbol']}"] if row["symbol"] else []
+    facts += [f"unit: {row['unit']}"] if row["unit"] else []
+    facts += [f"first used in notebook {use}"] if use else ["used from later notebooks on"]
+    beware = f" **Beware.** {row['beware']}" if row["beware"] else ""
+    return f"{term}\n  {row['definition']}{beware} {'; '.join(facts)}.\n"
+
+
+def ledger_page() -> str:
+    """Write the page of the replication ledger: each published number, recomputed just now."""
+    from crmlab.replication.ledger import replicate
+
+    rows = [
+        f"| {claim.source} | {claim.inputs} | {', '.join(claim.printed)} | {claim.status} "
+        f"| {verdict.problem or claim.reason} |"
+        for verdict in replicate()
+        for claim in [verdict.claim]
+    ]
+    head = ["| source | inputs | printed | status | why |", "|---|---|---|---|---|"]
+    lead = (
+        "Numbers that others published, computed again by crmlab. *pass* means: equal to half a "
+        "unit in the last printed digit. *explained* has a reason beside it; *memory* says that "
+        "the input or the target was not checked against the printed page."
+    )
+    return "\n".join(["# Replication ledger", "", lead, "", *head, *rows, ""])
+
+
+def leaked_addresses(pages: Path) -> list[str]:
+    """Find what a page would load from elsewhere: scripts, styles, pictures, fonts.
+
+    Returns
+    -------
+    list of str
+        ``page: address``; links that a reader may follow are no loading.
+    """
+    loads = re.compile(r'<(?:script|link|img|iframe)\b[^>]*?(?:src|href)="(https?:)?//([^"]+)"')
+    return [
+        f"{path.relative_to(pages)}: {found[2]}"
+        for path in sorted(pages.rglob("*.html"))
+        for found in loads.finditer(path.read_text(encoding="utf-8"))
+        if 'rel="canonical"' not in found[0]
+    ]
