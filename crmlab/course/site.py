@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from crmlab.course.editions import student_source
 from crmlab.course.glossary import first_uses, read_glossary
 from crmlab.course.notebooks import notebook_bytes, read_notebook, strip_metadata
+from crmlab.course.play import PIECES, piece_html, script_html
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -55,6 +56,7 @@ def prepare_site(root: Path, source: Path) -> None:
     pages = {
         **{f"course/{path.stem}.ipynb": site_notebook(read_notebook(path)) for path in notebooks},
         **{f"reference/{name}": page for name, page in reference_pages().items()},
+        "play.md": play_page(),
         "glossary.md": glossary_page(notebook_texts(notebooks)),
         "ledger.md": ledger_page(),
     }
@@ -164,6 +166,17 @@ def _entry(home: str, name: str) -> Iterator[str]:
     if kind == "data":
         yield "   :no-value:"
     yield ""
+
+
+def play_page() -> str:
+    """Write the page of things to play with."""
+    lead = "Three pictures to move. All of it happens on this page; nothing is sent anywhere."
+    parts = [f"## {piece.title}\n\n{_raw(piece_html(piece))}" for piece in PIECES]
+    return "\n\n".join(["# Play", lead, *parts, _raw(script_html()), ""])
+
+
+def _raw(html: str) -> str:
+    return f"````{{raw}} html\n{html}\n````"
 
 
 def glossary_page(texts: Mapping[str, str]) -> str:
