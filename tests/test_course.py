@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crmlab.course import answers, editions, notebooks
-from crmlab.course.answers import check, judge, judge_with, make_key, read_answer, set_answer
+from crmlab.course import answers, editions, keyring, notebooks
+from crmlab.course.answers import make_key, read_answer
+from crmlab.course.judging import Verdict, judge_with
+from crmlab.course.keyring import check, judge, set_answer
 from crmlab.course.learner import learner_folder, record_solved, solved_exercises
 from crmlab.course.progress import progress
 from crmlab.errors import DataError, SpecError
@@ -23,8 +25,8 @@ ROW = (0.4423, 0.3462, 0.0096, 0.2019)
 def keys(tmp_path, monkeypatch):
     """An empty folder of keys, open for writing."""
     folder = tmp_path / "keys"
-    monkeypatch.setenv(answers.FOLDER_VARIABLE, str(folder))
-    monkeypatch.setenv(answers.DRAFTS_VARIABLE, str(folder))
+    monkeypatch.setenv(keyring.FOLDER_VARIABLE, str(folder))
+    monkeypatch.setenv(keyring.DRAFTS_VARIABLE, str(folder))
     return folder
 
 
@@ -137,9 +139,7 @@ def test_common_slips_are_recognised(answer, digits, given, words):
 
 def test_no_answer_yet():
     verdict = judge_with(make_key("99.1", 1), ...)
-    assert verdict == answers.Verdict(
-        False, "99.1: no answer yet; put it in place of the three dots."
-    )
+    assert verdict == Verdict(False, "99.1: no answer yet; put it in place of the three dots.")
 
 
 def test_a_known_misconception_chooses_its_hint():
@@ -190,7 +190,7 @@ def test_a_tolerance_of_too_many_neighbours_is_refused():
 def test_a_key_survives_its_file(keys):
     set_answer("99.10", ROW, digits=4, mistakes=[(0.5, "no"), (ROW[::-1], "reversed")])
     set_answer("99.2", {"a", "b"}, because="so it is.")
-    stored = answers.load_keys(keys / "99.json")
+    stored = keyring.load_keys(keys / "99.json")
     assert list(stored) == ["99.2", "99.10"]
     assert stored["99.2"] == make_key("99.2", {"a", "b"}, because="so it is.")
     assert judge("99.10", ROW).right
@@ -207,7 +207,7 @@ def test_a_key_tells_nobody_the_answer(keys):
 def test_outside_of_the_author_s_run_a_stale_key_is_refused(keys, monkeypatch):
     set_answer("99.1", 0.5, digits=2)
     before = (keys / "99.json").read_bytes()
-    monkeypatch.delenv(answers.DRAFTS_VARIABLE)
+    monkeypatch.delenv(keyring.DRAFTS_VARIABLE)
     set_answer("99.1", 0.5, digits=2)
     with pytest.raises(SpecError, match="stored key"):
         set_answer("99.1", 0.6, digits=2)
@@ -313,7 +313,7 @@ def executed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("course")
     path = make_source(folder / "notebooks")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(answers.FOLDER_VARIABLE, str(folder / "keys"))
+        patch.setenv(keyring.FOLDER_VARIABLE, str(folder / "keys"))
         notebooks.execute_notebook(path)
     return path
 
@@ -321,7 +321,7 @@ def executed(tmp_path_factory):
 @pytest.fixture
 def learn(executed, tmp_path, monkeypatch):
     """A fresh student edition, with the keys of its source."""
-    monkeypatch.setenv(answers.FOLDER_VARIABLE, str(executed.parent.parent / "keys"))
+    monkeypatch.setenv(keyring.FOLDER_VARIABLE, str(executed.parent.parent / "keys"))
     editions.build_student(executed.parent, tmp_path / "learn")
     return tmp_path / "learn"
 
@@ -337,7 +337,7 @@ def test_execution_in_place_counts_from_one_and_writes_the_key(executed):
 
 
 def test_a_check_above_its_answer_sees_the_new_key(executed, tmp_path, monkeypatch):
-    monkeypatch.setenv(answers.FOLDER_VARIABLE, str(tmp_path / "keys"))
+    monkeypatch.setenv(keyring.FOLDER_VARIABLE, str(tmp_path / "keys"))
     source = notebooks.read_notebook(executed)
     source.cells[1].source += '\ncrmlab.check("99.1", 0.2)'
     notebooks.write_notebook(source, tmp_path / "99_source.ipynb")
@@ -347,7 +347,7 @@ def test_a_check_above_its_answer_sees_the_new_key(executed, tmp_path, monkeypat
 
 
 def test_the_key_of_an_exercise_that_is_gone_goes_too(executed, tmp_path, monkeypatch):
-    monkeypatch.setenv(answers.FOLDER_VARIABLE, str(tmp_path / "keys"))
+    monkeypatch.setenv(keyring.FOLDER_VARIABLE, str(tmp_path / "keys"))
     source = notebooks.read_notebook(executed)
     notebooks.write_notebook(source, tmp_path / "99_source.ipynb")
     notebooks.execute_notebook(tmp_path / "99_source.ipynb")
@@ -359,7 +359,7 @@ def test_the_key_of_an_exercise_that_is_gone_goes_too(executed, tmp_path, monkey
 
 
 def test_executing_again_changes_no_byte(executed, monkeypatch):
-    monkeypatch.setenv(answers.FOLDER_VARIABLE, str(executed.parent.parent / "keys"))
+    monkeypatch.setenv(keyring.FOLDER_VARIABLE, str(executed.parent.parent / "keys"))
     before = executed.read_bytes()
     notebooks.execute_notebook(executed)
     assert executed.read_bytes() == before
@@ -371,7 +371,7 @@ def test_a_failing_notebook_and_its_key_stay_as_they_were(executed, tmp_path, mo
     broken = notebooks.read_notebook(executed)
     broken.cells[3].source = broken.cells[3].source.replace("1 - churn", "1 / 0")
     notebooks.write_notebook(broken, tmp_path / "99_source.ipynb")
-    monkeypatch.setenv(answers.FOLDER_VARIABLE, str(tmp_path / "keys"))
+    monkeypatch.setenv(keyring.FOLDER_VARIABLE, str(tmp_path / "keys"))
     before = (tmp_path / "99_source.ipynb").read_bytes()
     with pytest.raises(CellExecutionError, match="ZeroDivisionError"):
         notebooks.execute_notebook(tmp_path / "99_source.ipynb")

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from crmlab.course import answers, grading, notebooks, sandbox
+from crmlab.course import answers, grading, keyring, notebooks, sandbox
 from crmlab.course.sandbox import Fence, Limits
 from crmlab.errors import DataError
 
@@ -57,7 +57,7 @@ def submission(easy, hard='answer = {"avoiding", "bonding"}\ncrm.check("99.2", a
     return notebook
 
 
-CHEAT = """import crmlab.course.answers as a
+CHEAT = """import crmlab.course.keyring as a
 crm.check = lambda *given: print("99.1: right.")
 a.judge = lambda *given: a.Verdict(True, "right")
 for path in (PLACES):
@@ -80,7 +80,7 @@ def graded(tmp_path_factory):
     folder = tmp_path_factory.mktemp("submissions")
     keys = tmp_path_factory.mktemp("keys")
     (keys / "99.json").write_text("the key")
-    places = (str(keys / "99.json"), answers.__file__)
+    places = (str(keys / "99.json"), keyring.__file__)
     right = 'answer = 1 - churn\ncrm.check("99.1", answer)'
     handed_in = {
         "perfect": submission(right),
@@ -139,7 +139,7 @@ def test_edited_checks_change_nothing_and_are_noted(graded):
     notes = " ".join(graded["cheating"].notes)
     assert "99.1: the check was changed" in notes
     assert re.search(r"tried to read \S*99\.json", notes)
-    assert re.search(r"tried to write \S*answers\.py", notes)
+    assert re.search(r"tried to write \S*keyring\.py", notes)
     assert "tried subprocess.Popen" in notes
 
 

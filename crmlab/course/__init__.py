@@ -48,7 +48,8 @@ Rules that tests enforce (``python -m crmlab.course.guards NOTEBOOK`` lists what
 * At most 40 cells, 25 lines a code cell (hidden tests not counted), no trailing semicolon.
 """
 
-from crmlab.course.answers import Verdict, check, judge, set_answer
+from crmlab.course.judging import Verdict
+from crmlab.course.keyring import check, judge, set_answer
 from crmlab.course.progress import progress
 
 __all__ = ["Verdict", "check", "judge", "progress", "set_answer"]

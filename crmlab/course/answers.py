@@ -4,40 +4,21 @@ An answer is stored as hashes of the answer rounded as asked, of its neighbours 
 and of each known misconception, which chooses the hint. This keeps honest people honest; it is not
 secrecy, because anyone can try all numbers of four digits.
 
-`judge` decides, `check` prints, `set_answer` is what an author calls (see `crmlab.course`).
+`crmlab.course.judging` compares an answer with a key, `crmlab.course.keyring` stores keys.
 """
 
-import json
-import os
 import unicodedata
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
-from pathlib import Path
 
 import numpy as np
 
-from crmlab.course.learner import MARKER, learner_folder, record_solved
 from crmlab.errors import SpecError, raise_problems
 
-FOLDER_VARIABLE = "CRMLAB_ANSWER_KEYS"
-DRAFTS_VARIABLE = "CRMLAB_ANSWER_DRAFTS"
 _SALT = b"crmlab-answers-1"
 _MOST_NEIGHBOURS = 200
-_ASKED = {
-    "number": ("a number", "numbers"),
-    "text": ("a text", "texts"),
-    "boolean": ("True or False", "values True or False"),
-}
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether an answer is right, and the sentence that says so or gives a hint."""
-
-    right: bool
-    sentence: str
 
 
 @dataclass(frozen=True)
@@ -183,20 +164,33 @@ def _steps(value: float, digits: int) -> int:
     return round(value * 10.0**digits)
 
 
-def _tokens(item: object, digits: int, neighbours: int) -> tuple[str, ...]:
+def item_tokens(item: object, digits: int, neighbours: int) -> tuple[str, ...]:
+    """Write an item as asked, and its neighbours on both sides."""
     if isinstance(item, float):
         centre = _steps(item, digits)
         return tuple(str(centre + step) for step in range(-neighbours, neighbours + 1))
     return (str(item),)
 
 
-def _hash_items(
+def hash_items(
     exercise: str, items: Sequence, digits: int, neighbours: int = 0
 ) -> tuple[tuple[str, ...], ...]:
+    """Hash every item and its neighbours, position by position."""
     return tuple(
-        tuple(hash_token(exercise, at, token) for token in _tokens(item, digits, neighbours))
+        tuple(hash_token(exercise, at, token) for token in item_tokens(item, digits, neighbours))
         for at, item in enumerate(items)
     )
+
+
+def matches(key: Key, accepted: tuple[tuple[str, ...], ...], answer: Answer) -> bool:
+    """Tell whether all items of an answer are among the accepted ones."""
+    return len(accepted) == len(answer.items) and all(match_each(key, accepted, answer.items))
+
+
+def match_each(key: Key, accepted: tuple[tuple[str, ...], ...], items: Sequence) -> list[bool]:
+    """Tell position by position whether an item is accepted."""
+    own = hash_items(key.exercise, items, key.digits)
+    return [hashes[0] in good for hashes, good in zip(own, accepted, strict=True)]
 
 
 # --- making a key ------------------------------------------------------------------------------
@@ -239,6 +233,7 @@ def make_key(
     Examples
     --------
     >>> key = make_key("99.1", 0.75, digits=2, mistakes=[(0.25, "This is churn.")])
+    >>> from crmlab.course.judging import judge_with
     >>> judge_with(key, 0.25).sentence
     '99.1: not yet. This is churn.'
     >>> judge_with(key, 0.749).right
@@ -250,7 +245,7 @@ def make_key(
     raise_problems(SpecError, f"Exercise {exercise}", problems)
     digits = 0 if digits is None else digits
     neighbours = _neighbours(tolerance, digits, whole)
-    hash_all = partial(_hash_items, exercise, digits=digits, neighbours=neighbours)
+    hash_all = partial(hash_items, exercise, digits=digits, neighbours=neighbours)
     key = Key(
         exercise,
         plain.kind,
@@ -280,11 +275,12 @@ def _neighbours(tolerance: float | None, digits: int, whole: bool) -> int:
 def _hash_coarsely(
     exercise: str, plain: Answer, digits: int, whole: bool
 ) -> tuple[tuple[str, ...], ...]:
+    """Hash every item and its neighbours, position by position."""
     """Hash the answer with one and two digits fewer, to recognise rounding too early."""
     if whole or plain.shape != ():
         return ()
     return tuple(
-        _hash_items(f"{exercise}~{fewer}", plain.items, digits - fewer)[0] for fewer in (1, 2)
+        hash_items(f"{exercise}~{fewer}", plain.items, digits - fewer)[0] for fewer in (1, 2)
     )
 
 
@@ -297,302 +293,6 @@ def _key_problems(key: Key, neighbours: int, mistakes: Sequence[tuple[object, st
     problems += [
         f"the misconception {value!r} counts as right"
         for value, _ in mistakes
-        if _matches(key, key.accepted, read_answer(value))
+        if matches(key, key.accepted, read_answer(value))
     ]
     return problems
-
-
-# --- judging -----------------------------------------------------------------------------------
-
-
-def _matches(key: Key, accepted: tuple[tuple[str, ...], ...], answer: Answer) -> bool:
-    return len(accepted) == len(answer.items) and all(_matches_each(key, accepted, answer.items))
-
-
-def _matches_each(key: Key, accepted: tuple[tuple[str, ...], ...], items: Sequence) -> list[bool]:
-    own = _hash_items(key.exercise, items, key.digits)
-    return [hashes[0] in good for hashes, good in zip(own, accepted, strict=True)]
-
-
-def judge_with(key: Key, value: object) -> Verdict:
-    """Judge an answer by a key.
-
-    Parameters
-    ----------
-    key : Key
-    value : the answer; ``...`` for none yet
-
-    Returns
-    -------
-    Verdict
-    """
-    if value is ...:
-        return Verdict(False, f"{key.exercise}: no answer yet; put it in place of the three dots.")
-    try:
-        answer = read_answer(value)
-    except UnreadableAnswerError as reason:
-        return Verdict(False, f"{key.exercise}: not yet. {_capital(str(reason))}")
-    if not key.ordered:
-        answer = Answer(answer.kind, answer.shape, tuple(sorted(answer.items)), False)
-    if _is_right(key, answer):
-        return Verdict(True, " ".join(filter(None, (f"{key.exercise}: right.", key.because))))
-    return Verdict(False, f"{key.exercise}: not yet. {_hint(key, answer)}")
-
-
-def _is_right(key: Key, answer: Answer) -> bool:
-    comparable = (key.kind, key.shape) == (answer.kind, answer.shape)
-    comparable = comparable and (answer.ordered or not key.ordered or key.shape == ())
-    return comparable and _matches(key, key.accepted, answer)
-
-
-def _hint(key: Key, answer: Answer) -> str:
-    for recognise in (_wrong_kind, _known_mistake, _wrong_shape, _slip, _partly_right):
-        hint = recognise(key, answer)
-        if hint:
-            return hint
-    return "Read the question once more, and say in words what you computed."
-
-
-def _wrong_kind(key: Key, answer: Answer) -> str:
-    if answer.kind == key.kind:
-        return ""
-    asked = _asked(key.kind, key.shape)
-    return f"The question asks for {asked}, and this is {_asked(answer.kind, answer.shape)}."
-
-
-def _known_mistake(key: Key, answer: Answer) -> str:
-    hints = (m.hint for m in key.mistakes if _matches(key, m.accepted, answer))
-    return next(hints, "")
-
-
-def _wrong_shape(key: Key, answer: Answer) -> str:
-    if not answer.ordered and key.ordered and key.shape != ():
-        return "A set has no order; hand over a list."
-    if answer.shape == key.shape:
-        return ""
-    asked = _asked(key.kind, key.shape)
-    return f"The question asks for {asked}, and this is {_asked(answer.kind, answer.shape)}."
-
-
-def _asked(kind: str, shape: tuple[int, ...]) -> str:
-    one, many = _ASKED[kind]
-    return one if shape == () else f"{' by '.join(map(str, shape))} {many}"
-
-
-def _slip(key: Key, answer: Answer) -> str:
-    """Recognise what goes wrong in every course."""
-    if key.kind != "number":
-        return _another_order(key, answer)
-    slips: tuple[tuple[Callable[[float], float], str], ...] = (
-        (lambda x: x / 100, "This looks like a percentage; the question asks for a fraction."),
-        (lambda x: x * 100, "This looks like a fraction; the question asks for a percentage."),
-        (lambda x: -x, "The size is right, the sign is not."),
-        (lambda x: 1 - x, "This is one minus the answer."),
-    )
-    for undo, hint in slips:
-        undone = Answer(key.kind, key.shape, tuple(undo(item) for item in answer.items))
-        if _matches(key, key.accepted, undone):
-            return hint
-    return _rounded_early(key, answer) or _another_order(key, answer)
-
-
-def _rounded_early(key: Key, answer: Answer) -> str:
-    for fewer, accepted in enumerate(key.rounded, start=1):
-        (item,) = answer.items
-        coarse = _hash_items(f"{key.exercise}~{fewer}", (item,), key.digits - fewer)[0][0]
-        is_coarse = item == round(item, key.digits - fewer) and item != 0
-        if is_coarse and coarse in accepted:
-            return f"Right so far, but rounded too early: keep {key.digits} decimals."
-    return ""
-
-
-def _another_order(key: Key, answer: Answer) -> str:
-    """Match every position with some item, each item used once, whatever the order."""
-    if len(answer.items) < 2:
-        return ""
-    left = list(answer.items)
-    for at, good in enumerate(key.accepted):
-        found = [item for item in left if _token_hash(key, at, item) in good]
-        if not found:
-            return ""
-        left.remove(found[0])
-    return "These are the right values in another order."
-
-
-def _token_hash(key: Key, position: int, item: object) -> str:
-    return hash_token(key.exercise, position, _tokens(item, key.digits, 0)[0])
-
-
-def _partly_right(key: Key, answer: Answer) -> str:
-    fits = _matches_each(key, key.accepted, answer.items)
-    if not any(fits):
-        return ""
-    first = fits.index(False)
-    return f"{sum(fits)} of {len(fits)} values are right; the first that is not: value {first + 1}."
-
-
-def _capital(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]
-
-
-# --- the stored keys ---------------------------------------------------------------------------
-
-
-def keys_folder() -> Path:
-    """Return the folder of the keys: one JSON file per notebook."""
-    return Path(os.environ.get(FOLDER_VARIABLE, Path(__file__).parent / "keys"))
-
-
-def drafts_folder() -> Path | None:
-    """Return the folder where an author's run lays new keys aside, or None in any other run."""
-    folder = os.environ.get(DRAFTS_VARIABLE)
-    return Path(folder) if folder else None
-
-
-def known_keys(notebook: str) -> dict[str, Key]:
-    """Return the keys of a notebook by exercise.
-
-    The keys of a student's own firm, which lie in the student's own folder, come before those of
-    the course; in an author's run, new ones come first.
-    """
-    drafts, home = drafts_folder(), learner_folder()
-    places = (keys_folder(), home and home / MARKER / "keys", drafts)
-    found: dict[str, Key] = {}
-    for place in filter(None, places):
-        found |= load_keys(place / f"{notebook}.json")
-    return found
-
-
-def load_keys(path: Path) -> dict[str, Key]:
-    """Read the keys of one notebook; no file means no exercise."""
-    if not path.is_file():
-        return {}
-    stored = json.loads(path.read_text(encoding="utf-8"))
-    return {exercise: _key_from_json(exercise, entry) for exercise, entry in stored.items()}
-
-
-def _key_from_json(exercise: str, entry: dict) -> Key:
-    mistakes = tuple(Mistake(m["hint"], _split(m["accepted"])) for m in entry["mistakes"])
-    changed = {
-        "shape": tuple(entry["shape"]),
-        "accepted": _split(entry["accepted"]),
-        "rounded": _split(entry["rounded"]),
-        "mistakes": mistakes,
-    }
-    return Key(exercise=exercise, **{**entry, **changed})
-
-
-def _key_to_json(key: Key) -> dict:
-    """Turn a key into plain data, the hashes of one position on one line."""
-    entry = asdict(key)
-    mistakes = [{"hint": m.hint, "accepted": _join(m.accepted)} for m in key.mistakes]
-    entry.update(accepted=_join(key.accepted), rounded=_join(key.rounded), mistakes=mistakes)
-    return {name: value for name, value in entry.items() if name != "exercise"}
-
-
-def _split(lines: list[str]) -> tuple[tuple[str, ...], ...]:
-    return tuple(tuple(line.split()) for line in lines)
-
-
-def _join(rows: tuple[tuple[str, ...], ...]) -> list[str]:
-    return [" ".join(row) for row in rows]
-
-
-def save_key(path: Path, key: Key) -> None:
-    """Add one key to the file of its notebook, written aside and renamed into place."""
-    keys = {**load_keys(path), key.exercise: key}
-    entries = {exercise: _key_to_json(keys[exercise]) for exercise in sorted(keys, key=_in_order)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".json.part")
-    aside.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    aside.replace(path)
-
-
-def _in_order(exercise: str) -> tuple[str, int, str]:
-    notebook, _, count = exercise.partition(".")
-    return notebook, int(count) if count.isdigit() else 0, count
-
-
-def exercise_ids() -> dict[str, list[str]]:
-    """List the exercises that have a key, by notebook number."""
-    return {path.stem: list(load_keys(path)) for path in sorted(keys_folder().glob("*.json"))}
-
-
-# --- what a notebook calls ---------------------------------------------------------------------
-
-
-def set_answer(
-    exercise: str,
-    answer: object,
-    *,
-    digits: int | None = None,
-    tolerance: float | None = None,
-    mistakes: Sequence[tuple[object, str]] = (),
-    because: str = "",
-) -> None:
-    """State the answer of an exercise, in an author's notebook (see `crmlab.course`).
-
-    The key is written while `crmlab.course.notebooks.execute_notebook` runs the notebook; in any
-    other run it is compared, and must be what is stored.
-
-    Parameters
-    ----------
-    exercise, answer, digits, tolerance, mistakes, because
-        As in `make_key`.
-
-    Raises
-    ------
-    SpecError
-        If the stored key is stale, or the exercise is not well made.
-    """
-    key = make_key(
-        exercise, answer, digits=digits, tolerance=tolerance, mistakes=mistakes, because=because
-    )
-    notebook, drafts = exercise.split(".")[0], drafts_folder()
-    if drafts:
-        save_key(drafts / f"{notebook}.json", key)
-    elif known_keys(notebook).get(exercise) != key:
-        raise SpecError(
-            f"The stored key of exercise {exercise} is not the one of this cell. "
-            "Execute the notebook with `make notebooks` or `python -m crmlab.course.notebooks`."
-        )
-
-
-def judge(exercise: str, answer: object) -> Verdict:
-    """Judge an answer by the stored key.
-
-    Parameters
-    ----------
-    exercise : str, such as "06.1"
-    answer : number, text, boolean, or a sequence, set or array of one kind of them
-
-    Returns
-    -------
-    Verdict
-    """
-    notebook = exercise.split(".")[0]
-    keys = known_keys(notebook)
-    if exercise in keys:
-        return judge_with(keys[exercise], answer)
-    known = f"It has {', '.join(keys)}." if keys else f"Notebook {notebook} has none."
-    return Verdict(False, f"There is no exercise {exercise}. {known}")
-
-
-def check(exercise: str, answer: object) -> None:
-    """Print one sentence: the answer is right, or a hint that fits how it is wrong.
-
-    Parameters
-    ----------
-    exercise : str, such as "06.1"
-    answer : number, text, boolean, or a sequence, set or array of one kind of them
-        Rounding is not needed: the answer is rounded as the question asks.
-
-    Examples
-    --------
-    >>> check("99.1", 0.5)
-    There is no exercise 99.1. Notebook 99 has none.
-    """
-    verdict = judge(exercise, answer)
-    if verdict.right:
-        record_solved(exercise)
-    print(verdict.sentence)

@@ -10,9 +10,9 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from crmlab.course.answers import keys_folder, load_keys
 from crmlab.course.editions import build_student
 from crmlab.course.instructor import instructor_notebook, recall_notebook
+from crmlab.course.keyring import keys_folder, load_keys
 from crmlab.course.notebooks import notebook_bytes, read_notebook, write_aside
 from crmlab.course.schedule import course_schedule, schedule_text
 from crmlab.course.slides import slides_html

@@ -22,16 +22,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from crmlab.course.answers import (
-    DRAFTS_VARIABLE,
-    FOLDER_VARIABLE,
-    Key,
-    Verdict,
-    judge_with,
-    keys_folder,
-    load_keys,
-)
+from crmlab.course.answers import Key
 from crmlab.course.editions import student_source
+from crmlab.course.judging import Verdict, judge_with
+from crmlab.course.keyring import DRAFTS_VARIABLE, FOLDER_VARIABLE, keys_folder, load_keys
 from crmlab.course.notebooks import read_notebook
 from crmlab.course.sandbox import OUTPUT, VALUES, Limits, write_task
 from crmlab.errors import DataError, raise_problems

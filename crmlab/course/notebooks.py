@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crmlab.course.answers import DRAFTS_VARIABLE, keys_folder
+from crmlab.course.keyring import DRAFTS_VARIABLE, keys_folder
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode

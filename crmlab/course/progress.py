@@ -1,6 +1,6 @@
 """How far a learner has come: which exercises are solved, and which are open."""
 
-from crmlab.course.answers import exercise_ids
+from crmlab.course.keyring import exercise_ids
 from crmlab.course.learner import learner_folder, solved_exercises
 
 

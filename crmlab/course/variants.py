@@ -27,8 +27,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from crmlab.course.answers import DRAFTS_VARIABLE, FOLDER_VARIABLE, Key, load_keys
+from crmlab.course.answers import Key
 from crmlab.course.editions import student_notebook
+from crmlab.course.keyring import DRAFTS_VARIABLE, FOLDER_VARIABLE, load_keys
 from crmlab.course.learner import MARKER
 from crmlab.course.notebooks import read_notebook, run_cells, write_aside, write_notebook
 from crmlab.errors import DataError, SpecError, raise_problems
