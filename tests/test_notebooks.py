@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from crmlab.course import (
-    answers,
     editions,
     guards,
     instructor,
+    keyring,
     notebooks,
     outline,
     schedule,
@@ -60,12 +60,12 @@ def test_the_numbers_of_notebooks_are_unique():
 def test_the_keys_are_those_of_the_exercises(path):
     code = "\n".join(cell.source for _, cell in guards.code_cells(notebooks.read_notebook(path)))
     set_there = re.findall(r"\bset_answer\(\s*[\"'](.+?)[\"']", code)
-    stored = answers.load_keys(answers.keys_folder() / f"{path.stem[:2]}.json")
+    stored = keyring.load_keys(keyring.keys_folder() / f"{path.stem[:2]}.json")
     assert sorted(set_there) == sorted(stored)
 
 
 def test_no_key_without_a_notebook():
-    assert set(answers.exercise_ids()) <= {path.stem[:2] for path in SOURCES}
+    assert set(keyring.exercise_ids()) <= {path.stem[:2] for path in SOURCES}
 
 
 def solution_lines(path):
@@ -99,7 +99,7 @@ def test_no_solution_leaks_into_the_student_edition(path):
 def test_no_solution_leaks_into_recall_or_slides(path):
     source = notebooks.read_notebook(path)
     recall = "\n".join(cell.source for cell in instructor.recall_notebook(source).cells)
-    keys = answers.load_keys(answers.keys_folder() / f"{path.stem[:2]}.json")
+    keys = keyring.load_keys(keyring.keys_folder() / f"{path.stem[:2]}.json")
     spoken = slides.slides_html(source, keys)
     handed_out = slides.slides_html(source, keys, notes=False)
     for line in solution_lines(path):
@@ -143,7 +143,7 @@ def test_every_formula_of_the_slides_is_drawn(path):
 @each_notebook
 def test_the_instructor_s_edition_has_solutions_errors_and_a_plan(path):
     source = notebooks.read_notebook(path)
-    keys = answers.load_keys(answers.keys_folder() / f"{path.stem[:2]}.json")
+    keys = keyring.load_keys(keyring.keys_folder() / f"{path.stem[:2]}.json")
     edition = instructor.instructor_notebook(source, keys)
     text = "\n".join(cell.source for cell in edition.cells)
     assert [line for line in solution_lines(path) if line not in text] == []
@@ -158,7 +158,7 @@ def test_the_instructor_s_edition_has_solutions_errors_and_a_plan(path):
 
 @each_notebook
 def test_every_exercise_knows_two_misconceptions_with_hints_of_their_own(path):
-    keys = answers.load_keys(answers.keys_folder() / f"{path.stem[:2]}.json")
+    keys = keyring.load_keys(keyring.keys_folder() / f"{path.stem[:2]}.json")
     poor = [name for name, key in keys.items() if len({m.hint for m in key.mistakes}) < 2]
     assert poor == []
 
