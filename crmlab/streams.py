@@ -29,6 +29,7 @@ _WEYL = (0x9E3779B9, 0xBB67AE85)
 _WORD = np.uint64(0xFFFFFFFF)
 _ROUNDS = 10
 _LARGEST = 2**32
+_AT_ONCE = 8192  # addresses whose words fit into a core's cache together
 
 Words = tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]
 
@@ -126,16 +127,51 @@ class Streams:
                 f"The `size` parameter of `uniforms` must be a positive integer, got {size!r}."
             )
         customers, periods = np.broadcast_arrays(_address(customers), _address(periods))
-        blocks = [
-            _to_uniforms(
-                philox((np.uint64(block), customers, periods, np.uint64(0)), self._key(purpose))
-            )
-            for block in range((size + 1) // 2)
-        ]
-        values = np.concatenate(blocks)[:size]
+        flat = np.empty((size + size % 2, customers.size))
+        self.fill(flat, customers.ravel(), periods.ravel(), self.key(purpose))
+        values = flat[:size].reshape(size, *customers.shape)
         return values[0] if size == 1 else values
 
-    def _key(self, purpose: str) -> tuple[int, int]:
+    def fill(
+        self,
+        out: NDArray[np.float64],
+        customers: NDArray[np.uint64],
+        periods: NDArray[np.uint64],
+        key: tuple[int, int],
+    ) -> None:
+        """Write the uniforms of n addresses: the inner loop, which a subclass may compile.
+
+        Parameters
+        ----------
+        out : ndarray of shape (an even number, n)
+            Filled two rows at a time, one block of the counter each.
+        customers, periods : ndarray of shape (n,)
+        key : tuple of two ints
+            From `key`.
+        """
+        for first in range(0, len(customers), _AT_ONCE):
+            some = slice(first, first + _AT_ONCE)
+            for block in range(len(out) // 2):
+                counter = (np.uint64(block), customers[some], periods[some], np.uint64(0))
+                out[2 * block : 2 * block + 2, some] = _to_uniforms(philox(counter, key))
+
+    def key(self, purpose: str) -> tuple[int, int]:
+        """Give the key of the cipher for one purpose: two words of 32 bits.
+
+        Parameters
+        ----------
+        purpose : str
+
+        Returns
+        -------
+        tuple of two ints below 2**32
+            The first eight bytes of BLAKE2b of "seed/purpose", little-endian.
+
+        Examples
+        --------
+        >>> Streams(seed=1).key("visits") == Streams(seed=1).key("spend")
+        False
+        """
         digest = hashlib.blake2b(f"{int(self.seed)}/{purpose}".encode(), digest_size=8).digest()
         return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little")
 

@@ -8,6 +8,7 @@ breaches at once; one that passes says nothing.
 `check_channel`            `sample` and `dist` are one law, in every stage
 `check_transition_model`   matrices are stochastic and make no move that the space forbids
 `check_generator`          nobody changes when others are simulated too
+`check_policy`             propensities that depend on each customer alone
 `check_model`              the posterior is complete, its gradient right, its customers alike
 =========================  ====================================================================
 """
@@ -22,8 +23,9 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from crmlab.actions import FirmView, Policy, check_propensities
 from crmlab.channels import Channel
-from crmlab.errors import DataError, raise_problems
+from crmlab.errors import DataError, SpecError, raise_problems
 from crmlab.generators.base import Generator, simulate
 from crmlab.models.base import StageModel, coords
 from crmlab.stages import StageSpace
@@ -395,6 +397,101 @@ def _only(frame: pd.DataFrame, customers: NDArray[np.int64] | None) -> pd.DataFr
 
 def _in_order(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.sort_values(list(frame.columns)).reset_index(drop=True)
+
+
+# Policies -----------------------------------------------------------------------------------------
+
+
+def check_policy(policy: Policy, world: Generator, *, seed: int, n_customers: int = 24) -> None:
+    """Check that a policy gives propensities, the same each time, to each customer alone.
+
+    The policy decides in a simulation of the world; what it was shown is then shown to it again:
+    as it was, in another order, and for every customer alone.
+
+    Parameters
+    ----------
+    policy : Policy
+    world : Generator
+        One with actions that the policy knows, e.g. `crmlab.Bank(n_periods=6)`.
+    seed : int
+        Of the world.
+    n_customers : int
+        At least 2.
+
+    Raises
+    ------
+    ContractError
+        With every breach: no field `accuracy` or `logged` of the right kind, propensities that
+        are none, that change from call to call, or with the other customers in view.
+
+    Examples
+    --------
+    >>> from crmlab.actions import ThresholdRule
+    >>> from crmlab.generators.confounding import confounded_world
+    >>> check_policy(ThresholdRule("call", "orders_total", 3), confounded_world(), seed=1)
+    """
+    owner = type(policy).__name__
+    raise_problems(ContractError, owner, list(_policy_breaches(policy)))
+    watched = _Watched(policy)
+    try:
+        simulate(world, n_customers, seed=seed, policy=watched)
+    except SpecError as error:
+        raise ContractError(str(error)) from error
+    breaches = [breach for view, given in watched.seen for breach in _replay(policy, view, given)]
+    raise_problems(ContractError, owner, list(dict.fromkeys(breaches)))
+
+
+def _policy_breaches(policy: Policy) -> Iterator[str]:
+    if not isinstance(policy, Policy):
+        yield "it must extend crmlab.Policy"
+        return
+    accuracy = policy.accuracy
+    if accuracy is not None and not (isinstance(accuracy, (int, float)) and 0 <= accuracy <= 1):
+        yield f"`accuracy` must be None or from 0 to 1, got {accuracy!r}"
+    if not isinstance(policy.logged, bool):
+        yield f"`logged` must be True or False, got {policy.logged!r}"
+
+
+class _Watched(Policy):
+    """A policy that keeps what its inner one was shown and what it said."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.accuracy = policy.accuracy
+        self.seen: list[tuple[FirmView, Floats]] = []
+
+    def propensities(self, view: FirmView) -> Floats:
+        """Ask the inner policy, and keep the view as it was."""
+        kept = _view_of(view, np.arange(len(view.customers)))
+        shape = (len(view.customers), len(view.actions))
+        given = check_propensities(self.policy, self.policy.propensities(view), shape)
+        self.seen.append((kept, given.copy()))
+        return given
+
+
+def _view_of(view: FirmView, who: NDArray[np.int64]) -> FirmView:
+    """Show the same period, but only these customers, in this order."""
+    return FirmView(
+        view.period,
+        view.customers.iloc[who].reset_index(drop=True),
+        view.actions,
+        {name: np.asarray(view.observed[name])[who] for name in view.observed},
+        None if view.impressions is None else np.asarray(view.impressions)[who],
+    )
+
+
+def _replay(policy: Policy, view: FirmView, given: Floats) -> Iterator[str]:
+    everybody = np.arange(len(given))
+    orders = {
+        "gives other propensities when it is asked again": [everybody],
+        "gives other propensities in another order of the customers": [everybody[::-1]],
+        "gives a customer alone other propensities than in the crowd": everybody[:, None],
+    }
+    for words, groups in orders.items():
+        for who in groups:
+            if not np.array_equal(policy.propensities(_view_of(view, who)), given[who]):
+                yield f"it {words} (period {view.period})"
+                break
 
 
 # Models -------------------------------------------------------------------------------------------

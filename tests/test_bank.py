@@ -334,7 +334,7 @@ def test_policy_decides_who_is_treated_and_its_propensities_are_logged():
     assert (log["propensity"] == 0.5).all()
     assert stats.binomtest((log["decision"] == "gift").sum(), len(log), 0.5).pvalue > ALARM
     none = crm.simulate(world, 100, seed=3, policy=crm.NoAction())
-    assert set(none.actions["action"]) <= {"win_back"}
+    assert set(none.actions.loc[none.actions["value"] > 0, "action"]) <= {"win_back"}
 
 
 def test_policy_sees_what_the_bank_has_recorded():
@@ -367,7 +367,38 @@ def test_a_policy_that_does_not_log_leaves_its_propensities_to_the_key():
     gut = crm.ManagerImpression("gift", ("stagnating", "avoiding"))
     tables = crm.simulate(crm.Bank(**TIES), 100, seed=3, policy=gut)
     assert "propensity" not in tables.more["assignments"]
-    assert set(tables.truth["targeting"]["propensity"].round(6)) <= {0.8, 0.2, 0.1, 0.9}
+    assert "propensity" not in tables.actions
+    assert (tables.actions["value"] == 1).all()
+    decisions = tables.truth["decisions"]
+    gifts = decisions[decisions["action"] == "gift"]
+    seen = gifts["impression"].isin(gut.stages)
+    assert (gifts["propensity"] == np.where(seen, 0.8, 0.1)).all()
+
+
+@pytest.mark.parametrize("policy", [crm.RandomPolicy({"gift": 0.3, "note": 0.1}), None])
+def test_the_log_of_actions_is_that_of_any_world(policy):
+    tables = crm.simulate(crm.Bank(**TIES), 100, seed=3, policy=policy)
+    world = crm.confounded_world()
+    other = crm.simulate(world, 5, seed=1, policy=crm.RandomPolicy({"call": 0.5})).actions
+    log = tables.actions
+    assert log.dtypes.drop("action").equals(other.dtypes.drop("action"))
+    assert log.columns.tolist() == other.columns.tolist()
+    assert log.equals(tables.truth["decisions"])
+    assert not log.duplicated(["customer_id", "period", "action"]).any()
+    decided = tables.more["assignments"]
+    treated = log[(log["value"] == 1) & (log["action"] != "win_back")]
+    both = decided.merge(treated, on=["customer_id", "period"], how="left")
+    given = both["action"].astype("str").fillna("nothing")
+    assert (given == both["decision"].astype("str")).all()
+    acted = both["value"].notna()
+    assert (both.loc[acted, "propensity_x"] == both.loc[acted, "propensity_y"]).all()
+    could = log[log["action"] == "gift"].merge(decided, on=["customer_id", "period"], how="right")
+    assert could["value"].notna().all()
+    prices = tables.more["costs"].set_index("item")["cost"]
+    assert (log["cost"] == log["value"] * prices[log["action"].astype("str")].to_numpy()).all()
+    back = log[log["action"] == "win_back"]
+    if policy is None:
+        assert stats.binomtest(int(back["value"].sum()), len(back), 0.02).pvalue > ALARM
 
 
 # --- said what it is -----------------------------------------------------------------------------

@@ -115,6 +115,11 @@ def count_of(table, column=None, value=None):
     return observe
 
 
+def taken(name):
+    """How often an action was taken: the log also has those who could have been treated."""
+    return lambda tables: tables.actions.loc[tables.actions["action"] == name, "value"].sum()
+
+
 def table_of(tables, name):
     return tables.more[name] if name in tables.more else getattr(tables, name)
 
@@ -227,6 +232,8 @@ KNOBS = {
     "pillars.emotional_connection": (0.8, {}, purchases, UP),
     "pillars.fair_prices": (-0.8, {}, purchases, DOWN),
     "pillars.convenience": (0.8, {}, wait_of_self_service, DOWN),
+    "service.need_level": (
+        1.0, {}, lambda tables: tables.customers["need_level"].mean(), UP),
     "service.mismatch": (0.5, {}, activity, DOWN),
     "service.co_creation": (2.0, {}, contrast("need_level", [5, 6], bought), UP),
     "service.transactional_share": (
@@ -258,10 +265,12 @@ KNOBS = {
     "quality.carry": (0.9, MOODY, persistence, UP),
     "quality.weight": (1.0, {"quality__mean": 0.7}, purchases, UP),
     **{
-        f"treatments.{name}": (0.3, {}, count_of("actions", "action", name), UP)
+        f"treatments.{name}": (0.3, {}, taken(name), UP)
         for name in ("follow_up", "inform", "note", "gift", "information", "automation")
     },
     "treatments.follow_up_effect": (2.0, {"treatments__follow_up": 0.6}, purchases, UP),
+    "treatments.follow_up_delay": (
+        90.0, {"treatments__follow_up": 0.6, "treatments__follow_up_effect": 2.0}, purchases, DOWN),
     "treatments.inform_effect": (2.0, {"treatments__inform": 0.6}, activity, UP),
     "treatments.note_effect": (2.0, {"treatments__note": 0.6}, purchases, UP),
     "treatments.gift_effect": (2.0, {"treatments__gift": 0.6}, crossings, DOWN),
@@ -269,7 +278,7 @@ KNOBS = {
     "treatments.automation_effect": (2.0, {"treatments__automation": 0.6}, repairs, UP),
     "treatments.confounding": (
         2.0, {"treatments__follow_up": 0.3, "quality__sd": 1.0}, treated_mood, DOWN),
-    "treatments.win_back": (0.3, {}, count_of("actions", "action", "win_back"), UP),
+    "treatments.win_back": (0.3, {}, taken("win_back"), UP),
     "treatments.win_back_effect": (0.5, {"treatments__win_back": 0.5}, activity, UP),
     "outreach.contacts": (1.0, {}, count_of("touchpoints", "kind", "relationship_marketing"), UP),
     "outreach.fatigue": (1.0, CALLED, activity, DOWN),
@@ -285,7 +294,7 @@ KNOBS = {
     "surveys.silence": (2.0, {**ASKED, "quality__sd": 1.5}, satisfaction, UP),
     "surveys.perception_gap": (1.0, ASKED, satisfaction, DOWN),
     "surveys.report_error": (0.5, ASKED, reports_right, DOWN),
-    "surveys.mandatory_fields": (20, {}, share_of("touchpoints", "reason", "xxx"), UP),
+    "surveys.field_burden": (20, {}, share_of("touchpoints", "reason", "xxx"), UP),
     "shocks.life_events": (0.3, {}, activity, DOWN),
     "shocks.scandal": (3.0, {"shocks__scandal_period": 10}, activity, DOWN),
     "shocks.dismissal": (0.5, {}, closings, UP),
@@ -318,6 +327,7 @@ IDLE = [
     "awareness.referral_lead", "service.transactional_exit", "service.peer_support",
     "market.inertia", "market.rival_pull", "stagnation.resolution", "quality.choice",
     "quality.carry", "quality.weight", "treatments.follow_up_effect",
+    "treatments.follow_up_delay",
     "treatments.inform_effect", "treatments.note_effect", "treatments.gift_effect",
     "treatments.information_effect", "treatments.automation_effect", "treatments.confounding",
     "treatments.win_back_effect", "outreach.fatigue", "outreach.richness",
@@ -342,7 +352,7 @@ def test_a_knob_without_anything_to_act_on_changes_nothing_exactly(knob):
 
 
 SPOKEN = [
-    "surveys.invited", "surveys.mandatory_fields", "talk.posts", "shocks.closing",
+    "surveys.invited", "surveys.field_burden", "talk.posts", "shocks.closing",
     "service.self_service", "traits.power", "traits.cooperation", "traits.communication",
     "traits.interdependence", "variety.rates",
 ]  # fmt: skip

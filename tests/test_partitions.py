@@ -228,6 +228,26 @@ def test_pandas_reads_a_table_straight(made):
     assert (np.diff(ids) >= 0).all()
 
 
+def test_duckdb_reads_the_tables_straight(made):
+    """The glob is the whole interface: types and rows are those that pandas reads."""
+    import duckdb
+
+    for folder in sorted((made / "tables").iterdir()):
+        if not folder.is_dir():
+            continue
+        rows = duckdb.sql(f"SELECT * FROM '{folder}/*.parquet' ORDER BY ALL").df()
+        frame = pd.read_parquet(folder)
+        assert list(rows) == list(frame)
+        frame = frame.sort_values(list(frame), ignore_index=True)
+        pd.testing.assert_frame_equal(rows, frame, check_dtype=False)
+    joined = duckdb.sql(
+        f"SELECT sum(value) FROM '{made}/tables/events/*.parquet' JOIN "
+        f"'{made}/tables/customers/*.parquet' USING (customer_id) WHERE period >= 2"
+    ).fetchall()[0]
+    events = read_dataset(made).events
+    assert joined[0] == events.loc[events["period"] >= 2, "value"].sum()
+
+
 def test_the_manifest_says_how_to_make_it_again(made):
     manifest = json.loads((made / "manifest.json").read_text())
     names = {name: getattr(crm, name) for name in dir(crm) if name[0].isupper()}

@@ -162,25 +162,53 @@ def decision_log(
         propensity and, if there were any, impression (stage); only where the propensity is above
         0, in the order of customers, periods, actions.
     """
-    chosen = np.stack([d.chosen for d in decisions], axis=1)
-    propensities = np.stack([d.propensities for d in decisions], axis=1)
+    seen = [d.impressions for d in decisions if d.impressions is not None]
+    return tabulate_decisions(
+        customers,
+        {action.name: action.cost for action in actions},
+        np.stack([d.chosen for d in decisions], axis=1),
+        np.stack([d.propensities for d in decisions], axis=1),
+        np.array(stage_names)[np.stack(seen, axis=1)] if seen else None,
+    )
+
+
+def tabulate_decisions(
+    customers: Codes,
+    costs: Mapping[str, float],
+    chosen: Codes,
+    propensities: Floats,
+    impressions: NDArray | None = None,
+) -> pd.DataFrame:
+    """Write decisions as a table: the form of every log of actions.
+
+    Parameters
+    ----------
+    customers : ndarray of int (N,)
+    costs : mapping of action to cost of one use [currency]
+        The A actions, in the order of the propensities.
+    chosen : ndarray of int (N, T)
+        0 nothing, 1 the first action, and so on.
+    propensities : ndarray (N, T, A)
+    impressions : ndarray of str (N, T), optional
+
+    Returns
+    -------
+    DataFrame
+        As in `decision_log`.
+    """
     who, when, what = np.nonzero(propensities > 0)
     taken = (chosen[who, when] == what + 1).astype(float)
-    names = [action.name for action in actions]
     log = pd.DataFrame(
         {
             "customer_id": customers[who],
             "period": when,
-            "action": pd.Categorical.from_codes(what, names),
+            "action": pd.Categorical.from_codes(what, list(costs)),
             "value": taken,
-            "cost": taken * np.array([action.cost for action in actions])[what],
+            "cost": taken * np.array(list(costs.values()))[what],
             "propensity": propensities[who, when, what],
         }
     )
-    if decisions[0].impressions is None:
-        return log
-    impressions = np.stack([d.impressions for d in decisions], axis=1)
-    return log.assign(impression=np.array(stage_names)[impressions[who, when]])
+    return log if impressions is None else log.assign(impression=impressions[who, when])
 
 
 def exported(log: pd.DataFrame, policy: Policy) -> pd.DataFrame:

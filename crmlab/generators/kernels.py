@@ -35,15 +35,15 @@ _WORD, _SHIFT, _CUT, _ZERO = (np.uint64(n) for n in (0xFFFFFFFF, 32, 12, 0))
 
 
 def fill_uniforms(
-    first: Floats, second: Floats, customers: Words, period: int, block: int, keys: Words
+    first: Floats, second: Floats, customers: Words, periods: Words, block: int, keys: Words
 ) -> None:
-    """Write the two uniforms of a block per customer: `crmlab.streams.philox`, ten rounds.
+    """Write the two uniforms of a block per address: `crmlab.streams.philox`, ten rounds.
 
-    Customers and keys come in 32 bits: then the compiler sees that no factor has more, and
+    Customers, periods and keys come in 32 bits: then the compiler sees that no factor has more, and
     multiplies several at once.
     """
     for i in range(customers.shape[0]):
-        a, b, c, d = np.uint64(block), np.uint64(customers[i]), np.uint64(period), _ZERO
+        a, b, c, d = np.uint64(block), np.uint64(customers[i]), np.uint64(periods[i]), _ZERO
         for r in range(10):
             p, q = a * _MULTIPLIERS[0], c * _MULTIPLIERS[1]
             a, b = (q >> _SHIFT) ^ b ^ np.uint64(keys[0, r]), q & _WORD
@@ -101,6 +101,36 @@ def compiled() -> Loops:
 
     jit = numba.njit(error_model="numpy", fastmath=False, nogil=True, cache=True)
     return Loops(*(jit(loop) for loop in Loops()))
+
+
+# Streams ------------------------------------------------------------------------------------------
+
+
+class CompiledStreams(Streams):
+    """The same chance as `Streams`, number for number, from the compiled loop.
+
+    Examples
+    --------
+    >>> quick_streams(Streams(7), n_cells=10)
+    Streams(seed=7)
+    """
+
+    def fill(self, out: Floats, customers: Codes, periods: Codes, key: tuple[int, int]) -> None:
+        """Write the uniforms of n addresses; see `Streams.fill`."""
+        words = customers.astype(np.uint32), periods.astype(np.uint32)
+        _fill(out, *words, _round_keys(key), compiled())
+
+
+def quick_streams(streams: Streams, n_cells: int) -> Streams:
+    """Give streams with the compiled loop where there is enough to do for it, else as they are.
+
+    Parameters
+    ----------
+    streams : Streams
+    n_cells : int
+        Customers times periods of the world.
+    """
+    return CompiledStreams(streams.seed) if n_cells >= WORTH_COMPILING else streams
 
 
 # Worlds in blocks ---------------------------------------------------------------------------------
@@ -165,17 +195,21 @@ def _uniforms_by_period(
     streams: Streams, purpose: str, customers: Codes, n_periods: int, size: int, loops: Loops
 ) -> Iterator[tuple[int, Floats]]:
     """Yield each period with its uniforms, (size, N); the array is used again for the next."""
-    keys = _round_keys(streams, purpose)
+    keys = _round_keys(streams.key(purpose))
     words = customers.astype(np.uint32)
     u = np.empty((size + size % 2, len(words)))
     for t in range(n_periods):
-        for block in range(len(u) // 2):
-            loops.fill_uniforms(u[2 * block], u[2 * block + 1], words, t, block, keys)
+        _fill(u, words, np.full(len(words), t, dtype=np.uint32), keys, loops)
         yield t, u[:size]
 
 
-def _round_keys(streams: Streams, purpose: str) -> Words:
-    first, second = streams._key(purpose)
+def _fill(u: Floats, customers: Words, periods: Words, keys: Words, loops: Loops) -> None:
+    for block in range(len(u) // 2):
+        loops.fill_uniforms(u[2 * block], u[2 * block + 1], customers, periods, block, keys)
+
+
+def _round_keys(key: tuple[int, int]) -> Words:
+    first, second = key
     rounds = range(10)
     return np.array(
         [

@@ -35,6 +35,14 @@ import pandas as pd
 import crmlab
 from crmlab.errors import DataError, SpecError, raise_problems
 from crmlab.generators.base import Generator
+from crmlab.generators.files import (
+    describe_file,
+    digest_of,
+    read_json,
+    without_categories,
+    write_json,
+    write_parquet,
+)
 from crmlab.streams import Streams
 from crmlab.tables import CustomerTables
 
@@ -175,7 +183,7 @@ def _check_folder(folder: Path, tasks: Sequence[_Task], partition_size: int) -> 
     problems = [f"`path` also holds {name}" for name in sorted(found - ours)[:5]]
     expected = {task.receipt.name: task for task in tasks}
     for receipt in sorted((folder / "parts").glob("*.json")):
-        task, said = expected.get(receipt.name), _read_json(receipt)
+        task, said = expected.get(receipt.name), read_json(receipt)
         if task is None:
             problems.append(f"`path` holds {receipt.stem}, beyond `n_customers`")
         elif (said["world"], said["seed"]) != (repr(task.world), task.seed):
@@ -214,7 +222,7 @@ def _is_done(task: _Task) -> bool:
     """Whether the receipt is there, is of these versions, and its files have their sizes."""
     if not task.receipt.exists():
         return False
-    said = _read_json(task.receipt)
+    said = read_json(task.receipt)
     return said["fingerprint"] == task.fingerprint and all(
         (task.folder / name).is_file() and (task.folder / name).stat().st_size == file["bytes"]
         for name, file in said["files"].items()
@@ -228,8 +236,8 @@ def _make_part(task: _Task) -> None:
     files = {}
     for name, frame in frames.items():
         target = Path(*name.split("/")) / f"{task.name}.parquet"
-        _write_parquet(frame, aside / target)
-        files[target.as_posix()] = _describe_file(aside / target, len(frame))
+        write_parquet(frame, aside / target)
+        files[target.as_posix()] = describe_file(aside / target, len(frame))
     for name in files:
         (task.folder / name).parent.mkdir(parents=True, exist_ok=True)
         os.replace(aside / name, task.folder / name)
@@ -244,7 +252,7 @@ def _make_part(task: _Task) -> None:
         "shared": shared,
         "schema": _schema(tables),
     }
-    _write_json(receipt, task.receipt, aside / "receipt.json")
+    write_json(receipt, task.receipt, aside / "receipt.json")
     shutil.rmtree(aside, ignore_errors=True)
 
 
@@ -255,11 +263,11 @@ def _simulate(task: _Task) -> tuple[CustomerTables, Frames, dict[str, str]]:
         customers = np.arange(first, min(first + task.block_size, task.stop))
         tables = task.world.sample(Streams(task.seed), customers)
         for name, frame in _frames_of(tables).items():
-            blocks.setdefault(name, []).append(_plain(frame))
+            blocks.setdefault(name, []).append(frame)
     owned = {name: _in_order(some) for name, some in blocks.items() if _owner(some[0])}
     common = {name: some for name, some in blocks.items() if not _owner(some[0])}
     _refuse_differing(common)
-    shared = {name: _digest(some[0]) for name, some in common.items()}
+    shared = {name: digest_of(without_categories(some[0])) for name, some in common.items()}
     once = {name: some[0] for name, some in common.items()} if task.index == 0 else {}
     return tables, {**owned, **once}, shared
 
@@ -274,12 +282,6 @@ def _frames_of(tables: CustomerTables) -> Frames:
     }
 
 
-def _plain(frame: pd.DataFrame) -> pd.DataFrame:
-    """Text in place of categories, whose codes would depend on the block."""
-    categorical = [c for c in frame if isinstance(frame[c].dtype, pd.CategoricalDtype)]
-    return frame.astype(dict.fromkeys(categorical, "str"))
-
-
 def _owner(frame: pd.DataFrame) -> str:
     """Column that says whose a row is: customer_id, or the first that names a customer; or ''."""
     named = [c for c in frame if str(c).startswith("customer")]
@@ -288,9 +290,29 @@ def _owner(frame: pd.DataFrame) -> str:
 
 def _in_order(blocks: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Join blocks, rows by customer, then time, then as they came within both."""
+    blocks = _alike(blocks)
     frame = pd.concat(blocks, ignore_index=True) if len(blocks) > 1 else blocks[0]
     order = [_owner(frame), *(c for c in ("period", "date") if c in frame)]
+    if _is_sorted([frame[column].to_numpy() for column in order]):
+        return frame
     return frame.sort_values(order, kind="stable", ignore_index=True)
+
+
+def _alike(blocks: Sequence[pd.DataFrame]) -> Sequence[pd.DataFrame]:
+    """Blocks as they are if their categories agree, else with text in place of these."""
+    first = blocks[0].dtypes
+    same = all(first.equals(block.dtypes) for block in blocks)
+    return blocks if same else [without_categories(block) for block in blocks]
+
+
+def _is_sorted(columns: Sequence[np.ndarray]) -> bool:
+    """Whether rows ascend by the first column, then by the second: most tables come so."""
+    tied = np.ones(max(len(columns[0]) - 1, 0), dtype=bool)
+    for values in columns:
+        if (tied & (values[1:] < values[:-1])).any():
+            return False
+        tied &= values[1:] == values[:-1]
+    return True
 
 
 def _refuse_differing(common: Mapping[str, Sequence[pd.DataFrame]]) -> None:
@@ -300,51 +322,6 @@ def _refuse_differing(common: Mapping[str, Sequence[pd.DataFrame]]) -> None:
         if any(not block.equals(blocks[0]) for block in blocks)
     ]
     raise_problems(SpecError, "write_dataset", problems)
-
-
-def _digest(frame: pd.DataFrame) -> str:
-    return hashlib.sha256(frame.to_csv(index=False).encode()).hexdigest()
-
-
-# Files --------------------------------------------------------------------------------------------
-
-
-def _write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    table = pa.Table.from_pandas(frame, preserve_index=False)
-    parquet.write_table(table, path, compression="zstd")
-    _flush(path)
-
-
-def _flush(path: Path) -> None:
-    """Have the bytes on the disk before the name is: a rename may overtake what it renames."""
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())
-
-
-def _describe_file(path: Path, n_rows: int) -> dict[str, Any]:
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"rows": n_rows, "bytes": path.stat().st_size, "sha256": digest}
-
-
-def _write_json(said: Mapping[str, Any], target: Path, aside: Path) -> None:
-    aside.parent.mkdir(parents=True, exist_ok=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(said, indent=1, ensure_ascii=False) + "\n"
-    aside.write_text(text, encoding="utf-8", newline="\n")
-    _flush(aside)
-    os.replace(aside, target)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path.name}: cannot be read ({error})") from error
 
 
 @cache
@@ -373,9 +350,9 @@ def _schema(tables: CustomerTables) -> dict[str, Any]:
 def _write_manifest(
     folder: Path, tasks: Sequence[_Task], n_customers: int, partition_size: int
 ) -> None:
-    receipts = [_read_json(task.receipt) for task in tasks]
+    receipts = [read_json(task.receipt) for task in tasks]
     _refuse_changing(receipts)
-    _write_json(receipts[0]["schema"], folder / "tables" / "schema.json", folder / _ASIDE / "s")
+    write_json(receipts[0]["schema"], folder / "tables" / "schema.json", folder / _ASIDE / "s")
     manifest = {
         **_FORMAT,
         "world": receipts[0]["world"],
@@ -385,7 +362,7 @@ def _write_manifest(
         "versions": _versions(),
         "files": {name: file for receipt in receipts for name, file in receipt["files"].items()},
     }
-    _write_json(manifest, folder / "manifest.json", folder / _ASIDE / "m")
+    write_json(manifest, folder / "manifest.json", folder / _ASIDE / "m")
 
 
 def _refuse_changing(receipts: Sequence[Mapping[str, Any]]) -> None:
@@ -424,11 +401,11 @@ def read_dataset(
         The folder is no data set, or a part is missing.
     """
     folder = Path(path)
-    schema = _read_json(folder / "tables" / "schema.json")
+    schema = read_json(folder / "tables" / "schema.json")
     frames = _read_folder(folder / "tables", parts, schema["categories"])
     known = {f.name for f in CustomerTables.__dataclass_fields__.values()} - {"more", "truth"}
     manifest = folder / "manifest.json"
-    provenance = {} if not manifest.exists() else _read_json(manifest)
+    provenance = {} if not manifest.exists() else read_json(manifest)
     return CustomerTables(
         **{name: frame for name, frame in frames.items() if name in known},
         more={name: frame for name, frame in frames.items() if name not in known},
@@ -479,7 +456,7 @@ def verify_dataset(path: str | Path) -> list[str]:
     folder = Path(path)
     if not (folder / "manifest.json").exists():
         return ["manifest.json is missing: the data set was never finished"]
-    listed = _read_json(folder / "manifest.json")["files"]
+    listed = read_json(folder / "manifest.json")["files"]
     there = {
         file.relative_to(folder).as_posix()
         for name in ("tables", "truth")
@@ -491,6 +468,6 @@ def verify_dataset(path: str | Path) -> list[str]:
         *(
             f"{name} has changed"
             for name in sorted(there & set(listed))
-            if _describe_file(folder / name, listed[name]["rows"]) != listed[name]
+            if describe_file(folder / name, listed[name]["rows"]) != listed[name]
         ),
     ]

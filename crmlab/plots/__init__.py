@@ -18,7 +18,9 @@ from crmlab.plots.decisions import (
 )
 from crmlab.plots.figure import describe_trend, figure_html, show
 from crmlab.plots.graph import plot_stage_graph
+from crmlab.plots.lives import describe_lives, plot_lives
 from crmlab.plots.matrices import plot_row_posterior, plot_transition_matrix
+from crmlab.plots.sentences import describe_stage_value, describe_survival
 from crmlab.plots.shares import plot_stage_probs
 from crmlab.plots.staircase import plot_staircase
 from crmlab.plots.steps import describe_steps, plot_step_worth
@@ -28,14 +30,18 @@ from crmlab.plots.worth import plot_stage_value
 __all__ = [
     "StageMark",
     "describe_alive_map",
+    "describe_lives",
     "describe_policy_map",
     "describe_qini",
     "describe_regret",
+    "describe_stage_value",
     "describe_steps",
+    "describe_survival",
     "describe_trend",
     "figure_html",
     "plot_alive_map",
     "plot_calibration",
+    "plot_lives",
     "plot_policy_map",
     "plot_prediction",
     "plot_qini",

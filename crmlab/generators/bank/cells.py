@@ -13,7 +13,6 @@ Codes = NDArray[np.int64]
 
 DAYS = 90
 _ROWS_PER_CELL = 64
-_BLOCK = 8192  # addresses whose words fit into a core's cache together
 
 
 class Rows(NamedTuple):
@@ -26,23 +25,7 @@ class Rows(NamedTuple):
     def uniforms(self, streams: Streams, people: People, purpose: str, size: int) -> Floats:
         """Uniforms at the address of each row, (size, n)."""
         where = self.when * _ROWS_PER_CELL + self.which
-        return uniforms(streams, purpose, people.ids[self.who], where, size)
-
-
-def uniforms(
-    streams: Streams, purpose: str, customers: Codes, periods: Codes, size: int = 1
-) -> Floats:
-    """Uniforms at many addresses, a block at a time: `Streams.uniforms` where it is fastest.
-
-    Returns
-    -------
-    ndarray of shape (size, n) if size > 1, else (n,)
-    """
-    values = np.empty((size, len(customers)))
-    for first in range(0, len(customers), _BLOCK):
-        block = slice(first, first + _BLOCK)
-        values[:, block] = streams.uniforms(purpose, customers[block], periods[block], size=size)
-    return values[0] if size == 1 else values
+        return streams.uniforms(purpose, people.ids[self.who], where, size)
 
 
 def rows_of(counts: NDArray) -> Rows:

@@ -53,9 +53,12 @@ _COLUMNS: dict[str, tuple[tuple[str, str, str], ...]] = {
     ),
     "actions": (
         ID, PERIOD,
-        ("action", "", "what the bank did: one of six treatments, or win_back of a lost customer"),
-        ("value", "action", "1 for each action"),
-        ("cost", "EUR", "cost of the action"),
+        ("action", "", "what the bank could do: one of six treatments, or win_back of a lost "
+         "customer; one row for each that had a chance"),
+        ("value", "action", "1 if it was done, 0 if not"),
+        ("cost", "EUR", "cost of the action; 0 if it was not done"),
+        ("propensity", "probability", "probability that the bank gave to the action; absent, like "
+         "the rows of what was not done, where a policy does not log it"),
     ),
     "touchpoints": (
         ID, PERIOD, DAY,
@@ -122,10 +125,12 @@ _COLUMNS: dict[str, tuple[tuple[str, str, str], ...]] = {
         ("satisfaction", "unit", "running satisfaction"),
         ("incident", "", "cause of an incident, voiced or not"),
     ),
-    "truth: targeting": (
+    "truth: decisions": (
         ID, PERIOD,
-        ("decision", "", "as in assignments"),
-        ("propensity", "probability", "as in assignments, also where a policy does not log it"),
+        ("action", "", "as in actions"),
+        ("value", "action", "as in actions"),
+        ("cost", "EUR", "as in actions"),
+        ("propensity", "probability", "as in actions, also where a policy does not log it"),
     ),
     "truth: people": (
         ID,

@@ -1,5 +1,6 @@
 """The tables that a bank keeps anyway: customers, events, actions, ties, costs."""
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from crmlab.generators.bank.relationship import Course
 from crmlab.generators.bank.tilts import TREATMENTS
 from crmlab.generators.bank.touchpoints import CHANNELS
 from crmlab.generators.bank.transactions import Sales
+from crmlab.generators.decisions import tabulate_decisions
 
 Codes = NDArray[np.int64]
 
@@ -94,24 +96,21 @@ def event_table(people: People, course: Course, sales: Sales) -> pd.DataFrame:
     )
 
 
-def action_table(people: People, course: Course) -> pd.DataFrame:
-    """Say what was done for whom, at which cost, and with which probability."""
-    who, when = np.nonzero(course.treatment)
-    lost, back = np.nonzero(course.won_back)
-    action = np.concatenate(
-        [course.treatment[who, when] - 1, np.full(len(lost), ACTIONS.index("win_back"))]
+def action_table(people: People, course: Course, stage_names: Sequence[str]) -> pd.DataFrame:
+    """Log whom the bank could have treated or won back, with which probability, and whom it did.
+
+    The same columns in the same meaning as in the log of a `StageWorld` (`decision_log`): one row
+    per customer, period and action that had a chance.
+    """
+    seen = course.impression >= 0
+    chosen = np.where(course.won_back > 0, len(ACTIONS), course.treatment)
+    return tabulate_decisions(
+        people.ids,
+        dict(zip(ACTIONS, _ACTION_COST, strict=True)),
+        chosen,
+        course.propensities.astype(float).round(6),
+        np.where(seen, np.array(stage_names)[course.impression], "") if seen.any() else None,
     )
-    frame = pd.DataFrame(
-        {
-            "customer_id": people.ids[np.concatenate([who, lost])],
-            "period": np.concatenate([when, back]),
-            "action": _named(action, ACTIONS),
-            "value": 1.0,
-            "cost": np.array(_ACTION_COST)[action],
-        },
-        copy=False,
-    )
-    return frame.sort_values(["customer_id", "period"], ignore_index=True)
 
 
 def assignment_table(people: People, course: Course) -> pd.DataFrame:
@@ -120,12 +119,15 @@ def assignment_table(people: People, course: Course) -> pd.DataFrame:
     A policy that does not log its propensities leaves the last column to the answer key.
     """
     who, when = np.nonzero(course.active)
+    treatment, given = course.treatment[who, when].astype(np.int64), course.propensities[who, when]
+    nothing = 1 - given[:, :-1].sum(axis=1, dtype=float)
+    chosen = np.take_along_axis(given, np.maximum(treatment - 1, 0)[:, None], axis=1)[:, 0]
     return pd.DataFrame(
         {
             "customer_id": people.ids[who],
             "period": when,
-            "decision": _named(course.treatment[who, when], ("nothing", *TREATMENTS)),
-            "propensity": course.propensity[who, when].astype(float).round(6),
+            "decision": _named(treatment, ("nothing", *TREATMENTS)),
+            "propensity": np.where(treatment > 0, chosen, nothing).round(6),
         },
         copy=False,
     )

@@ -104,6 +104,12 @@ class Pillars:
 class Service:
     """Fit of the service to needs, and the ways in which customers are served."""
 
+    need_level: float = knob(
+        0.0,
+        "log-odds per level",
+        "A24, D27",
+        "Shift of what customers look for, from utility (down) to co-creation (up)",
+    )
     service_level: float = setting(3, "need level", "A24, D27", "Need level that is served", NEED)
     mismatch: float = knob(
         0.05,
@@ -211,13 +217,22 @@ class Quality:
 class Treatments:
     """What the bank does for whom, and what it does to them; at most one a period."""
 
-    follow_up: float = knob(0.05, _OF_PERIODS, "B22, B33", "Following up a sale", SHARE)
+    follow_up: float = knob(0.05, _OF_PERIODS, "B22, B33", "Following up on a customer", SHARE)
     inform: float = knob(0.05, _OF_PERIODS, "B23", "Telling what is done for the customer", SHARE)
     note: float = knob(0.02, _OF_PERIODS, "B24", "A personal note", SHARE)
     gift: float = knob(0.02, _OF_PERIODS, "B26", "A gift on an occasion", SHARE)
     information: float = knob(0.04, _OF_PERIODS, "B27", "Passing on information", SHARE)
     automation: float = knob(0.05, _OF_PERIODS, "A16, B12", "An automated offer", SHARE)
-    follow_up_effect: float = knob(0.4, _ODDS, "B22, B33", "Follow-up: all moves closer")
+    follow_up_effect: float = knob(
+        0.4, _ODDS, "B22, B33", "Follow-up: all moves closer, if it comes at once"
+    )
+    follow_up_delay: float = knob(
+        0.0,
+        "days",
+        "B22",
+        "Wait before a follow-up; every 30 days take half of its effect",
+        NOT_NEGATIVE,
+    )
     inform_effect: float = knob(0.2, _ODDS, "B23", "Informing: against all moves apart")
     note_effect: float = knob(0.4, _ODDS, "B24", "Note: deepening")
     gift_effect: float = knob(0.5, _ODDS, "B26", "Gift: against crossing")
@@ -305,7 +320,7 @@ class Surveys:
     report_error: float = knob(
         0.2, "probability", "A7", "A self-reported stage that is a neighbouring one", SHARE
     )
-    mandatory_fields: float = knob(
+    field_burden: float = knob(
         6,
         "fields",
         "D23",
@@ -325,7 +340,11 @@ class Shocks:
     scandal: float = knob(0.0, _ODDS, "D21, C6", "Moves apart, in the period of a scandal")
     scandal_period: float = setting(20, "period", "D21", "When the scandal is", PERIOD)
     dismissal: float = knob(
-        0.02, _PER_PERIOD, "B21", "The bank ends a relationship that has gone stale", SHARE
+        0.02,
+        _PER_PERIOD,
+        "B21",
+        "The bank ends a relationship gone stale, without a sale",
+        SHARE,
     )
     fraud: float = knob(0.0005, _PER_PERIOD, "B21", "The bank ends a relationship for fraud", SHARE)
     closing: float = knob(

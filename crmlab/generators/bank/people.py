@@ -57,7 +57,7 @@ _MODE_SHARES = (  # personal, dedicated, self-service, automated, community
     (0.60, 0.05, 0.12, 0.10, 0.13),  # retired
 )
 _SEGMENT_SHARES = (0.15, 0.4, 0.12, 0.15, 0.18)
-_NEED_SHARES = (0.25, 0.25, 0.2, 0.15, 0.1, 0.05)
+_NEED_SHARES = np.array([0.25, 0.25, 0.2, 0.15, 0.1, 0.05])
 _CUSTOMERS_PER_MANAGER = 400
 
 
@@ -141,7 +141,7 @@ def draw_people(
     segment, _ = choose(u[4], _SEGMENT_SHARES)
     mode, _ = choose_within(u[1], segment, _MODE_SHARES)
     sale_by_sale = (u[5] < levers.service.transactional_share) & (mode != DEDICATED)
-    need, _ = choose(u[2], _NEED_SHARES)
+    need, _ = choose(u[2], _NEED_SHARES * np.exp(levers.service.need_level * np.arange(len(NEEDS))))
     return People(
         ids=ids,
         start=np.floor(arrival_span * (place + u[0]) / size).astype(np.int64),

@@ -110,7 +110,7 @@ def dismissing_bank() -> Bank:
     Leaving is partly the bank's choice, of stale relationships, and of a few for fraud; all of
     them are told.
     """
-    return _bank({"shocks.dismissal": 0.2, "shocks.fraud": 0.003, "shocks.closing": 0.3})
+    return _bank({"shocks.dismissal": 0.4, "shocks.fraud": 0.003, "shocks.closing": 0.3})
 
 
 def passive_bank() -> Bank:

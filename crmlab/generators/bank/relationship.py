@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crmlab.actions import FirmView, Policy, choose_actions
+from crmlab.encounters import adjust_encounters, prospect_value, remember_sum
 from crmlab.generators.bank.chance import choose, expit, logit, normal, poisson
 from crmlab.generators.bank.levers import Levers
 from crmlab.generators.bank.people import COMMUNITY, N_TIES, REFERRAL, People
@@ -64,7 +65,9 @@ class Course:
     complaint, resolved, back_office : bool
     contacts, purchases, outgoing, personal, contradictory : counts
     treatment : 0 none, else 1 + index of `TREATMENTS`
-    propensity : probability that the bank gave to what it did
+    propensities : probability that the bank gave to each action, (N, T, 7): the treatments, then
+        winning back
+    impression : stage as account managers saw it, -1 where nobody looked
     won_back : 0 nothing, 1 a lost customer was contacted, 2 and began anew
     exit_reason : -1, or code of `EXIT_REASONS` in the last active period
     found_by : code of acquisition, (N,)
@@ -85,7 +88,8 @@ class Course:
     personal: Codes
     contradictory: Codes
     treatment: Codes
-    propensity: Floats
+    propensities: Floats
+    impression: Codes
     won_back: Codes
     exit_reason: Codes
     found_by: Codes
@@ -111,7 +115,8 @@ class Course:
                 name: fill(0, "int8")
                 for name in ("contacts", "purchases", "outgoing", "personal", "contradictory")
             },
-            propensity=fill(1, "float32"),
+            propensities=np.zeros((*shape, len(TREATMENTS) + 1), dtype="float32"),
+            impression=fill(-1, "int8"),
             exit_reason=fill(-1, "int8"),
             found_by=people.found_by.copy(),
             referrer=np.full(len(people), -1),
@@ -136,6 +141,7 @@ class Scene:
     policy: Policy | None
     stage_names: tuple[str, ...]
     view: pd.DataFrame
+    forced: tuple[int, int] | None = None  # period and treatment of everybody: see `contrast`
 
 
 def run_course(scene: Scene) -> Course:
@@ -262,8 +268,9 @@ def _observe(scene: Scene, course: Course, state: _State, active: Codes, t: int)
     _have_incidents(course, people.mode[active] == COMMUNITY, levers, active, t, u[5:8])
     felt = _feel(course, levers, active, t, u[8:])
     state.life_event[active] = u[11] < levers.shocks.life_events
-    lasting = levers.quality.carry * state.satisfaction[active]
-    state.satisfaction[active] = lasting + (1 - levers.quality.carry) * felt
+    carry = levers.quality.carry
+    encounters = np.stack([state.satisfaction[active], (1 - carry) * felt], axis=-1)
+    state.satisfaction[active] = remember_sum(encounters, keep=carry)[:, -1]
     course.experience[active, t] = felt
     course.satisfaction[active, t] = state.satisfaction[active]
 
@@ -298,11 +305,14 @@ def _feel(course: Course, levers: Levers, active: Codes, t: int, u: Floats) -> F
     course.back_office[active, t] = served
     objective = quality.mean + quality.sd * normal(u[0])
     objective += served * (quality.back_office + quality.sd * normal(rest))
-    objective -= (u[2] < quality.ritual_breach) * _INCIDENT_PAIN
+    broken = u[2] < quality.ritual_breach
+    objective = adjust_encounters(
+        objective, ritual_broken=broken, relief=0.0, penalty=_INCIDENT_PAIN
+    )
     objective -= (course.incident[active, t] > 0) * _INCIDENT_PAIN
     objective += course.resolved[active, t] * _RECOVERY_JOY
-    loss = _LOSS_WEIGHT * (1 - quality.choice)
-    return np.where(objective < 0, loss * objective, objective)
+    eased = adjust_encounters(objective, chosen=True, relief=quality.choice, penalty=0.0)
+    return prospect_value(eased, curvature=1.0, loss_aversion=_LOSS_WEIGHT)
 
 
 def _treat(scene: Scene, course: Course, active: Codes, t: int, log: list[Codes]) -> None:
@@ -313,10 +323,10 @@ def _treat(scene: Scene, course: Course, active: Codes, t: int, log: list[Codes]
         chosen = choose_actions(chances, u)
     else:
         chosen, chances = _ask_policy(scene, course, active, t, log)
-    nothing = 1 - chances.sum(axis=1, keepdims=True)
-    of_choice = np.take_along_axis(np.hstack([nothing, chances]), chosen[:, None], axis=1)[:, 0]
+    if scene.forced is not None and scene.forced[0] == t:
+        chosen = np.full(len(active), scene.forced[1])
     course.treatment[active, t] = chosen
-    course.propensity[active, t] = of_choice
+    course.propensities[active, t, :-1] = chances
 
 
 def _default_propensities(levers: Levers, satisfaction: Floats) -> Floats:
@@ -355,6 +365,8 @@ def _ask_policy(
     done = np.zeros(len(scene.people), dtype=np.int64)
     done[active] = decision.chosen[active]
     log.append(done)
+    if decision.impressions is not None:
+        course.impression[active, t] = decision.impressions[active]
     return done[active], decision.propensities[active]
 
 
@@ -367,6 +379,7 @@ def _win_back(scene: Scene, course: Course, state: _State, lost: Codes, t: int) 
     contacted = u[0] < treatments.win_back
     returns = contacted & (u[1] < treatments.win_back_effect) & (t + 1 < scene.n_periods)
     course.won_back[lost, t] = contacted.astype(int) + returns
+    course.propensities[lost, t, -1] = treatments.win_back
     state.stage[lost[returns]] = 0
     state.dwell[lost[returns]] = 1
 
@@ -403,7 +416,8 @@ def _advance(
     tilts = tilts_of(moment, lasting, gates, people, levers, profile, active)
     u = scene.streams.uniforms("move", people.ids[active], t, size=2)
     after = move(stage, tilts, u[0], scene.matrix, profile.motion)
-    after, dismissed = _dismiss(levers, profile, stage, after, u[1])
+    idle = course.purchases[active, t] == 0
+    after, dismissed = _dismiss(levers, profile, stage, after, idle, u[1])
     _note_exits(course, state, profile, active, after, dismissed, t)
     crossed = profile.together[stage] & ~profile.together[after] & ~profile.lost[after]
     state.crossings[active] += crossed
@@ -414,15 +428,23 @@ def _advance(
 
 
 def _dismiss(
-    levers: Levers, profile: StageProfile, stage: Codes, after: Codes, u: Floats
+    levers: Levers,
+    profile: StageProfile,
+    stage: Codes,
+    after: Codes,
+    idle: NDArray[np.bool_],
+    u: Floats,
 ) -> tuple[Codes, Codes]:
-    """End stale and fraudulent relationships; 0 kept, 1 unprofitable, 2 fraud."""
+    """End stale and fraudulent relationships; 0 kept, 1 unprofitable, 2 fraud.
+
+    Nobody is told to go in a quarter in which she bought something.
+    """
     ends = np.flatnonzero(profile.lost)
     if not len(ends):
         return after, np.zeros(len(stage), dtype=np.int64)
     stale = ~profile.together[stage] & (profile.intensity[stage] < 0.5)
     fraud = u > 1 - levers.shocks.fraud
-    unprofitable = stale & (u < levers.shocks.dismissal)
+    unprofitable = stale & idle & (u < levers.shocks.dismissal)
     kind = np.where(fraud, 2, unprofitable.astype(np.int64))
     return np.where(kind > 0, ends[0], after), kind
 

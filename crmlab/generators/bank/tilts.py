@@ -14,6 +14,7 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from crmlab.encounters import contact_response
 from crmlab.generators.bank.levers import Levers, Pillars
 from crmlab.generators.bank.people import (
     CHANNEL_STRENGTH,
@@ -41,6 +42,7 @@ TREATMENTS = ("follow_up", "inform", "note", "gift", "information", "automation"
 INCIDENT_PUSH = 1.0
 LIFE_EVENT_PUSH = 2.0
 CONTRADICTION_PUSH = 0.5
+FOLLOW_UP_HALF_LIFE = 30.0  # days
 _PILLAR_PULL = 1.5
 _MOST_SCARS = 3
 _HIGH_NEED = 5
@@ -173,7 +175,8 @@ def _add_experience(
 def _add_outreach(tilts: Floats, moment: Moment, levers: Levers) -> None:
     outreach, treatments = levers.outreach, levers.treatments
     got = {name: moment.treatment == k for k, name in enumerate(TREATMENTS, start=1)}
-    tilts[CLOSER] += treatments.follow_up_effect * got["follow_up"]
+    in_time = 2 ** (-treatments.follow_up_delay / FOLLOW_UP_HALF_LIFE)
+    tilts[CLOSER] += treatments.follow_up_effect * in_time * got["follow_up"]
     tilts[APART] -= treatments.inform_effect * got["inform"]
     tilts[DEEPEN] += treatments.note_effect * got["note"]
     tilts[DEEPEN] += treatments.information_effect * got["information"]
@@ -181,7 +184,8 @@ def _add_outreach(tilts: Floats, moment: Moment, levers: Levers) -> None:
     tilts[REPAIR] += treatments.automation_effect * got["automation"]
     tilts[DEEPEN] += outreach.richness * (moment.personal > 0)
     tilts[DEEPEN] -= CONTRADICTION_PUSH * moment.contradictory
-    tilts[APART] += outreach.fatigue * np.maximum(moment.outgoing - 1, 0) ** 2
+    beyond = np.maximum(moment.outgoing - 1, 0)
+    tilts[APART] -= contact_response(beyond, benefit=0.0, fatigue=outreach.fatigue)
 
 
 def _add_talk(tilts: Floats, moment: Moment, levers: Levers) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from crmlab.generators.bank.cells import DAYS, Rows, days, rows_of, uniforms
+from crmlab.generators.bank.cells import DAYS, Rows, days, rows_of
 from crmlab.generators.bank.chance import choose, choose_within, expit, log_normal, normal
 from crmlab.generators.bank.levers import Levers
 from crmlab.generators.bank.people import SELF_SERVICE, People
@@ -142,7 +142,7 @@ Part = tuple[Codes, Codes, Codes, Codes, Codes]
 def _first_contacts(streams: Streams, people: People, course: Course) -> Part:
     who = np.flatnonzero(people.start < course.stage.shape[1])
     when = people.start[who]
-    u = uniforms(streams, "first_contact", people.ids[who], when)
+    u = streams.uniforms("first_contact", people.ids[who], when)
     channel, _ = choose_within(u, course.found_by[who], _FIRST_CHANNELS)
     return who, when, np.zeros(len(who), dtype=np.int64), np.zeros(len(who), np.int64), channel
 
@@ -166,7 +166,7 @@ def _outreach(streams: Streams, people: People, course: Course) -> Part:
 
 def _back_office(streams: Streams, people: People, course: Course) -> Part:
     who, when = np.nonzero(course.back_office)
-    u = uniforms(streams, "back_office", people.ids[who], when, size=2)
+    u = streams.uniforms("back_office", people.ids[who], when, size=2)
     kind, _ = choose(u[0], (0.4, 0.4, 0.2))
     channel, rest = choose(u[1], _BACK_CHANNELS)
     return who, when, days(rest), kind + KINDS.index("after_sales"), channel
@@ -174,7 +174,7 @@ def _back_office(streams: Streams, people: People, course: Course) -> Part:
 
 def _complaints(streams: Streams, people: People, course: Course) -> Part:
     who, when = np.nonzero(course.complaint)
-    u = uniforms(streams, "complaint_contact", people.ids[who], when)
+    u = streams.uniforms("complaint_contact", people.ids[who], when)
     channel, _ = choose(u, (0.3, 0.45, 0.1, 0.15, 0.0))
     kind = np.full(len(who), KINDS.index("complaint"))
     return who, when, complaint_days(streams, people, who, when), kind, channel
@@ -182,13 +182,13 @@ def _complaints(streams: Streams, people: People, course: Course) -> Part:
 
 def complaint_days(streams: Streams, people: People, who: Codes, when: Codes) -> Codes:
     """Days on which complaints come in: one rule for the contact and for the case."""
-    return days(uniforms(streams, "complaint_day", people.ids[who], when))
+    return days(streams.uniforms("complaint_day", people.ids[who], when))
 
 
 def _closings(streams: Streams, people: People, course: Course, levers: Levers) -> Part:
     """Leavers who tell the bank; those whom the bank dismisses are told."""
     who, when = np.nonzero(course.exit_reason >= 0)
-    u = uniforms(streams, "closing", people.ids[who], when, size=2)
+    u = streams.uniforms("closing", people.ids[who], when, size=2)
     dismissed = course.exit_reason[who, when] >= DISMISSED
     has_account = np.cumsum(course.purchases, axis=1)[who, when] > 0
     overt = has_account & (dismissed | (u[0] < levers.shocks.closing))
@@ -200,14 +200,14 @@ def _closings(streams: Streams, people: People, course: Course, levers: Levers) 
 
 def _treatments(streams: Streams, people: People, course: Course) -> Part:
     who, when = np.nonzero(course.treatment)
-    u = uniforms(streams, "treatment_day", people.ids[who], when)
+    u = streams.uniforms("treatment_day", people.ids[who], when)
     channel = np.array(_CHANNEL_OF_TREATMENT)[course.treatment[who, when] - 1]
     return who, when, days(u), np.full(len(who), KINDS.index("treatment")), channel
 
 
 def _win_backs(streams: Streams, people: People, course: Course) -> Part:
     who, when = np.nonzero(course.won_back)
-    u = uniforms(streams, "win_back_day", people.ids[who], when)
+    u = streams.uniforms("win_back_day", people.ids[who], when)
     kind, channel = KINDS.index("win_back"), CHANNELS.index("call_centre")
     return who, when, days(u), np.full(len(who), kind), np.full(len(who), channel)
 
@@ -237,7 +237,7 @@ def _with_details(
     wait = log_normal(u[0], wait * np.exp(-saved), 0.6) * ~_OUTGOING[kind]
     bad = expit(-2.5 - course.experience[who, when])
     outcome = np.where(u[2] < bad, 2, np.where(u[2] > 1 - _PASSED_ON * (1 - bad), 1, 0))
-    clean = (1 - _JUNK_PER_FIELD) ** levers.surveys.mandatory_fields
+    clean = (1 - _JUNK_PER_FIELD) ** levers.surveys.field_burden
     junk, rest = choose(u[3], (clean, 1 - clean))
     marketing = kind == KINDS.index("relationship_marketing")
     n_out = np.maximum(course.outgoing[who, when], 1)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from crmlab.generators.bank.cells import DAYS, days, rows_of, uniforms
+from crmlab.generators.bank.cells import DAYS, Rows, days, rows_of
 from crmlab.generators.bank.chance import choose, choose_within, log_normal
 from crmlab.generators.bank.levers import Levers
 from crmlab.generators.bank.people import People
@@ -62,6 +62,7 @@ def draw_transactions(
     u = rows.uniforms(streams, people, "purchase", 4)
     shares = _SHARES_LOW + profile.intensity[:, None] * (_SHARES_HIGH - _SHARES_LOW)
     process, rest = choose_within(u[0], course.stage[rows.who, rows.when], shares)
+    process = _one_loan_a_quarter(process, rows)
     channel, _ = choose_within(u[1], process, _CHANNEL_SHARES)
     amount = np.round(log_normal(u[2], _AMOUNT[process], _AMOUNT_SD[process]), 2)
     given_away = levers.traits.power * people.trait("power")[rows.who]
@@ -77,6 +78,16 @@ def draw_transactions(
         margin=np.round(amount * _MARGIN[process] * np.exp(-given_away), 2),
         processing=np.round(log_normal(u[3], _PROCESSING[process] * slow, 0.4), 1),
     )
+
+
+def _one_loan_a_quarter(process: Codes, rows: Rows) -> Codes:
+    """Turn a second loan of the same customer and quarter into a card statement."""
+    loans = np.flatnonzero(process == _LARGE[0])
+    same = np.diff(rows.who[loans], prepend=-1) == 0
+    same &= np.diff(rows.when[loans], prepend=-1) == 0
+    process = process.copy()
+    process[loans[same]] = PROCESSES.index("card")
+    return process
 
 
 def transaction_table(sales: Sales, people: People, n_periods: int) -> pd.DataFrame:
@@ -141,7 +152,7 @@ def _won(course: Course, sales: Sales) -> Deal:
 def _lost(streams: Streams, people: People, course: Course, profile: StageProfile) -> Deal:
     """Deals that come to nothing, one quarter after they were opened."""
     who, when = np.nonzero(course.active)
-    u = uniforms(streams, "opportunity", people.ids[who], when, size=3)
+    u = streams.uniforms("opportunity", people.ids[who], when, size=3)
     intensity = profile.intensity[course.stage[who, when]]
     opened = u[0] < _LOST * (0.2 + 0.8 * intensity)
     who, when, u = who[opened], when[opened], u[:, opened]

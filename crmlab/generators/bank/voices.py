@@ -1,11 +1,13 @@
 """What customers say: surveys, self-reported stages, complaints, posts."""
 
+from functools import cache
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from crmlab.channels import OrdinalSurvey
-from crmlab.generators.bank.cells import days, rows_of, uniforms
+from crmlab.generators.bank.cells import days, rows_of
 from crmlab.generators.bank.chance import (
     expit,
     inside,
@@ -20,6 +22,7 @@ from crmlab.generators.bank.relationship import CAUSES, Course
 from crmlab.generators.bank.touchpoints import complaint_days
 from crmlab.stages import StageSpace
 from crmlab.streams import Streams
+from crmlab.word_of_mouth import negative_binomial_through
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -29,7 +32,7 @@ MOMENTS = ("before", "at", "after")
 RESOLUTIONS = ("recovered", "closed")
 VALENCES = ("negative", "neutral", "positive")
 
-_REACH_SHAPE = 2.705  # with a mean of 11.70, P(N > 10) = 0.48 and P(N > 20) = 0.13
+_REACH_CLAIMS = ((10, 0.48), (20, 0.13))  # shares of bad news that reach more than so many
 _GOOD_NEWS = 0.5  # reach of a good experience, as a share of a bad one's
 
 
@@ -46,7 +49,7 @@ def survey_tables(
     Who is invited and stays silent has rows without a value.
     """
     who, when = np.nonzero(course.active)
-    u = uniforms(streams, "survey", people.ids[who], when, size=7)
+    u = streams.uniforms("survey", people.ids[who], when, size=7)
     asked = u[0] < levers.surveys.invited
     who, when, u = who[asked], when[asked], u[:, asked]
     stage, mood = course.stage[who, when], course.satisfaction[who, when]
@@ -112,7 +115,7 @@ def _say_stage(stage: Codes, u: Floats, levers: Levers, n_stages: int) -> Codes:
 def case_table(streams: Streams, people: People, course: Course) -> pd.DataFrame:
     """Complaints with cause, escalation, and how they ended."""
     who, when = np.nonzero(course.complaint)
-    u = uniforms(streams, "case", people.ids[who], when, size=3)
+    u = streams.uniforms("case", people.ids[who], when, size=3)
     recovered = course.resolved[who, when]
     escalated = u[0] < np.where(recovered, 0.15, 0.4)
     median = np.where(recovered, 4.0, 15.0) * np.where(escalated, 2.0, 1.0)
@@ -131,21 +134,29 @@ def case_table(streams: Streams, people: People, course: Course) -> pd.DataFrame
     )
 
 
+@cache
+def reach_shape() -> float:
+    """Shape of the law of reach, to the digits that are printed of it (with a mean of 11.70)."""
+    return round(negative_binomial_through(_REACH_CLAIMS).shape, 3)
+
+
 def post_table(streams: Streams, people: People, course: Course, levers: Levers) -> pd.DataFrame:
     """Write posts of the forum's members, and how many people each one reaches."""
     member = (people.mode == COMMUNITY)[:, None]
     who, when = np.nonzero(course.active & member)
     rate = levers.talk.posts * (1 + 2 * (course.incident[who, when] > 0))
     counts = np.zeros(course.stage.shape, dtype=np.int64)
-    counts[who, when] = poisson(uniforms(streams, "posting", people.ids[who], when), rate)
+    counts[who, when] = poisson(streams.uniforms("posting", people.ids[who], when), rate)
     rows = rows_of(counts)
     u = rows.uniforms(streams, people, "post", 4)
     tone = course.satisfaction[rows.who, rows.when].astype(float)
     total = np.exp(-tone) + 1 + np.exp(tone)
     worst, middle = np.exp(-tone) / total, (np.exp(-tone) + 1) / total
     valence = (u[0] > worst).astype(np.int64) + (u[0] > middle)
-    bad = negative_binomial(inside(u[1]), u[2], levers.talk.reach, _REACH_SHAPE)
-    good = negative_binomial(inside(u[1]), u[2], _GOOD_NEWS * levers.talk.reach, _REACH_SHAPE)
+    bad, good = (
+        negative_binomial(inside(u[1]), u[2], share * levers.talk.reach, reach_shape())
+        for share in (1.0, _GOOD_NEWS)
+    )
     return pd.DataFrame(
         {
             "customer_id": people.ids[rows.who],

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crmlab.actions import Policy
+from crmlab.actions import NoAction, Policy
 from crmlab.errors import SpecError, raise_problems
+from crmlab.generators import kernels
 from crmlab.generators.bank import key, ledger, touchpoints, transactions, voices
 from crmlab.generators.bank.knobs import knob_problems, turn
 from crmlab.generators.bank.levers import Levers
@@ -16,6 +17,7 @@ from crmlab.generators.bank.profile import StageProfile, profile_of
 from crmlab.generators.bank.relationship import CAUSES, Course, Scene, run_course
 from crmlab.generators.bank.tilts import TREATMENTS
 from crmlab.generators.base import Generator
+from crmlab.generators.decisions import exported
 from crmlab.stages import K10, KNAPP, StageSpace, check_transition_matrix
 from crmlab.streams import Streams
 from crmlab.tables import CustomerTables
@@ -147,6 +149,21 @@ class Bank(Generator):
         """Live through whole communities, then write the tables of the customers asked for."""
         customers = np.asarray(customers, dtype=np.int64)
         ids = whole_communities(customers, self.community_size)
+        streams = kernels.quick_streams(streams, len(ids) * self.n_periods)
+        scene = self.scene(streams, ids)
+        people, course = ledger.numbered(scene.people, run_course(scene))
+        if len(ids) != len(customers):
+            people, course = ledger.only(people, course, np.searchsorted(ids, np.sort(customers)))
+        return self._tables(streams, people, course)
+
+    def scene(self, streams: Streams, ids: NDArray[np.int64]) -> Scene:
+        """Set the scene for whole communities: what stays the same while they live.
+
+        Parameters
+        ----------
+        streams : Streams
+        ids : ndarray of int of shape (N,), whole communities
+        """
         people = draw_people(
             streams,
             ids,
@@ -154,13 +171,6 @@ class Bank(Generator):
             size=self.community_size,
             arrival_span=min(self.arrival_span, self.n_periods),
         )
-        course = run_course(self._scene(streams, people))
-        people, course = ledger.numbered(people, course)
-        if len(ids) != len(customers):
-            people, course = ledger.only(people, course, np.searchsorted(ids, np.sort(customers)))
-        return self._tables(streams, people, course)
-
-    def _scene(self, streams: Streams, people: People) -> Scene:
         return Scene(
             people=people,
             levers=self.levers,
@@ -181,17 +191,18 @@ class Bank(Generator):
         sales = transactions.draw_transactions(streams, people, course, levers, profile)
         surveys, labels = voices.survey_tables(streams, people, course, levers, profile, self.space)
         decided = ledger.assignment_table(people, course)
-        logged = self.policy is None or self.policy.logged
+        log = ledger.action_table(people, course, self.space.names)
+        policy = NoAction() if self.policy is None else self.policy  # the bank's own is logged
         return CustomerTables(
             customers=ledger.customer_table(people, course),
             events=ledger.event_table(people, course, sales),
             surveys=surveys,
             cases=voices.case_table(streams, people, course),
             labels=labels,
-            actions=ledger.action_table(people, course),
+            actions=exported(log, policy),
             window=(0, self.n_periods - 1),
             units={"contacts": "contacts", "purchases": "transactions", "margin": "EUR"},
-            truth={**key.truth(people, course, self.space), "targeting": decided},
+            truth={**key.truth(people, course, self.space), "decisions": log},
             more={
                 "touchpoints": touchpoints.touchpoint_table(contacts, people),
                 "transactions": transactions.transaction_table(sales, people, self.n_periods),
@@ -200,7 +211,7 @@ class Bank(Generator):
                 ),
                 "posts": voices.post_table(streams, people, course, levers),
                 "ties": ledger.tie_table(people, course),
-                "assignments": decided if logged else decided.drop(columns="propensity"),
+                "assignments": decided if policy.logged else decided.drop(columns="propensity"),
                 "service_levels": touchpoints.service_levels(load, levers),
                 "costs": ledger.cost_table(),
             },
