@@ -8,9 +8,9 @@ import xarray as xr
 from scipy import stats
 
 import crmlab as crm
-from crmlab import prediction
 from crmlab.errors import DataError, SpecError
 from crmlab.inference import Fit
+from crmlab.prediction import draws as kept
 from tests.oracles import panels, paths
 from tests.ragged import (
     FIRST,
@@ -222,10 +222,10 @@ def test_draws_are_thinned_evenly_from_every_chain(panel, draws, kept):
 
 
 def test_a_result_over_the_memory_budget_is_refused_with_a_way_out(fit, monkeypatch):
-    monkeypatch.setattr(prediction, "MEMORY_BUDGET", 8 * 6 * N * T * K - 1)
+    monkeypatch.setattr(kept, "MEMORY_BUDGET", 8 * 6 * N * T * K - 1)
     with pytest.raises(SpecError) as error:
         crm.stage_probs(fit, kind="filtered")
-    for words in ("for 6 draws", "`average=True`", "fewer `draws`", "`panel` with fewer"):
+    for words in ("for 6 draws", "`average=True`", "fewer `draws`", "panel with fewer"):
         assert words in str(error.value)
     assert crm.stage_probs(fit, kind="filtered", average=True).shape == (N, T, K)
     assert crm.stage_probs(fit, kind="filtered", draws=4).sizes["draw"] == 2
@@ -233,11 +233,11 @@ def test_a_result_over_the_memory_budget_is_refused_with_a_way_out(fit, monkeypa
 
 def test_a_forecast_over_the_memory_budget_is_refused(fit, monkeypatch):
     n_numbers = 6 * N * 9 * (K + len(KNOWN))
-    monkeypatch.setattr(prediction, "MEMORY_BUDGET", 8 * n_numbers - 1)
+    monkeypatch.setattr(kept, "MEMORY_BUDGET", 8 * n_numbers - 1)
     with pytest.raises(SpecError, match="forecast would need"):
         crm.forecast(fit, n_periods=9, seed=1)
     crm.forecast(fit, n_periods=9, seed=1, average=True)
-    monkeypatch.setattr(prediction, "MEMORY_BUDGET", 8 * n_numbers)
+    monkeypatch.setattr(kept, "MEMORY_BUDGET", 8 * n_numbers)
     crm.forecast(fit, n_periods=9, seed=1)
 
 

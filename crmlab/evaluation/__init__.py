@@ -1,6 +1,6 @@
-"""How good a claim was, once the truth is known.
+"""How good a claim was: once the truth is known, or before it is.
 
-Five questions, each with small functions on plain arrays:
+Questions, each with small functions:
 
 * **Was the stage right?** `confusion_counts` sets what was true against what was said;
   `log_score` judges the probabilities instead of the one stage that was named.
@@ -9,6 +9,12 @@ Five questions, each with small functions on plain arrays:
 * **Was the warning worth having?** `flag_quality`: how many of the flagged were rightly flagged,
   and how many of those that should have been flagged were.
 * **How far off was the forecast?** `forecast_errors` and `mean_by_class`, per customer and in all.
+* **Do stages mean what their probabilities say?** `judge_decoder`: log score, Brier score,
+  reliability.
+* **Which model predicts better?** `compare_fits` leaves customers out, `leave_future_out` periods.
+* **Does the model make data like these?** `predictive_checks`, `prior_checks` and
+  `check_statistics`; `describe_priors` and `prior_sensitivity` say what was put in beforehand, and
+  what hangs on it.
 * **Does the export give away the answer?** `audit_leakage` holds every column against what the
   channels may tell, and `stage_oracle` says how much that is.
 
@@ -19,21 +25,41 @@ Stages are positions in their space, 0 to K - 1.
 """
 
 from crmlab.evaluation.calibration import calibration_table
+from crmlab.evaluation.comparison import compare_fits
+from crmlab.evaluation.decoding import DecoderQuality, brier_score, judge_decoder
 from crmlab.evaluation.forecasts import forecast_errors, mean_by_class
+from crmlab.evaluation.future import FutureScore, leave_future_out
 from crmlab.evaluation.leakage import LeakageReport, audit_leakage
 from crmlab.evaluation.oracle import Oracle, stage_oracle
+from crmlab.evaluation.priors import describe_priors
+from crmlab.evaluation.replicas import predictive_checks, prior_checks, seen_cells
+from crmlab.evaluation.sensitivity import prior_sensitivity, sensitivity_data
 from crmlab.evaluation.stages import FlagQuality, confusion_counts, flag_quality, log_score
+from crmlab.evaluation.statistics import check_statistics
 
 __all__ = [
+    "DecoderQuality",
     "FlagQuality",
+    "FutureScore",
     "LeakageReport",
     "Oracle",
     "audit_leakage",
+    "brier_score",
     "calibration_table",
+    "check_statistics",
+    "compare_fits",
     "confusion_counts",
+    "describe_priors",
     "flag_quality",
     "forecast_errors",
+    "judge_decoder",
+    "leave_future_out",
     "log_score",
     "mean_by_class",
+    "predictive_checks",
+    "prior_checks",
+    "prior_sensitivity",
+    "seen_cells",
+    "sensitivity_data",
     "stage_oracle",
 ]

@@ -16,14 +16,25 @@ from numpy.typing import NDArray
 
 from crmlab import chains
 from crmlab.errors import SpecError, check_one_of
-from crmlab.inference import Fit, make_rng, warn_if_unconverged
-from crmlab.models.emissions import Scorer, find_window
+from crmlab.inference import Fit, make_rng
 from crmlab.prediction.ahead import design_ahead, forecast_name, observe, step_ahead, walk
-from crmlab.prediction.customers import mean_normals, probs_of_seen, sample_normals
-from crmlab.prediction.draws import collect, collect_all, thin
-from crmlab.prediction.reader import Floats, Parameters, Reader, law_of
+from crmlab.prediction.contrasts import occupancy_effects, transition_effects
+from crmlab.prediction.customers import law_under, mean_normals, probs_of_seen, sample_normals
+from crmlab.prediction.draws import check_memory, collect, collect_all, thin
+from crmlab.prediction.likelihood import customer_loglik
+from crmlab.prediction.paths import sample_stages
+from crmlab.prediction.reader import Floats, Parameters, Reader, open_reader
 
-MEMORY_BUDGET = 2**30
+__all__ = [
+    "customer_loglik",
+    "forecast",
+    "law_now",
+    "most_likely_path",
+    "occupancy_effects",
+    "sample_stages",
+    "stage_probs",
+    "transition_effects",
+]
 
 
 def stage_probs(
@@ -65,10 +76,10 @@ def stage_probs(
     Rabiner (1989), *Proceedings of the IEEE* 77(2), equations 19-27.
     """
     check_one_of("stage_probs", "kind", kind, ("filtered", "predicted", "smoothed"))
-    reader = _open(fit, panel)
+    reader = open_reader(fit, panel)
     chosen = thin(fit, draws)
     shape = reader.score.shape
-    _check_memory("stage_probs", 1 if average else chosen.sizes["sample"], shape)
+    check_memory("stage_probs", 1 if average else chosen.sizes["sample"], shape)
 
     def probs(parameters: Parameters) -> NDArray[np.float64]:
         result = np.full(shape, np.nan)
@@ -92,7 +103,7 @@ def most_likely_path(fit: Fit, *, panel: xr.Dataset | None = None) -> xr.DataArr
     ----------
     Viterbi (1967); Rabiner (1989), equations 32-35.
     """
-    reader = _open(fit, panel)
+    reader = open_reader(fit, panel)
     mean = fit.posterior.mean(("chain", "draw"))
     parameters = {name: values.values for name, values in mean.data_vars.items()}
     paths = np.full(reader.score.shape[:2], -1)
@@ -154,11 +165,11 @@ def forecast(
             "The `n_periods` parameter of `forecast` must be a positive integer, "
             f"got {n_periods!r}."
         )
-    reader = _open(fit, panel)
+    reader = open_reader(fit, panel)
     chosen = thin(fit, draws)
     space, n_customers = fit.model.space, reader.score.shape[0]
     shape = (n_customers, n_periods, len(space) + len(fit.model.channels))
-    _check_memory("forecast", 1 if average else chosen.sizes["sample"], shape)
+    check_memory("forecast", 1 if average else chosen.sizes["sample"], shape)
     rng = make_rng("forecast", seed)
     labels = {
         "customer_id": reader.panel["customer_id"].values,
@@ -170,7 +181,7 @@ def forecast(
 
     def look_ahead(parameters: Parameters) -> dict[str, NDArray[np.float64]]:
         normals = sample_normals(reader, parameters, rng)
-        now = _law_under(reader, parameters, normals)
+        now = law_under(reader, parameters, normals)
         matrix = reader.move(parameters, design, normals)
         paths = walk(now, matrix, n_periods, rng)
         observed = {
@@ -190,7 +201,7 @@ def law_now(fit: Fit, *, panel: xr.Dataset | None = None, draws: int = 200) -> x
     xr.DataArray with dims (chain, draw, customer_id, stage)
         A customer who was never observed has the initial law.
     """
-    reader = _open(fit, panel)
+    reader = open_reader(fit, panel)
     labels = {
         "customer_id": reader.panel["customer_id"].values,
         "stage": list(fit.model.space.names),
@@ -204,31 +215,12 @@ def law_now(fit: Fit, *, panel: xr.Dataset | None = None, draws: int = 200) -> x
     )
 
 
-def _open(fit: Fit, panel: xr.Dataset | None) -> Reader:
-    warn_if_unconverged(fit)
-    if panel is not None:
-        fit.model.check(panel)
-    panel = fit.panel if panel is None else panel
-    scorer = Scorer(panel, fit.model.channels, fit.model.space)
-    design = law_of(fit).read(panel).get("covariates")
-    return Reader(fit, panel, find_window(panel), scorer, design)
-
-
 def _law_now(reader: Reader, parameters: Parameters) -> Floats:
     """Give the filtered law of each customer's last period; the initial law if never seen."""
     if not reader.n_effects:
-        return _law_under(reader, parameters, None)
+        return law_under(reader, parameters, None)
     law = np.tile(parameters["initial_probs"], (reader.score.shape[0], 1))
     law[reader.seen] = _at_last(reader, probs_of_seen(reader, parameters, "filtered"))
-    return law
-
-
-def _law_under(reader: Reader, parameters: Parameters, normals: Floats | None) -> Floats:
-    """Do as `_law_now`, with customers whose effects are given (all customers, effect)."""
-    law = np.tile(parameters["initial_probs"], (reader.score.shape[0], 1))
-    normals = None if normals is None else normals[reader.seen]
-    filtered = chains.forward(*reader.evidence(parameters, normals)).filtered
-    law[reader.seen] = _at_last(reader, filtered)
     return law
 
 
@@ -242,13 +234,3 @@ def _labels(panel: xr.Dataset, fit: Fit) -> dict[str, object]:
         "period": panel["period"].values,
         "stage": list(fit.model.space.names),
     }
-
-
-def _check_memory(owner: str, n_draws: int, shape: tuple[int, ...]) -> None:
-    size = 8 * n_draws * int(np.prod(shape))
-    if size > MEMORY_BUDGET:
-        raise SpecError(
-            f"{owner} would need {size / 2**30:.1f} GiB for {n_draws} draws, over the budget "
-            f"of {MEMORY_BUDGET / 2**30:.0f} GiB: use `average=True`, fewer `draws`, or a "
-            "`panel` with fewer customers."
-        )

@@ -5,29 +5,29 @@ of what was seen, if she stood there, is the weight of the point.
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtri, softmax
 
-from crmlab import chains
+from crmlab.prediction.crowd import Crowd, follow
 from crmlab.prediction.draws import upper_edges
 from crmlab.prediction.reader import Floats, Parameters, Reader
 
 N_POINTS = 64
 
 
-def _recursion(kind: str) -> Callable[..., NDArray[np.float64]]:
-    return {
-        "filtered": lambda *evidence: chains.forward(*evidence).filtered,
-        "predicted": lambda *evidence: chains.forward(*evidence).predicted,
-        "smoothed": chains.smooth,
-    }[kind]
+class Places(NamedTuple):
+    """Where customers may stand in their population, and where each stage law is known."""
+
+    points: Floats  # (P, effects)
+    weights: Floats  # (customers, P), given what was seen
+    now: Floats  # (customers, P, K) filtered law of the last period, if she stood there
 
 
 @functools.cache
-def _points(n_effects: int) -> Floats:
+def population_points(n_effects: int, n_points: int = N_POINTS) -> Floats:
     """Give points spread evenly over the population (point, effect), as standard normals.
 
     A Halton sequence without its first point, scaled to mean 0 and standard deviation 1: a rule of
@@ -35,32 +35,42 @@ def _points(n_effects: int) -> Floats:
     """
     from scipy.stats import qmc
 
-    points = ndtri(qmc.Halton(n_effects, scramble=False).random(N_POINTS + 1)[1:])
+    points = ndtri(qmc.Halton(n_effects, scramble=False).random(n_points + 1)[1:])
     return (points - points.mean(axis=0)) / points.std(axis=0)
 
 
-def _at_points(reader: Reader, parameters: Parameters, points: Floats) -> Iterator[tuple]:
-    """Arguments of the recursions if all customers stood at one point, point by point."""
-    places = (np.broadcast_to(point, (reader.n_seen, len(point))) for point in points)
-    return reader.evidence_at(parameters, places)
+def _points_of(reader: Reader, n_points: int = N_POINTS) -> Floats | None:
+    return population_points(reader.n_effects, n_points) if reader.n_effects else None
 
 
 def probs_of_seen(reader: Reader, parameters: Parameters, kind: str) -> Floats:
     """Stage probabilities (customer, period, stage), summed over what customers are like."""
-    if not reader.n_effects:
-        return _recursion(kind)(*reader.evidence(parameters))
-    found, peak = 0.0, -np.inf
-    for evidence in _at_points(reader, parameters, _points(reader.n_effects)):
-        probs, log_weight = _weighed(evidence, kind)
-        probs = np.concatenate([probs, np.ones_like(log_weight)], axis=-1)
-        top = np.maximum(peak, log_weight)
-        # Everything impossible so far has no weight, which is what exp(-inf) says.
-        anchor = np.where(top > -np.inf, top, 0.0)
-        new = np.where(log_weight > -np.inf, probs * np.exp(log_weight - anchor), 0.0)
-        found, peak = found * np.exp(peak - anchor) + new, top
-    inside = _inside(reader)[..., None]
+    n_periods, n_stages = reader.score.shape[1:]
+    found = np.empty((reader.n_seen, n_periods, n_stages))
+    blocks = follow(reader, parameters, _points_of(reader), smooth=kind == "smoothed")
+    for some, crowd in blocks:
+        found[some] = _sum_out(*_weighed(crowd, kind))
+    return np.where(_inside(reader)[..., None], found, np.nan)
+
+
+def _weighed(crowd: Crowd, kind: str) -> tuple[Floats, Floats]:
+    """Stage probabilities, and the log-likelihood (T, B, P) of what they are given."""
+    if kind == "filtered":
+        return crowd.filtered, crowd.running
+    if kind == "predicted":
+        return crowd.predicted, np.pad(crowd.running, ((1, 0), (0, 0), (0, 0)))[:-1]
+    return crowd.smoothed, np.broadcast_to(crowd.running[-1], crowd.running.shape)
+
+
+def _sum_out(probs: Floats, logs: Floats) -> Floats:
+    """Average probabilities (T, K, B, P) over the points with their weights; (B, T, K)."""
+    top = logs.max(axis=-1, keepdims=True)
+    # Everything impossible has no weight, which is what exp(-inf) says.
+    weights = np.exp(logs - np.where(top > -np.inf, top, 0.0))
+    total = weights.sum(axis=-1)
+    joint = np.where(weights[:, None] > 0, probs * weights[:, None], 0.0).sum(axis=-1)
     with np.errstate(invalid="ignore"):  # an impossible history has no probabilities
-        return np.where(inside, found[..., :-1] / found[..., -1:], np.nan)
+        return np.moveaxis(joint / total[:, None], -1, 0)
 
 
 def _inside(reader: Reader) -> NDArray[np.bool_]:
@@ -69,38 +79,57 @@ def _inside(reader: Reader) -> NDArray[np.bool_]:
     return (periods >= first) & (periods <= last)
 
 
-def _weighed(evidence: tuple, kind: str) -> tuple[Floats, Floats]:
-    """Stage probabilities, and the log-likelihood of what they are given (customer, period, 1)."""
-    result = chains.forward(*evidence)
-    if kind == "smoothed":
-        logliks = np.repeat(result.loglik[:, None, None], evidence[2].shape[1], axis=1)
-        return chains.smooth(*evidence), logliks
-    with np.errstate(divide="ignore"):
-        steps = logsumexp(np.log(result.predicted) + evidence[2], axis=-1)
-    steps = np.where(np.isnan(result.predicted[..., 0]), 0.0, steps)
-    total = np.cumsum(steps, axis=1)[..., None]
-    if kind == "filtered":
-        return result.filtered, total
-    return result.predicted, np.pad(total, ((0, 0), (1, 0), (0, 0)))[:, :-1]
+def running_logliks(reader: Reader, parameters: Parameters, n_points: int = N_POINTS) -> Floats:
+    """Log-likelihood of all that was seen up to each period (customer, period), [nats].
+
+    Stages are summed out, and what customers are like is averaged over their population.
+    """
+    found = np.empty((reader.n_seen, reader.score.shape[1]))
+    for some, crowd in follow(reader, parameters, _points_of(reader, n_points)):
+        found[some] = logsumexp(crowd.running, axis=-1).T - np.log(crowd.running.shape[-1])
+    return found
 
 
-def _weigh_points(reader: Reader, parameters: Parameters) -> tuple[Floats, Floats]:
-    """Give points of the population, and each customer's weights on them (customer, point)."""
-    points = _points(reader.n_effects)
-    weights = np.full((reader.score.shape[0], len(points)), 1 / len(points))
-    logs = [chains.forward(*evidence).loglik for evidence in _at_points(reader, parameters, points)]
-    logs = np.stack(logs, axis=1)
-    impossible = logs.max(axis=1, keepdims=True) == -np.inf  # says nothing of the customer
-    weights[reader.seen] = softmax(np.where(impossible, 0.0, logs), axis=1)
-    return points, weights
+def find_places(reader: Reader, parameters: Parameters) -> Places:
+    """Weigh the points of the population for every customer, those never seen included.
+
+    Where customers are alike there is one point, without effects.
+    """
+    points = _points_of(reader)
+    n_points = 1 if points is None else len(points)
+    n, _, n_stages = reader.score.shape
+    weights = np.full((n, n_points), 1 / n_points)
+    now = np.broadcast_to(parameters["initial_probs"], (n, n_points, n_stages)).copy()
+    who, last = np.flatnonzero(reader.seen), reader.window.last[reader.seen]
+    for some, crowd in follow(reader, parameters, points):
+        logs = crowd.running[-1]
+        impossible = logs.max(axis=1, keepdims=True) == -np.inf  # says nothing of the customer
+        weights[who[some]] = softmax(np.where(impossible, 0.0, logs), axis=1)
+        here = np.arange(some.stop - some.start)
+        now[who[some]] = crowd.filtered[last[some], :, here].swapaxes(1, 2)
+    return Places(np.empty((1, 0)) if points is None else points, weights, now)
+
+
+def law_under(reader: Reader, parameters: Parameters, normals: Floats | None) -> Floats:
+    """Give the filtered law of each last period (customer, stage); the initial law if never seen.
+
+    `normals` (customer, effect) say where in the population they stand.
+    """
+    law = np.tile(parameters["initial_probs"], (reader.score.shape[0], 1))
+    own = None if normals is None else normals[reader.seen]
+    who, last = np.flatnonzero(reader.seen), reader.window.last[reader.seen]
+    for some, crowd in follow(reader, parameters, own=own):
+        here = np.arange(some.stop - some.start)
+        law[who[some]] = crowd.filtered[last[some], :, here, 0]
+    return law
 
 
 def mean_normals(reader: Reader, parameters: Parameters) -> Floats | None:
     """Mean place in the population of each customer who was seen (customer, effect)."""
     if not reader.n_effects:
         return None
-    points, weights = _weigh_points(reader, parameters)
-    return weights[reader.seen] @ points
+    places = find_places(reader, parameters)
+    return places.weights[reader.seen] @ places.points
 
 
 def sample_normals(
@@ -109,6 +138,6 @@ def sample_normals(
     """Draw a place in the population for each customer, given what was seen."""
     if not reader.n_effects:
         return None
-    points, weights = _weigh_points(reader, parameters)
-    u = rng.random(len(weights))
-    return points[(u[:, None] >= upper_edges(weights)).sum(axis=1)]
+    places = find_places(reader, parameters)
+    u = rng.random(len(places.weights))
+    return places.points[(u[:, None] >= upper_edges(places.weights)).sum(axis=1)]

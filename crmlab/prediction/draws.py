@@ -10,6 +10,19 @@ from crmlab.errors import SpecError
 from crmlab.inference import Fit
 from crmlab.prediction.reader import Parameters
 
+MEMORY_BUDGET = 2**30  # bytes
+
+
+def check_memory(owner: str, n_draws: int, shape: tuple[int, ...]) -> None:
+    """Refuse results of one number per draw and cell that would not fit the budget."""
+    size = 8 * n_draws * int(np.prod(shape))
+    if size > MEMORY_BUDGET:
+        raise SpecError(
+            f"{owner} would need {size / 2**30:.1f} GiB for {n_draws} draws, over the budget "
+            f"of {MEMORY_BUDGET / 2**30:.0f} GiB: use `average=True` where there is one, fewer "
+            "`draws`, or a panel with fewer customers."
+        )
+
 
 def thin(fit: Fit, draws: int) -> xr.Dataset:
     """Pick about `draws` posterior draws in all, evenly from every chain."""

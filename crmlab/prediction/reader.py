@@ -7,8 +7,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from crmlab.inference import Fit
-from crmlab.models.emissions import Scorer, Window
+from crmlab.inference import Fit, warn_if_unconverged
+from crmlab.models.emissions import Scorer, Window, find_window
 from crmlab.transitions import StickyDirichlet, TransitionModel
 
 Floats = NDArray[np.float64]
@@ -74,3 +74,19 @@ class Reader:
 def law_of(fit: Fit) -> TransitionModel:
     """Give the model of moves; a model without one holds its matrix in the posterior."""
     return getattr(fit.model, "transitions", StickyDirichlet())
+
+
+def open_reader(fit: Fit, panel: xr.Dataset | None = None) -> Reader:
+    """Read a fit's own panel, or that of other customers; raise `DataError` if it does not fit.
+
+    Warns
+    -----
+    SamplingWarning
+        The fit has not converged.
+    """
+    warn_if_unconverged(fit)
+    if panel is not None:
+        fit.model.check(panel)
+    panel = fit.panel if panel is None else panel
+    scorer = Scorer(panel, fit.model.channels, fit.model.space)
+    return Reader(fit, panel, find_window(panel), scorer, law_of(fit).read(panel).get("covariates"))

@@ -1,0 +1,296 @@
+"""What a covariate does: to every move, and to where customers are years ahead.
+
+An effect is a contrast of two settings of the same customers: *from* these values of the
+covariates *to* those, everything else as it was. It is causal only where the covariate is: who was
+treated by chance, or what nothing else explains.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from crmlab.errors import SpecError, raise_problems
+from crmlab.inference import Fit
+from crmlab.prediction.crowd import advance
+from crmlab.prediction.customers import find_places, population_points
+from crmlab.prediction.draws import collect_all, thin
+from crmlab.prediction.reader import Floats, Parameters, Reader, law_of, open_reader
+from crmlab.transitions.design import moves_inside
+
+Setting = Mapping[str, float]
+LANES = 2**15  # rows of transition matrices made at a time
+INTERVALS = "equal-tailed"
+
+
+class Contrast(NamedTuple):
+    """Two settings of some columns of the design; what is not named stays as it was."""
+
+    columns: tuple[int, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    def apply(self, design: Floats, high: bool) -> Floats:
+        """Give the design under one of the settings (..., column)."""
+        changed = design.copy()
+        changed[..., list(self.columns)] = self.high if high else self.low
+        return changed
+
+
+def transition_effects(
+    fit: Fit,
+    *,
+    low: Setting,
+    high: Setting,
+    draws: int = 200,
+    prob: float = 0.9,
+) -> xr.Dataset:
+    """Average marginal effect of covariates on the probability of every move.
+
+    Parameters
+    ----------
+    fit : Fit
+        Of a model whose moves depend on covariates.
+    low, high : mapping of covariate to number
+        The two settings that are compared, in the panel's units, both of the same covariates:
+        ``low={"contacts": 0}, high={"contacts": 1}``. Name a covariate and its square together.
+        The other covariates stay as they were in each move.
+    draws : int
+        Posterior draws to use in all.
+    prob : float
+        Probability of the intervals.
+
+    Returns
+    -------
+    xr.Dataset with dims (stage_from, stage_to)
+        ``mean``, ``lower`` and ``upper`` of the effect [probability per period], and ``low`` and
+        ``high``, mean probabilities under the settings. ``draws`` (chain, draw, stage_from,
+        stage_to) are the effects themselves. Each row of an effect sums to 0. ``attrs`` name the
+        settings and the kind and probability of the interval.
+
+    Raises
+    ------
+    SpecError
+        The model has no such covariate, or the settings name different ones.
+
+    Notes
+    -----
+    ``mean over moves (n, t) of E_u [ P(high, x_nt, u) - P(low, x_nt, u) ]``: the moves are those
+    inside the customers' windows, u is what a customer is like, averaged over the population. A
+    move counts the same from whichever stage it may have started.
+    """
+    reader = open_reader(fit)
+    contrast = _read_contrast("transition_effects", fit, low, high, prob)
+    rows, counts = _distinct_moves(reader, contrast)
+    names = list(fit.model.space.names)
+
+    def matrices(parameters: Parameters) -> list[Floats]:
+        return [
+            _mean_matrix(reader, parameters, contrast.apply(rows, side), counts)
+            for side in (False, True)
+        ]
+
+    labels = {"stage_from": names, "stage_to": names}
+    found = _contrast_draws(matrices, thin(fit, draws), labels)
+    return _summarise(found, prob).assign_attrs(_say(low, high, prob))
+
+
+def occupancy_effects(
+    fit: Fit,
+    *,
+    n_periods: int,
+    low: Setting,
+    high: Setting,
+    start: str | None = None,
+    draws: int = 200,
+    prob: float = 0.9,
+) -> xr.Dataset:
+    """Effect of a lasting setting of covariates on the shares of the stages in the periods ahead.
+
+    Parameters
+    ----------
+    fit, draws, prob
+        As in `transition_effects`.
+    n_periods : int
+        Periods ahead.
+    low, high : mapping of covariate to number
+        As there; each holds from the next period on. The other covariates stay as each customer's
+        last move had them.
+    start : str, optional
+        Stage in which all customers start; left out, each starts where she stands.
+
+    Returns
+    -------
+    xr.Dataset with dims (horizon, stage)
+        ``mean``, ``lower`` and ``upper`` of the effect on the share of customers in each stage, and
+        ``periods_mean``, ``periods_lower``, ``periods_upper`` on the periods spent there up to the
+        horizon, per customer. ``low`` and ``high`` are the mean shares, ``draws`` (chain, draw,
+        horizon, stage) the effects on them. ``attrs`` name settings and interval.
+
+    Raises
+    ------
+    SpecError
+        The model has no such covariate, `start` is no stage, or `n_periods` is no positive integer.
+
+    Notes
+    -----
+    ``mean over n of E_u [ f_n(u) P_n(high, u)^h - f_n(u) P_n(low, u)^h ]``, where f_n is the
+    filtered law of the last period and u what a customer is like, given what was seen of her.
+    """
+    reader = open_reader(fit)
+    contrast = _read_contrast("occupancy_effects", fit, low, high, prob)
+    _check_ahead(fit, n_periods, start)
+    last = _last_design(reader)
+    space = fit.model.space
+
+    def shares(parameters: Parameters) -> list[Floats]:
+        places = find_places(reader, parameters)
+        now = places.now if start is None else np.eye(len(space))[space.index(start)]
+        joint = places.weights[..., None] * now / len(places.weights)
+        return [
+            _shares_ahead(reader, parameters, contrast.apply(last, side), joint, n_periods)
+            for side in (False, True)
+        ]
+
+    labels = {"horizon": np.arange(1, n_periods + 1), "stage": list(space.names)}
+    result = _summarise(_contrast_draws(shares, thin(fit, draws), labels), prob)
+    spent = _interval(result["draws"].cumsum("horizon"), prob)
+    spent = {f"periods_{name}": values for name, values in spent.items()}
+    return result.assign(spent).assign_attrs(_say(low, high, prob))
+
+
+# What moves are like under a setting --------------------------------------------------------------
+
+
+def _distinct_moves(reader: Reader, contrast: Contrast) -> tuple[Floats, Floats]:
+    """Find the other covariates of the moves (row, column), and the share of moves of each row."""
+    inside = moves_inside(reader.panel)
+    cells = contrast.apply(reader.design, high=False)
+    design = np.broadcast_to(cells, (*inside.shape, cells.shape[-1]))
+    rows, counts = np.unique(design[inside], axis=0, return_counts=True)
+    if not len(rows):
+        raise SpecError("transition_effects: no customer was observed in two periods in a row.")
+    return rows, counts / counts.sum()
+
+
+def _last_design(reader: Reader) -> Floats:
+    """Covariates of each customer's last move (customer, column); of her first if she has none."""
+    last = np.maximum(reader.window.last - 1, 0)
+    shape = (len(last), reader.design.shape[1], reader.design.shape[-1])
+    cells = np.broadcast_to(reader.design, shape)
+    return cells[np.arange(len(last)), np.minimum(last, shape[1] - 1)]
+
+
+def _mean_matrix(reader: Reader, parameters: Parameters, rows: Floats, weights: Floats) -> Floats:
+    """Mean transition matrix (K, K) over covariates and the population."""
+    points = population_points(reader.n_effects) if reader.n_effects else np.empty((1, 0))
+    size = max(1, LANES // len(points))
+    total = 0.0
+    for i in range(0, len(rows), size):
+        some = slice(i, i + size)
+        matrices = _matrices_at(reader, parameters, rows[some], points)
+        total = total + np.einsum("n,npij->ij", weights[some], matrices) / len(points)
+    return total
+
+
+def _matrices_at(reader: Reader, parameters: Parameters, rows: Floats, points: Floats) -> Floats:
+    """Matrices of covariates at places of the population (row, point, K, K)."""
+    design = np.repeat(rows, len(points), axis=0)[:, None]
+    normals = np.tile(points, (len(rows), 1)) if reader.n_effects else None
+    matrices = reader.move(parameters, design, normals)
+    return matrices.reshape(len(rows), len(points), *matrices.shape[2:])
+
+
+def _shares_ahead(
+    reader: Reader, parameters: Parameters, design: Floats, joint: Floats, n_periods: int
+) -> Floats:
+    """Mean law of the periods to come (horizon, stage), from `joint` (customer, point, stage)."""
+    points = population_points(reader.n_effects) if reader.n_effects else np.empty((1, 0))
+    size = max(1, LANES // len(points))
+    shares = np.zeros((n_periods, joint.shape[-1]))
+    for i in range(0, len(design), size):
+        some = slice(i, i + size)
+        matrices = np.moveaxis(
+            _matrices_at(reader, parameters, design[some], points), (0, 1), (2, 3)
+        )
+        law = np.moveaxis(joint[some], -1, 0)
+        for h in range(n_periods):
+            law = advance(law, matrices, reader.fit.model.space.mask)
+            shares[h] += law.sum(axis=(1, 2))
+    return shares
+
+
+# What is asked, and what is said ------------------------------------------------------------------
+
+
+def _contrast_draws(
+    settle: Callable[[Parameters], list[Floats]], chosen: xr.Dataset, labels: Mapping[str, object]
+) -> xr.Dataset:
+    """Compute both settings draw by draw, and what lies between them."""
+
+    def both(parameters: Parameters) -> dict[str, Floats]:
+        low, high = settle(parameters)
+        return {"low": low, "high": high, "draws": high - low}
+
+    return collect_all(both, chosen, labels, average=False)
+
+
+def _summarise(found: xr.Dataset, prob: float) -> xr.Dataset:
+    settings = found[["low", "high"]].mean(("chain", "draw"))
+    effects = found[["draws"]].assign(_interval(found["draws"], prob))
+    return effects.merge(settings)
+
+
+def _interval(draws: xr.DataArray, prob: float) -> dict[str, xr.DataArray]:
+    """Mean and equal-tailed interval over the draws."""
+    dims, tail = ("chain", "draw"), (1 - prob) / 2
+    ends = draws.quantile([tail, 1 - tail], dims)
+    return {
+        "mean": draws.mean(dims),
+        "lower": ends.isel(quantile=0, drop=True),
+        "upper": ends.isel(quantile=1, drop=True),
+    }
+
+
+def _say(low: Setting, high: Setting, prob: float) -> dict[str, object]:
+    words = [", ".join(f"{name} = {value:g}" for name, value in s.items()) for s in (low, high)]
+    return {
+        "contrast": f"from {words[0]} to {words[1]}",
+        "interval_kind": INTERVALS,
+        "interval_prob": prob,
+    }
+
+
+def _read_contrast(owner: str, fit: Fit, low: Setting, high: Setting, prob: float) -> Contrast:
+    columns = getattr(law_of(fit), "columns", ())
+    problems = []
+    if not low or set(low) != set(high):
+        problems.append(
+            f"`low` and `high` must set the same covariates, got {list(low)} and {list(high)}"
+        )
+    problems += [
+        f"{name!r} is not among the covariates {list(columns)} of the model"
+        for name in dict.fromkeys([*low, *high])
+        if name not in columns
+    ]
+    problems += [
+        f"{name!r} must be set to finite numbers, got {value!r}"
+        for name, value in [*low.items(), *high.items()]
+        if not np.isfinite(value)
+    ]
+    if not 0 < prob < 1:
+        problems.append(f"`prob` must lie between 0 and 1, got {prob!r}")
+    raise_problems(SpecError, owner, problems)
+    places = tuple(columns.index(name) for name in low)
+    return Contrast(places, tuple(low.values()), tuple(high[name] for name in low))
+
+
+def _check_ahead(fit: Fit, n_periods: int, start: str | None) -> None:
+    problems = []
+    if not isinstance(n_periods, (int, np.integer)) or n_periods < 1:
+        problems.append(f"`n_periods` must be a positive integer, got {n_periods!r}")
+    names = fit.model.space.names
+    if start is not None and start not in names:
+        problems.append(f"`start` must be one of the stages {list(names)}, got {start!r}")
+    raise_problems(SpecError, "occupancy_effects", problems)

@@ -1,0 +1,74 @@
+"""How probable what was seen of each customer is, stages and customers' own effects summed out.
+
+The customer is the unit that is left out when models are compared: a row of her history is no
+independent observation, she is. Her log-likelihood must not depend on effects that were fitted to
+her own rows, so they are averaged over the population.
+"""
+
+import numpy as np
+import xarray as xr
+
+from crmlab.inference import Fit
+from crmlab.prediction.customers import running_logliks
+from crmlab.prediction.draws import collect, thin
+from crmlab.prediction.reader import Floats, Parameters, Reader, open_reader
+
+
+def customer_loglik(
+    fit: Fit, *, panel: xr.Dataset | None = None, draws: int = 1000, points: int = 256
+) -> xr.DataTree:
+    """Log-likelihood of each customer's whole history under each draw [nats].
+
+    Parameters
+    ----------
+    fit : Fit
+    panel : xr.Dataset, optional
+        Score these customers instead of those of the fit, e.g. a holdout of other customers.
+    draws : int
+        Posterior draws to use in all, evenly thinned from the chains.
+    points : int
+        Places in the population over which customers' own effects are averaged.
+
+    Returns
+    -------
+    xr.DataTree
+        ``log_likelihood`` with the variable ``customer`` (chain, draw, customer_id), and the same
+        draws as ``posterior``: what ArviZ's `loo`, `compare` and `psense` read. Customers who were
+        never observed are left out.
+
+    Notes
+    -----
+    ``log p(y_n | theta) = log E_u [ sum over paths p(y_n, s | theta, u) ]``, where u is what a
+    customer is like. Measured on histories of 24 periods against 4,096 points, standard deviations
+    of 1 log-odds: 256 points miss a customer's log-likelihood by 0.004 (one effect), 0.02 (three)
+    or 0.03 nats (six), root mean square; 64 points by 0.01, 0.04 and 0.06, and 0.01 too low on
+    average, which adds up over a thousand customers.
+
+    References
+    ----------
+    Vehtari, Gelman and Gabry (2017), *Statistics and Computing* 27(5); Merkle, Furr and
+    Rabe-Hesketh (2019), *Psychometrika* 84(3), on integrating out what belongs to one unit (both
+    from memory).
+    """
+    reader, chosen = open_reader(fit, panel), thin(fit, draws)
+    who = reader.panel["customer_id"].values[reader.seen]
+    logliks = collect(
+        lambda parameters: running_logliks(reader, parameters, points)[:, -1],
+        chosen,
+        ("customer_id",),
+        {"customer_id": who},
+        average=False,
+    )
+    kept = fit.posterior.sel(draw=logliks["draw"].values)
+    groups = {"posterior": kept, "log_likelihood": logliks.to_dataset(name="customer")}
+    return xr.DataTree.from_dict(groups)
+
+
+def period_logliks(reader: Reader, parameters: Parameters) -> Floats:
+    """Log-probability of each period given the periods before it (customer, period) [nats].
+
+    Those of a customer's window add up to the log-likelihood of the history; 0 outside it.
+    """
+    running = running_logliks(reader, parameters)
+    with np.errstate(invalid="ignore"):  # after what is impossible nothing can be said
+        return np.diff(running, axis=1, prepend=0.0)

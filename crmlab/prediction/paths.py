@@ -1,0 +1,60 @@
+"""Whole histories of stages, drawn from what the posterior holds possible."""
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from crmlab import chains
+from crmlab.inference import Fit, make_rng
+from crmlab.prediction.customers import sample_normals
+from crmlab.prediction.draws import collect, thin
+from crmlab.prediction.reader import Parameters, Reader, open_reader
+
+
+def sample_stages(
+    fit: Fit, *, panel: xr.Dataset | None = None, draws: int = 200, seed: int
+) -> xr.DataArray:
+    """Draw whole stage paths given everything that was seen of each customer.
+
+    Probabilities period by period do not say which histories hang together: how often somebody
+    crossed, or how long a stay was. A function of drawn paths has the posterior of that function.
+
+    Parameters
+    ----------
+    fit : Fit
+    panel : xr.Dataset, optional
+        Draw paths of these customers instead of those of the fit.
+    draws : int
+        Posterior draws to use in all; each gives one path per customer.
+    seed : int
+
+    Returns
+    -------
+    xr.DataArray of int with dims (chain, draw, customer_id, period)
+        Positions of the stages in their space; -1 outside a customer's window.
+
+    References
+    ----------
+    Carter and Kohn (1994), *Biometrika* 81(3), 541-553.
+    """
+    reader, rng = open_reader(fit, panel), make_rng("sample_stages", seed)
+    labels = {dim: reader.panel[dim].values for dim in ("customer_id", "period")}
+    return collect(
+        lambda parameters: draw_paths(reader, parameters, rng),
+        thin(fit, draws),
+        ("customer_id", "period"),
+        labels,
+        average=False,
+    )
+
+
+def draw_paths(
+    reader: Reader, parameters: Parameters, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Draw one path per customer under one draw (customer, period), -1 outside the window."""
+    paths = np.full(reader.score.shape[:2], -1)
+    normals = sample_normals(reader, parameters, rng)
+    own = None if normals is None else normals[reader.seen]
+    if reader.n_seen:
+        paths[reader.seen] = chains.sample_paths(rng, *reader.evidence(parameters, own))
+    return paths
