@@ -1,0 +1,177 @@
+"""Every channel with every law of motion and every kind of gap, against all paths, one by one.
+
+The reference likelihood (`chains.forward` on scores and matrices in NumPy) is held to a sum over
+paths in plain Python, for the full product. Nothing is compiled here: the
+kernels are held to the same reference elsewhere.
+"""
+
+import functools
+import itertools
+import math
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import crmlab as crm
+from crmlab import chains
+from crmlab.models.emissions import Scorer, find_window
+from tests.oracles import panels, paths
+from tests.ragged import FIRST, KNOWN, LAST, SPACE, given_parameters, oracle_laws, trim
+from tests.test_covariates import (
+    EVERY,
+    covariates_by_hand,
+    drawn,
+    offset_by_hand,
+    rows_by_hand,
+)
+
+N, T = 5, 4
+INITIAL = np.array([0.6, 0.3, 0.1])
+RNG = np.random.default_rng(5)
+
+
+def full_panel():
+    """Five customers seen in all four periods, all channels answering, with covariates."""
+    world = crm.StageWorld(
+        SPACE, INITIAL, ((0.6, 0.3, 0.1), (0.2, 0.7, 0.1), (0, 0, 1)), KNOWN, n_periods=T
+    )
+    panel = crm.to_panel(crm.simulate(world, N, seed=8), freq="M")
+    return panel.assign(
+        contacts=(("customer_id", "period"), RNG.normal(size=(N, T))),
+        age=("customer_id", RNG.normal(size=N)),
+        season=("period", [0.5, -1.0, 2.0, 0.3]),
+        region=("customer_id", [0.0, 1.0, 1.0, 0.0, 1.0], {"categories": ["north", "south"]}),
+    )
+
+
+def lose_cells(panel):
+    lost = xr.DataArray(np.eye(N, T, dtype=bool), dims=("customer_id", "period"))
+    return panel.assign({channel.name: panel[channel.name].where(~lost) for channel in KNOWN})
+
+
+def close_windows(panel):
+    drivers = panel[["contacts", "age", "season", "region"]]
+    return trim(panel.drop_vars(list(drivers)), FIRST, LAST).assign(drivers)
+
+
+def lose_whole_channel(panel):
+    return panel.assign({c.name: panel[c.name] * np.nan for c in KNOWN})
+
+
+FULL = full_panel()
+GAPS = {
+    "nothing missing": FULL,
+    "cells": lose_cells(FULL),
+    "windows": close_windows(FULL),
+    "both": close_windows(lose_cells(FULL)),
+    "nothing seen": lose_whole_channel(FULL),
+}
+LAWS = {"homogeneous": crm.StickyDirichlet(stickiness=1.0), **EVERY}
+SETS = [(c,) for c in KNOWN] + [KNOWN]
+
+
+def make_laws():
+    """One prior draw of each law: parameters and customers' normals."""
+    made = {}
+    for name, law in LAWS.items():
+        if name == "homogeneous":
+            rows = np.array([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1], [0.0, 0.0, 1.0]])
+            made[name] = ({"transition_matrix": rows}, None)
+        else:
+            parameters, normals, _ = drawn(law, SPACE, FULL)
+            made[name] = (parameters, normals)
+    return made
+
+
+@pytest.fixture(scope="module")
+def laws():
+    return make_laws()
+
+
+def matrices_by_hand(law, name, parameters, normals):
+    """Matrices (customer, move, K, K), by the oracle."""
+    if name == "homogeneous":
+        return np.broadcast_to(parameters["transition_matrix"], (N, T - 1, 3, 3))
+    return np.array(
+        [
+            [
+                rows_by_hand(
+                    law,
+                    SPACE,
+                    parameters,
+                    covariates_by_hand(law, FULL, n, t),
+                    None if normals is None else offset_by_hand(law, parameters, normals[n], SPACE),
+                )
+                for t in range(T - 1)
+            ]
+            for n in range(N)
+        ]
+    )
+
+
+@functools.cache
+def seen(which, gaps):
+    """What the channels of a set say in a panel: in NumPy, and by the oracle."""
+    channels, panel, window = SETS[which], GAPS[gaps], find_window(GAPS[gaps])
+    cells = {c.name: panel[c.name].values.tolist() for c in channels}
+    known = oracle_laws(given_parameters(KNOWN))
+    logs = [
+        panels.evidence(cells, known, 3, n, first, last)
+        for n, (first, last) in enumerate(zip(*window, strict=True))
+    ]
+    return Scorer(panel, channels, SPACE)(given_parameters(KNOWN)), logs
+
+
+def reference(law, parameters, normals, which, gaps):
+    """Log-likelihood of each customer who was seen, in NumPy."""
+    panel, (score, _) = GAPS[gaps], seen(which, gaps)
+    covariates = law.read(panel).get("covariates")
+    offsets = law.customer_offsets(SPACE, parameters, normals)
+    matrices = law.matrices(SPACE, parameters, covariates, offsets)
+    first, last = find_window(panel)
+    some = last >= 0
+    moves = matrices[some] if len(matrices) > 1 else matrices
+    return chains.forward(INITIAL, moves, score[some], first[some], last[some]).loglik
+
+
+def enumerated(matrices, which, gaps):
+    """The same by adding up all paths of all customers."""
+    _, logs = seen(which, gaps)
+    return np.array(
+        [
+            paths.loglik(INITIAL, matrices[n, start : start + len(rows) - 1].tolist(), rows)
+            for n, (start, rows) in enumerate(zip(find_window(GAPS[gaps]).first, logs, strict=True))
+            if rows
+        ]
+    )
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_the_reference_is_the_sum_over_paths(laws, name):
+    """Six sets of channels x five kinds of gap, for each law of motion."""
+    law, (parameters, normals) = LAWS[name], laws[name]
+    by_hand = matrices_by_hand(law, name, parameters, normals)
+    for which, gaps in itertools.product(range(len(SETS)), GAPS):
+        found = reference(law, parameters, normals, which, gaps)
+        expected = enumerated(by_hand, which, gaps)
+        assert found == pytest.approx(expected, abs=1e-9), (which, gaps)
+
+
+def test_the_product_is_whole():
+    """Every channel and every law of the package is in it."""
+    assert {type(c) for c in KNOWN} == set(crm.Channel.__subclasses__()) - _of_others(crm.Channel)
+    kinds = {type(law) for law in LAWS.values()}
+    assert kinds == {crm.StickyDirichlet, crm.CovariateLogit, crm.OrderedLogit}
+    assert math.prod(map(len, (LAWS, SETS, GAPS))) == 390
+
+
+def _of_others(base):
+    """Subclasses that tests have made."""
+    return {cls for cls in base.__subclasses__() if not cls.__module__.startswith("crmlab.")}
+
+
+def test_nothing_seen_says_nothing():
+    law, parameters = LAWS["homogeneous"], {"transition_matrix": np.eye(3)}
+    found = reference(law, parameters, None, len(SETS) - 1, "nothing seen")
+    assert found == pytest.approx(np.zeros(N), abs=1e-12)
