@@ -1,10 +1,6 @@
 """The page of the demo: results in, one self-contained HTML text out."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
-from importlib.resources import files
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -13,45 +9,13 @@ import crmlab.report.bank as b
 import crmlab.report.figures as draw
 import crmlab.report.orders as o
 import crmlab.report.sentences as say
-from crmlab.plots import figure_html, style
+from crmlab.plots import style
+from crmlab.report.parts import Table, element, read_template
 from crmlab.stages import K10_MARGINS, KNAPP
-
-if TYPE_CHECKING:
-    from jinja2 import Template
-    from markupsafe import Markup
-    from matplotlib.axes import Axes
 
 TITLE = "Where do the customers stand?"
 BANK_FILE, SHOP_FILE = "bank_customers.csv", "orders_customers.csv"
 N_TOP = 12
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of the page, cells as they are printed.
-
-    Parameters
-    ----------
-    anchor : str
-        Its id on the page.
-    caption : str
-    head : sequence of str
-    rows : sequence of sequences of str
-    words : bool
-        Whether the cells are words, set flush left.
-    word_columns : sequence of int
-        Single columns of words in a table of numbers.
-    best : sequence of int
-        Rows to stand out.
-    """
-
-    anchor: str
-    caption: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    words: bool = False
-    word_columns: Sequence[int] = ()
-    best: Sequence[int] = ()
 
 
 def render_page(bank: "b.Bank", shop: "o.Shop", customers: Mapping[str, pd.DataFrame]) -> str:
@@ -71,7 +35,7 @@ def render_page(bank: "b.Bank", shop: "o.Shop", customers: Mapping[str, pd.DataF
     """
     style("page")
     first, second = _bank_part(bank, customers[BANK_FILE]), _shop_part(shop)
-    return _template().render(
+    return read_template("page.html.jinja").render(
         title=TITLE,
         bank=first,
         shop=second,
@@ -80,28 +44,6 @@ def render_page(bank: "b.Bank", shop: "o.Shop", customers: Mapping[str, pd.DataF
         files=_describe_files(customers),
         made=_tell_settings(bank, shop),
     )
-
-
-@cache
-def _template() -> "Template":
-    """Compile the template; everything that is put in is escaped, unless it is a figure."""
-    from jinja2 import Environment, StrictUndefined
-
-    source = (files("crmlab.report") / "page.html.jinja").read_text(encoding="utf-8")
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string(source)
-
-
-def _figure(ax: "Axes", sentence: str) -> "Markup":
-    """Turn a figure into HTML and close it."""
-    import matplotlib.pyplot as plt
-    from markupsafe import Markup
-
-    element = figure_html(ax, sentence)
-    plt.close(ax.get_figure(root=True))
-    return Markup(element)
 
 
 # --- part one -------------------------------------------------------------------------------------
@@ -124,16 +66,16 @@ def _bank_part(bank: "b.Bank", customers: pd.DataFrame) -> dict[str, object]:
         "worth": say.tell_worth(worth),
     }
     figures = {
-        "staircase": _figure(draw.draw_staircase(bank), say.tell_staircase(_mean_matrix(bank))),
-        "base": _figure(draw.draw_base(bank), say.tell_river(_phase_shares(bank))),
-        "customer": _figure(
+        "staircase": element(draw.draw_staircase(bank), say.tell_staircase(_mean_matrix(bank))),
+        "base": element(draw.draw_base(bank), say.tell_river(_phase_shares(bank))),
+        "customer": element(
             draw.draw_customer(bank, int(example["customer_id"])), _tell_band(bank, example)
         ),
-        "confusions": _figure(draw.draw_confusions(confusions), say.tell_confusions(confusions)),
-        "calibration": _figure(
+        "confusions": element(draw.draw_confusions(confusions), say.tell_confusions(confusions)),
+        "calibration": element(
             draw.draw_calibration(calibration), say.tell_calibration(calibration)
         ),
-        "worth": _figure(draw.draw_worth(bank), _tell_widths(worth)),
+        "worth": element(draw.draw_worth(bank), _tell_widths(worth)),
     }
     return {
         "n_customers": b.N_CUSTOMERS,
@@ -333,8 +275,8 @@ def _shop_part(shop: "o.Shop") -> dict[str, object]:
         "value": _tell_value(shop),
     }
     figures = {
-        "tracking": _figure(draw.draw_tracking(tracks), _tell_tracks(tracks)),
-        "classes": _figure(draw.draw_classes(classes), _tell_slopes(classes)),
+        "tracking": element(draw.draw_tracking(tracks), _tell_tracks(tracks)),
+        "classes": element(draw.draw_classes(classes), _tell_slopes(classes)),
     }
     first = shop.weekly[np.arange(len(shop.weekly)), o.find_window(shop.panel).first]
     days = 7 * (shop.summary["T"] % 1)

@@ -1,0 +1,180 @@
+"""Amounts as firms write them: decimal mark, thousands, signs, and one currency or none.
+
+The decimal mark is found over the whole column: ``1,234`` alone says nothing, but ``12,50`` in
+another row settles it. A column that contradicts itself, or leaves it open, is refused.
+"""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from crmlab.errors import DataError
+from crmlab.reading.dates import as_words
+from crmlab.reading.quality import Decision, listed_rows, show_rows
+
+_SYMBOLS = {"€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₽": "RUB", "₺": "TRY", "zł": "PLN"}
+_MONEY = re.compile(
+    r"^(?P<a>[^\d\s.,()+\-\u2212']{0,4})(?P<n>.*?)(?P<b>[^\d\s.,()+\-\u2212']{0,4})$"
+)
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:[.,])?|[.,]\d+")
+_SPACES = re.compile(r"[\s\u00a0\u202f\u2009'\u2019]")
+_LARGEST = 1e12
+DECIMALS = (".", ",")
+
+
+@dataclass(frozen=True)
+class ReadAmounts:
+    """Amounts as numbers, NaN where none could be read; the currency ("" if none is written)."""
+
+    values: pd.Series
+    currency: str
+    decision: Decision
+
+
+def read_amounts(raw: pd.Series, *, name: str, decimal: str | None = None) -> ReadAmounts:
+    """Read a column of amounts.
+
+    Parameters
+    ----------
+    raw : Series
+        Numbers, or text such as "1.234,50 €", "(12.00)", "$ 3".
+    name : str
+        The column, for messages.
+    decimal : {".", ","}, optional
+        What the user says about the decimal mark.
+
+    Returns
+    -------
+    ReadAmounts
+        NaN where a cell holds no number, or one beyond 10^12.
+
+    Raises
+    ------
+    DataError
+        If the decimal mark is contradictory or open, or several currencies are written.
+
+    Examples
+    --------
+    >>> read = read_amounts(pd.Series(["1.234,50 €", "(3,00 €)"]), name="Betrag")
+    >>> read.values.tolist(), read.currency, read.decision.choice
+    ([1234.5, -3.0], 'EUR', 'decimal comma')
+    """
+    if pd.api.types.is_numeric_dtype(raw) and not pd.api.types.is_bool_dtype(raw):
+        numbers = pd.Series(raw.to_numpy(dtype="float64", na_value=np.nan), index=raw.index)
+        return ReadAmounts(_finite(numbers), "", Decision("amounts", "numbers", "stored as such"))
+    codes, unique = pd.factorize(as_words(raw))
+    bare, signs, units = _take_apart(unique)
+    _check_currency(raw, pd.Series(units[codes], index=raw.index), name)
+    mark, evidence = _find_decimal(raw, bare, codes, name, decimal)
+    numbers = _finite(pd.Series(_to_floats(bare, mark) * signs))
+    currency = next((unit for unit in units if unit), "")
+    said = {",": "decimal comma", ".": "decimal point", "": "whole numbers"}[mark]
+    values = pd.Series(numbers.to_numpy()[codes], index=raw.index)
+    return ReadAmounts(values, currency, Decision("amounts", said, evidence))
+
+
+def _finite(numbers: pd.Series) -> pd.Series:
+    return numbers.where(numbers.abs() <= _LARGEST)
+
+
+def _take_apart(unique: pd.Index) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Split texts into digits with marks, a sign, and a currency."""
+    bare = np.full(len(unique), "", dtype=object)
+    units = np.full(len(unique), "", dtype=object)
+    signs = np.ones(len(unique))
+    for k, text in enumerate(unique):
+        stripped = text.replace("\u2212", "-")
+        negative = stripped.startswith("(") and stripped.endswith(")")
+        stripped = stripped.strip("()").strip()
+        negative, stripped = _take_sign(stripped, negative)
+        found = _MONEY.match(stripped)
+        if not found:
+            continue
+        negative, number = _take_sign(found["n"].strip(), negative)
+        number = _SPACES.sub("", number)
+        if not _NUMBER.fullmatch(number):
+            continue
+        unit = found["a"].strip() or found["b"].strip()
+        bare[k], signs[k] = number, -1.0 if negative else 1.0
+        units[k] = _SYMBOLS.get(unit, unit.upper())
+    return bare, signs, units
+
+
+def _take_sign(text: str, negative: bool) -> tuple[bool, str]:
+    if text.startswith("-") or text.endswith("-"):
+        return not negative, text.strip("-").strip()
+    return negative, text.removeprefix("+").strip()
+
+
+def _check_currency(raw: pd.Series, units: pd.Series, name: str) -> None:
+    found = [unit for unit in units.unique() if unit]
+    if len(found) > 1:
+        raise DataError(mixed_currencies(raw.to_frame(name), units, name))
+
+
+def mixed_currencies(frame: pd.DataFrame, units: pd.Series, name: str) -> str:
+    """Say which currencies a column mixes, with rows of each."""
+    counts = units[units != ""].value_counts()
+    said = [
+        f"{unit} in {count:,} rows ({listed_rows(show_rows(frame, units == unit, most=2), count)})"
+        for unit, count in counts.items()
+    ]
+    return (
+        f"column {name!r} mixes currencies: {'; '.join(said)}. Amounts in different currencies "
+        "cannot be added: convert them, or report each currency by itself"
+    )
+
+
+def _find_decimal(
+    raw: pd.Series, bare: np.ndarray, codes: np.ndarray, name: str, decimal: str | None
+) -> tuple[str, str]:
+    """Find the decimal mark of a column, and say on what evidence."""
+    if decimal is not None:
+        return decimal, "as you said"
+    proofs = {mark: np.array([_proves(text, mark) for text in bare], bool) for mark in DECIMALS}
+    counts = {mark: int(proof[codes].sum()) for mark, proof in proofs.items()}
+    if all(counts.values()):
+        shown = [
+            listed_rows(
+                show_rows(raw.to_frame(name), pd.Series(proofs[m][codes], raw.index), most=2),
+                counts[m],
+            )
+            for m in DECIMALS
+        ]
+        raise DataError(
+            f"column {name!r} uses both decimal marks: points in {shown[0]}; commas in {shown[1]}. "
+            "Say which one is right: --decimal . or --decimal ,"
+        )
+    for mark, count in counts.items():
+        if count:
+            return mark, f"{count:,} rows can be read in no other way"
+    marked = np.array(["." in text or "," in text for text in bare], bool)
+    if not marked.any():
+        return "", "no amount has a decimal mark"
+    shown = show_rows(raw.to_frame(name), pd.Series(marked[codes], raw.index))
+    raise DataError(
+        f"column {name!r}: every mark stands before exactly three digits ({'; '.join(shown)}), "
+        "which may be thousands or decimals. Say which mark is the decimal one: --decimal . or "
+        "--decimal ,"
+    )
+
+
+def _proves(text: str, mark: str) -> bool:
+    """Whether a text can be read only if `mark` is the decimal mark."""
+    other = "," if mark == "." else "."
+    if mark not in text:
+        return text.count(other) > 1
+    if text.count(mark) > 1:
+        return False
+    if other in text:
+        return text.rindex(mark) > text.rindex(other)
+    whole, _, part = text.partition(mark)
+    return len(part) != 3 or len(whole) > 3 or whole in ("", "0")
+
+
+def _to_floats(bare: np.ndarray, mark: str) -> np.ndarray:
+    thousands = "," if mark == "." else "."
+    plain = [text.replace(thousands, "").replace(",", ".") for text in bare]
+    return pd.to_numeric(pd.Series(plain, dtype="str"), errors="coerce").to_numpy(float)

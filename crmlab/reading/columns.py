@@ -1,0 +1,259 @@
+"""Which column is which: guessed from headers in a dozen languages, and always shown.
+
+A guess is made from the words of a header; the user may overrule it by name or by position
+("#3"). Two columns that fit equally well are not decided by a coin: the user is asked.
+"""
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import pandas as pd
+
+from crmlab.errors import DataError
+from crmlab.reading.amounts import read_amounts
+from crmlab.reading.dates import as_words, read_dates
+from crmlab.reading.files import RawTable
+from crmlab.reading.quality import Decision
+
+# Best words first. Accents and case do not count.
+_WORDS = {
+    "customer": """customer id, customerid, customer no, customer number, customer, client
+        id, client, cust id, kunden id, kundennummer, kunden nr, kundennr, kunde,
+        id client, numero client, code client, id cliente, codigo cliente, codice
+        cliente, cliente, klantnummer, klant id, klantid, klant, kundnummer, kund
+        id, kund, asiakasnumero, asiakas, id klienta, klient, numer klienta,
+        musteri id, musteri, zakaznik, клиент, покупатель, 顧客id, 顧客番号, 顧客, 客户id,
+        客户, 고객, user id, userid, member id, account id, account no, account, buyer
+        id, buyer, shopper id, person id, contact id, donor id, donor, customer
+        email, email address, email, e mail, customer name, id""",
+    "date": """order date, purchase date, transaction date, invoice date, date of order,
+        date of purchase, date, order time, ordered at, created at, order
+        timestamp, timestamp, invoicedate, orderdate, bestelldatum, auftragsdatum,
+        kaufdatum, rechnungsdatum, buchungsdatum, datum, date de commande, date
+        commande, date achat, date d achat, date facture, fecha de pedido, fecha
+        pedido, fecha de compra, fecha compra, fecha factura, fecha, data ordine,
+        data acquisto, data pedido, data compra, data, besteldatum, aankoopdatum,
+        orderdatum, fakturadatum, ordredato, dato, tilauspaiva, paivamaara, data
+        zamowienia, siparis tarihi, tarih, дата, 注文日, 購入日, 日付, 订单日期, 日期, 날짜, day,
+        time""",
+    "amount": """order amount, order value, order total, total amount, amount, total price,
+        line total, grand total, net amount, gross amount, revenue, sales amount,
+        sales, turnover, dollar value, total value, value, total, net sales,
+        payment, paid, gesamtbetrag, rechnungsbetrag, bestellwert, betrag, umsatz,
+        gesamtpreis, summe, montant total, montant ttc, montant, chiffre d
+        affaires, total ttc, importe total, importe, ventas, monto, importo
+        totale, importo, totale, ricavo, orderbedrag, totaalbedrag, bedrag, omzet,
+        valor total, valor, belopp, summa, belob, kwota, wartosc, tutar, сумма,
+        金額, 売上, 金额, 금액, price paid, gift""",
+    "quantity": """quantity, qty, units, number of items, items, menge, anzahl, stueck,
+        stuck, quantite, cantidad, quantita, aantal, quantidade, antal, ilosc,
+        adet, количество, 数量, number of cds""",
+    "price": """unit price, unitprice, price per unit, price, einzelpreis, stueckpreis,
+        stuckpreis, preis, prix unitaire, prix, precio unitario, precio, prezzo
+        unitario, prezzo, stukprijs, prijs, preco unitario, preco, cena, fiyat,
+        цена, 単価, 单价""",
+    "currency": """currency, currency code, iso currency, waehrung, wahrung, devise, moneda,
+        divisa, valuta, moeda, waluta, para birimi, валюта, 通貨, 货币""",
+    "order": """order id, orderid, order number, order no, order, invoice no, invoiceno,
+        invoice number, invoice id, invoice, transaction id, receipt id, receipt,
+        bestellnummer, bestell id, auftragsnummer, rechnungsnummer, belegnummer,
+        numero de commande, numero commande, commande, numero facture, facture,
+        pedido, id pedido, numero pedido, factura, ordine, numero ordine,
+        ordernummer, factuurnummer, zamowienie, заказ, 注文番号, 订单号""",
+    "status": """order status, status, payment status, bestellstatus, statut, estado,
+        stato, статус""",
+}  # fmt: skip
+_PERSONAL = """name, first name, last name, surname, full name, customer name, vorname,
+        nachname, nom, prenom, nombre, apellido, cognome, email, e mail, mail,
+        phone, telephone, telefon, mobile, address, street, adresse, anschrift,
+        strasse, direccion, indirizzo, zip, postcode, postal code, plz, city,
+        birth, birthday, birthdate, date of birth, dob, geburtsdatum, gender, sex,
+        geschlecht, age, ip, ip address, iban, card number, passport, ssn"""  # fmt: skip
+_NEEDED_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Positions of the columns that matter; None where there is none."""
+
+    customer: int
+    date: int
+    amount: int | None = None
+    quantity: int | None = None
+    price: int | None = None
+    currency: int | None = None
+    status: int | None = None
+    order: int | None = None
+
+
+def plain(header: str) -> str:
+    """Reduce a header to its words: no accents, no case, no punctuation.
+
+    Examples
+    --------
+    >>> plain("Kunden_Nr. "), plain("dateCommande"), plain("N° d'Été")
+    ('kunden nr', 'date commande', 'n d ete')
+    """
+    split = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", str(header))
+    bare = unicodedata.normalize("NFKD", split.replace("ß", "ss"))
+    letters = "".join(c for c in bare if not unicodedata.combining(c) and c != "°")
+    return " ".join(re.findall(r"[^\W_]+", letters.casefold()))
+
+
+_PERSONAL_WORDS = frozenset(plain(word) for word in _PERSONAL.split(","))
+
+
+def guess_columns(
+    raw: RawTable, said: Mapping[str, str | None]
+) -> tuple[Columns, tuple[Decision, ...], tuple[str, ...]]:
+    """Guess which column holds what.
+
+    Parameters
+    ----------
+    raw : RawTable
+    said : mapping of "customer", "date", "amount" to a column's name or "#position", or None
+        What the user says; the rest is guessed.
+
+    Returns
+    -------
+    columns : Columns
+    decisions : tuple of Decision
+        One per column that is used.
+    personal : tuple of str
+        Further columns whose headers say that they describe a person.
+
+    Raises
+    ------
+    DataError
+        If a needed column is missing or two fit equally well: all problems at once.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame(columns=["Kunden-Nr.", "Bestelldatum", "Betrag"], data=[["7", "", ""]])
+    >>> guess_columns(RawTable(frame, "x", ()), {})[0]
+    Columns(customer=0, date=1, amount=2, quantity=None, price=None, currency=None, status=None,
+    order=None)
+    """
+    names = [str(name) for name in raw.frame.columns]
+    found: dict[str, int] = {}
+    decisions, problems = [], []
+    for role in (field.name for field in fields(Columns)):
+        place, why, problem = _find(role, names, said.get(role), set(found.values()))
+        if place is None and not problem:
+            place, why = _by_content(role, raw, set(found.values()))
+        problems += problem
+        if place is not None:
+            found[role] = place
+            decisions.append(Decision(f"{role} column", names[place], why))
+    problems += [
+        f"no column looks like the {role}: name it with --{role} (there are {_shown(names)})"
+        for role in ("customer", "date")
+        if role not in found and not any(f"--{role}" in problem for problem in problems)
+    ]
+    if problems:
+        raise DataError("; ".join(problems))
+    personal = tuple(name for name in names if plain(name) in _PERSONAL_WORDS)
+    if "amount" not in found and "price" in found and "quantity" not in found:
+        found["amount"] = found.pop("price")
+        decisions.append(Decision("amount column", names[found["amount"]], "the only price"))
+    elif "amount" not in found and not {"quantity", "price"} <= set(found):
+        why = "no header speaks of one; name it with --amount if there is one"
+        decisions.append(Decision("amount column", "none", why))
+    return Columns(**found), tuple(decisions), personal
+
+
+def _find(
+    role: str, names: Sequence[str], said: str | None, taken: set[int]
+) -> tuple[int | None, str, list[str]]:
+    if said is not None:
+        return _find_said(role, names, said)
+    scores = {k: _score(role, plain(name)) for k, name in enumerate(names) if k not in taken}
+    best = max(scores.values(), default=0)
+    fitting = [k for k, score in scores.items() if score == best and best > 0]
+    if not fitting:
+        return None, "", []
+    if len(fitting) > 1 and role in ("customer", "date", "amount"):
+        both = " and ".join(f"{names[k]!r} (#{k + 1})" for k in fitting[:3])
+        return None, "", [f"{both} look alike: say which is meant with --{role}, e.g. '#1'"]
+    return fitting[0], "the word in its header", []
+
+
+def _find_said(role: str, names: Sequence[str], said: str) -> tuple[int | None, str, list[str]]:
+    if re.fullmatch(r"#\d+", said):
+        place = int(said[1:]) - 1
+        if 0 <= place < len(names):
+            return place, "as you said", []
+        return None, "", [f"--{role} {said}: there are {len(names)} columns"]
+    fitting = [k for k, name in enumerate(names) if name.strip() == said.strip()]
+    fitting = fitting or [k for k, name in enumerate(names) if plain(name) == plain(said)]
+    if len(fitting) == 1:
+        return fitting[0], "as you said", []
+    if fitting:
+        places = " or ".join(f"'#{k + 1}'" for k in fitting[:3])
+        return None, "", [f"--{role} {said!r}: several columns have this name; say {places}"]
+    return None, "", [f"--{role} {said!r}: no such column (there are {_shown(names)})"]
+
+
+def _score(role: str, header: str) -> float:
+    """Weigh a header: whole words of the list count most, and early ones more than late ones."""
+    best = 0.0
+    if role == "date" and header in _PERSONAL_WORDS:
+        return best
+    for rank, word in enumerate(_WORDS[role].split(",")):
+        known = plain(word)
+        if header == known:
+            best = max(best, 2.0 - rank / 1000)
+        elif len(known) > 2 and f" {known} " in f" {header} ":
+            best = max(best, 1.0 - rank / 1000)
+    return best
+
+
+def _by_content(role: str, raw: RawTable, taken: set[int]) -> tuple[int | None, str]:
+    """Tell a column by its cells, where headers do not tell."""
+    if role not in ("customer", "date") and not (role == "amount" and not raw.has_header):
+        return None, ""
+    tests = {"date": _holds_dates, "amount": _holds_amounts, "customer": _holds_ids}
+    open_ = [k for k in range(raw.frame.shape[1]) if k not in taken]
+    fitting = [k for k in open_ if tests[role](raw.frame.iloc[:2000, k])]
+    if role == "customer" and raw.has_header:
+        return None, ""  # any short text may be an id: too weak where headers exist
+    if role == "customer":
+        return (fitting[0], "the first column of ids that come back") if fitting else (None, "")
+    if len(fitting) != 1:
+        return None, ""
+    return fitting[0], f"the only column whose cells are {role}s"
+
+
+def _holds_dates(cells: pd.Series) -> bool:
+    if pd.api.types.is_datetime64_any_dtype(cells):
+        return True
+    text = as_words(cells)
+    if text.str.fullmatch(r"\d{1,7}(\.\d+)?").mean() > _NEEDED_SHARE:
+        return False
+    try:
+        return bool(read_dates(text, name="").days.notna().mean() > _NEEDED_SHARE)
+    except DataError:  # the order of day and month is open, so they are dates
+        return True
+
+
+def _holds_amounts(cells: pd.Series) -> bool:
+    try:
+        read = read_amounts(cells, name="")
+    except DataError:
+        return True
+    return bool(
+        read.values.notna().mean() > _NEEDED_SHARE and read.decision.choice[:7] == "decimal"
+    )
+
+
+def _holds_ids(cells: pd.Series) -> bool:
+    text = as_words(cells)
+    filled = text[text != ""]
+    return len(filled) > 0 and not _holds_dates(cells) and not _holds_amounts(cells)
+
+
+def _shown(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name[:40]) for name in names[:12])
+    return shown + (f" and {len(names) - 12:,} more" if len(names) > 12 else "")

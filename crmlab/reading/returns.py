@@ -1,0 +1,91 @@
+"""Returns and cancellations: negative amounts, matched with the purchase that they undo.
+
+A return is no purchase, and a purchase that came back whole was none in the end. So a negative row
+is matched with the same customer's latest earlier purchase of exactly that amount, and both are set
+aside; if there is none, the amount is taken off the latest earlier purchase that is large enough;
+and if there is none either, the return is set aside alone. Each case is counted.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+_CENT = 0.005
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What returns do to orders; arrays over the rows that were handed in.
+
+    Parameters
+    ----------
+    is_return, unmatched : boolean arrays (n,)
+        Negative rows, and those of them for which no purchase was found.
+    undone, reduced : boolean arrays (n,)
+        Purchases that came back whole, and in part.
+    amounts : ndarray (n,)
+        With partial returns taken off.
+    """
+
+    is_return: NDArray[np.bool_]
+    unmatched: NDArray[np.bool_]
+    undone: NDArray[np.bool_]
+    reduced: NDArray[np.bool_]
+    amounts: NDArray[np.float64]
+
+
+def settle_returns(orders: pd.DataFrame) -> Settled:
+    """Match returns with purchases.
+
+    Parameters
+    ----------
+    orders : DataFrame
+        customer_id, date, amount (currency; negative = a return), in any order.
+
+    Returns
+    -------
+    Settled
+
+    Examples
+    --------
+    >>> orders = pd.DataFrame({"customer_id": ["a"] * 3, "amount": [20.0, 30.0, -20.0],
+    ...                        "date": pd.to_datetime(["2024-01-01", "2024-01-02", "2024-01-09"])})
+    >>> settle_returns(orders).undone.tolist()
+    [True, False, False]
+    """
+    amounts = orders["amount"].to_numpy(float).copy()
+    negative = amounts < 0
+    marks = {name: np.zeros(len(orders), bool) for name in ("unmatched", "undone", "reduced")}
+    touched = orders["customer_id"].isin(orders["customer_id"][negative]).to_numpy()
+    rows = np.flatnonzero(touched)
+    # by day; on one day purchases come first, as what comes back was bought before
+    order = np.lexsort((negative[rows], orders["date"].to_numpy()[rows]))
+    ids = orders["customer_id"].to_numpy()
+    bought: dict[object, list[int]] = defaultdict(list)
+    for row in rows[order]:
+        if not negative[row]:
+            bought[ids[row]].append(row)
+            continue
+        _settle(row, bought[ids[row]], amounts, marks)
+    return Settled(negative, marks["unmatched"], marks["undone"], marks["reduced"], amounts)
+
+
+def _settle(
+    row: int, earlier: list[int], amounts: NDArray[np.float64], marks: dict[str, NDArray[np.bool_]]
+) -> None:
+    """Find the purchase that one return belongs to, the latest first."""
+    back = -amounts[row]
+    whole = next((r for r in reversed(earlier) if abs(amounts[r] - back) < _CENT), None)
+    if whole is not None:
+        marks["undone"][whole] = True
+        earlier.remove(whole)
+        return
+    part = next((r for r in reversed(earlier) if amounts[r] > back), None)
+    if part is None:
+        marks["unmatched"][row] = True
+        return
+    marks["reduced"][part] = True
+    amounts[part] -= back

@@ -1,0 +1,149 @@
+"""The table beside the page: one row per customer, every column explained."""
+
+import numpy as np
+import pandas as pd
+
+from crmlab.reading import is_formula, neutralise
+from crmlab.report.own.scoring import Scored
+from crmlab.report.own.study import Study, first_days
+
+ACTIONS = {
+    "repair": "test an offer to win back: fell, and among the half of the fallen with most to win",
+    "watch": "watch: fell, with less to win",
+    "keep": "keep: among the tenth expected to bring most, and not fallen",
+    "none": "nothing special",
+}
+
+
+def list_customers(study: Study) -> pd.DataFrame:
+    """Make the table: numbers rounded to what the draws support, ids safe for a spreadsheet.
+
+    Parameters
+    ----------
+    study : Study
+    """
+    known = first_days(study.sales.orders)
+    scored, names = study.scored, np.array(study.names)
+    frame = scored.customers.set_index("customer_id").loc[known.index]
+    odd = is_formula(pd.Series(known.index, dtype="str"))
+    table = {
+        "customer_id": pd.Series(known.index.astype("str"), dtype="str"),
+        "id_neutralised": odd.astype(int).to_numpy(),
+        "orders": known["orders"].to_numpy(),
+        "first_order": known["first_order"].dt.strftime("%Y-%m-%d").to_numpy(),
+        "last_order": known["last_order"].dt.strftime("%Y-%m-%d").to_numpy(),
+    }
+    if "amount" in known:
+        table["amount"] = known["amount"].round(2).to_numpy()
+    law = frame[[f"p_{k}" for k in range(len(names))]].to_numpy()
+    table |= {f"p_{name}": _round(law[:, k], frame["p_error"]) for k, name in enumerate(names)}
+    table["most_likely_stage"] = names[frame["now"]]
+    table["stage_a_season_ago"] = names[frame["before"]]
+    table["fell"] = (frame["now"] < frame["before"]).astype(int).to_numpy()
+    table["p_alive_bgnbd"] = _alive(study, known.index)
+    for name, columns in _GROUPS.items():
+        error = frame[f"{name}_error"]
+        table |= {new: _round(frame[old], error) for old, new in columns.items()}
+    table["suggested_action"] = suggest(scored).to_numpy()[_order(scored, known.index)]
+    return neutralise(pd.DataFrame(table), columns=["customer_id"])
+
+
+_GROUPS = {
+    "p_order": {"p_order": "p_order_next_year"},
+    "expected": {
+        "expected": "expected_orders",
+        "expected_low": "expected_orders_low",
+        "expected_high": "expected_orders_high",
+    },
+    "value": {"value": "value", "value_low": "value_low", "value_high": "value_high"},
+    "repair": {"repair": "repair_value"},
+}
+
+
+def _order(scored: Scored, ids: pd.Index) -> np.ndarray:
+    return pd.Index(scored.customers["customer_id"]).get_indexer(ids)
+
+
+def _round(values: object, error: pd.Series) -> np.ndarray:
+    """Round each number to the digits that its own draws support, two at least, four at most."""
+    with np.errstate(divide="ignore"):
+        digits = np.floor(-np.log10(np.asarray(error, dtype=float)))
+    scale = 10.0 ** np.clip(digits, 2, 4)
+    return np.round(np.asarray(values, dtype=float) * scale) / scale + 0.0  # no minus zero
+
+
+def _alive(study: Study, ids: pd.Index) -> np.ndarray:
+    """P(alive) by BG/NBD; empty where it could not be fitted."""
+    buying = study.buying
+    if buying.population is None:
+        return np.full(len(ids), np.nan)
+    alive = pd.Series(buying.population.prob_alive(*buying.history), buying.histories.index)
+    return alive.reindex(ids).to_numpy().round(4)
+
+
+def fallen(scored: Scored) -> pd.Series:
+    """Mark who stands, most likely, in a lower stage than a season ago, and would be worth more."""
+    frame = scored.customers
+    return (frame["now"] < frame["before"]) & (frame["repair"] > 0)
+
+
+def suggest(scored: Scored) -> pd.Series:
+    """Suggest something for each customer: a word of `ACTIONS`.
+
+    Parameters
+    ----------
+    scored : Scored
+    """
+    frame, fell = scored.customers, fallen(scored)
+    middle = frame["repair"][fell].median() if fell.any() else 0.0
+    top = frame["value"] >= frame["value"].quantile(0.9)
+    words = np.select(
+        [fell & (frame["repair"] >= middle), fell, top], ["repair", "watch", "keep"], "none"
+    )
+    return pd.Series(words, index=frame.index, dtype="str")
+
+
+def describe_columns(study: Study) -> dict[str, str]:
+    """Explain every column of the table.
+
+    Parameters
+    ----------
+    study : Study
+    """
+    plan, unit = study.plan, study.unit
+    last, year = plan.last.date(), f"{plan.year} {plan.period}s after {plan.last.date()}"
+    money = f"{unit}, discounted at {study.settings.discount:.0%} a year"
+    said = {
+        "customer_id": "id as in the file (or its pseudonym); an apostrophe in front if a "
+        "spreadsheet would take it for a formula",
+        "id_neutralised": "1 if that apostrophe was written, else 0",
+        "orders": "days with an order",
+        "first_order": "day of the first order",
+        "last_order": "day of the last order",
+        "amount": f"what all orders came to, {study.sales.currency}, returns taken off",
+        **{f"p_{name}": f"probability of standing in '{name}' on {last}" for name in study.names},
+        "most_likely_stage": "the stage with the highest of these probabilities",
+        "stage_a_season_ago": f"the most likely stage {plan.season} {plan.period}s earlier, or in "
+        "the first of a newer customer, as it would have been judged then",
+        "fell": "1 if the most likely stage is lower now than then, else 0",
+        "p_alive_bgnbd": f"probability of being a customer still on {last}, by BG/NBD, in "
+        "which nobody leaves before a first repeat order; empty if it could not be fitted",
+        "p_order_next_year": f"probability of at least one order in the {year}",
+        "expected_orders": f"days with an order expected in the {year}",
+        "expected_orders_low": "lower end of the central 90 % interval of that expectation",
+        "expected_orders_high": "its upper end",
+        "value": f"{_worth_of(study)} expected in the {year}, {money}",
+        "value_low": "lower end of the central 90 % interval of that expectation",
+        "value_high": "its upper end",
+        "repair_value": "how much more the customer would be worth in the stage of a season ago, "
+        f"before any costs, {unit}; below 0 if the customer rose",
+        "suggested_action": "; ".join(f"{word} = {what}" for word, what in ACTIONS.items()),
+    }
+    return said if study.has_amounts else {k: v for k, v in said.items() if k != "amount"}
+
+
+def _worth_of(study: Study) -> str:
+    if not study.has_amounts:
+        return "orders"
+    share = study.settings.margin
+    return "revenue" if share == 1 else f"margin ({share:.0%} of revenue)"

@@ -1,0 +1,29 @@
+"""The words of a report, explained in a sentence each."""
+
+WORDS = {
+    "asleep": "the lowest stage where customers may wake: hardly any orders for now",
+    "BG/NBD": "the standard model of Fader, Hardie and Lee (2005): each customer buys at a rate of "
+    "their own and may leave after any repeat purchase",
+    "discount rate": "how much less money is worth a year later; 0.10 is 10 % a year",
+    "draw": "one complete set of parameters from the posterior; many of them show what is unsure",
+    "fell": "stands, most likely, in a lower stage than a season ago",
+    "Gamma-Gamma": "a model of amounts: a customer's mean is drawn towards the mean of all, the "
+    "more so the fewer orders there are",
+    "holdout": "the last part of the window, kept from the models and then compared with them",
+    "interval (90 %)": "where the quantity lies with probability 0.9, given model and data; its "
+    "ends leave 5 % on each side",
+    "log score": "the logarithm of the probability that was given to what happened; higher is "
+    "better",
+    "lost": "the lowest stage where nobody comes back from it",
+    "P(alive)": "probability of being a customer still, by BG/NBD",
+    "period": "the time step of the model: a day, a week or a month",
+    "pseudonym": "a keyed hash in place of an id; only the key leads back",
+    "repair": "being put back into the stage of a season ago; worth what the customer would then "
+    "be expected to bring more, before costs",
+    "repeat order": "a day with an order after the day of a customer's first",
+    "R-hat": "whether independent chains of draws agree; above 1.02 the fit must not be read",
+    "season": "the time over which somebody may drift: a quarter of a year, where the file is "
+    "long enough",
+    "stage": "a level of ordering; orders alone carry three or four, never ten",
+    "value": "what a customer is expected to bring in the year to come, discounted",
+}

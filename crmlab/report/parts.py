@@ -1,0 +1,66 @@
+"""What every page is made of: tables, figures, templates whose text is always escaped."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from crmlab.plots import figure_html
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from markupsafe import Markup
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the page, cells as they are printed.
+
+    Parameters
+    ----------
+    anchor : str
+        Its id on the page.
+    caption : str
+    head : sequence of str
+    rows : sequence of sequences of str
+    words : bool
+        Whether the cells are words, set flush left.
+    word_columns : sequence of int
+        Single columns of words in a table of numbers.
+    best : sequence of int
+        Rows to stand out.
+    """
+
+    anchor: str
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    words: bool = False
+    word_columns: Sequence[int] = ()
+    best: Sequence[int] = ()
+
+
+@cache
+def read_template(name: str) -> "Template":
+    """Compile a template of this folder; everything that is put in is escaped, unless a figure."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("crmlab.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)
+
+
+def element(ax: "Axes", sentence: str) -> "Markup":
+    """Turn a figure into HTML and close it."""
+    import matplotlib.pyplot as plt
+    from markupsafe import Markup
+
+    html = figure_html(ax, sentence)
+    plt.close(ax.get_figure(root=True))
+    return Markup(html)
