@@ -24,18 +24,22 @@ PACKAGE = ROOT / "crmlab"
 # by side and never meet. A module of the package that is not listed here fails the test.
 ORDER = (
     ("errors", "stages", "streams"),
-    ("records", "tables", "storage", "orders", "datasets", "chains", "btyd", "contract"),
+    ("records", "tables", "storage", "orders", "reading", "datasets", "chains", "btyd", "contract"),
     ("perception", "encounters", "loyalty", "word_of_mouth"),
     ("warehouse", "channels", "transitions", "actions"),
     ("generators/models",),
     (
         "density",
+        "modes",
         "inference",
         "prediction",
+        "scoring",
+        "calibration",
         "evaluation",
         "value",
         "policy",
         "outlook",
+        "scorecard",
         "replication",
     ),
     ("plots", "report", "course", "cli"),

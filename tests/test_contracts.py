@@ -15,6 +15,7 @@ from crmlab.testing import (
     check_channel,
     check_generator,
     check_model,
+    check_policy,
     check_transition_model,
 )
 
@@ -60,6 +61,14 @@ EXAMPLES = {
     ),
     crm.StageWorld: (WORLD, crm.StageWorld(crm.KNAPP, np.full(10, 0.1), crm.K10)),
     crm.Bank: (crm.Bank(n_periods=5),),
+    crm.NoAction: (crm.NoAction(),),
+    crm.AlwaysTreat: (crm.AlwaysTreat("gift"), crm.AlwaysTreat("note", periods=(2,))),
+    crm.RandomPolicy: (crm.RandomPolicy({"gift": 0.3, "note": 0.1}),),
+    crm.ThresholdRule: (
+        crm.ThresholdRule("gift", "purchases_since", 2, prob_target=0.7, prob_other=0.1),
+        crm.ThresholdRule("note", "need_level", 5, above=False),
+    ),
+    crm.ManagerImpression: (crm.ManagerImpression("gift", ("initiating", "avoiding")),),
     crm.ScarWorld: (crm.ScarWorld(crm.KNAPP, np.full(10, 0.1), crm.K10, n_periods=5),),
     crm.DwellingWorld: (crm.DwellingWorld(SPACE, (0.7, 0.3, 0.0), MATRIX, KNOWN[:1], n_periods=5),),
     crm.HiddenMarkov: (
@@ -109,6 +118,7 @@ CHECKS = {
         for space in (SPACE, crm.KNAPP)
     ],
     crm.Generator: lambda world: check_generator(world, seed=1),
+    crm.Policy: lambda policy: check_policy(policy, crm.Bank(n_periods=5), seed=1),
     crm.StageModel: lambda model: check_model(model, observed_world(), seed=1),
 }
 
@@ -123,7 +133,11 @@ def load_all_modules():
 def concrete_subclasses(base):
     """All classes of the package that can be instantiated, however far below `base`."""
     below = base.__subclasses__()
-    found = [cls for cls in below if cls.__module__.split(".")[0] == "crmlab"]
+    found = [
+        cls
+        for cls in below
+        if cls.__module__.split(".")[0] == "crmlab" and not cls.__name__.startswith("_")
+    ]
     return [
         *(cls for cls in found if not inspect.isabstract(cls)),
         *(deeper for cls in below for deeper in concrete_subclasses(cls)),
