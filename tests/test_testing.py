@@ -14,6 +14,7 @@ from crmlab.testing import (
     check_channel,
     check_generator,
     check_model,
+    check_policy,
     check_transition_model,
 )
 
@@ -300,3 +301,82 @@ def test_a_world_with_another_seed_is_another_world():
     certain = replace(silent, initial_probs=(0.0, 1.0))
     with pytest.raises(ContractError, match="the seed changes nothing"):
         check_generator(certain, seed=0)
+
+
+# Policies -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Half(crm.Policy):
+    """Calls every customer with probability one half. Sound."""
+
+    def propensities(self, view):
+        return view.propensities({"call": self.chances(view)})
+
+    def chances(self, view):
+        return np.full(len(view.customers), 0.5)
+
+
+class BestThree(Half):
+    """Ranks the whole crowd, so that a customer's chance depends on who else is there."""
+
+    def chances(self, view):
+        return (np.argsort(np.argsort(view.column("orders"))) < 3).astype(float)
+
+
+class ByPlace(Half):
+    def chances(self, view):
+        return np.linspace(0, 1, len(view.customers))
+
+
+class Moody(Half):
+    rng = np.random.default_rng(1)
+
+    def chances(self, view):
+        return self.rng.random(len(view.customers))
+
+
+class Certain(Half):
+    def chances(self, view):
+        return 1.5
+
+
+class Flat(Half):
+    def propensities(self, view):
+        return np.full(len(view.customers), 0.5)
+
+
+class Clairvoyant(Half):
+    accuracy = 1.2
+
+
+class Unsure(Half):
+    logged = "yes"
+
+
+class Stranger(Half):
+    def propensities(self, view):
+        return view.propensities({"letter": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("policy", "sentence"),
+    [
+        (BestThree(), "gives a customer alone other propensities than in the crowd"),
+        (ByPlace(), "gives other propensities in another order of the customers"),
+        (Moody(), "gives other propensities when it is asked again"),
+        (Certain(), "propensities must be probabilities from 0 to 1"),
+        (Flat(), "propensities must have shape"),
+        (Clairvoyant(), "`accuracy` must be None or from 0 to 1, got 1.2"),
+        (Unsure(), "`logged` must be True or False, got 'yes'"),
+        (Stranger(), "names the action 'letter'; the world has call"),
+        ("call everybody", "it must extend crmlab.Policy"),
+    ],
+)
+def test_a_broken_policy_is_caught(policy, sentence):
+    with pytest.raises(ContractError, match=sentence):
+        check_policy(policy, crm.confounded_world(), seed=1)
+
+
+def test_a_sound_policy_passes():
+    check_policy(Half(), crm.confounded_world(), seed=1)
