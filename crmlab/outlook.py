@@ -1,11 +1,12 @@
 """The same questions to both kinds of model.
 
 Is she alive, what will she buy, what is she worth? A model of stages (`Fit`) has a posterior, a
-matrix and channels; a buy-till-you-die model (`Buyers`) has four parameters and a likelihood. Asked
-about the same `CustomerTables` they answer alike: one number per customer, for the same periods, in
-the same units, so that they can stand side by side.
-Answers of a `Fit` have dims (chain, draw, customer_id), those of `Buyers`, which have one set of
-parameters, (customer_id,).
+matrix and channels; a buy-till-you-die model has four parameters and a likelihood, known by their
+most likely values (`Buyers`), by a posterior (`BuyersPosterior`), or through PyMC-Marketing
+(`MarketingBuyers`). Asked about the same `CustomerTables` all answer alike: one number per
+customer, for the same periods, in the same units, so that they can stand side by side.
+Answers have dims (chain, draw, customer_id); those of `Buyers`, which have one set of parameters,
+(customer_id,).
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from crmlab.btyd.customers import Buyers
+from crmlab.btyd.fitted import FittedPurchases
 from crmlab.channels import Bernoulli, Channel, Poisson, ZeroInflatedSpend
 from crmlab.errors import SpecError, raise_problems
 from crmlab.inference import Fit
@@ -23,17 +24,17 @@ from crmlab.value.rates import DiscountRate, rate_per_period, rate_problems, spe
 
 
 def prob_alive(
-    fitted: Fit | Buyers, *, dead: Sequence[str] | None = None, draws: int = 200
+    fitted: Fit | FittedPurchases, *, dead: Sequence[str] | None = None, draws: int = 200
 ) -> xr.DataArray:
     """Probability that each customer is still a customer at the end of the window.
 
     Parameters
     ----------
-    fitted : Fit or Buyers
+    fitted : Fit or FittedPurchases
     dead : sequence of stage names, optional
         For a `Fit`: the stages that count as gone. The absorbing ones if left out.
     draws : int
-        For a `Fit`: posterior draws to use in all.
+        Posterior draws to use in all.
 
     Returns
     -------
@@ -44,8 +45,8 @@ def prob_alive(
     SpecError
         If `dead` names no stage, or is left out where no stage is absorbing.
     """
-    if isinstance(fitted, Buyers):
-        return _by_customer(fitted, fitted.population.prob_alive(*fitted.history), "prob_alive")
+    if isinstance(fitted, FittedPurchases):
+        return fitted.thinned(draws).alive().rename("prob_alive")
     names = fitted.model.space.names
     gone = fitted.model.space.absorbing if dead is None else tuple(dead)
     problems = [f"`dead` names the unknown stage {name!r}" for name in gone if name not in names]
@@ -57,19 +58,23 @@ def prob_alive(
 
 
 def expected_purchases(
-    fitted: Fit | Buyers, *, n_periods: int, channel: str = "repeat_orders", draws: int = 200
+    fitted: Fit | FittedPurchases,
+    *,
+    n_periods: int,
+    channel: str = "repeat_orders",
+    draws: int = 200,
 ) -> xr.DataArray:
     """Mean purchases of each customer in the next `n_periods`, in events.
 
     Parameters
     ----------
-    fitted : Fit or Buyers
+    fitted : Fit or FittedPurchases
     n_periods : int
         Periods ahead, each as long as those of the fit.
     channel : str
         For a `Fit`: the Poisson or Bernoulli channel of purchases.
     draws : int
-        For a `Fit`: posterior draws to use in all.
+        Posterior draws to use in all.
 
     Returns
     -------
@@ -81,28 +86,28 @@ def expected_purchases(
         If the model has no such channel, or `n_periods` is no number of periods.
     """
     _check_ahead("expected_purchases", n_periods)
-    if isinstance(fitted, Buyers):
-        ahead = fitted.population.expected_purchases(n_periods, *fitted.history)
-        return _by_customer(fitted, ahead, "expected_purchases")
+    if isinstance(fitted, FittedPurchases):
+        return fitted.thinned(draws).purchases(n_periods).rename("expected_purchases")
     flows = _flows(fitted, channel, (Poisson, Bernoulli), n_periods, draws)
     return flows.sum("horizon").rename("expected_purchases")
 
 
 def expected_spend(
-    fitted: Fit | Buyers, *, n_periods: int, channel: str = "spend", draws: int = 200
+    fitted: Fit | FittedPurchases, *, n_periods: int, channel: str = "spend", draws: int = 200
 ) -> xr.DataArray:
     """Mean amount that each customer will spend in the next `n_periods`, in currency.
 
     Parameters
     ----------
-    fitted : Fit or Buyers
-        `Buyers` multiply expected purchases with the Gamma-Gamma mean of each customer's amounts.
+    fitted : Fit or FittedPurchases
+        Purchase models multiply expected purchases with the Gamma-Gamma mean of each customer's
+        amounts.
     n_periods : int
         Periods ahead.
     channel : str
         For a `Fit`: the `ZeroInflatedSpend` channel.
     draws : int
-        For a `Fit`: posterior draws to use in all.
+        Posterior draws to use in all.
 
     Returns
     -------
@@ -118,7 +123,7 @@ def expected_spend(
 
 
 def customer_value(
-    fitted: Fit | Buyers,
+    fitted: Fit | FittedPurchases,
     *,
     n_periods: int,
     fraction: float,
@@ -133,7 +138,7 @@ def customer_value(
 
     Parameters
     ----------
-    fitted : Fit or Buyers
+    fitted : Fit or FittedPurchases
     n_periods : int
         Periods ahead.
     fraction : float
@@ -144,7 +149,7 @@ def customer_value(
     channel : str
         For a `Fit`: the `ZeroInflatedSpend` channel.
     draws : int
-        For a `Fit`: posterior draws to use in all.
+        Posterior draws to use in all.
 
     Returns
     -------
@@ -156,7 +161,7 @@ def customer_value(
     SpecError
         If nothing is known of amounts, or a number is impossible. All problems at once.
     """
-    freq = fitted.freq if isinstance(fitted, Buyers) else fitted.panel.attrs.get("freq")
+    freq = fitted.freq if isinstance(fitted, FittedPurchases) else fitted.panel.attrs.get("freq")
     rate = rate_per_period(discount_rate, freq)
     problems = [*rate_problems(rate), *_ahead_problems(n_periods)]
     if not (isinstance(fraction, int | float | np.number) and np.isfinite(fraction)):
@@ -173,26 +178,21 @@ def customer_value(
     )
 
 
-def _spend_flows(fitted: Fit | Buyers, channel: str, n_periods: int, draws: int) -> xr.DataArray:
+def _spend_flows(
+    fitted: Fit | FittedPurchases, channel: str, n_periods: int, draws: int
+) -> xr.DataArray:
     """Mean amount in each period to come, in currency (..., customer_id, horizon)."""
-    if not isinstance(fitted, Buyers):
+    if not isinstance(fitted, FittedPurchases):
         return _flows(fitted, channel, (ZeroInflatedSpend,), n_periods, draws)
-    if fitted.spend is None:
+    thinned = fitted.thinned(draws)
+    amounts = thinned.amounts()
+    if amounts is None:
         raise SpecError(
             "The buyers' tables have no channel 'spend', so nothing is known of amounts."
         )
-    horizon = np.arange(n_periods + 1)
-    upto = np.stack(
-        [fitted.population.expected_purchases(h, *fitted.history) for h in horizon], axis=-1
-    )
-    amount = fitted.spend.expected_spend(
-        fitted.histories["repeats"], fitted.histories["monetary_value"]
-    )
-    return xr.DataArray(
-        np.diff(upto, axis=-1) * amount[:, None],
-        dims=("customer_id", "horizon"),
-        coords={"customer_id": fitted.histories.index.values, "horizon": horizon[1:]},
-    )
+    horizon = xr.DataArray(np.arange(n_periods + 1), dims="horizon", name="horizon")
+    upto = xr.concat([thinned.purchases(float(h)) for h in horizon], dim=horizon)
+    return (upto.diff("horizon") * amounts).transpose(..., "customer_id", "horizon")
 
 
 def _flows(
@@ -226,11 +226,6 @@ def _mean_by_stage(channel: Channel, posterior: xr.Dataset) -> xr.DataArray:
     """Mean of what a channel shows per period in each stage (chain, draw, stage)."""
     given = [posterior[f"{channel.name}_{name}"] for name in channel.parameter_names]
     return mean_spend(*given) if isinstance(channel, ZeroInflatedSpend) else given[0]
-
-
-def _by_customer(buyers: Buyers, values: np.ndarray, name: str) -> xr.DataArray:
-    ids = buyers.histories.index.values
-    return xr.DataArray(values, dims="customer_id", coords={"customer_id": ids}, name=name)
 
 
 def _check_ahead(owner: str, n_periods: object) -> None:

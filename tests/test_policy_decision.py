@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from crmlab import policy, value
 from crmlab.actions import Action, action_matrices, tilt
@@ -11,7 +12,7 @@ from crmlab.generators.base import simulate
 from crmlab.generators.stage_world import StageWorld
 from crmlab.inference import fit
 from crmlab.models.observed import ObservedMarkov
-from crmlab.stages import K10, K10_MARGINS, KNAPP
+from crmlab.stages import K10, K10_MARGINS, KNAPP, StageSpace
 from crmlab.tables import to_panel
 
 RATE = 1.1**0.25 - 1
@@ -90,3 +91,115 @@ def test_no_action_may_take_the_name_of_doing_nothing(result):
         policy.decide(result, (CALL,), margin={"initiating": 1}, discount_rate=RATE)
     with pytest.raises(SpecError, match="`draws`"):
         policy.decide(result, (CALL,), margin=MARGIN, discount_rate=RATE, draws=0)
+
+
+# Effects in doubt ---------------------------------------------------------------------------------
+
+PAIR = ("idle", "active", "lost")
+COST, MARGINS = 4.0, np.array([0.0, 30.0, 0.0])
+
+
+@pytest.fixture(scope="module")
+def small():
+    moves = [("idle", "active"), ("active", "idle"), ("idle", "lost"), ("active", "lost")]
+    space = StageSpace(PAIR, moves=moves)
+    matrix = [[0.7, 0.2, 0.1], [0.2, 0.75, 0.05], [0, 0, 1]]
+    labels = StageLabel("stage", confusion=np.eye(3))
+    world = StageWorld(space, (0.5, 0.5, 0.0), matrix, (labels,), n_periods=6)
+    panel = to_panel(simulate(world, n_customers=60, seed=5), freq="Q")
+    return fit(ObservedMarkov(space), panel, draws=24, seed=6)
+
+
+def tilt_by_hand(P, shift):
+    """The odds of idle -> active against staying, times exp(shift); nothing else."""
+    weights = np.array([P[0, 0], P[0, 1] * np.exp(shift), P[0, 2]])
+    return np.array([weights / weights.sum(), P[1], P[2]])
+
+
+def worth(P, reward):
+    return np.linalg.solve(np.eye(3) - P / (1 + RATE), reward)
+
+
+def every_policy(matrices, shifts):
+    """Value of all eight policies under all draws, one linear system each: (8, draws, 3)."""
+    values = np.zeros((8, len(matrices), 3))
+    for number, chosen in enumerate(np.ndindex(2, 2, 2)):
+        for d, (P, shift) in enumerate(zip(matrices, shifts, strict=True)):
+            both = np.stack([P, tilt_by_hand(P, shift)])
+            rows = both[list(chosen), np.arange(3)]
+            values[number, d] = worth(rows, MARGINS - COST * np.array(chosen))
+    return values
+
+
+@pytest.mark.parametrize("paired", [True, False])
+def test_effects_in_doubt_enter_the_decision_as_enumeration_says(small, paired):
+    offer = Action("offer", cost=COST, effects={("idle", "active"): 9.9})
+    rng = np.random.default_rng(7)
+    matrix = small.posterior["transition_matrix"]
+    n = matrix.sizes["chain"] * matrix.sizes["draw"]
+    shifts = rng.normal(0.35, 0.3, n)
+    given = shifts
+    if paired:
+        shape = [matrix.sizes[dim] for dim in ("chain", "draw")]
+        coords = {dim: matrix[dim] for dim in ("chain", "draw")}
+        given = xr.DataArray(shifts.reshape(shape), dims=("chain", "draw"), coords=coords)
+    found = policy.decide(
+        small,
+        (offer,),
+        margin=dict(zip(PAIR, MARGINS, strict=True)),
+        discount_rate=RATE,
+        effects={"offer": {("idle", "active"): given}},
+        draws=n,
+    )
+    flat = matrix.transpose("chain", "draw", "stage_from", "stage_to").values.reshape(-1, 3, 3)
+    values = every_policy(flat, shifts)
+    totals = values.sum(axis=-1)  # one customer in each stage
+    best = totals.mean(axis=1).argmax()
+    chosen = list(np.ndindex(2, 2, 2))[best]
+    assert found["policy"].values.tolist() == [("nothing", "offer")[a] for a in chosen]
+    evpi = totals.max(axis=0).mean() - totals[best].mean()
+    assert evpi > 0.01  # the draws do not agree
+    assert float(found["evpi"]) == pytest.approx(evpi, rel=1e-9)
+    regret = values.max(axis=0) - values[best]  # a best policy is best in every stage
+    np.testing.assert_allclose(found["regret"].values.reshape(-1, 3), regret, atol=1e-9)
+    takes = np.array([list(np.ndindex(2, 2, 2))[i] for i in totals.argmax(axis=0)])
+    share = found["prob_best"].sel(action="offer", stage="idle")
+    assert 0 < float(share) < 1
+    assert float(share) == pytest.approx(takes[:, 0].mean())
+
+
+def test_doubt_about_an_effect_is_what_information_is_worth(small):
+    """Same mean effect: known, nothing is at stake in it; in doubt, knowing it would pay."""
+    offer = Action("offer", cost=COST, effects={("idle", "active"): 0.35})
+    options = {"margin": dict(zip(PAIR, MARGINS, strict=True)), "discount_rate": RATE, "draws": 24}
+    known = policy.decide(small, (offer,), **options)
+    spread = {"offer": {("idle", "active"): np.random.default_rng(8).normal(0.35, 0.6, 24)}}
+    doubtful = policy.decide(small, (offer,), effects=spread, **options)
+    assert float(doubtful["evpi"]) > float(known["evpi"])
+
+
+def test_a_chance_to_win_back_may_be_in_doubt(small):
+    back = Action("back", cost=1.0, adds={("lost", "idle"): 0.5})
+    options = {"margin": dict(zip(PAIR, MARGINS, strict=True)), "discount_rate": RATE, "draws": 4}
+    certain = Action("back", cost=1.0, adds={("lost", "idle"): 0.1})
+    same = {"back": {("lost", "idle"): np.full(7, 0.1)}}
+    expected = policy.decide(small, (certain,), **options)["value"]
+    np.testing.assert_allclose(
+        policy.decide(small, (back,), effects=same, **options)["value"], expected
+    )
+
+
+def test_effects_that_fit_nothing_are_refused(small):
+    offer = Action("offer", cost=COST, effects={"forward": 0.1})
+    options = {"margin": dict(zip(PAIR, MARGINS, strict=True)), "discount_rate": RATE}
+    cases = {
+        "unknown action 'gift'": {"gift": {"forward": [0.1]}},
+        "must map moves to draws": {"offer": [0.1]},
+        "shape": {"offer": {"forward": 0.1}},
+        "must be finite": {"offer": {"forward": [np.nan]}},
+        "hold the draws of the fit": {"offer": {"forward": xr.DataArray([0.1], dims="draw")}},
+        "cannot happen": {"offer": {("lost", "idle"): [0.1]}},
+    }
+    for message, effects in cases.items():
+        with pytest.raises(SpecError, match=message):
+            policy.decide(small, (offer,), effects=effects, **options)

@@ -18,6 +18,7 @@ from crmlab.plots.decisions import (
     plot_regret,
 )
 from crmlab.plots.layout import Box
+from crmlab.plots.sentences import describe_stage_value, describe_survival
 from crmlab.plots.steps import describe_steps, plot_step_worth, step_worth
 from crmlab.plots.style import DOWN, UP, style
 from crmlab.stages import K10, K10_MARGINS, KNAPP, SIX_STAGE, StageSpace
@@ -226,3 +227,27 @@ def test_the_alive_map_needs_probabilities():
         plot_alive_map([[0.5, 1.5], [0, 0]], [2, 1], [1, 2])
     assert "probs must lie" in str(caught.value)
     assert "recency must hold" in str(caught.value)
+
+
+# Sentences of survival and of worth ---------------------------------------------------------------
+
+
+def test_the_sentence_of_survival_says_the_end_of_each_curve():
+    curves = {"known": [1.0, 0.8, 0.64], "doubtful": np.array([[1, 0.9, 0.8], [1, 0.7, 0.4]])}
+    said = describe_survival(curves, periods=[0, 6, 12], period_name="month", prob=0.5)
+    assert said == (
+        "After 12 months, 64% of the customers are left under known; 60% of the customers are "
+        "left under doubtful (central 50% interval: 50% to 70%)."
+    )
+    one = describe_survival({"known": [1.0, 0.8]}, period_name="year")
+    assert one == "After 1 year, 80% of the customers are left under known."
+
+
+def test_the_sentence_of_worth_finds_the_best_and_the_worst_stage():
+    space = StageSpace(("new", "loyal", "lost"))
+    told = describe_stage_value([[5.0, 90.0, -2.0]], space, unit=" EUR")
+    assert told == (
+        "A customer is worth most in loyal (90 EUR) and least in lost (\N{MINUS SIGN}2 EUR)."
+    )
+    with pytest.raises(SpecError, match="prob"):
+        describe_stage_value([[5.0, 90.0, -2.0]], space, prob=2)

@@ -585,3 +585,10 @@ def test_equity_refuses_counts_that_do_not_fit(observed):
         value.customer_equity([1.0, 2.0, 3.0], n_customers=[1, -2, 0])
     with pytest.raises(SpecError, match="omit `n_customers`"):
         value.customer_equity(customers, n_customers=[1, 2, 3])
+
+
+@pytest.mark.parametrize("make", [value.per_year, value.per_month])
+def test_a_rate_in_percent_is_refused(make):
+    with pytest.raises(SpecError, match=r"write 10 % as 0\.10"):
+        make(10)
+    assert make(1).rate == 1

@@ -14,7 +14,8 @@ for its likelihood to be written down. They are the standard that models of stag
 
 All but the last answer the same four questions (`BuyTillYouDie`): `loglik`, `prob_alive`,
 `expected_purchases`, `mean_purchases`. A `fit_` function finds the parameters by maximum
-likelihood; `standard_errors` says how sure it is. `bridge` shows that BG/BB is a chain of two
+likelihood; `standard_errors` says how sure it is, and `buyers_posterior` gives draws instead.
+`fit_marketing` asks PyMC-Marketing (an extra) the same. `bridge` shows that BG/BB is a chain of two
 stages. `crmlab.outlook` asks these models and models of stages the same questions about the same
 customers.
 """
@@ -31,9 +32,18 @@ from crmlab.btyd.bg_nbd import (
 )
 from crmlab.btyd.bridge import chain_loglik, mixed_chain_loglik
 from crmlab.btyd.customers import Buyers, count_purchases, fit_buyers
+from crmlab.btyd.fitted import FittedPurchases
 from crmlab.btyd.gamma_gamma import GammaGamma, fit_gammagamma
+from crmlab.btyd.marketing import MarketingBuyers, fit_marketing
 from crmlab.btyd.mbg_nbd import MBGNBD, fit_mbgnbd
 from crmlab.btyd.pareto_nbd import ParetoNBD, fit_paretonbd
+from crmlab.btyd.posterior import (
+    BuyersPosterior,
+    ParameterDraws,
+    buyers_posterior,
+    population_posterior,
+    spend_posterior,
+)
 
 __all__ = [
     "BGBB",
@@ -41,20 +51,28 @@ __all__ = [
     "MBGNBD",
     "BuyTillYouDie",
     "Buyers",
+    "BuyersPosterior",
+    "FittedPurchases",
     "GammaGamma",
+    "MarketingBuyers",
+    "ParameterDraws",
     "ParetoNBD",
     "bgnbd_expected_purchases",
     "bgnbd_loglik",
     "bgnbd_mean_purchases",
     "bgnbd_prob_alive",
+    "buyers_posterior",
     "chain_loglik",
     "count_purchases",
     "fit_bgbb",
     "fit_bgnbd",
     "fit_buyers",
     "fit_gammagamma",
+    "fit_marketing",
     "fit_mbgnbd",
     "fit_paretonbd",
     "mixed_chain_loglik",
+    "population_posterior",
+    "spend_posterior",
     "standard_errors",
 ]

@@ -4,17 +4,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from crmlab.btyd.base import BuyTillYouDie
+from crmlab.btyd.fitted import FittedPurchases, amounts_of, by_customer, check_kind, spenders
 from crmlab.btyd.gamma_gamma import GammaGamma, fit_gammagamma
-from crmlab.errors import DataError, SpecError, check_one_of
+from crmlab.errors import DataError, check_one_of
 from crmlab.tables import CustomerTables, to_panel
 
 _DAYS = {"D": 1, "W": 7}
 
 
 @dataclass(frozen=True)
-class Buyers:
+class Buyers(FittedPurchases):
     """Customers and the buy-till-you-die population that was fitted to them.
 
     Parameters
@@ -34,12 +36,18 @@ class Buyers:
     freq: str
     spend: GammaGamma | None = None
 
-    @property
-    def history(self) -> list[np.ndarray]:
-        """Frequency, recency and T of each customer, as the population reads them."""
-        return [
-            self.histories[name].to_numpy(dtype=float) for name in ("frequency", "recency", "T")
-        ]
+    def alive(self) -> xr.DataArray:
+        """Probability that each customer is alive at the end of her history, (customer_id,)."""
+        return by_customer(self.histories, self.population.prob_alive(*self.history))
+
+    def purchases(self, t: float) -> xr.DataArray:
+        """Mean purchases of each customer in the time t to come, (customer_id,)."""
+        ahead = self.population.expected_purchases(t, *self.history)
+        return by_customer(self.histories, ahead)
+
+    def amounts(self) -> xr.DataArray | None:
+        """Mean amount of each customer's purchases to come, (customer_id,), in currency."""
+        return None if self.spend is None else amounts_of(self.histories, self.spend)
 
 
 def fit_buyers(kind: type[BuyTillYouDie], tables: CustomerTables, *, freq: str = "W") -> Buyers:
@@ -75,21 +83,15 @@ def fit_buyers(kind: type[BuyTillYouDie], tables: CustomerTables, *, freq: str =
     >>> round(buyers.population.r, 3), round(buyers.spend.p, 2)
     (0.243, 6.25)
     """
-    if not (isinstance(kind, type) and issubclass(kind, BuyTillYouDie)):
-        raise SpecError(
-            f"The `kind` parameter of `fit_buyers` must be a buy-till-you-die model such as BGNBD, "
-            f"got {kind!r}."
-        )
+    check_kind("fit_buyers", kind)
     histories = count_purchases(tables, freq=freq, whole_periods=kind.whole_periods)
     population = kind.fit(*(histories[name] for name in ("frequency", "recency", "T")))
     return Buyers(population, histories, freq, _fit_spend(histories))
 
 
 def _fit_spend(histories: pd.DataFrame) -> GammaGamma | None:
-    if "monetary_value" not in histories:
-        return None
-    spenders = histories[histories["monetary_value"] > 0]
-    return fit_gammagamma(spenders["repeats"], spenders["monetary_value"])
+    known = spenders(histories)
+    return None if known is None else fit_gammagamma(*known)
 
 
 def count_purchases(

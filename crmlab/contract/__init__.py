@@ -19,7 +19,8 @@ retention rate instead of a distribution undervalues a customer base;
 
 Parameters come by maximum likelihood (`fit_sbg`, `fit_bdw`) or as a posterior (`sbg_posterior`,
 `bdw_posterior`): with two or three parameters the posterior is added up on a grid, without a
-sampler and with an error that is computed instead of diagnosed.
+sampler and with an error that is computed instead of diagnosed. `fit_sbg_marketing` asks
+PyMC-Marketing (an extra).
 
 References
 ----------
@@ -38,6 +39,7 @@ from crmlab.contract.likelihood import (
     fit_sbg,
     project_survivors,
 )
+from crmlab.contract.marketing import fit_sbg_marketing
 from crmlab.contract.populations import (
     BetaDiscreteWeibull,
     Contract,
@@ -59,6 +61,7 @@ __all__ = [
     "cost_of_homogeneity",
     "fit_bdw",
     "fit_sbg",
+    "fit_sbg_marketing",
     "project_survivors",
     "sbg_posterior",
 ]

@@ -6,10 +6,11 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from crmlab.actions import Action, action_matrices, check_actions
+from crmlab.actions import Action, check_actions
 from crmlab.errors import SpecError
 from crmlab.inference import Fit, warn_if_unconverged
 from crmlab.policy.choice import choose_policy
+from crmlab.policy.effects import EffectDraws, draw_action_matrices
 from crmlab.policy.inputs import read_weights
 from crmlab.value.inputs import by_stage, margins_by_draw
 from crmlab.value.rates import DiscountRate, rate_per_period, spell
@@ -23,6 +24,7 @@ def decide(
     *,
     margin: Mapping[str, float] | ArrayLike | xr.DataArray,
     discount_rate: float | DiscountRate,
+    effects: Mapping[str, EffectDraws] | None = None,
     n_customers: Mapping[str, float] | ArrayLike | None = None,
     draws: int = 200,
 ) -> xr.Dataset:
@@ -36,12 +38,17 @@ def decide(
     fit : Fit
         Posterior of a model with one transition matrix, of customers to whom nothing was done.
     actions : sequence of Action
-        Their effects are taken as known: an effect that is in doubt is better given as draws of
-        matrices to `choose_policy`.
+        Their numbers are taken as known, but for those that `effects` replaces.
     margin : mapping, array_like of shape (stage,), or DataArray (chain, draw, stage)
         Currency per customer and period in each stage, as in `lifetime_value`.
     discount_rate : float or DiscountRate
         Bare: a fraction per period of the fit's panel.
+    effects : mapping of action to mapping of move to draws, optional
+        What is not known for sure: for an action, posterior draws in place of its numbers, keyed
+        as in `Action`: log odds ratios by kind of move or by (from, to), probabilities by the
+        (from, to) of an added move. A DataArray with dims chain and draw is paired with the draws
+        of the fit; an array (n,) is a posterior of its own, from an experiment, say. The doubt
+        then enters `prob_best`, `regret` and `evpi`.
     n_customers : mapping of stage name to float, or array_like of shape (stage,), optional
         Customers in each stage, who weigh the stages; one in each if left out.
     draws : int
@@ -58,7 +65,7 @@ def decide(
     Raises
     ------
     SpecError
-        Actions, margins or counts that do not fit the stages, or a matrix with covariates.
+        Actions, effects, margins or counts that do not fit the stages, or a matrix with covariates.
     """
     space = fit.model.space
     names = (NOTHING, *(action.name for action in actions))
@@ -68,8 +75,7 @@ def decide(
     warn_if_unconverged(fit)
     matrices = _thinned_matrices(fit, draws)
     margins = _one_per_draw(margins_by_draw("decide", margin, space.names, matrices), matrices)
-    P = action_matrices(matrices.values, space, actions)  # (A, chain, draw, K, K)
-    P = np.moveaxis(P, 0, 2).reshape(-1, len(names), len(space), len(space))
+    P = draw_action_matrices(matrices, space, actions, effects or {})
     cost = np.array([0.0, *(action.cost for action in actions)])
     per_period = rate_per_period(discount_rate, fit.panel.attrs.get("freq"))
     counts = _counts(n_customers, space.names)

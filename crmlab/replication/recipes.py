@@ -18,6 +18,7 @@ from crmlab.btyd import (
     fit_mbgnbd,
     fit_paretonbd,
 )
+from crmlab.chains import stationary_distribution
 from crmlab.contract import (
     BetaDiscreteWeibull,
     ShiftedBetaGeometric,
@@ -101,6 +102,16 @@ def sbg_loglik_at_one() -> Sequence[float]:
     return [contract_loglik(ShiftedBetaGeometric(1, 1), counts) / counts[0]]
 
 
+def sbg_regular_curve() -> Sequence[float]:
+    """Percent of the regular segment in years 1 to 7."""
+    return 100 * _sbg("regular").survival(range(1, 8))
+
+
+def sbg_high_end_curve() -> Sequence[float]:
+    """Percent of the high end segment in years 1 to 7."""
+    return 100 * _sbg("high_end").survival(range(1, 8))
+
+
 def sbg_regular_projection() -> Sequence[float]:
     """Percent of the regular segment in years 8 to 12."""
     return 100 * _sbg("regular").survival(range(8, 13))
@@ -152,6 +163,10 @@ def bgbb_mean_purchases() -> Sequence[float]:
     return _donors()[-1].mean_purchases(range(1, 12))
 
 
+_BGNBD_PRINTED = BGNBD(r=0.243, alpha=4.414, a=0.793, b=2.426)
+_BGNBD_CUSTOMER = (2, 30.43, 38.86)  # purchases, time of the last, time observed
+
+
 def bgnbd_fit() -> Sequence[float]:
     """Maximum likelihood for CDNOW's summary."""
     return [*_values(_bgnbd()), _bgnbd().loglik(*_cdnow()).sum()]
@@ -165,8 +180,12 @@ def bgnbd_loglik_of_days() -> Sequence[float]:
 
 def bgnbd_customer() -> Sequence[float]:
     """Give the purchases expected of the paper's customer, with the printed parameters."""
-    printed = BGNBD(r=0.243, alpha=4.414, a=0.793, b=2.426)
-    return [float(printed.expected_purchases(39, 2, 30.43, 38.86))]
+    return [float(_BGNBD_PRINTED.expected_purchases(39, *_BGNBD_CUSTOMER))]
+
+
+def bgnbd_customer_alive() -> Sequence[float]:
+    """Give the probability that the paper's customer is alive, with the printed parameters."""
+    return [float(_BGNBD_PRINTED.prob_alive(*_BGNBD_CUSTOMER))]
 
 
 def bgnbd_mean_purchases() -> Sequence[float]:
@@ -192,10 +211,19 @@ def mbgnbd_fit() -> Sequence[float]:
 
 def gammagamma_fit() -> Sequence[float]:
     """Maximum likelihood of Gamma-Gamma for CDNOW's customers who repeated."""
-    spenders = _cdnow_days().query("monetary_value > 0")
+    spenders = _cdnow_spenders()
     data = spenders["frequency"], spenders["monetary_value"]
     fit = fit_gammagamma(*data)
     return [*_values(fit), fit.loglik(*data).sum()]
+
+
+def gammagamma_sample() -> Sequence[float]:
+    """Count the customers who repeated, and average their mean amounts."""
+    return [len(_cdnow_spenders()), _cdnow_spenders()["monetary_value"].mean()]
+
+
+def _cdnow_spenders() -> pd.DataFrame:
+    return _cdnow_days().query("monetary_value > 0")
 
 
 def gammagamma_mean() -> Sequence[float]:
@@ -218,14 +246,39 @@ def pfeifer_carraway_stop() -> Sequence[float]:
     return stage_value(*_recency_chain(3), discount_rate=0.2)
 
 
+def pfeifer_carraway_stop_earlier() -> Sequence[float]:
+    """Value by recency, when nobody is mailed after two periods, or one, without a purchase."""
+    after_two, after_one = (
+        stage_value(*_recency_chain(mailed), discount_rate=0.2) for mailed in (2, 1)
+    )
+    return [*after_two[:2], after_one[0]]
+
+
+def recency_chain_payoff() -> Sequence[float]:
+    """Value by recency, paid in the first state only."""
+    return stage_value(_recency_matrix((0.5, 0.2, 0.1)), [100, 0, 0, 0], discount_rate=0.1)
+
+
+def recency_chain_mailed() -> Sequence[float]:
+    """Value by recency, mailed for three periods, over five payments."""
+    P = _recency_matrix((0.3, 0.2, 0.05))
+    return stage_value(P, [36, -4, -4, 0], discount_rate=0.2, n_periods=5)
+
+
 def _recency_chain(mailed: int) -> tuple[Numbers, list[float]]:
     """Recency 1 to `mailed`, then former: the matrix and the net contribution of each state."""
-    P = np.zeros((mailed + 1, mailed + 1))
-    for state, buys in enumerate((0.3, 0.2, 0.15, 0.05)[:mailed]):
-        P[state, 0] = buys
-        P[state, state + 1] = 1 - buys
-    P[mailed, mailed] = 1
+    P = _recency_matrix((0.3, 0.2, 0.15, 0.05)[:mailed])
     return P, [40 - 4, *[-4.0] * (mailed - 1), 0]
+
+
+def _recency_matrix(chances: Sequence[float]) -> Numbers:
+    """Matrix of who starts anew by buying, or else grows colder by one; the last is for good."""
+    n = len(chances)
+    P = np.zeros((n + 1, n + 1))
+    P[:n, 0] = chances
+    P[range(n), range(1, n + 1)] = 1 - np.array(chances)
+    P[n, n] = 1
+    return P
 
 
 def berger_nasr_case_1() -> Sequence[float]:
@@ -268,12 +321,20 @@ def blattberg_deighton() -> Sequence[float]:
     return blattberg_deighton_optimum(50, ceiling=0.4, spend=5, response=0.2)
 
 
+_TOYMAKER = [[[0.5, 0.5], [0.4, 0.6]], [[0.8, 0.2], [0.7, 0.3]]]
+
+
 def howard_toymaker() -> Sequence[float]:
     """Best values, and those without advertising and research."""
-    P = [[[0.5, 0.5], [0.4, 0.6]], [[0.8, 0.2], [0.7, 0.3]]]
-    plan = best_action(P, [6, -3], [[0, 0], [2, 2]], discount_rate=1 / 0.9 - 1)
-    first = stage_value(P[0], [6, -3], discount_rate=1 / 0.9 - 1)
+    plan = best_action(_TOYMAKER, [6, -3], [[0, 0], [2, 2]], discount_rate=1 / 0.9 - 1)
+    first = stage_value(_TOYMAKER[0], [6, -3], discount_rate=1 / 0.9 - 1)
     return [*plan.value, *first]
+
+
+def howard_gain() -> Sequence[float]:
+    """Long-run gain per period of neither, and of both advertising and research."""
+    plain, both = (stationary_distribution(P) for P in _TOYMAKER)
+    return [float(plain @ [6, -3]), float(both @ [4, -5])]
 
 
 def catalogue_decision() -> Sequence[float]:
@@ -300,6 +361,8 @@ RECIPES: tuple[Callable[[], Sequence[float]], ...] = (
     sbg_regular_fit,
     sbg_high_end_fit,
     sbg_loglik_at_one,
+    sbg_regular_curve,
+    sbg_high_end_curve,
     sbg_regular_projection,
     sbg_high_end_projection,
     sbg_residual_lifetime,
@@ -312,15 +375,20 @@ RECIPES: tuple[Callable[[], Sequence[float]], ...] = (
     bgnbd_fit,
     bgnbd_loglik_of_days,
     bgnbd_customer,
+    bgnbd_customer_alive,
     bgnbd_mean_purchases,
     paretonbd_fit,
     paretonbd_prob_alive,
     mbgnbd_fit,
     gammagamma_fit,
+    gammagamma_sample,
     gammagamma_mean,
     pfeifer_carraway_for_ever,
     pfeifer_carraway_horizon,
     pfeifer_carraway_stop,
+    pfeifer_carraway_stop_earlier,
+    recency_chain_payoff,
+    recency_chain_mailed,
     berger_nasr_case_1,
     officestar_base,
     officestar_value,
@@ -328,6 +396,7 @@ RECIPES: tuple[Callable[[], Sequence[float]], ...] = (
     gupta_lehmann_multiples,
     blattberg_deighton,
     howard_toymaker,
+    howard_gain,
     catalogue_decision,
     test_and_roll,
 )

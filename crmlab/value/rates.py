@@ -30,7 +30,13 @@ class DiscountRate:
     def __post_init__(self) -> None:
         """Refuse a rate that would turn money negative, and a unit that has no length."""
         check_one_of("DiscountRate", "unit", self.unit, _PERIODS_PER_YEAR_OF_UNIT)
-        raise_problems(SpecError, f"per_{self.unit}", rate_problems(self.rate))
+        problems = rate_problems(self.rate)
+        if not problems and self.rate > 1:
+            problems = [
+                f"`discount_rate` is a fraction, at most 1 a {self.unit}, got {self.rate!r}; "
+                "write 10 % as 0.10"
+            ]
+        raise_problems(SpecError, f"per_{self.unit}", problems)
 
     def per_period(self, freq: str) -> float:
         """Effective rate per period of a panel with this `freq` (a fraction, by compounding).
@@ -50,6 +56,8 @@ class DiscountRate:
 
 def per_year(rate: float) -> DiscountRate:
     """Effective discount rate per year, as a fraction: ``per_year(0.10)`` is 10 % a year.
+
+    Above 1 it is refused: ``per_year(10)`` meant 0.10.
 
     Examples
     --------

@@ -1,0 +1,285 @@
+"""A posterior for purchase models: draws of the parameters, so that a value carries its doubt.
+
+Three or four positive parameters need no sampler. The posterior of their logs is close to a bell:
+its peak and curvature give a Student t with heavier tails, draws from it are weighed by posterior
+over proposal, the proposal is fitted once more to the weighted draws, and weighted draws are
+resampled (importance resampling; Rubin 1988, from memory). The weights say how good that was: the
+number of equally weighted draws that they are worth is reported, and too small a one is refused.
+
+The prior of each log is normal, mean 0 and standard deviation 2, where times are in units of the
+longest history and amounts in units of the mean amount: a parameter lies between 1/50 and 50 of the
+unit in 19 of 20 populations. It matters little beside hundreds of customers, and where a likelihood
+has no maximum it still leaves an answer.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Self
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from crmlab.btyd.base import BuyTillYouDie, Positive, merge_customers
+from crmlab.btyd.customers import count_purchases
+from crmlab.btyd.fitted import FittedPurchases, amounts_of, by_draw, check_kind, spenders
+from crmlab.btyd.gamma_gamma import GammaGamma
+from crmlab.btyd.histories import Array
+from crmlab.btyd.maximum import hessian
+from crmlab.errors import DataError, SpecError, raise_problems
+from crmlab.tables import CustomerTables
+
+_PRIOR_SD = 2.0
+_FREEDOM = 5  # degrees of freedom of the proposal: tails heavier than those of a bell
+_PROPOSALS = 10  # per draw that is kept
+_LEAST_WORTH = 2.0  # equally weighted draws that the weights must be worth, per draw kept
+
+
+class ParameterDraws[Kind: Positive](NamedTuple):
+    """Draws of the parameters of a population, and how good the weights were that chose them.
+
+    Parameters
+    ----------
+    populations : tuple of populations
+        One per draw.
+    effective : float
+        Equally weighted draws that the weighted proposals were worth, (sum w)^2 / sum w^2.
+    """
+
+    populations: tuple[Kind, ...]
+    effective: float
+
+
+@dataclass(frozen=True)
+class BuyersPosterior(FittedPurchases):
+    """Customers and draws from the posterior of their population.
+
+    Parameters
+    ----------
+    populations : tuple of BuyTillYouDie
+        One per draw.
+    histories : DataFrame
+        As in `Buyers`.
+    freq : str
+        The unit of recency and T.
+    spends : tuple of GammaGamma, optional
+        As many draws of the population of spenders; None if no amounts are known.
+    """
+
+    populations: tuple[BuyTillYouDie, ...]
+    histories: pd.DataFrame
+    freq: str
+    spends: tuple[GammaGamma, ...] | None = None
+
+    def alive(self) -> xr.DataArray:
+        """Probability of being alive at the end of the history (chain, draw, customer_id)."""
+        return self._by_draw(lambda kind, x, t_x, T: kind.prob_alive(x, t_x, T))
+
+    def purchases(self, t: float) -> xr.DataArray:
+        """Mean purchases in the time t to come, in events (chain, draw, customer_id)."""
+        return self._by_draw(lambda kind, x, t_x, T: kind.expected_purchases(t, x, t_x, T))
+
+    def amounts(self) -> xr.DataArray | None:
+        """Mean amount of a purchase to come, in currency (chain, draw, customer_id)."""
+        if self.spends is None:
+            return None
+        values = [amounts_of(self.histories, spend).values for spend in self.spends]
+        return by_draw(self.histories, np.stack(values))
+
+    def thinned(self, draws: int) -> Self:
+        """Give the same with at most `draws` draws, evenly chosen."""
+        kept = np.linspace(0, len(self.populations) - 1, min(draws, len(self.populations)))
+        places = kept.round().astype(int)
+        chosen = tuple(self.populations[i] for i in places)
+        spends = None if self.spends is None else tuple(self.spends[i] for i in places)
+        return replace(self, populations=chosen, spends=spends)
+
+    def _by_draw(self, ask: Callable[..., Array]) -> xr.DataArray:
+        # Customers with one history have one answer.
+        unique, place = np.unique(np.stack(self.history), axis=1, return_inverse=True)
+        answers = np.stack([ask(kind, *unique) for kind in self.populations])
+        return by_draw(self.histories, answers[:, place.ravel()])
+
+
+def buyers_posterior(
+    kind: type[BuyTillYouDie],
+    tables: CustomerTables,
+    *,
+    seed: int,
+    freq: str = "W",
+    n_draws: int = 200,
+) -> BuyersPosterior:
+    """Posterior of a buy-till-you-die model, and of the amounts, from customer tables.
+
+    Parameters
+    ----------
+    kind, tables, freq
+        As in `fit_buyers`.
+    seed : int
+        Of the draws.
+    n_draws : int
+        Draws to keep.
+
+    Returns
+    -------
+    BuyersPosterior
+        Rates and amounts are independent, as in the model. All functions of `crmlab.outlook` take
+        it, and their answers have dims (chain, draw, customer_id), with one chain.
+
+    Raises
+    ------
+    DataError
+        As in `fit_buyers`, or if the posterior is too far from a bell for importance resampling.
+
+    Examples
+    --------
+    >>> from crmlab import BGNBD, load_cdnow_sample, split_holdout, tables_from_orders
+    >>> shop = tables_from_orders(load_cdnow_sample(), window=("1997-01-01", "1998-06-30"))
+    >>> first, later = split_holdout(shop, cutoff="1997-10-01")
+    >>> buyers = buyers_posterior(BGNBD, first, seed=1, n_draws=50)
+    >>> ahead = buyers.purchases(39).sum("customer_id")  # of all customers, in 39 weeks
+    >>> bool(1550 < ahead.mean() < 1750), bool(20 < ahead.std() < 120)
+    (True, True)
+    """
+    check_kind("buyers_posterior", kind)
+    histories = count_purchases(tables, freq=freq, whole_periods=kind.whole_periods)
+    columns = [histories[name] for name in ("frequency", "recency", "T")]
+    found = population_posterior(kind, *columns, seed=seed, n_draws=n_draws)
+    known = spenders(histories)
+    spends = None
+    if known is not None:
+        spends = spend_posterior(*known, seed=seed, n_draws=n_draws).populations
+    return BuyersPosterior(found.populations, histories, freq, spends)
+
+
+def population_posterior[Kind: BuyTillYouDie](
+    kind: type[Kind],
+    frequency: ArrayLike,
+    recency: ArrayLike,
+    T: ArrayLike,
+    *,
+    seed: int,
+    n_draws: int = 200,
+) -> ParameterDraws[Kind]:
+    """Draws from the posterior of a population of buyers.
+
+    Parameters
+    ----------
+    kind : subclass of BuyTillYouDie
+    frequency, recency, T : array_like (n,)
+        Histories, in the unit of time in which the parameters are wanted.
+    seed : int
+    n_draws : int
+
+    Returns
+    -------
+    ParameterDraws
+
+    Raises
+    ------
+    DataError
+        If a history is impossible, or the weights are too uneven.
+    """
+    kind(*np.ones(len(kind.names()))).loglik(frequency, recency, T)  # refuses what is no history
+    x, t_x, observed = (np.asarray(column, dtype=float) for column in (frequency, recency, T))
+    unit = 1.0 if kind.whole_periods else max(float(observed.max()), np.finfo(float).tiny)
+    (x, t_x, observed), counts = merge_customers(x, t_x / unit, observed / unit)
+    times = [name in ("alpha", "beta") and not kind.whole_periods for name in kind.names()]
+
+    def loglik(logs: Array) -> float:
+        return float(counts @ kind.from_logs(logs).loglik(x, t_x, observed))
+
+    return _draw("population_posterior", kind, loglik, np.where(times, unit, 1.0), seed, n_draws)
+
+
+def spend_posterior(
+    frequency: ArrayLike, monetary_value: ArrayLike, *, seed: int, n_draws: int = 200
+) -> ParameterDraws[GammaGamma]:
+    """Draws from the posterior of a Gamma-Gamma population of spenders.
+
+    Parameters
+    ----------
+    frequency, monetary_value : array_like (n,)
+        As in `fit_gammagamma`; `monetary_value` in currency.
+    seed : int
+    n_draws : int
+
+    Returns
+    -------
+    ParameterDraws
+    """
+    GammaGamma(1, 1, 1).loglik(frequency, monetary_value)  # refuses what is no spender
+    x, amounts = (np.asarray(column, dtype=float) for column in (frequency, monetary_value))
+    unit = float(amounts.mean())
+
+    def loglik(logs: Array) -> float:
+        return float(GammaGamma.from_logs(logs).loglik(x, amounts / unit).sum())
+
+    units = np.array([1.0, 1.0, unit])
+    return _draw("spend_posterior", GammaGamma, loglik, units, seed, n_draws)
+
+
+def _draw[Kind: Positive](
+    owner: str,
+    kind: type[Kind],
+    loglik: Callable[[Array], float],
+    units: Array,
+    seed: int,
+    n_draws: int,
+) -> ParameterDraws[Kind]:
+    """Resample weighted proposals from a Student t that was fitted to the posterior twice."""
+    problems = [
+        f"`{name}` must be a whole number from {least}, got {value!r}"
+        for name, value, least in (("seed", seed, 0), ("n_draws", n_draws, 1))
+        if not isinstance(value, int | np.integer) or value < least
+    ]
+    raise_problems(SpecError, owner, problems)
+    rng = np.random.default_rng(seed)
+
+    def log_posterior(logs: Array) -> float:
+        return loglik(logs) - 0.5 * float((logs**2).sum()) / _PRIOR_SD**2
+
+    centre, spread = _peak(log_posterior, len(units))
+    for _ in range(2):
+        proposals, logs_of_weights = _propose(log_posterior, centre, spread, n_draws, rng)
+        weights = np.exp(logs_of_weights - logs_of_weights.max())
+        weights /= weights.sum()
+        centre = weights @ proposals
+        spread = np.cov(proposals, rowvar=False, aweights=weights)
+    effective = float(1 / (weights**2).sum())
+    if effective < _LEAST_WORTH * n_draws:
+        raise DataError(
+            f"{owner}: {len(proposals)} weighted draws are worth {effective:.0f}, too few to keep "
+            f"{n_draws}: these data leave a posterior that is far from a bell; use more customers "
+            "with repeat purchases, or PyMC-Marketing's sampler (`fit_marketing`)"
+        )
+    chosen = proposals[rng.choice(len(proposals), n_draws, p=weights)] + np.log(units)
+    return ParameterDraws(tuple(kind.from_logs(logs) for logs in chosen), effective)
+
+
+def _peak(log_posterior: Callable[[Array], float], size: int) -> tuple[Array, Array]:
+    """Mode of the logs and the inverse of the curvature there."""
+    from scipy.optimize import minimize
+
+    found = minimize(lambda logs: -log_posterior(logs), np.zeros(size), jac="3-point")
+    curvature = -hessian(log_posterior, found.x)
+    values, axes = np.linalg.eigh((curvature + curvature.T) / 2)
+    # Along no direction can the posterior be wider than the prior.
+    return found.x, (axes / np.maximum(values, _PRIOR_SD**-2)) @ axes.T
+
+
+def _propose(
+    log_posterior: Callable[[Array], float],
+    centre: Array,
+    spread: Array,
+    n_draws: int,
+    rng: np.random.Generator,
+) -> tuple[Array, Array]:
+    """Proposals (m, k) from a Student t, and the logs of their weights, up to a constant."""
+    from scipy.stats import multivariate_t
+
+    proposal = multivariate_t(centre, spread, df=_FREEDOM)
+    points = proposal.rvs(max(_PROPOSALS * n_draws, 500), random_state=rng)
+    target = np.array([log_posterior(point) for point in points])
+    return points, np.nan_to_num(target, nan=-np.inf) - proposal.logpdf(points)
