@@ -290,10 +290,19 @@ def simulate(
 
 @app.command(epilog=_EPILOG)
 def glossary(word: Annotated[str, typer.Argument(help="Part of a word; all if left out.")] = ""):
-    """Explain the words that a report uses."""
+    """Explain the words of the field and of the report, with their French and Danish names."""
+    from crmlab.course.glossary import read_glossary
     from crmlab.report.own.words import WORDS
 
-    found = {name: text for name, text in WORDS.items() if word.casefold() in name.casefold()}
+    course = {
+        name: f"{row['definition']} ({row['french']}; {row['danish']})"
+        for name, row in read_glossary().iterrows()
+    }
+    found = {
+        name: text
+        for name, text in sorted({**course, **WORDS}.items(), key=lambda pair: pair[0].casefold())
+        if word.casefold() in name.casefold()
+    }
     for name, text in found.items():
         print(f"{name}: {text}")
     return Code.FINE if found else Code.BROKEN

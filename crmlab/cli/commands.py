@@ -41,6 +41,8 @@ class Command:
         Whether options that crmlab does not know are handed on to another program.
     home : Project
         The environment that it runs in: that of the course, or that with peers and engines.
+    explains_itself : bool
+        Whether ``--help`` is handed on too.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Command:
     add_arguments: _Arguments = lambda parser: None
     passes_on: bool = False
     home: Project = PROJECT
+    explains_itself: bool = False
 
 
 def run_command(words: Sequence[str]) -> int:
@@ -69,12 +72,13 @@ def run_command(words: Sequence[str]) -> int:
     options = parse(words)
     home = options.command.home
     variables = environment.project_variables(home, os.environ)
+    here = options.here or _is_installed_alone(options.command)
     try:
-        if not options.here and options.command.needs != "nothing":
+        if not here and options.command.needs != "nothing":
             environment.ensure(home, warm=options.command.needs == "warm")
     except environment.SetUpError as problem:
         sys.exit(f"crmlab: {problem}")
-    if not options.here and _should_move(options.command):
+    if not here and _should_move(options.command):
         return environment.hand_over([str(home.python), "-m", "crmlab", *words], variables)
     _settle(variables)
     return options.command.run(options)
@@ -117,7 +121,11 @@ def build_parser() -> argparse.ArgumentParser:
     chosen = parser.add_subparsers(title="commands", metavar="command", required=True)
     for command in COMMANDS:
         own = chosen.add_parser(
-            command.name, help=command.summary, description=command.lesson, allow_abbrev=False
+            command.name,
+            help=command.summary,
+            description=command.lesson,
+            allow_abbrev=False,
+            add_help=not command.explains_itself,
         )
         own.add_argument(
             "--here", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS
@@ -125,6 +133,11 @@ def build_parser() -> argparse.ArgumentParser:
         command.add_arguments(own)
         own.set_defaults(command=command)
     return parser
+
+
+def _is_installed_alone(command: Command) -> bool:
+    """Tell whether crmlab is a package among others, where its own environment makes no sense."""
+    return command.run is _analyst and not PROJECT.lock.exists()
 
 
 def _should_move(command: Command) -> bool:
@@ -180,6 +193,12 @@ def _validate(options: argparse.Namespace) -> int:
     from crmlab.cli.studies import run_validation
 
     return run_validation(PROJECT, options.others)
+
+
+def _analyst(options: argparse.Namespace) -> int:
+    from crmlab.cli.analyst import main
+
+    return main([options.command.name, *options.others])
 
 
 def _learn(options: argparse.Namespace) -> int:
@@ -342,6 +361,14 @@ def _clean_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 _BOOTSTRAP = (_setup, _clean)
+
+_ANALYST = {
+    "report": "from a file of orders to a page, a table of customers and the fit",
+    "fit": "fit the stages of a file of orders, without the page",
+    "score": "apply an existing fit to new orders",
+    "simulate": "write an invented file of orders, to try things on",
+    "glossary": "explain a term, in English, French and Danish",
+}
 
 COMMANDS = (
     Command(
@@ -520,5 +547,9 @@ COMMANDS = (
         _clean,
         needs="nothing",
         add_arguments=_clean_arguments,
+    ),
+    *(
+        Command(name, said, said, _analyst, "warm", passes_on=True, explains_itself=True)
+        for name, said in _ANALYST.items()
     ),
 )
