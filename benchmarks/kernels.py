@@ -1,19 +1,28 @@
-"""One log-likelihood with its gradient: crmlab's kernels beside a PyTensor scan, in one process.
+"""One log-likelihood with its gradient: crmlab's kernels beside other ways, in one process.
 
-    PYTHONPATH=. python benchmarks/kernels.py     # 1,000 customers x 36 periods, K = 3, 5, 10
-    PYTHONPATH=. python benchmarks/kernels.py --customers 300 --periods 24
+    PYTHONPATH=. python benchmarks/kernels.py     # N, T and K varied
+    PYTHONPATH=. python benchmarks/kernels.py --customers 300 --periods 24 --stages 3
 
 Every row computes the same numbers from the same data: one covariate that shifts the logits of all
-moves, an effect of each customer's own, 10 % of the cells missing. The rows are
+moves, an effect of each customer's own, 10 % of the cells missing. The columns are
 
 * `fused`       crmlab: probabilities of moving made in SIMD registers, eight customers at once;
 * `matrices`    crmlab: a softmax in NumPy, then the scalar recursion on ready-made matrices;
 * `scan`        a PyTensor scan in logarithms over all customers at once, compiled by numba;
+* `jax`         a JAX scan, scaled, double precision, free to use all cores (where installed);
 * `shared`      crmlab: the recursion alone where all customers share one matrix (no covariate);
-* `copy`        memory: one copy of the log-densities, the least that anything could take.
+* `em`          hmmlearn: one EM iteration on counts where all share one matrix (where installed);
+* `copy`        memory: one copy of the log-densities, the least that anything could take;
+* `flops`       arithmetic: the kernel's multiplications and additions at the speed of a matrix
+                product on one core, less than any program with exponentials could take.
 
 Times are minima over repeats, in milliseconds; only ratios inside one run mean something.
+pymc-extras is absent: its hidden chain would hold customers x periods x stages x stages numbers.
 """
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
 import time
@@ -21,12 +30,13 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from peers import compile_em, compile_jax
 
 from crmlab.models.fused import Drivers
 from crmlab.models.likelihood import compiled_driven_kernel, compiled_kernel
 
 Floats = NDArray[np.float64]
-REPEATS = 7
+REPEATS = 9
 
 
 class Problem:
@@ -82,6 +92,17 @@ class Problem:
         given = (P[None, None], self.table, self.codes, self.windows, self.times)
         return float(compiled_kernel()(self.initial, *given)[0])
 
+    @property
+    def n_operations(self) -> float:
+        """Multiplications and additions of the fused kernel, exponentials written out.
+
+        Per move: 2 for each covariate and customer effect, forth and back; 2 to predict; 2 to come
+        back; 4 for the slope; 34 for the exponential.
+        """
+        n, t, _ = self.codes.shape
+        n_drivers = len(self.effects) + len(self.loads)
+        return n * (t - 1) * len(self.initial) ** 2 * (4.0 * n_drivers + 42.0)
+
     def copy(self) -> Floats:
         """The log-densities, once through memory."""
         n, t, _ = self.codes.shape
@@ -127,27 +148,55 @@ def fastest(run: Callable[[], object]) -> float:
     return 1e3 * min(times)
 
 
+def operations_per_ms() -> float:
+    """Operations per millisecond of a matrix product on one core."""
+    a = np.random.default_rng(1).normal(size=(600, 600))
+    return 2 * 600.0**3 / fastest(lambda: a @ a)
+
+
+def measure(n: int, t: int, k: int, speed: float) -> list[float]:
+    """Milliseconds of every column."""
+    problem = Problem(n, t, k)
+    scan, jax, em = compile_scan(problem), compile_jax(problem), compile_em(n, t, k)
+    others = [scan, problem.with_matrices, *([jax] if jax else [])]
+    gap = max(abs(problem.fused() - other()) for other in others)
+    if gap > 1e-6:
+        raise SystemExit(f"N = {n}, T = {t}, K = {k}: the columns disagree by {gap}")
+    runs = [problem.fused, problem.with_matrices, scan, jax, problem.shared, em, problem.copy]
+    times = [fastest(run) if run else np.nan for run in runs]
+    return [*times, problem.n_operations / speed]
+
+
+def write_row(sizes: tuple[int, int, int], times: list[float]) -> str:
+    """One line of a Markdown table, with the ratios that are promised."""
+    cells = [f"{size:,}" for size in sizes] + [f"{ms:.3g}" for ms in times]
+    ratios = [times[2] / times[0], times[3] / times[0], times[5] / times[4]]
+    ratios += [times[0] / times[6], times[0] / times[7]]
+    return " | ".join(["", *cells, *(f"{ratio:.1f}" for ratio in ratios), ""]).strip()
+
+
+HEADS = (
+    "N", "T", "K", "fused", "matrices", "scan", "jax", "shared", "em", "copy", "flops",
+    "scan/fused", "jax/fused", "em/shared", "fused/copy", "fused/flops",
+)  # fmt: skip
+SIZES = ((1000, 36, 3), (1000, 36, 5), (1000, 36, 10), (300, 24, 3), (1000, 12, 5), (10_000, 36, 5))
+
+
 def main() -> None:
-    """Print one line per number of stages."""
+    """Print one line per size."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--customers", type=int, default=1000)
     parser.add_argument("--periods", type=int, default=36)
-    parser.add_argument("--stages", type=int, nargs="+", default=[3, 5, 10])
+    parser.add_argument("--stages", type=int, nargs="+")
     chosen = parser.parse_args()
-    print(f"{chosen.customers} customers x {chosen.periods} periods; ms, fastest of {REPEATS}")
-    print("   K    fused  matrices     scan   shared     copy   scan/fused  matrices/fused")
-    for k in chosen.stages:
-        problem = Problem(chosen.customers, chosen.periods, k)
-        scan = compile_scan(problem)
-        gap = abs(problem.fused() - scan()) + abs(problem.fused() - problem.with_matrices())
-        if gap > 1e-6:
-            raise SystemExit(f"K = {k}: the rows disagree by {gap}")
-        runs = (problem.fused, problem.with_matrices, scan, problem.shared, problem.copy)
-        fused, matrices, scanned, shared, copy = (fastest(run) for run in runs)
-        print(
-            f"{k:4d} {fused:8.2f} {matrices:9.2f} {scanned:8.2f} {shared:8.2f} {copy:8.3f} "
-            f"{scanned / fused:12.1f} {matrices / fused:15.1f}"
-        )
+    sizes = SIZES
+    if chosen.stages:
+        sizes = tuple((chosen.customers, chosen.periods, k) for k in chosen.stages)
+    print(f"Milliseconds, fastest of {REPEATS}; nan: the library is not installed.", end="\n\n")
+    print(f"| {' | '.join(HEADS)} |\n|{'---:|' * len(HEADS)}", flush=True)
+    speed = operations_per_ms()
+    for size in sizes:
+        print(write_row(size, measure(*size, speed)), flush=True)
 
 
 if __name__ == "__main__":

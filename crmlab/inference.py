@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 RHAT_LIMIT = 1.02
 ESS_PER_CHAIN = 100
+ROUGH = 2000  # customers that are enough to find out where the mode is
 
 
 @dataclass(frozen=True)
@@ -100,11 +101,15 @@ def fit(
     model : StageModel
     panel : xr.Dataset
         Made by `to_panel`.
-    method : {"exact", "nuts"}, optional
+    method : {"exact", "nuts", "laplace", "map"}, optional
         The model's default if left out. "exact": independent draws from a closed form, for models
-        that have one. "nuts": the No-U-Turn sampler.
+        that have one. "nuts": the No-U-Turn sampler. "laplace": independent draws around the mode
+        of the unconstrained parameters, as wide as the curvature there says and chosen by their
+        weight under the posterior (see `crmlab.modes`): minutes where "nuts" needs hours, good
+        where customers are many. "map": that mode alone, a fit of one draw without uncertainty.
+        The last two are refused where customers have effects of their own.
     draws, tune : int
-        Kept draws and warm-up draws per chain; "exact" needs no warm-up.
+        Kept draws and warm-up draws per chain; only "nuts" needs a warm-up, and "map" has one draw.
     chains : int
     seed : int
         The same seed and versions give the same draws, bit for bit.
@@ -124,7 +129,15 @@ def fit(
     Warns
     -----
     SamplingWarning
-        The chains disagree, moved too slowly, or diverged: do not read the result yet.
+        The chains disagree, moved too slowly, or diverged; or no mode was found, or the posterior
+        is far from normal around it: do not read the result yet.
+
+    Notes
+    -----
+    "laplace" writes into ``idata.attrs``: `pareto_khat` of the weights and `n_effective`, the
+    number of independent draws that they are worth; like "map" also `log_density` at the mode, what
+    is `left_to_gain` there, `smallest_eigenvalue` of its curvature, and `n_agreeing`, the number of
+    starts, of 4, that ended there.
     """
     method = method or model.default_method
     check_one_of("fit", "method", method, _methods(model))
@@ -133,11 +146,13 @@ def fit(
     model.check(panel)
     if method == "exact":
         idata = _label_draws(model, model.sample_exact(panel, (chains, draws), rng))
-    else:
+    elif method == "nuts":
         idata = _sample_nuts(model, panel, draws, tune, chains, rng)
-    idata.attrs.update(
-        method=method, seed=int(seed), problems=json.dumps(find_problems(idata, method))
-    )
+    else:
+        size = (chains, draws) if method == "laplace" else None
+        idata = _sample_around_mode(model, panel, size, rng)
+    problems = json.loads(idata.attrs.get("problems", "[]")) + find_problems(idata, method)
+    idata.attrs.update(method=method, seed=int(seed), problems=json.dumps(problems))
     result = Fit(model, panel, idata)
     warn_if_unconverged(result)
     return result
@@ -170,7 +185,7 @@ def find_problems(idata: xr.DataTree, method: str = "nuts") -> list[str]:
     100 per chain (Vehtari et al. 2021, *Bayesian Analysis* 16(2), section 4, who ask for 1.01 with
     four chains), and no divergences.
     """
-    if method == "exact":
+    if method != "nuts":  # independent draws; what is wrong with a mode stands in the attrs
         return []
     posterior = idata["posterior"].to_dataset()
     problems = _unreadable(posterior) or _mixing_problems(posterior)
@@ -219,15 +234,21 @@ def warn_if_unconverged(result: Fit) -> None:
     """Warn, every time, about a fit that should not be read yet."""
     if result.problems:
         warnings.warn(
-            f"do not read this fit yet: {'; '.join(result.problems)}. Draw longer (`draws`, "
-            "`tune`), state priors more tightly, or use fewer stages.",
+            f"do not read this fit yet: {'; '.join(result.problems)}. {_way_out(result)}",
             SamplingWarning,
             stacklevel=3,
         )
 
 
+def _way_out(result: Fit) -> str:
+    if result.idata.attrs.get("method") in ("laplace", "map"):
+        return "Use method='nuts', state priors more tightly, or use fewer stages."
+    return "Draw longer (`draws`, `tune`), state priors more tightly, or use fewer stages."
+
+
 def _methods(model: StageModel) -> tuple[str, ...]:
-    return ("exact", "nuts") if hasattr(model, "sample_exact") else ("nuts",)
+    closed = ("exact",) if model.default_method == "exact" else ()
+    return (*closed, "nuts", "laplace", "map")
 
 
 def _check_counts(**counts: int) -> None:
@@ -251,6 +272,67 @@ def make_rng(owner: str, seed: int) -> np.random.Generator:
     return np.random.default_rng(seed)
 
 
+def _compile(model: StageModel, panel: xr.Dataset) -> "Density":
+    from crmlab.density import compile_density
+
+    density = compile_density(model.build(panel), model.posterior_names)
+    _check_start(model, panel, density)
+    return density
+
+
+def _sample_around_mode(
+    model: StageModel, panel: xr.Dataset, size: tuple[int, int] | None, rng: np.random.Generator
+) -> xr.DataTree:
+    """Find the mode, and draw (chain, draw) from the normal law around it; the mode alone if None.
+
+    The normal law of customers' own effects given that of their population is a funnel, and the
+    joint mode says that all are alike: neither is an answer.
+    """
+    from crmlab.modes import find_mode, sample_around
+
+    _refuse_own_effects(model, "map" if size is None else "laplace")
+    density = _compile(model, panel)
+    mode = find_mode(density, density.start, rng, _rough(model, panel, density))
+    about = {
+        "log_density": mode.logp,
+        "left_to_gain": mode.left_to_gain,
+        "smallest_eigenvalue": mode.smallest_eigenvalue,
+        "n_agreeing": mode.n_agreeing,
+    }
+    problems, places = mode.problems, mode.place[None]
+    if size is not None:
+        cloud = sample_around(density, mode, int(np.prod(size)), rng)
+        about |= {"pareto_khat": cloud.khat, "n_effective": cloud.n_effective}
+        problems, places = problems + cloud.problems, cloud.places
+    rows = [density.constrain(x) for x in places]
+    draws = {
+        name: np.reshape([row[i] for row in rows], (*(size or (1, 1)), *np.shape(rows[0][i])))
+        for i, name in enumerate(density.names)
+    }
+    idata = _label_draws(model, draws)
+    idata.attrs.update(about, problems=json.dumps(problems))
+    return idata
+
+
+def _refuse_own_effects(model: StageModel, method: str) -> None:
+    law = getattr(model, "transitions", None)
+    if law is not None and law.n_customer_effects(model.space):
+        raise SpecError(
+            f"The `method` parameter of `fit` cannot be {method!r} where customers have effects of "
+            "their own (`customers`): the mode says that all are alike. Use method='nuts' on a "
+            "sample of the customers, or leave `customers` out and let covariates or `segments` "
+            "tell them apart."
+        )
+
+
+def _rough(model: StageModel, panel: xr.Dataset, density: "Density") -> "Density | None":
+    """Give the density of some of the customers, to find out where the climb should begin."""
+    stride = panel.sizes["customer_id"] // ROUGH
+    if stride < 2 or not hasattr(model, "read"):
+        return None
+    return density.with_data(model.read(panel.isel(customer_id=slice(None, None, stride))))
+
+
 def _sample_nuts(
     model: StageModel,
     panel: xr.Dataset,
@@ -259,10 +341,9 @@ def _sample_nuts(
     chains: int,
     rng: np.random.Generator,
 ) -> xr.DataTree:
-    from crmlab.density import compile_density, sample_density
+    from crmlab.density import sample_density
 
-    density = compile_density(model.build(panel), model.posterior_names)
-    _check_start(model, panel, density)
+    density = _compile(model, panel)
     seed = int(rng.integers(2**31))
     kept, stats = sample_density(density, draws=draws, tune=tune, chains=chains, seed=seed)
     posterior = _label_draws(model, kept)["posterior"].to_dataset()

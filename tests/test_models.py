@@ -857,8 +857,3 @@ def test_an_observed_model_reads_another_variable_if_told_so():
 def test_coords_name_the_stages_three_times():
     names = list(SPACE.names)
     assert coords(SPACE) == {"stage": names, "stage_from": names, "stage_to": names}
-
-
-def test_observed_stages_refuse_transitions_without_a_closed_form():
-    with pytest.raises(SpecError, match="must be StickyDirichlet, got CovariateLogit"):
-        crm.ObservedMarkov(SPACE, crm.CovariateLogit(("contacts",)))

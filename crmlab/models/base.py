@@ -45,7 +45,9 @@ class StageModel(ABC):
             for channel in self.channels
             for parameter in channel.parameter_names
         )
-        return ("initial_probs", "transition_matrix", *emissions)
+        law = getattr(self, "transitions", None)
+        moves = law.posterior_names(self.space) if law else ("transition_matrix",)
+        return ("initial_probs", *moves, *emissions)
 
 
 def coords(space: StageSpace) -> dict[str, list[str]]:

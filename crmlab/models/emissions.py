@@ -125,13 +125,19 @@ def _seen_values(panel: xr.Dataset, name: str) -> NDArray[np.float64]:
     return cells[inside & ~np.isnan(cells)]
 
 
-def encode(panel: xr.Dataset, channel: Channel, stages: StageSpace) -> Encoded:
-    """Find the distinct values of a channel, and the code of each cell."""
+def read_cells(panel: xr.Dataset, channel: Channel, stages: StageSpace) -> NDArray[np.float64]:
+    """Give the cells of a channel (customer, period), stages as indices; NaN where nothing is."""
     cells = panel[channel.name].transpose("customer_id", "period").values.astype(FLOAT)
     inside = panel["observed"].transpose("customer_id", "period").values.astype(bool)
     cells = np.where(inside, cells, np.nan)
     if isinstance(channel, StageLabel) and "categories" in panel[channel.name].attrs:
         cells = _recode(cells, panel[channel.name].attrs["categories"], stages)
+    return cells
+
+
+def encode(panel: xr.Dataset, channel: Channel, stages: StageSpace) -> Encoded:
+    """Find the distinct values of a channel, and the code of each cell."""
+    cells = read_cells(panel, channel, stages)
     values, codes = np.unique(cells, return_inverse=True)
     values = values[~np.isnan(values)]
     return Encoded(values, codes.reshape(cells.shape).astype(np.int64))

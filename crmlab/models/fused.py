@@ -25,21 +25,20 @@ from typing import NamedTuple
 import numpy as np
 from numba.extending import register_jitable
 
-from crmlab.models.lanes import WIDTH, exponential, higher, load, spread, store
+from crmlab.models.lanes import WIDTH, exponential, higher, load, multiply_add, spread, store
 from crmlab.models.octet import (
     NEVER,
     Group,
-    add_up_rows,
     count_seen,
     count_starts,
     empty_lane,
     filter_period,
+    find_rows,
     has_vanished,
     lift,
     loglik_of,
     look,
-    mark_inside,
-    mark_moved,
+    mark_windows,
     new_group,
     rest_behind,
     seat,
@@ -64,19 +63,20 @@ class Slopes(NamedTuple):
 
     initial: Floats  # (K,)
     table: Floats  # (V, K)
-    rows: Floats  # (value, stage), padded
+    rows: Floats  # the same, flat, and a row for cells outside a window
     base: Floats  # (i, j, lane)
     effects: Floats  # (covariate, i, j, lane)
     customers: Floats  # (N, R)
 
 
 @register_jitable
-def _new_slopes(initial: Floats, table: Floats, drivers: Drivers, width: int) -> Slopes:
+def _new_slopes(initial: Floats, table: Floats, drivers: Drivers) -> Slopes:
     cells = drivers.base.size * WIDTH
+    rows = np.zeros(table.size + len(initial))
     return Slopes(
         np.zeros_like(initial),
-        np.zeros_like(table),
-        np.zeros(len(table) * width),
+        rows[: table.size].reshape(table.shape),
+        rows,
         np.zeros(cells),
         np.zeros(len(drivers.effects) * cells),
         np.zeros_like(drivers.customers),
@@ -84,16 +84,23 @@ def _new_slopes(initial: Floats, table: Floats, drivers: Drivers, width: int) ->
 
 
 @register_jitable
-def _take_drivers(drivers: Drivers, start: int, t: int, x: Floats, u: Floats) -> None:
-    """Put the covariates of the move from t - 1 to t, and the customers' own, into lanes."""
-    n_rows, n_steps, _ = drivers.covariates.shape
+def _take_drivers(
+    covariates: Floats, customers: Floats, start: int, begin: int, end: int, x: Floats, u: Floats
+) -> None:
+    """Put the covariates of all moves (period, covariate, lane), and the customers' own, in lanes.
+
+    Those of the move from t - 1 to t stand at t.
+    """
+    n_rows, n_steps, n_columns = covariates.shape
+    for t in range(begin + 1, end + 1):
+        for lane in range(WIDTH):
+            row, step = (start + lane) % n_rows, (t - 1) % n_steps
+            for m in range(n_columns):
+                x[(t * n_columns + m) * WIDTH + lane] = covariates[row, step, m]
     for lane in range(WIDTH):
-        row = (start + lane) % n_rows
-        for m in range(len(drivers.effects)):
-            x[m * WIDTH + lane] = drivers.covariates[row, (t - 1) % n_steps, m]
-        own = (start + lane) % len(drivers.customers)
-        for r in range(len(drivers.loads)):
-            u[r * WIDTH + lane] = drivers.customers[own, r]
+        own = (start + lane) % len(customers)
+        for r in range(customers.shape[1]):
+            u[r * WIDTH + lane] = customers[own, r]
 
 
 @register_jitable
@@ -103,91 +110,109 @@ def _make_row(
     loads: Floats,
     x: Floats,
     u: Floats,
+    x_at: int,
     i: int,
     moves: Floats,
+    inverses: Floats,
     at: int,
 ) -> None:
-    """Make one row of probabilities of moving, (j, lane) of `moves` from `at` on."""
+    """Make the weights of moving from stage i, (j, lane) of `moves`, and one over their sum.
+
+    Kept apart, they save a division, or a multiplication and a store, per move.
+    """
     n_states = len(base)
+    row = at * n_states
     peak = spread(-np.inf)
     for j in range(n_states):
         eta = spread(base[i, j])
         for m in range(len(effects)):
-            eta = eta + load(x, m * WIDTH) * spread(effects[m, i, j])
+            eta = multiply_add(load(x, x_at + m * WIDTH), spread(effects[m, i, j]), eta)
         for r in range(len(loads)):
-            eta = eta + load(u, r * WIDTH) * spread(loads[r, i, j])
-        store(moves, at + j * WIDTH, eta)
+            eta = multiply_add(load(u, r * WIDTH), spread(loads[r, i, j]), eta)
+        store(moves, row + j * WIDTH, eta)
         peak = higher(peak, eta)
     total = spread(0.0)
     for j in range(n_states):
-        part = exponential(load(moves, at + j * WIDTH) - peak)
-        store(moves, at + j * WIDTH, part)
+        part = exponential(load(moves, row + j * WIDTH) - peak)
+        store(moves, row + j * WIDTH, part)
         total = total + part
-    for j in range(n_states):
-        store(moves, at + j * WIDTH, load(moves, at + j * WIDTH) / total)
+    store(inverses, at, spread(1.0) / total)
 
 
 @register_jitable
-def _predict(alpha: Floats, moves: Floats, here: int, at: int, n_states: int) -> None:
+def _predict(
+    alpha: Floats, moves: Floats, inverses: Floats, before: Floats, here: int, n_states: int
+) -> None:
     """Move one period on, each lane by its own matrix."""
-    before = here - n_states * WIDTH
-    for j in range(n_states):
+    block = n_states * WIDTH
+    for i in range(0, block, WIDTH):
+        store(before, i, load(alpha, here - block + i) * load(inverses, here + i))
+    for j in range(0, block, WIDTH):
         mass = spread(0.0)
         for i in range(n_states):
-            step = load(moves, at + (i * n_states + j) * WIDTH)
-            mass = mass + load(alpha, before + i * WIDTH) * step
-        store(alpha, here + j * WIDTH, mass)
+            step = load(moves, (here + i * WIDTH) * n_states + j)
+            mass = multiply_add(load(before, i * WIDTH), step, mass)
+        store(alpha, here + j, mass)
 
 
 @register_jitable
 def _step_back(
-    alpha: Floats, weight: Floats, moved: Floats, moves: Floats, beta: Floats, slopes: Floats,
-    before: int, at: int,
+    alpha: Floats, weight: Floats, moved: Floats, moves: Floats, inverses: Floats, beta: Floats,
+    slopes: Floats, base: Floats, here: int, t: int,
 ) -> None:  # fmt: skip
     """Bring beta one period back; leave the slopes of this period's logits, (i, j, lane)."""
-    n_states = len(beta) // WIDTH
-    mask = load(moved, 0)
-    for i in range(n_states):
+    block = len(beta)
+    n_states = block // WIDTH
+    mask = load(moved, t * WIDTH)
+    for i in range(0, block, WIDTH):
         back = spread(0.0)
-        row = at + i * n_states * WIDTH
-        for j in range(n_states):
-            back = back + load(weight, j * WIDTH) * load(moves, row + j * WIDTH)
-        store(beta, i * WIDTH, back)
-        was = load(alpha, before + i * WIDTH) * mask
-        for j in range(n_states):
-            gap = load(weight, j * WIDTH) - back
-            slope = was * load(moves, row + j * WIDTH) * gap
-            store(slopes, (i * n_states + j) * WIDTH, slope)
+        row = (here + i) * n_states
+        for j in range(0, block, WIDTH):
+            back = multiply_add(load(weight, j), load(moves, row + j), back)
+        inverse = load(inverses, here + i)
+        back = back * inverse
+        store(beta, i, back)
+        was = load(alpha, here - block + i) * mask * inverse
+        for j in range(0, block, WIDTH):
+            gap = load(weight, j) - back
+            slope = was * load(moves, row + j) * gap
+            at = i * n_states + j
+            store(slopes, at, slope)
+            store(base, at, load(base, at) + slope)
 
 
 @register_jitable
-def _add_slopes(
-    slopes: Floats, x: Floats, base: Floats, effects: Floats, loads: Floats, sums: Floats
-) -> None:
-    """Add one period's slopes to those of the base, the effects and the customers (r, lane)."""
+def _add_effects(slopes: Floats, x: Floats, x_at: int, n_columns: int, effects: Floats) -> None:
+    """Add one period's slopes to those of the effects."""
     cells = len(slopes)
-    for cell in range(0, cells, WIDTH):
-        slope = load(slopes, cell)
-        store(base, cell, load(base, cell) + slope)
-        for at in range(0, len(x), WIDTH):
-            here = (at // WIDTH) * cells + cell
-            store(effects, here, load(effects, here) + slope * load(x, at))
-    n_states = loads.shape[1]
-    for r in range(len(loads)):
+    for m in range(n_columns):
+        amount = load(x, x_at + m * WIDTH)
+        for cell in range(0, cells, WIDTH):
+            at = m * cells + cell
+            store(effects, at, multiply_add(load(slopes, cell), amount, load(effects, at)))
+
+
+@register_jitable
+def _add_customers(slopes: Floats, loads: Floats, sums: Floats) -> None:
+    """Add one period's slopes to those of the customers (r, lane)."""
+    n_loads, n_states, _ = loads.shape
+    for r in range(n_loads):
         total = load(sums, r * WIDTH)
         for i in range(n_states):
             for j in range(n_states):
                 at = (i * n_states + j) * WIDTH
-                total = total + load(slopes, at) * spread(loads[r, i, j])
+                total = multiply_add(load(slopes, at), spread(loads[r, i, j]), total)
         store(sums, r * WIDTH, total)
 
 
 class Bench(NamedTuple):
     """Room for the moves of eight histories: (period, i, j, lane), and for one period's drivers."""
 
-    moves: Floats
+    moves: Floats  # relative to the largest of each row
     slopes: Floats  # (i, j, lane)
-    x: Floats  # (covariate, lane)
+    inverses: Floats  # (period, i, lane): one over the sum of the weights of moving
+    before: Floats  # (i, lane)
+    x: Floats  # (period, covariate, lane)
     u: Floats  # (r, lane)
     sums: Floats  # (r, lane)
 
@@ -199,7 +224,9 @@ def _new_bench(n_periods: int, drivers: Drivers) -> Bench:
     return Bench(
         np.empty(n_periods * cells),
         np.empty(cells),
-        np.empty(len(drivers.effects) * WIDTH),
+        np.empty(n_periods * len(drivers.base) * WIDTH),
+        np.empty(len(drivers.base) * WIDTH),
+        np.empty(n_periods * len(drivers.effects) * WIDTH),
         np.empty(n_own),
         np.empty(n_own),
     )
@@ -211,23 +238,27 @@ def _go_forward(
     span: tuple,
 ) -> None:  # fmt: skip
     """Filter eight customers through the periods of their windows."""
-    first, last, alpha, seen, beta, _, _, _, inside, _, scales, row = group
-    moves, _, x, u, _ = bench
-    base, effects, _, loads, _ = drivers
-    start, begin, end = span
+    first, last, alpha, seen, beta, _, _, inside, moved, scales, rows = group
+    moves, _, inverses, before, x, u, _ = bench
+    base, effects, covariates, loads, customers = drivers
+    start, begin, end, all_begun, _ = span
     n_states, block = len(initial), len(beta)
+    n_channels, n_values = codes.shape[2], len(lifted) // n_states - 1
     start_scales(scales)
+    mark_windows(first, last, begin, end, inside, moved)
+    find_rows(codes, inside, span, n_states, n_values, rows)
+    _take_drivers(covariates, customers, start, begin, end, x, u)
     for t in range(begin, end + 1):
-        mark_inside(first, last, t, inside)
-        look(seen, inside, row, lifted, codes, start, t)
+        here = t * block
+        look(seen, lifted, rows, n_channels, n_states, t)
         if t > begin:
-            _take_drivers(drivers, start, t, x, u)
             for i in range(n_states):
-                at = (t * n_states + i) * block
-                _make_row(base, effects, loads, x, u, i, moves, at)
-            _predict(alpha, moves, t * block, t * n_states * block, n_states)
-        stand_at_start(alpha, initial, first, t * block, t)
-        filter_period(alpha, seen, inside, scales, t * block, n_states)
+                at, x_at = here + i * WIDTH, t * len(effects) * WIDTH
+                _make_row(base, effects, loads, x, u, x_at, i, moves, inverses, at)
+            _predict(alpha, moves, inverses, before, here, n_states)
+        if t <= all_begun:
+            stand_at_start(alpha, initial, first, here, t)
+        filter_period(alpha, seen, inside, scales, here, n_states, t)
 
 
 @register_jitable
@@ -235,24 +266,25 @@ def _go_back(
     group: Group, bench: Bench, drivers: Drivers, codes: Ints, span: tuple, total: Slopes
 ) -> None:
     """Smooth eight customers, and add up all slopes."""
-    first, last, alpha, seen, beta, weight, smoothed, times, inside, moved, _, row = group
-    moves, slopes, x, u, sums = bench
-    start, begin, end = span
-    block = len(beta)
-    cells = block * len(drivers.base)
+    first, last, alpha, seen, beta, weight, times, _, moved, _, rows = group
+    moves, slopes, inverses, _, x, _, sums = bench
+    start, begin, end, all_begun, any_ended = span
+    n_states, block = len(total.initial), len(beta)
+    n_channels, n_columns = codes.shape[2], len(drivers.effects)
     sums[:] = 0.0
     rest_behind(beta, last, times, end + 1)
     for t in range(end, begin - 1, -1):
-        mark_inside(first, last, t, inside)
-        smooth_period(alpha, seen, beta, weight, smoothed, t * block)
-        count_seen(smoothed, inside, row, total.rows, codes, start, t)
-        count_starts(weight, first, t, total.initial)
+        here = t * block
+        smooth_period(alpha, seen, beta, weight, here)
+        count_seen(alpha, total.rows, rows, n_channels, n_states, t)
+        if t <= all_begun:
+            count_starts(weight, first, t, total.initial)
         if t > begin:
-            mark_moved(first, last, t, moved)
-            _take_drivers(drivers, start, t, x, u)
-            _step_back(alpha, weight, moved, moves, beta, slopes, (t - 1) * block, t * cells)
-            _add_slopes(slopes, x, total.base, total.effects, drivers.loads, sums)
-            rest_behind(beta, last, times, t)
+            _step_back(alpha, weight, moved, moves, inverses, beta, slopes, total.base, here, t)
+            _add_effects(slopes, x, t * n_columns * WIDTH, n_columns, total.effects)
+            _add_customers(slopes, drivers.loads, sums)
+            if t > any_ended:
+                rest_behind(beta, last, times, t)
     for lane in range(WIDTH):
         own = (start + lane) % len(total.customers)
         for r in range(len(drivers.loads)):
@@ -319,9 +351,8 @@ def _walk_alone(
 
 
 @register_jitable
-def _gather(total: Slopes, width: int, drivers: Drivers) -> tuple:
+def _gather(total: Slopes, drivers: Drivers) -> tuple:
     """Take the slopes out of their lanes."""
-    add_up_rows(total.rows, width, total.table)
     base = total.base.reshape(-1, WIDTH).sum(axis=1).reshape(drivers.base.shape)
     effects = total.effects.reshape(-1, WIDTH).sum(axis=1).reshape(drivers.effects.shape)
     return total.initial, base, effects, total.customers, total.table
@@ -356,8 +387,7 @@ def drive_one_by_one(
     tuple of loglik (), and its gradient by initial, base, effects, customers, table
         An impossible history gives -inf and zero gradients.
     """
-    width = -(-len(initial) // WIDTH) * WIDTH
-    total = _new_slopes(initial, table, drivers, width)
+    total = _new_slopes(initial, table, drivers)
     notes = new_notes(codes.shape[1], len(initial))
     loglik = 0.0
     for n in range(len(codes)):
@@ -367,7 +397,7 @@ def drive_one_by_one(
             if one == -np.inf:
                 return _nothing(total, drivers)
             loglik += times[n] * one
-    return np.asarray(loglik), *_gather(total, width, drivers)
+    return np.asarray(loglik), *_gather(total, drivers)
 
 
 def drive_side_by_side(
@@ -375,10 +405,10 @@ def drive_side_by_side(
 ) -> tuple:
     """Do as `drive_one_by_one` does, eight customers at a time."""
     n_states, n_periods = len(initial), codes.shape[1]
-    width = -(-n_states // WIDTH) * WIDTH
-    lifted, peaks = lift(table, width)
-    group, bench = new_group(n_periods, n_states, width), _new_bench(n_periods, drivers)
-    total, notes = _new_slopes(initial, table, drivers, width), new_notes(n_periods, n_states)
+    lifted, peaks = lift(table)
+    group = new_group(n_periods, n_states, codes.shape[2])
+    bench, notes = _new_bench(n_periods, drivers), new_notes(n_periods, n_states)
+    total = _new_slopes(initial, table, drivers)
     loglik = 0.0
     for start in range(0, len(codes), WIDTH):
         span = (start, *seat(windows, times, start, group.first, group.last, group.times))
@@ -397,7 +427,7 @@ def drive_side_by_side(
         if loglik == -np.inf:
             return _nothing(total, drivers)
         _go_back(group, bench, drivers, codes, span, total)
-    return np.asarray(loglik), *_gather(total, width, drivers)
+    return np.asarray(loglik), *_gather(total, drivers)
 
 
 _side_by_side = register_jitable(drive_side_by_side)

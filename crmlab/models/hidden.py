@@ -125,12 +125,6 @@ class HiddenMarkov(StageModel):
             )
         return problems
 
-    @property
-    def posterior_names(self) -> tuple[str, ...]:
-        """Variables that the posterior holds."""
-        initial, _, *emissions = super().posterior_names
-        return (initial, *self.transitions.posterior_names(self.space), *emissions)
-
     def check(self, panel: xr.Dataset) -> None:
         """Raise `DataError`, with all problems at once, unless the panel can be read."""
         check_panel(

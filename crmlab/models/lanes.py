@@ -2,12 +2,14 @@
 
 LLVM does not find the parallel work in loops over a handful of stages. It does not have to: the
 recursion treats eight customers at once, one in each lane, and every operation here is one
-instruction (or a few) on the whole register. The arithmetic is plain: nothing is fused, reordered
-or approximated, so each lane has the bits that the same scalar program would give, on any CPU.
+instruction (or a few) on the whole register. Nothing is reordered, and a product and a sum are
+rounded together only where the program says so (``multiply_add``), which IEEE 754 defines to the
+last bit: each lane has the bits that the same scalar program would give, on any CPU.
 
-``load`` and ``store`` move eight neighbours of a flat float64 array; ``spread`` copies one number
-to all lanes; ``+ - * /``, ``lower`` and ``higher`` work lane by lane; ``exponent`` and ``mantissa``
-split positive normal numbers as ``math.frexp`` does, but with mantissas in [1, 2).
+``load`` and ``store`` move eight neighbours of a flat float64 array; ``gather`` and ``scatter_add``
+read and add to eight places of it; ``spread`` copies one number to all lanes; ``+ - * /``,
+``multiply_add``, ``lower`` and ``higher`` work lane by lane; ``exponent`` and ``mantissa`` split
+positive normal numbers as ``math.frexp`` does, but with mantissas in [1, 2).
 """
 
 import math
@@ -79,6 +81,56 @@ def store(typing: object, array: types.Array, at: types.Integer, value: Lanes) -
     return types.void(array, types.int64, LANES), generate
 
 
+def _places(
+    context: object, builder: ir.IRBuilder, signature: object, args: tuple
+) -> list[ir.Value]:
+    """Pointers to eight numbers of an array; `args`: array, places, at, shift, ..."""
+    data, places = (
+        context.make_array(kind)(context, builder, array).data
+        for kind, array in zip(signature.args[:2], args[:2], strict=True)
+    )
+    pointers = []
+    for lane in range(WIDTH):
+        here = builder.gep(places, [builder.add(args[2], ir.IntType(64)(lane))])
+        pointers.append(builder.gep(data, [builder.add(builder.load(here), args[3])]))
+    return pointers
+
+
+@intrinsic
+def gather(
+    typing: object, array: types.Array, places: types.Array, at: types.Integer, shift: types.Integer
+) -> tuple:
+    """Eight numbers of a flat array, `shift` behind the places that stand from `at` on."""
+
+    def generate(
+        context: object, builder: ir.IRBuilder, signature: object, args: tuple
+    ) -> ir.Value:
+        value = ir.Constant(VECTOR, ir.Undefined)
+        for lane, pointer in enumerate(_places(context, builder, signature, args)):
+            value = builder.insert_element(value, builder.load(pointer), ir.IntType(32)(lane))
+        return value
+
+    return LANES(array, places, types.int64, types.int64), generate
+
+
+@intrinsic
+def scatter_add(
+    typing: object, array: types.Array, places: types.Array, at: types.Integer,
+    shift: types.Integer, value: Lanes,
+) -> tuple:  # fmt: skip
+    """Add the lanes to those eight numbers, one after the other: places may repeat."""
+
+    def generate(
+        context: object, builder: ir.IRBuilder, signature: object, args: tuple
+    ) -> ir.Value:
+        for lane, pointer in enumerate(_places(context, builder, signature, args)):
+            more = builder.extract_element(args[4], ir.IntType(32)(lane))
+            builder.store(builder.fadd(builder.load(pointer), more), pointer)
+        return context.get_dummy_value()
+
+    return types.void(array, places, types.int64, types.int64, LANES), generate
+
+
 @intrinsic
 def spread(typing: object, number: types.Float) -> tuple:
     """One number in all lanes."""
@@ -114,6 +166,27 @@ _add = _lane_by_lane(lambda b, x, y: b.fadd(x, y))
 _subtract = _lane_by_lane(lambda b, x, y: b.fsub(x, y))
 _multiply = _lane_by_lane(lambda b, x, y: b.fmul(x, y))
 _divide = _lane_by_lane(lambda b, x, y: b.fdiv(x, y))
+
+
+def _fuse(builder: ir.IRBuilder, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
+    """``x * y + z``, rounded once."""
+    name = f"llvm.fma.v{WIDTH}f64"
+    function = builder.module.globals.get(name)
+    if function is None:
+        function = ir.Function(builder.module, ir.FunctionType(VECTOR, [VECTOR] * 3), name)
+    return builder.call(function, [x, y, z])
+
+
+@intrinsic
+def multiply_add(typing: object, left: Lanes, right: Lanes, more: Lanes) -> tuple:
+    """``left * right + more``, rounded once."""
+
+    def generate(
+        context: object, builder: ir.IRBuilder, signature: object, args: tuple
+    ) -> ir.Value:
+        return _fuse(builder, *args)
+
+    return LANES(LANES, LANES, LANES), generate
 
 
 @overload(operator.add)
@@ -184,7 +257,7 @@ def _polynomial(builder: ir.IRBuilder, terms: Sequence[float], x: ir.Value) -> i
     """Horner's rule."""
     value = _number(terms[-1])
     for term in reversed(terms[:-1]):
-        value = builder.fadd(builder.fmul(value, x), _number(term))
+        value = _fuse(builder, value, x, _number(term))
     return value
 
 
@@ -203,13 +276,13 @@ def exponential(typing: object, value: Lanes) -> tuple:
     ) -> ir.Value:
         vanishes = builder.fcmp_ordered("<", args[0], _number(_SURELY_ZERO))
         x = builder.select(vanishes, _number(0.0), args[0])
-        shifted = builder.fadd(builder.fmul(x, _number(_LOG2_E)), _number(_ROUND))
+        shifted = _fuse(builder, x, _number(_LOG2_E), _number(_ROUND))
         n = builder.fsub(shifted, _number(_ROUND))
-        r = builder.fsub(x, builder.fmul(n, _number(_LN2_HIGH)))
-        r = builder.fsub(r, builder.fmul(n, _number(_LN2_LOW)))
+        r = _fuse(builder, n, _number(-_LN2_HIGH), x)
+        r = _fuse(builder, n, _number(-_LN2_LOW), r)
         square = builder.fmul(r, r)
         even, odd = (_polynomial(builder, _TERMS[k::2], square) for k in (0, 1))
-        series = builder.fadd(even, builder.fmul(odd, r))
+        series = _fuse(builder, odd, r, even)
         exponents = builder.add(builder.bitcast(shifted, BITS), _bits(1023))
         power = builder.bitcast(builder.shl(exponents, _bits(52)), VECTOR)
         return builder.select(vanishes, _number(0.0), builder.fmul(series, power))

@@ -1,4 +1,8 @@
-"""Observed stages: when each stage is known, the posterior is a closed form."""
+"""Observed stages: when each stage is known, counts of moves say everything.
+
+Without covariates the posterior is a closed form. With covariates it is a multinomial logit of the
+counts under each of their patterns, whatever the number of customers.
+"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,9 +14,10 @@ from numpy.typing import NDArray
 from crmlab.channels import StageLabel
 from crmlab.errors import DataError, SpecError, raise_problems
 from crmlab.models.base import StageModel, coords
-from crmlab.models.emissions import check_panel, encode
+from crmlab.models.emissions import check_panel, read_cells
+from crmlab.models.patterns import Patterns, count_patterns
 from crmlab.stages import StageSpace
-from crmlab.transitions import StickyDirichlet
+from crmlab.transitions import StickyDirichlet, TransitionModel
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -25,8 +30,9 @@ class ObservedMarkov(StageModel):
     Parameters
     ----------
     space : StageSpace
-    transitions : StickyDirichlet
-        Prior of the rows.
+    transitions : StickyDirichlet or a model with covariates
+        Prior of the rows, or what drives them: `CovariateLogit`, `OrderedLogit`, ... without
+        customers' effects of their own.
     label : str
         Panel variable that holds the stage.
 
@@ -36,6 +42,12 @@ class ObservedMarkov(StageModel):
     stage at the start of the windows likewise under a uniform prior (Anderson and Goodman 1957
     for the counts; the update is Dirichlet-multinomial conjugacy). Draws are independent.
 
+    Moves that covariates drive are counted per pattern of covariates g,
+    ``log L = sum_g sum_ij n_g[i, j] log P_g[i, j]``, once per panel; the posterior of the
+    parameters is then close to normal, and ``method="laplace"`` (the default) gives independent
+    draws of it. A softmax over all K columns without a reference mixes badly because a constant
+    may be added to its logits; here staying is the reference.
+
     A cell without a report breaks the path: a move is counted between two neighbouring periods
     that both have one. What the gaps leave out is not summed over: with missing reports
     the likelihood is a partial one. `HiddenMarkov` with a `StageLabel` whose confusion is the
@@ -43,17 +55,23 @@ class ObservedMarkov(StageModel):
     """
 
     space: StageSpace
-    transitions: StickyDirichlet = StickyDirichlet()  # noqa: RUF009
+    transitions: TransitionModel = StickyDirichlet()  # noqa: RUF009
     label: str = "stage"
 
     def __post_init__(self) -> None:
-        """Refuse transitions that have no closed form."""
-        if not isinstance(self.transitions, StickyDirichlet):
-            raise SpecError(
-                "ObservedMarkov: `transitions` must be StickyDirichlet, got "
-                f"{type(self.transitions).__name__}, whose posterior has no closed form; use "
-                "HiddenMarkov with a StageLabel whose confusion is the identity."
+        """Refuse transitions that counts do not determine."""
+        law = self.transitions
+        problems = [*law.space_problems(self.space)]
+        if law.n_customer_effects(self.space):
+            problems.append(
+                "`transitions` cannot have customers' effects of their own, which counts do not "
+                "show; use HiddenMarkov with a StageLabel whose confusion is the identity"
             )
+        raise_problems(SpecError, "ObservedMarkov", problems)
+
+    @property
+    def _is_driven(self) -> bool:
+        return not isinstance(self.transitions, StickyDirichlet)
 
     @property
     def channels(self) -> tuple[StageLabel, ...]:
@@ -62,12 +80,13 @@ class ObservedMarkov(StageModel):
 
     @property
     def default_method(self) -> str:
-        """Independent draws from the closed form."""
-        return "exact"
+        """Independent draws, from the closed form if there is one."""
+        return "laplace" if self._is_driven else "exact"
 
     def check(self, panel: xr.Dataset) -> None:
         """Raise `DataError` unless the panel reports possible moves between known stages."""
-        check_panel("ObservedMarkov", panel, self.channels, self.space)
+        more = lambda: self.transitions.check(self.space, panel)  # noqa: E731
+        check_panel("ObservedMarkov", panel, self.channels, self.space, more)
         moves = self.count_moves(panel)
         where = np.argwhere((moves > 0) & ~self.space.mask)
         names = self.space.names
@@ -94,8 +113,13 @@ class ObservedMarkov(StageModel):
 
     def _stages(self, panel: xr.Dataset) -> NDArray[np.int64]:
         """Index of the reported stage (customer, period), -1 where there is no report."""
-        values, codes = encode(panel, self.channels[0], self.space)
-        return np.append(values, -1).astype(np.int64)[codes]
+        cells = read_cells(panel, self.channels[0], self.space)
+        return np.where(np.isnan(cells), -1, cells).astype(np.int64)
+
+    def _count_patterns(self, panel: xr.Dataset) -> Patterns:
+        """Count moves under each pattern of covariates; all are alike where there are none."""
+        design = self.transitions.read(panel).get("covariates", np.zeros((1, 1, 0)))
+        return count_patterns(self._stages(panel), design, len(self.space))
 
     def build(self, panel: xr.Dataset) -> "pm.Model":
         """Give the same posterior as a PyMC model, to be sampled or extended."""
@@ -103,14 +127,23 @@ class ObservedMarkov(StageModel):
         import pytensor.tensor as pt
 
         self.check(panel)
-        moves, starts = self.count_moves(panel), self.count_starts(panel)
+        patterns, starts = self._count_patterns(panel), self.count_starts(panel)
+        data = {"move_counts": patterns.counts, "start_counts": starts.astype(float)}
+        if self._is_driven:
+            weights = patterns.counts.sum(axis=(1, 2))
+            means = weights @ patterns.design[:, 0] / max(weights.sum(), 1.0)
+            data |= {"covariates": patterns.design, "covariate_means": means}
         with pm.Model(coords=coords(self.space)) as model:
+            data = {name: pm.Data(name, values) for name, values in data.items()}
             initial = pm.Dirichlet("initial_probs", np.ones(len(self.space)), dims="stage")
-            matrix = self.transitions.matrix(self.space, None)
-            allowed = self.space.mask
-            log_matrix = pt.log(matrix[np.nonzero(allowed)])
-            pm.Potential("moves", pt.sum(moves[allowed] * log_matrix))
-            pm.Potential("starts", pt.sum(starts * pt.log(initial)))
+            # The patterns are registered already, so the transitions take nothing from the panel.
+            some = panel.isel(customer_id=slice(0, 1)) if self._is_driven else None
+            matrix = self.transitions.matrix(self.space, some)
+            matrix = matrix.reshape((-1, *self.space.mask.shape))
+            rows, columns = np.nonzero(self.space.mask)
+            counted = data["move_counts"][:, rows, columns]
+            pm.Potential("moves", pt.sum(counted * pt.log(matrix[:, rows, columns])))
+            pm.Potential("starts", pt.sum(data["start_counts"] * pt.log(initial)))
             never_wrong = np.eye(len(self.space))
             pm.Deterministic(
                 f"{self.label}_confusion", pt.constant(never_wrong), dims=("stage", "stage_to")

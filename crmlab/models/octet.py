@@ -1,7 +1,9 @@
 """What eight histories do in one period, side by side: the steps of every fast recursion.
 
-Arrays of lanes are flat. ``(period, stage, lane)`` means that the lane varies fastest; rows of the
-table are padded to whole registers, so ``(value, stage)`` can be multiplied eight stages at a time.
+Arrays of lanes are flat. ``(period, stage, lane)`` means that the lane varies fastest. What is put
+into lanes number by number (windows, rows, covariates) is put there for all periods first: a
+register that is read right after its eight numbers were written would have to wait for them.
+
 A history outside its window stands still: nothing is seen, the scaling factor is 1, and nothing is
 counted. The functions of one period take the few arrays that they need: to hand over the whole
 group would cost as much as their work.
@@ -12,7 +14,18 @@ from typing import NamedTuple
 import numpy as np
 from numba.extending import register_jitable
 
-from crmlab.models.lanes import WIDTH, exponent, higher, load, lower, mantissa, spread, store
+from crmlab.models.lanes import (
+    WIDTH,
+    exponent,
+    gather,
+    higher,
+    load,
+    lower,
+    mantissa,
+    scatter_add,
+    spread,
+    store,
+)
 from crmlab.models.recursion import LARGEST, Floats, Ints
 
 _SMALLEST = 1e-100  # scaling factors below are left to the logarithms
@@ -29,16 +42,15 @@ class Group(NamedTuple):
     seen: Floats
     beta: Floats  # (stage, lane)
     weight: Floats
-    smoothed: Floats
     times: Floats  # (lane,): customers with this history
-    inside: Floats  # (lane,): 1 where the window holds the period
-    moved: Floats  # (lane,): 1 where it holds the period before as well
+    inside: Floats  # (period, lane): 1 where the window holds the period
+    moved: Floats  # (period, lane): 1 where it holds the period before as well
     scales: Floats  # (3, lane): smallest scaling factor; mantissa and exponent of their product
-    row: Floats  # (stage,), padded
+    rows: Ints  # (period, channel, lane): where the rows of what was seen begin
 
 
 @register_jitable
-def new_group(n_periods: int, n_states: int, width: int) -> Group:
+def new_group(n_periods: int, n_states: int, n_channels: int) -> Group:
     """Make room for eight histories."""
     block = n_states * WIDTH
     return Group(
@@ -48,35 +60,40 @@ def new_group(n_periods: int, n_states: int, width: int) -> Group:
         np.empty(n_periods * block),
         np.empty(block),
         np.empty(block),
-        np.empty(block),
         np.empty(WIDTH),
-        np.empty(WIDTH),
-        np.empty(WIDTH),
+        np.empty(n_periods * WIDTH),
+        np.empty(n_periods * WIDTH),
         np.empty(3 * WIDTH),
-        np.zeros(width),
+        np.empty(n_periods * n_channels * WIDTH, np.int64),
     )
 
 
 @register_jitable
-def lift(table: Floats, width: int) -> tuple[Floats, Floats]:
-    """Densities of each row relative to its largest (value, stage), and the largest's logarithm."""
-    lifted, peaks = np.zeros(len(table) * width), np.zeros(len(table))
+def lift(table: Floats) -> tuple[Floats, Floats]:
+    """Densities of each row relative to its largest, flat, and the largest's logarithm.
+
+    A row of ones follows, for cells outside a window.
+    """
+    n_states = table.shape[1]
+    lifted, peaks = np.ones((len(table) + 1) * n_states), np.zeros(len(table))
     for v in range(len(table)):
         largest = table[v].max()
         peaks[v] = largest if largest > -np.inf else 0.0
-        lifted[v * width : v * width + table.shape[1]] = np.exp(table[v] - peaks[v])
+        lifted[v * n_states : (v + 1) * n_states] = np.exp(table[v] - peaks[v])
     return lifted, peaks
 
 
 @register_jitable
 def seat(
     windows: Ints, numbers: Floats, start: int, first: Ints, last: Ints, times: Floats
-) -> tuple[int, int]:
-    """Give each lane its history's window and number; return the first and last period of any.
+) -> tuple[int, int, int, int]:
+    """Give each lane its history's window and number.
 
-    A lane without a customer has a window that never begins.
+    Returns the first and last period of any, the last one in which a window begins, and the first
+    one in which a window ends. A lane without a customer has a window that never begins.
     """
     begin, end = NEVER
+    all_begun, any_ended = end, begin
     for lane in range(WIDTH):
         n = start + lane
         first[lane], last[lane] = NEVER
@@ -84,48 +101,45 @@ def seat(
         if n < len(windows) and windows[n, 0] <= windows[n, 1]:
             first[lane], last[lane] = windows[n, 0], windows[n, 1]
             begin, end = min(begin, first[lane]), max(end, last[lane])
-    return begin, end
+        all_begun, any_ended = max(all_begun, first[lane]), min(any_ended, last[lane])
+    return begin, end, all_begun, any_ended
 
 
 @register_jitable
-def mark_inside(first: Ints, last: Ints, t: int, inside: Floats) -> None:
-    """Mark the lanes whose window holds a period."""
-    for lane in range(WIDTH):
-        inside[lane] = 1.0 if first[lane] <= t and t <= last[lane] else 0.0
-
-
-@register_jitable
-def mark_moved(first: Ints, last: Ints, t: int, moved: Floats) -> None:
-    """Mark the lanes whose window holds a period and the one before."""
-    for lane in range(WIDTH):
-        moved[lane] = 1.0 if first[lane] < t and t <= last[lane] else 0.0
-
-
-@register_jitable
-def _multiply_rows(lifted: Floats, width: int, codes: Ints, n: int, t: int, row: Floats) -> None:
-    """Multiply the relative densities of what all channels saw of a customer (stage,)."""
-    for j in range(0, width, WIDTH):
-        product = load(lifted, codes[n, t, 0] * width + j)
-        for c in range(1, codes.shape[2]):
-            product = product * load(lifted, codes[n, t, c] * width + j)
-        store(row, j, product)
-
-
-@register_jitable
-def look(
-    seen: Floats, inside: Floats, row: Floats, lifted: Floats, codes: Ints, start: int, t: int
+def mark_windows(
+    first: Ints, last: Ints, begin: int, end: int, inside: Floats, moved: Floats
 ) -> None:
+    """Mark the periods that each lane's window holds, and those whose past it holds as well."""
+    for t in range(begin, end + 1):
+        for lane in range(WIDTH):
+            is_inside = first[lane] <= t and t <= last[lane]
+            inside[t * WIDTH + lane] = 1.0 if is_inside else 0.0
+            moved[t * WIDTH + lane] = 1.0 if is_inside and first[lane] < t else 0.0
+
+
+@register_jitable
+def find_rows(
+    codes: Ints, inside: Floats, span: tuple, n_states: int, n_values: int, rows: Ints
+) -> None:
+    """Find where the rows begin that the cells point to, (period, channel, lane)."""
+    n_channels, start = codes.shape[2], span[0]
+    for t in range(span[1], span[2] + 1):
+        for lane in range(WIDTH):
+            is_inside = inside[t * WIDTH + lane] > 0.0
+            for c in range(n_channels):
+                row = codes[start + lane, t, c] if is_inside else n_values
+                rows[(t * n_channels + c) * WIDTH + lane] = row * n_states
+
+
+@register_jitable
+def look(seen: Floats, lifted: Floats, rows: Ints, n_channels: int, n_states: int, t: int) -> None:
     """Write down what the channels saw in one period, (stage, lane) of `seen`."""
-    n_states, width = len(seen) // (codes.shape[1] * WIDTH), len(row)
-    here = t * n_states * WIDTH
-    for lane in range(WIDTH):
-        if inside[lane] > 0.0:
-            _multiply_rows(lifted, width, codes, start + lane, t, row)
-            for j in range(n_states):
-                seen[here + j * WIDTH + lane] = row[j]
-        else:
-            for j in range(n_states):
-                seen[here + j * WIDTH + lane] = 1.0
+    first = t * n_channels * WIDTH
+    for j in range(n_states):
+        product = gather(lifted, rows, first, j)
+        for c in range(1, n_channels):
+            product = product * gather(lifted, rows, first + c * WIDTH, j)
+        store(seen, (t * n_states + j) * WIDTH, product)
 
 
 @register_jitable
@@ -139,7 +153,7 @@ def stand_at_start(alpha: Floats, initial: Floats, first: Ints, here: int, t: in
 
 @register_jitable
 def filter_period(
-    alpha: Floats, seen: Floats, inside: Floats, scales: Floats, here: int, n: int
+    alpha: Floats, seen: Floats, inside: Floats, scales: Floats, here: int, n: int, t: int
 ) -> None:
     """Weigh the prediction of `n` stages by what was seen, and multiply the scaling factors."""
     mass, one = spread(0.0), spread(1.0)
@@ -147,7 +161,7 @@ def filter_period(
         joint = load(alpha, j) * load(seen, j)
         store(alpha, j, joint)
         mass = mass + joint
-    mask = load(inside, 0)
+    mask = load(inside, t * WIDTH)
     scale = higher(mass * mask + (one - mask), spread(1e-300))
     inverse = one / scale
     for j in range(here, here + n * WIDTH, WIDTH):
@@ -179,30 +193,27 @@ def empty_lane(alpha: Floats, seen: Floats, lane: int) -> None:
 
 
 @register_jitable
-def smooth_period(
-    alpha: Floats, seen: Floats, beta: Floats, weight: Floats, smoothed: Floats, here: int
-) -> None:
-    """Join past and future: what is known of one period, and the weight that goes back."""
+def smooth_period(alpha: Floats, seen: Floats, beta: Floats, weight: Floats, here: int) -> None:
+    """Join past and future: what is known of one period, and the weight that goes back.
+
+    What is known takes the place of alpha, which nobody needs any more.
+    """
     for j in range(0, len(beta), WIDTH):
         later = load(beta, j)
-        store(smoothed, j, load(alpha, here + j) * later)
+        store(alpha, here + j, load(alpha, here + j) * later)
         store(weight, j, lower(load(seen, here + j) * later, spread(LARGEST)))
 
 
 @register_jitable
 def count_seen(
-    smoothed: Floats, inside: Floats, row: Floats, counts: Floats, codes: Ints, start: int, t: int
+    smoothed: Floats, counts: Floats, rows: Ints, n_channels: int, n_states: int, t: int
 ) -> None:
-    """Add the smoothed probabilities to the rows of what was seen, (value, stage)."""
-    n_states, width = len(smoothed) // WIDTH, len(row)
-    for lane in range(WIDTH):
-        if inside[lane] > 0.0:
-            for j in range(n_states):
-                row[j] = smoothed[j * WIDTH + lane]
-            for c in range(codes.shape[2]):
-                at = codes[start + lane, t, c] * width
-                for j in range(0, width, WIDTH):
-                    store(counts, at + j, load(counts, at + j) + load(row, j))
+    """Add the smoothed probabilities of one period to the rows of what was seen."""
+    first = t * n_channels * WIDTH
+    for j in range(n_states):
+        value = load(smoothed, (t * n_states + j) * WIDTH)
+        for c in range(n_channels):
+            scatter_add(counts, rows, first + c * WIDTH, j, value)
 
 
 @register_jitable
@@ -233,11 +244,3 @@ def start_scales(scales: Floats) -> None:
 def has_vanished(scales: Floats, lane: int) -> bool:
     """Whether a customer's densities are too small to be multiplied; NaN is, too."""
     return not scales[_LOWEST + lane] >= _SMALLEST
-
-
-@register_jitable
-def add_up_rows(row_counts: Floats, width: int, d_table: Floats) -> None:
-    """Take the counts of what was seen out of their padded rows."""
-    for v in range(d_table.shape[0]):
-        for j in range(d_table.shape[1]):
-            d_table[v, j] += row_counts[v * width + j]

@@ -12,21 +12,20 @@ contradict each other beyond 1e-100. Such customers are told apart and walked ag
 import numpy as np
 from numba.extending import register_jitable
 
-from crmlab.models.lanes import WIDTH, load, spread, store
+from crmlab.models.lanes import WIDTH, load, multiply_add, spread, store
 from crmlab.models.octet import (
     NEVER,
     Group,
-    add_up_rows,
     count_seen,
     count_starts,
     empty_lane,
     filter_period,
+    find_rows,
     has_vanished,
     lift,
     loglik_of,
     look,
-    mark_inside,
-    mark_moved,
+    mark_windows,
     new_group,
     rest_behind,
     seat,
@@ -55,34 +54,33 @@ def _predict(alpha: Floats, matrix: Floats, here: int) -> None:
     for j in range(n_states):
         mass = spread(0.0)
         for i in range(n_states):
-            mass = mass + load(alpha, before + i * WIDTH) * spread(matrix[i, j])
+            mass = multiply_add(load(alpha, before + i * WIDTH), spread(matrix[i, j]), mass)
         store(alpha, here + j * WIDTH, mass)
 
 
 @register_jitable
 def _step_back(
     alpha: Floats, weight: Floats, moved: Floats, matrix: Floats, beta: Floats, counts: Floats,
-    before: int,
+    before: int, t: int,
 ) -> None:  # fmt: skip
     """Bring beta one period back, and count the moves of those who were there before."""
     n_states = len(matrix)
-    mask = load(moved, 0)
+    mask = load(moved, t * WIDTH)
     for i in range(n_states):
         was = load(alpha, before + i * WIDTH) * mask
         back = spread(0.0)
         for j in range(n_states):
             now = load(weight, j * WIDTH)
             at = (i * n_states + j) * WIDTH
-            store(counts, at, load(counts, at) + was * now)
-            back = back + now * spread(matrix[i, j])
+            store(counts, at, multiply_add(was, now, load(counts, at)))
+            back = multiply_add(now, spread(matrix[i, j]), back)
         store(beta, i * WIDTH, back)
 
 
 @register_jitable
-def _gather(row_counts: Floats, move_counts: Floats, width: int, gradient: Gradient) -> None:
+def _gather(move_counts: Floats, gradient: Gradient) -> None:
     """Take the counts out of their registers, always in the same order."""
     n_states = len(gradient.initial)
-    add_up_rows(row_counts, width, gradient.table)
     for at in range(len(move_counts)):
         for i in range(n_states):
             for j in range(n_states):
@@ -96,17 +94,20 @@ def _go_forward(
     group: Group, initial: Floats, matrices: Floats, lifted: Floats, codes: Ints, span: tuple
 ) -> None:
     """Filter eight customers through the periods of their windows."""
-    first, last, alpha, seen, beta, _, _, _, inside, _, scales, row = group
-    start, begin, end = span
-    block = len(beta)
+    first, last, alpha, seen, beta, _, _, inside, moved, scales, rows = group
+    _, begin, end, all_begun, _ = span
+    n_states, block = len(initial), len(beta)
+    n_channels, n_values = codes.shape[2], len(lifted) // n_states - 1
     start_scales(scales)
+    mark_windows(first, last, begin, end, inside, moved)
+    find_rows(codes, inside, span, n_states, n_values, rows)
     for t in range(begin, end + 1):
-        mark_inside(first, last, t, inside)
-        look(seen, inside, row, lifted, codes, start, t)
+        look(seen, lifted, rows, n_channels, n_states, t)
         if t > begin:
             _predict(alpha, matrices[(t - 1) % len(matrices)], t * block)
-        stand_at_start(alpha, initial, first, t * block, t)
-        filter_period(alpha, seen, inside, scales, t * block, len(initial))
+        if t <= all_begun:
+            stand_at_start(alpha, initial, first, t * block, t)
+        filter_period(alpha, seen, inside, scales, t * block, n_states, t)
 
 
 @register_jitable
@@ -120,20 +121,20 @@ def _go_back(
     move_counts: Floats,
 ) -> None:
     """Smooth eight customers, and count their starts, what they showed and their moves."""
-    first, last, alpha, seen, beta, weight, smoothed, times, inside, moved, _, row = group
-    start, begin, end = span
-    block = len(beta)
+    first, last, alpha, seen, beta, weight, times, _, moved, _, rows = group
+    _, begin, end, all_begun, any_ended = span
+    n_states, n_channels, block = len(starts), codes.shape[2], len(beta)
     rest_behind(beta, last, times, end + 1)
     for t in range(end, begin - 1, -1):
-        mark_inside(first, last, t, inside)
-        smooth_period(alpha, seen, beta, weight, smoothed, t * block)
-        count_seen(smoothed, inside, row, row_counts, codes, start, t)
-        count_starts(weight, first, t, starts)
+        smooth_period(alpha, seen, beta, weight, t * block)
+        count_seen(alpha, row_counts, rows, n_channels, n_states, t)
+        if t <= all_begun:
+            count_starts(weight, first, t, starts)
         if t > begin:
             at, before = (t - 1) % len(matrices), (t - 1) * block
-            mark_moved(first, last, t, moved)
-            _step_back(alpha, weight, moved, matrices[at], beta, move_counts[at], before)
-            rest_behind(beta, last, times, t)
+            _step_back(alpha, weight, moved, matrices[at], beta, move_counts[at], before, t)
+            if t > any_ended:
+                rest_behind(beta, last, times, t)
 
 
 @register_jitable
@@ -168,13 +169,15 @@ def walk_side_by_side(
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Do as `recursion.forward_backward` does, for matrices that all customers share."""
     n_states, n_periods, matrices = len(initial), codes.shape[1], matrices[0]
-    width = -(-n_states // WIDTH) * WIDTH
-    lifted, peaks = lift(table, width)
-    group, notes = new_group(n_periods, n_states, width), new_notes(n_periods, n_states)
+    lifted, peaks = lift(table)
+    group = new_group(n_periods, n_states, codes.shape[2])
+    notes = new_notes(n_periods, n_states)
+    row_counts = np.zeros(len(lifted))
     gradient = Gradient(
-        np.zeros_like(initial), np.zeros((1, *matrices.shape)), np.zeros_like(table)
+        np.zeros_like(initial),
+        np.zeros((1, *matrices.shape)),
+        row_counts[: table.size].reshape(table.shape),
     )
-    row_counts = np.zeros(len(table) * width)
     move_counts = np.zeros((len(matrices), n_states * n_states * WIDTH))
     total = 0.0
     for start in range(0, len(codes), WIDTH):
@@ -189,7 +192,7 @@ def walk_side_by_side(
         if total == -np.inf:
             return no_history(initial, gradient.matrices, table)
         _go_back(group, matrices, codes, span, gradient.initial, row_counts, move_counts)
-    _gather(row_counts, move_counts, width, gradient)
+    _gather(move_counts, gradient)
     return np.asarray(total), gradient.initial, gradient.matrices, gradient.table
 
 

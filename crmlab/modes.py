@@ -1,0 +1,248 @@
+"""The top of a log-density, and the normal law that touches it there.
+
+The density is that of the unconstrained numbers which a sampler walks over, so the mode does not
+depend on how a probability happens to be written down, and no mode lies on an edge. The matrix of
+second derivatives comes from differences of the exact gradient.
+
+The draws come from that normal law with thicker tails (Student's, 10 degrees of freedom), since a
+posterior leans more than a normal law does. They say how good they are: each is weighed by the true
+density, the largest weights are smoothed, and their tail index, Pareto's k, tells whether weighing
+can repair what is wrong (Vehtari et al. 2024, *JMLR* 25(72): not above 0.7). Where it can, the
+draws that are handed over have been chosen by weight.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+LogDensity = Callable[[Floats], tuple[float, Floats]]
+
+N_STARTS = 4
+SCATTER = 1.0  # of the starting points around the first, uniform, as samplers scatter chains
+STEP = 1e-4  # of the differences of the gradient
+STEEPEST = 1e-3  # what the mode may still gain: half the squared gradient in units of its own curve
+WIDEST = 10.0  # standard deviation of what the data and the prior leave undetermined
+TAIL = 10.0  # degrees of freedom
+KHAT_LIMIT = 0.7
+SAME = 0.1  # log-density by which two starts may differ and still have found the same mode
+
+
+class Mode(NamedTuple):
+    """The highest point that was found, and what is known of its surroundings.
+
+    Attributes
+    ----------
+    place : ndarray of shape (D,)
+    logp : float
+        Log-density there.
+    gradient : ndarray of shape (D,)
+    curvature : ndarray of shape (D, D)
+        Minus the second derivatives.
+    n_agreeing : int
+        Starts that ended there.
+    """
+
+    place: Floats
+    logp: float
+    gradient: Floats
+    curvature: Floats
+    n_agreeing: int
+
+    @property
+    def smallest_eigenvalue(self) -> float:
+        """Of the curvature; at most 0 where the mode is no summit."""
+        return float(np.linalg.eigvalsh(self.curvature)[0])
+
+    @property
+    def left_to_gain(self) -> float:
+        """What one Newton step would still add to the log-density."""
+        factor = spread_of(self.curvature)
+        return float(0.5 * np.sum((factor.T @ self.gradient) ** 2))
+
+    @property
+    def problems(self) -> list[str]:
+        """Say what speaks against this mode."""
+        found = []
+        if not np.isfinite(self.logp):
+            return ["no start led to a point that is possible under the model"]
+        if not self.left_to_gain < STEEPEST:
+            found.append(
+                f"the mode was not reached: a step would still gain {self.left_to_gain:.2g} of "
+                "log-density"
+            )
+        if self.smallest_eigenvalue <= WIDEST**-2:
+            found.append(
+                "some combination of the parameters is determined neither by the data nor by the "
+                f"prior (smallest curvature {self.smallest_eigenvalue:.2g})"
+            )
+        if self.n_agreeing < 2:
+            found.append("only one start ended at the highest mode: there may be higher ones")
+        return found
+
+
+def find_mode(
+    density: LogDensity,
+    start: Floats,
+    rng: np.random.Generator,
+    rough: LogDensity | None = None,
+) -> Mode:
+    """Climb to the top from several starting points, and keep the highest end.
+
+    Parameters
+    ----------
+    density : callable
+        ``density(x)`` gives the log-density and its gradient.
+    start : ndarray of shape (D,)
+        First starting point; the others lie around it.
+    rng : numpy.random.Generator
+    rough : callable, optional
+        A cheaper density of the same shape, say of some of the customers: all starts climb it, and
+        the best end is where the climb on `density` begins.
+
+    Returns
+    -------
+    Mode
+
+    References
+    ----------
+    Liu and Nocedal (1989), *Mathematical Programming* 45 (L-BFGS), then Newton's method.
+
+    Examples
+    --------
+    >>> bowl = lambda x: (-2 * float(x @ x), -4 * x)
+    >>> mode = find_mode(bowl, np.ones(2), np.random.default_rng(1))
+    >>> mode.place.round(6) + 0.0, mode.curvature.round(6), mode.n_agreeing
+    (array([0., 0.]), array([[4., 0.],
+           [0., 4.]]), 4)
+    """
+    first = rough or density
+    starts = [start, *(start + rng.uniform(-SCATTER, SCATTER, (N_STARTS - 1, len(start))))]
+    ends = sorted((_climb(first, x) for x in starts), key=lambda end: -end[1])
+    highest = ends[0][1]
+    # A climb on a sum over millions of customers stops where its last digits are noise.
+    agreeing = sum(end[1] > highest - max(SAME, 1e-7 * abs(highest)) for end in ends)
+    place = ends[0][0] if rough is None else _climb(density, ends[0][0])[0]
+    return _polish(density, place, agreeing)
+
+
+def _climb(density: LogDensity, start: Floats) -> tuple[Floats, float]:
+    """Follow the gradient up (place, log-density there)."""
+    from scipy.optimize import minimize
+
+    def downhill(x: Floats) -> tuple[float, Floats]:
+        value, gradient = density(x)
+        if not (np.isfinite(value) and np.isfinite(gradient).all()):
+            return 1e300, np.zeros_like(x)
+        return -value, -gradient
+
+    found = minimize(
+        downhill,
+        start,
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": 1000, "maxcor": 20, "ftol": 1e-12},
+    )
+    return found.x, float(-found.fun)
+
+
+def _polish(density: LogDensity, place: Floats, n_agreeing: int, n_steps: int = 3) -> Mode:
+    """Take the last steps by Newton's method, as long as they lead up."""
+    mode = _measure(density, place, n_agreeing)
+    for _ in range(n_steps):
+        if not 1e-9 < mode.left_to_gain < np.inf:
+            break
+        factor = spread_of(mode.curvature)
+        step = factor @ (factor.T @ mode.gradient)
+        if not density(mode.place + step)[0] > mode.logp:
+            break
+        mode = _measure(density, mode.place + step, n_agreeing)
+    return mode
+
+
+def _measure(density: LogDensity, place: Floats, n_agreeing: int) -> Mode:
+    logp, gradient = density(place)
+    return Mode(place, logp, gradient, _bend(density, place), n_agreeing)
+
+
+def _bend(density: LogDensity, place: Floats) -> Floats:
+    """Minus the second derivatives (D, D), by central differences of the gradient."""
+    steps = STEP * np.eye(len(place))
+    rows = [(density(place - h)[1] - density(place + h)[1]) / (2 * STEP) for h in steps]
+    return (np.array(rows) + np.array(rows).T) / 2
+
+
+def spread_of(curvature: Floats) -> Floats:
+    """Give L with ``L L' = inverse(curvature)``; no direction is wider than `WIDEST`."""
+    values, vectors = np.linalg.eigh(np.where(np.isfinite(curvature), curvature, 0.0))
+    return vectors / np.sqrt(np.maximum(values, WIDEST**-2))
+
+
+class Cloud(NamedTuple):
+    """Draws around a mode, chosen by their weight.
+
+    `khat` is Pareto's k of the weights; `n_effective` is how many independent draws the weighed
+    ones are worth.
+    """
+
+    places: Floats  # (draw, D)
+    khat: float
+    n_effective: float
+
+    @property
+    def problems(self) -> list[str]:
+        """Say why the posterior may not look like these draws."""
+        if self.khat <= KHAT_LIMIT:
+            return []
+        return [
+            f"the posterior is far from the law around its mode (Pareto k {self.khat:.2f}, limit "
+            f"{KHAT_LIMIT}): use method='nuts'"
+        ]
+
+
+def sample_around(density: LogDensity, mode: Mode, n: int, rng: np.random.Generator) -> Cloud:
+    """Draw around the mode of a density, as wide as its curvature says.
+
+    ``x = mode + L z`` with ``L L' = curvature**-1`` and z Student's with `TAIL` degrees of freedom,
+    whose density is q. The weights ``p(x) / q(z)`` are smoothed in their tail, and draws are chosen
+    systematically by weight, unless the tail is too long for weights to help: then they are left.
+
+    Parameters
+    ----------
+    density : callable
+    mode : Mode
+    n : int
+        Number of draws; the density is computed once for each.
+    rng : numpy.random.Generator
+
+    References
+    ----------
+    Tierney and Kadane (1986), *JASA* 81, for the law; Vehtari et al. (2024) for the weights; from
+    memory.
+    """
+    from arviz_stats.base import array_stats
+
+    size = len(mode.place)
+    z = rng.standard_normal((n, size)) * np.sqrt(TAIL / rng.chisquare(TAIL, (n, 1)))
+    places = mode.place + z @ spread_of(mode.curvature).T
+    log_q = -0.5 * (TAIL + size) * np.log1p((z**2).sum(axis=1) / TAIL)
+    logs = np.array([density(x)[0] for x in places]) - log_q
+    logs = np.where(np.isfinite(logs), logs, -np.inf)
+    if n < 25 or not np.isfinite(logs).any():
+        return Cloud(places, np.inf, 0.0)
+    smoothed, khat = array_stats.psislw(-np.maximum(logs - logs.max(), -700.0))  # it turns the sign
+    weights = np.exp(smoothed - smoothed.max())
+    weights /= weights.sum()
+    if khat <= KHAT_LIMIT:
+        places = places[_choose(weights, rng)]
+    return Cloud(places, float(khat), float(1 / (weights**2).sum()))
+
+
+def _choose(weights: Floats, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Choose as many as there are, each as often as its weight says, in a random order."""
+    n = len(weights)
+    edges = np.cumsum(weights)
+    chosen = np.searchsorted(edges / edges[-1], (np.arange(n) + rng.random()) / n, side="right")
+    return rng.permutation(np.minimum(chosen, n - 1))
