@@ -131,7 +131,9 @@ def test_posterior_means_are_counts_plus_prior(reports, exact):
 
 
 def test_a_method_must_be_one_that_the_model_has(reports, loyalty_model, loyalty_panel):
-    with pytest.raises(SpecError, match="`method` parameter of `fit` must be 'exact', 'nuts', 'laplace' or 'map'"):
+    with pytest.raises(
+        SpecError, match="`method` parameter of `fit` must be 'exact', 'nuts', 'laplace' or 'map'"
+    ):
         crm.fit(OBSERVED, reports, method="gibbs", seed=1)
     with pytest.raises(SpecError, match="must be 'nuts', 'laplace' or 'map', got 'exact'"):
         crm.fit(loyalty_model, loyalty_panel, method="exact", seed=1)
