@@ -68,6 +68,7 @@ EXAMPLES = {
         crm.ThresholdRule("gift", "purchases_since", 2, prob_target=0.7, prob_other=0.1),
         crm.ThresholdRule("note", "need_level", 5, above=False),
     ),
+    crm.Shortlist: (crm.Shortlist("gift", (1, 2), 1),),
     crm.ManagerImpression: (crm.ManagerImpression("gift", ("initiating", "avoiding")),),
     crm.ScarWorld: (crm.ScarWorld(crm.KNAPP, np.full(10, 0.1), crm.K10, n_periods=5),),
     crm.DwellingWorld: (crm.DwellingWorld(SPACE, (0.7, 0.3, 0.0), MATRIX, KNOWN[:1], n_periods=5),),

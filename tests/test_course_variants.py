@@ -2,7 +2,7 @@
 
 import pytest
 
-from crmlab.course import answers, assignments, editions, guards, notebooks, variants
+from crmlab.course import assignments, editions, guards, keyring, notebooks, variants
 from crmlab.errors import DataError, SpecError
 
 nbformat = pytest.importorskip("nbformat")
@@ -57,10 +57,10 @@ def test_check_answers_from_the_student_s_own_key(written, monkeypatch):
     )
     now, then = history.iloc[:, :-1].to_numpy(), history.iloc[:, 1:].to_numpy()
     kept = pd.Series((then != "gone").ravel())[(now != "gone").ravel()].mean()
-    assert answers.judge("90.1", kept).right
-    assert "This is churn" in answers.judge("90.1", 1 - kept).sentence
+    assert keyring.judge("90.1", kept).right
+    assert "This is churn" in keyring.judge("90.1", 1 - kept).sentence
     monkeypatch.chdir(written / "handout" / "a17")
-    assert not answers.judge("90.1", kept).right
+    assert not keyring.judge("90.1", kept).right
     assert np.isfinite(kept)
 
 

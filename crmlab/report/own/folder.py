@@ -35,7 +35,7 @@ from crmlab.value import per_year
 Tell = Callable[[str], None]
 MANIFEST = "manifest.json"
 FORM = "crmlab report"
-_SHOWN_VERSIONS = ("crmlab", "numpy", "pandas", "scipy", "pymc", "pytensor", "nutpie", "numba")
+_SHOWN_VERSIONS = ("numpy", "pandas", "scipy", "pymc", "pytensor", "nutpie", "numba")
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,11 @@ def _write(aside: Path, texts: Mapping[str, str], study: Study) -> None:
 # --- the manifest ---------------------------------------------------------------------------------
 
 
+def used_versions() -> dict[str, str]:
+    """Return the versions that may move a digit; a clone is no installed package."""
+    return {"crmlab": __version__, **{name: metadata.version(name) for name in _SHOWN_VERSIONS}}
+
+
 def describe_request(request: Request, study: Study, target: Path) -> dict[str, object]:
     """Say as plain values what is needed to make the report again."""
     inputs = {"source": request.source, "same_person": request.same_person, "key": request.key}
@@ -141,7 +146,7 @@ def describe_request(request: Request, study: Study, target: Path) -> dict[str, 
     return {
         "format": FORM,
         "version": 1,
-        "versions": {name: metadata.version(name) for name in _SHOWN_VERSIONS},
+        "versions": used_versions(),
         "inputs": {
             name: {"path": _relative(Path(path), target), "sha256": checksum(Path(path))}
             for name, path in inputs.items()
@@ -220,9 +225,10 @@ def request_again(manifest: str | Path, tell: Tell) -> Request:
     ]
     if problems:
         raise DataError(f"the report cannot be made again: {'; '.join(problems)}")
+    now = used_versions()
     for name, version in said["versions"].items():
-        if metadata.version(name) != version:
-            tell(f"{name} is {metadata.version(name)} and was {version}: digits may differ")
+        if now.get(name) != version:
+            tell(f"{name} is {now.get(name, 'missing')} and was {version}: digits may differ")
     return Request(
         paths["source"],
         ReadingOptions(**said["reading"]),
