@@ -16,8 +16,23 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 LIBRARIES = ("numpy", "numba", "pytensor", "pymc", "nutpie", "jax", "numpyro", "hmmlearn")
-QUICK = (("kernels.py", "--stages", "5"), ("sampling.py", "--draws", "100"), ("large.py",))
-FULL = (("kernels.py",), ("sampling.py",), ("large.py", "--full"))
+QUICK = (
+    ("kernels.py", "--stages", "5"),
+    ("sampling.py", "--draws", "100"),
+    ("large.py",),
+    ("worlds.py",),
+    ("orders.py",),
+    ("value.py", "--customers", "50000"),
+)
+FULL = (
+    ("kernels.py",),
+    ("sampling.py",),
+    ("large.py", "--full"),
+    ("worlds.py", "--full"),
+    ("orders.py", "--full"),
+    ("value.py",),
+    ("cdnow.py", "--stages"),
+)
 
 
 def versions() -> str:

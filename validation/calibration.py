@@ -149,8 +149,10 @@ def _page(table: pd.DataFrame) -> str:
         "models in `validation/models.py`. A model whose posterior is right has p values spread\n"
         'evenly from 0 to 1; "p (all)" is the smallest one times the number of ranks.\n'
         '"Left out" are replicates whose sampler moved too slowly even after three doublings of\n'
-        "its run, or diverged in more than 1 % of its draws. Coverage is that of the least and\n"
-        "the most covered number.\n\n"
+        "its run, or diverged in more than 1 % of its draws (a limit that was set when the first\n"
+        "lines had been seen; those were run under a stricter rule of doubling). Coverage is that\n"
+        "of the least and the most covered number. Each model stopped when its time was over, not\n"
+        "at a number of replicates chosen beforehand.\n\n"
     )
     return text + "\n".join([head, rule, *rows]) + "\n"
 
