@@ -15,6 +15,7 @@ from inspect import cleandoc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from crmlab.course.concepts import concepts_page
 from crmlab.course.editions import student_source
 from crmlab.course.glossary import first_uses, read_glossary
 from crmlab.course.notebooks import notebook_bytes, read_notebook, strip_metadata
@@ -59,6 +60,7 @@ def prepare_site(root: Path, source: Path) -> None:
         "play.md": play_page(),
         "glossary.md": glossary_page(notebook_texts(notebooks)),
         "ledger.md": ledger_page(),
+        "concepts.md": concepts_page(root),
     }
     for name, content in pages.items():
         place = source / name
