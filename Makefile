@@ -75,10 +75,10 @@ drift: ## how far the numbers move on another machine (N=03), into build/drift/
 replicate: ## recompute every published number of the ledger
 	$(call run,replicate)
 
-bench: ## time crmlab beside its peers, in .venv-extras/ (ARGS="--help")
+bench: ## time crmlab beside its peers, in .venv-extras/ (ARGS=--full: all sizes)
 	$(call run,bench $(ARGS))
 
-validate: ## run the slow statistical studies (hours; ARGS="--help")
+validate: ## list the slow statistical studies, or run one (ARGS="calibration --minutes 30")
 	$(call run,validate $(ARGS))
 
 lint: ## check the style of the code

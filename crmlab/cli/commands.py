@@ -413,9 +413,9 @@ COMMANDS = (
     ),
     Command(
         "validate",
-        "run the slow statistical studies (hours); validation/README.md lists them",
-        "Run the studies of validation/: calibration by simulation, recovery, identification. They "
-        "resume where they stopped. Options go to validation/__main__.py (--help).",
+        "run a slow statistical study (up to hours); without a name, list them",
+        "Run a study of validation/ by its name: calibration by simulation, planted mistakes, "
+        "identification. The words after it are its own options.",
         _validate,
         needs="warm",
         passes_on=True,

@@ -12,7 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -326,7 +326,7 @@ def _read_excel(path: Path, sheet: str | None) -> RawTable:
             size = sum(member.file_size for member in archive.infolist())
     except zipfile.BadZipFile:
         raise DataError("the workbook or archive is damaged or cut short") from None
-    if "xl/workbook.xml" not in names:
+    if not any(PurePosixPath(name).name == "workbook.xml" for name in names):
         raise DataError("is a zip archive and no Excel workbook: unpack it first")
     if size > MOST_BYTES // 4:
         raise DataError("the workbook unpacks to more than 1 GiB: save it as CSV or Parquet")

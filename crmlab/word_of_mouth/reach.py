@@ -53,12 +53,7 @@ class NegativeBinomialReach:
 
     def __post_init__(self) -> None:
         """Refuse parameters that are not positive."""
-        problems = [
-            f"`{name}` must be finite and above 0, got {value!r}"
-            for name, value in (("mean", self.mean), ("shape", self.shape))
-            if not (np.isfinite(value) and value > 0)
-        ]
-        raise_problems(SpecError, "NegativeBinomialReach", problems)
+        _refuse_what_is_not_positive("NegativeBinomialReach", mean=self.mean, shape=self.shape)
 
     @property
     def variance(self) -> float:
@@ -103,12 +98,7 @@ class LogNormalReach:
 
     def __post_init__(self) -> None:
         """Refuse parameters that are not positive."""
-        problems = [
-            f"`{name}` must be finite and above 0, got {value!r}"
-            for name, value in (("median", self.median), ("sigma", self.sigma))
-            if not (np.isfinite(value) and value > 0)
-        ]
-        raise_problems(SpecError, "LogNormalReach", problems)
+        _refuse_what_is_not_positive("LogNormalReach", median=self.median, sigma=self.sigma)
 
     def beyond(self, k: ArrayLike) -> Floats:
         """P(N > k), for whole numbers k of 0 or more."""
@@ -117,6 +107,15 @@ class LogNormalReach:
     def at_least(self, k: ArrayLike) -> Floats:
         """P(N >= k), for whole numbers k of 1 or more."""
         return self.beyond(_whole(k) - 1)
+
+
+def _refuse_what_is_not_positive(owner: str, **parameters: float) -> None:
+    problems = [
+        f"`{name}` must be finite and above 0, got {value!r}"
+        for name, value in parameters.items()
+        if not (np.isfinite(value) and value > 0)
+    ]
+    raise_problems(SpecError, owner, problems)
 
 
 def _whole(k: ArrayLike) -> Floats:
