@@ -32,7 +32,7 @@ from crmlab.tables import CustomerTables
 
 RESULTS = Path(__file__).parent / "results"
 N_QUARTERS, N_TRAIN, N_HELD = 12, 600, 300
-DRAWS, TUNE = 400, 500
+DRAWS, TUNE = 500, 500
 PROB = 0.9
 SEED = 20262
 
