@@ -18,6 +18,7 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 from numpy.typing import NDArray
+from pymc.logprob.utils import ParameterValueError
 from pymc.pytensorf import join_nonshared_inputs, rewrite_pregrad
 from pytensor.compile.mode import Mode, get_mode
 from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS
@@ -78,8 +79,11 @@ class Density:
         return replace(self, data=swapped)
 
     def __call__(self, x: Floats) -> tuple[float, Floats]:
-        """Log-density and gradient at x."""
-        value, gradient = self.logp_grad(x, *self.data.values())
+        """Log-density and gradient at x; minus infinity where a parameter cannot be what x says."""
+        try:
+            value, gradient = self.logp_grad(x, *self.data.values())
+        except ParameterValueError:  # far out, where numbers overflow: a step too long, no mistake
+            return -np.inf, np.zeros_like(x)
         return float(value), gradient
 
 

@@ -50,6 +50,14 @@ def test_other_data_leave_the_first_density_as_it_was(density, loyalty_model, ot
     assert density(x)[0] == before
 
 
+def test_where_numbers_overflow_the_density_is_minus_infinity(density):
+    """A sampler's step may be far too long; that is no reason to stop."""
+    for far in (1e3, -1e3, 1e200, np.nan):
+        value, gradient = density(np.full_like(density.start, far))
+        assert not value > -1e3
+        assert len(gradient) == len(density.start)
+
+
 def test_a_panel_in_which_nothing_was_seen_leaves_the_prior(density, loyalty_model, loyalty_panel):
     """Also through the compiled code, which then reads empty arrays."""
     blank = loyalty_panel.assign(visits=loyalty_panel["visits"] * np.nan)
