@@ -170,7 +170,7 @@ _HOMES = {
     "crmlab.scoring": ("read_panels", "score_customers"),
     "crmlab.calibration": ("Calibration", "calibrate", "empty_panel"),
     "crmlab.plots": ("show", "style"),
-    "crmlab.course": ("check", "progress", "set_answer"),
+    "crmlab.course": ("check", "own_firm", "progress", "set_answer"),
     "crmlab.value": (
         "DiscountRate",
         "action_gradient",

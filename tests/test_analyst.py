@@ -4,13 +4,13 @@ import pandas as pd
 import pytest
 
 from crmlab.cli import analyst
-from crmlab.report.own import study
+from crmlab.report.own import fitting
 from tests.test_own_report import hand_made
 
 
 @pytest.fixture
 def orders(tmp_path, monkeypatch):
-    monkeypatch.setattr(study, "fit", hand_made)
+    monkeypatch.setattr(fitting, "fit", hand_made)
     monkeypatch.chdir(tmp_path)
     assert (
         analyst.main(["simulate", "--out", "orders.csv", "--customers", "120", "--seed", "2"]) == 0
@@ -68,7 +68,7 @@ def test_codes_for_scripts(orders, capsys, monkeypatch):
     key = ["--pseudonymise", "out/my.key", "--out", "out"]
     assert analyst.main(["report", "orders.csv", *key]) == analyst.Code.USAGE
     monkeypatch.setattr(
-        study, "fit", lambda *given, **options: hand_made(*given, problems=["R-hat is 2"])
+        fitting, "fit", lambda *given, **options: hand_made(*given, problems=["R-hat is 2"])
     )
     assert analyst.main(["report", "orders.csv", "--out", "bad"]) == analyst.Code.UNCONVERGED
     assert (folder / "bad/report.html").exists()
@@ -78,7 +78,7 @@ def test_ctrl_c_leaves_nothing(orders, capsys, monkeypatch):
     def stop(*given, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(study, "fit", stop)
+    monkeypatch.setattr(fitting, "fit", stop)
     before = sorted(orders.parent.iterdir())
     assert analyst.main(["report", "orders.csv", "--out", "out"]) == analyst.Code.STOPPED
     assert "Nothing was written" in capsys.readouterr().err

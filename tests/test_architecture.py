@@ -29,8 +29,8 @@ ORDER = (
     ("warehouse", "channels", "transitions", "actions"),
     ("generators/models",),
     (
-        "density",
         "modes",
+        "density",
         "inference",
         "prediction",
         "scoring",

@@ -95,28 +95,54 @@ def test_observed_stages_give_the_prior_where_the_data_are_silent(case):
 
 
 KILLED = """
-import os, signal, sys
-import xarray as xr
+import os, shutil, signal, sys
+from pathlib import Path
 import crmlab as crm
-fit = crm.load_fit(sys.argv[1])
-write = xr.DataTree.to_netcdf
-def die(*args, **kwargs):
-    write(*args, **kwargs)
-    os.kill(os.getpid(), signal.SIGKILL)
-xr.DataTree.to_netcdf = die
-fit.save(sys.argv[2])
+fit, home = crm.load_fit(sys.argv[1]), Path(sys.argv[2])
+TOUCHES = {"open", "os.mkdir", "os.rename", "os.rmdir", "os.remove", "shutil.rmtree"}
+
+def save_until(moment, target):
+    left = [moment]
+    def hook(event, args):
+        if event in TOUCHES and str(home) in str(args[0]):
+            left[0] -= 1
+            if left[0] < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+    sys.addaudithook(hook)
+    fit.save(target)
+    os._exit(0)
+
+for start in ("old", "new"):
+    for moment in range(100):
+        target = home / f"{start}-{moment}"
+        if start == "old":
+            shutil.copytree(sys.argv[1], target)
+        child = os.fork()
+        if child == 0:
+            save_until(moment, target)
+        if os.waitpid(child, 0)[1] == 0:
+            break
+    print(start, moment)
 """
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="nothing kills like this here")
 def test_a_killed_run_leaves_no_half_written_fit(tmp_path):
-    """Killed with everything on disk but the last step: the old fit stays, a new one is absent."""
+    """Killed before each touch of the disk in turn: what has the name is whole, or absent."""
     model = crm.ObservedMarkov(SPACE, label="report")
     fit = crm.fit(model, panel_of(5, 4), draws=4, seed=1)
-    fit.save(tmp_path / "old")
-    for target in ("old", "new"):
-        command = [sys.executable, "-c", KILLED, str(tmp_path / "old"), str(tmp_path / target)]
-        ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-        assert ran.returncode == -signal.SIGKILL, ran.stderr
-    assert crm.load_fit(tmp_path / "old").idata.identical(fit.idata)
-    assert not (tmp_path / "new").exists()
+    fit.save(tmp_path / "source")
+    (tmp_path / "home").mkdir()
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "source"), str(tmp_path / "home")]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    moments = dict(line.split() for line in ran.stdout.splitlines())
+    for start in ("old", "new"):
+        last = int(moments[start])
+        assert 3 <= last < 99, "killed at several moments, and finished in the end"
+        there = [(tmp_path / "home" / f"{start}-{k}") for k in range(last + 1)]
+        whole = [path for path in there if path.exists()]
+        assert there[-1] in whole
+        assert all(crm.load_fit(path).idata.identical(fit.idata) for path in whole)
+        if start == "new":
+            assert there[0] not in whole

@@ -1,11 +1,15 @@
 """Variants: a file of ids, a secret, one folder per student, and apart the keys."""
 
+from pathlib import Path
+
 import pytest
 
-from crmlab.course import assignments, editions, guards, keyring, notebooks, variants
+from crmlab.course import assignments, editions, guards, keyring, notebooks, own, variants
 from crmlab.errors import DataError, SpecError
 
 nbformat = pytest.importorskip("nbformat")
+ROOT = Path(__file__).parent.parent
+WITH = ("03", "06", "09", "16", "17")  # notebooks with an exercise on the student's own branch
 SECRET = b"not a secret, as it is printed"
 
 
@@ -112,3 +116,73 @@ def test_a_notebook_without_a_world_says_what_is_missing(tmp_path):
 def test_an_unknown_student_has_no_key(written):
     with pytest.raises(DataError, match="c1 has no variant"):
         variants.variant_keys(written, "c1")
+
+
+# The course's own notebooks ---------------------------------------------------------------------
+
+OWN = {
+    path.stem[:2]: path for path in (ROOT / "notebooks").glob("*.ipynb") if path.stem[:2] in WITH
+}
+
+
+def run_exercise(number, drafts, monkeypatch, capsys):
+    """Run the own-firm cell of a notebook in this process; return its key and what was said."""
+    import numpy as np
+    import pandas as pd
+    from scipy import stats
+
+    import crmlab as crm
+    from crmlab import chains
+
+    monkeypatch.setenv(keyring.DRAFTS_VARIABLE, str(drafts))
+    names = {"np": np, "pd": pd, "stats": stats, "crm": crm, "chains": chains}
+    cells = notebooks.read_notebook(OWN[number]).cells
+    start = f"# Exercise {number}.6"
+    exec(next(c.source for c in cells if c.source.startswith(start)), names)
+    return keyring.load_keys(drafts / f"{number}.json")[f"{number}.6"], capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def branches(tmp_path_factory):
+    """Data and truth of two students' branches."""
+    from crmlab.generators.variants import own_tables
+    from crmlab.storage import write_tables
+
+    folder = tmp_path_factory.mktemp("branches")
+    for name in ("a17", "c3"):
+        tables = own_tables(assignments.own_branch(), name, own.CUSTOMERS, key=SECRET)
+        write_tables(tables, folder / name / "data", truth_folder=folder / name / "truth")
+    return folder
+
+
+@pytest.mark.parametrize("number", WITH)
+def test_an_exercise_of_the_course_works_on_every_firm(
+    number, branches, tmp_path, monkeypatch, capsys
+):
+    keys = []
+    for name in ("a17", "c3", None):
+        place = branches / name if name else tmp_path
+        monkeypatch.chdir(place)
+        key, said = run_exercise(number, tmp_path / str(name), monkeypatch, capsys)
+        assert f"{number}.6: right." in said
+        keys.append(key.accepted)
+    assert len(set(keys)) == 3
+    stored = keyring.load_keys(keyring.keys_folder() / f"{number}.json")
+    assert stored[f"{number}.6"].accepted == keys[2]
+
+
+@pytest.mark.parametrize("number", WITH)
+def test_its_notebook_is_handed_out_with_the_world_that_it_uses(number):
+    said = notebooks.read_notebook(OWN[number]).metadata["crmlab"]["variant"]
+    assert said == {"world": own.WORLD, "customers": own.CUSTOMERS}
+
+
+def test_a_student_s_own_firm_comes_without_its_truth(branches, tmp_path):
+    data = tmp_path / "a17" / "data"
+    data.parent.mkdir()
+    data.symlink_to(branches / "a17" / "data", target_is_directory=True)
+    found = own.own_firm(tmp_path / "a17")
+    assert found.truth is None
+    assert found.provenance["student_id"] == "a17"
+    assert own.own_firm(branches / "a17").truth is not None
+    assert "student_id" not in own.own_firm(tmp_path).provenance

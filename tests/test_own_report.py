@@ -21,7 +21,19 @@ import pytest
 from crmlab.errors import DataError, SpecError
 from crmlab.reading import ReadingOptions, read_sales
 from crmlab.report.orders import BGNBD_NAME, NAIVE
-from crmlab.report.own import folder, page, plan, publish, scoring, sentences, study
+from crmlab.report.own import (
+    check,
+    fitting,
+    folder,
+    holdout,
+    page,
+    plan,
+    publish,
+    scoring,
+    sentences,
+    study,
+    view,
+)
 from crmlab.report.own.customers import describe_columns, fallen, list_customers
 from crmlab.report.own.invented import invent_orders
 from tests.oracles import paths as oracle
@@ -43,6 +55,10 @@ def hand_made(model, panel, *, problems=(), **options):
         "transition_matrix": normalised(matrix),
         "repeat_orders_rate": np.array(model.channels[0].typical_rate),
     }
+    for channel in model.channels[1:]:
+        name = f"{channel.name}_{channel.parameter_names[0]}"
+        steps = np.linspace(0.1, 1.0, K)  # upwards: rates, or places on the scale of a survey
+        parameters[name] = getattr(channel, "typical_rate", 1.0) * steps
     return fit_by_hand(model, panel, parameters, problems=problems)
 
 
@@ -56,7 +72,7 @@ def shop():
 @pytest.fixture(scope="module")
 def shop_study(shop):
     patch = pytest.MonkeyPatch()
-    patch.setattr(study, "fit", hand_made)
+    patch.setattr(fitting, "fit", hand_made)
     told = []
     done = study.study_sales(read_sales(shop, OPTIONS), study.Settings(sample=100), told.append)
     patch.undo()
@@ -94,7 +110,7 @@ def test_periods_cover_the_window_and_end_with_it(n_days, freq):
     panel = scoring.make_panel(orders[orders["date"] <= last], made)
     assert panel.sizes["period"] == made.n_periods
     before = orders[orders["date"] < made.cutoff]
-    early = scoring.make_panel(before, study.before_cutoff(made))
+    early = scoring.make_panel(before, holdout.before_cutoff(made))
     assert early.sizes["period"] == made.n_seen
 
 
@@ -142,7 +158,12 @@ def test_blocks_do_not_change_a_score(shop_study, monkeypatch):
     monkeypatch.setattr(scoring, "BLOCK", 37)
     done = shop_study
     again = scoring.score_orders(
-        done.sales.orders, done.buying.per_order(), done.plan, done.fit, done.drawn
+        done.sales.orders,
+        done.buying.per_order(),
+        done.plan,
+        done.fit,
+        done.drawn,
+        read=view.View(done.sales.window[0]).panel,
     )
     whole = done.scored.customers.set_index("customer_id")
     parts = again.customers.set_index("customer_id").loc[whole.index]
@@ -151,7 +172,7 @@ def test_blocks_do_not_change_a_score(shop_study, monkeypatch):
 
 
 def test_reliability_counts_what_came_true():
-    table = study.rely(np.repeat([0.1, 0.5], 100), np.arange(200) % 2 == 0, bins=2)
+    table = holdout.rely(np.repeat([0.1, 0.5], 100), np.arange(200) % 2 == 0, bins=2)
     assert table["observed"].tolist() == [0.5, 0.5]
     assert table["lower"].le(0.5).all()
     assert table["upper"].ge(0.5).all()
@@ -166,10 +187,10 @@ def test_the_model_s_own_customers_are_like_it():
     panel = scoring.make_panel(orders, short)
     one = np.zeros((1, 40, 1)) + 1.0
     drawn = scoring.Drawn(one, one[..., None], 0.1 * one, one, one, one)
-    check = study.check_counts(panel, drawn, seed=1)
-    assert check.loc[0, "expected"] == pytest.approx(np.exp(-1), abs=0.006)  # 5 sd of 40 x 2000
-    assert check.loc[0, "seen"] == 1.0
-    assert "does not make data like these" in sentences.tell_fit(check)
+    table = check.check_counts(panel, drawn, seed=1)
+    assert table.loc[0, "expected"] == pytest.approx(np.exp(-1), abs=0.006)  # 5 sd of 40 x 2000
+    assert table.loc[0, "seen"] == 1.0
+    assert "does not make data like these" in sentences.tell_fit(table)
 
 
 # --- sentences: reversed data reverse the verdict -------------------------------------------------
@@ -221,7 +242,7 @@ def test_hopeful_turns_into_gloomy():
 
 def test_the_winner_of_the_test_changes_with_the_errors(shop_study):
     test = shop_study.holdout
-    best = study.name_of(test.chosen)
+    best = holdout.name_of(test.chosen)
     column = "root_mean_squared_error"
     for winner in (best, BGNBD_NAME, NAIVE):
         errors = test.errors.assign(**{column: 2.0})
@@ -311,7 +332,7 @@ def test_every_column_is_described_and_rows_agree(shop_study):
 
 def test_orders_without_amounts_are_valued_in_orders(shop):
     patch = pytest.MonkeyPatch()
-    patch.setattr(study, "fit", hand_made)
+    patch.setattr(fitting, "fit", hand_made)
     bare = read_sales(shop[["customer_id", "date"]], OPTIONS)
     done = study.study_sales(bare, study.Settings(), lambda line: None)
     patch.undo()
@@ -327,7 +348,7 @@ def test_orders_without_amounts_are_valued_in_orders(shop):
 
 @pytest.fixture
 def request_(shop, tmp_path, monkeypatch):
-    monkeypatch.setattr(study, "fit", hand_made)
+    monkeypatch.setattr(fitting, "fit", hand_made)
     shop.to_csv(tmp_path / "orders.csv", index=False)
     return folder.Request(tmp_path / "orders.csv", OPTIONS, study.Settings(sample=100))
 

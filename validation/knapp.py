@@ -1,6 +1,6 @@
 """Knapp's ten stages from what a firm sees: what can be known, and how near inference comes.
 
-    python -m validation.knapp --channels seen reported --replicates 20 --minutes 30
+    python -m validation.knapp --channels seen reported --train 1000 --replicates 20 --minutes 30
     python -m validation.knapp --report
 
 Two questions, on an invented world (Banque Méridienne: quarterly, moves by the teaching matrix
@@ -10,10 +10,11 @@ K10, which is invented as well).
    stages from growing sets of channels. Nobody can do better on average with the same data.
 2. How near does a fit come? The model of the demo is fitted to some customers, and decodes others,
    held out, who share the world's laws. Each replicate is another set of customers; its line is
-   appended to results/knapp_CHANNELS.csv at once.
+   appended to results/knapp_CHANNELS_SIZE.csv at once.
 """
 
 import argparse
+import itertools
 import time
 import warnings
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ from crmlab.report.bank import APART, MIRROR, build_model, build_world
 from crmlab.tables import CustomerTables
 
 RESULTS = Path(__file__).parent / "results"
-N_QUARTERS, N_TRAIN, N_HELD = 12, 600, 300
+N_QUARTERS, N_HELD = 12, 300
 DRAWS, TUNE = 500, 500
 PROB = 0.9
 SEED = 20262
@@ -51,14 +52,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run, or report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--channels", nargs="*", default=["seen"], choices=["seen", "reported"])
+    parser.add_argument("--train", type=int, nargs="*", default=[1000], help="customers of a fit")
     parser.add_argument("--replicates", type=int, default=20, help="in all, earlier ones counted")
     parser.add_argument("--minutes", type=float, default=60.0, help="stop after so long")
     parser.add_argument("--report", action="store_true", help="only tell what is there")
     chosen = parser.parse_args(arguments)
     if not chosen.report:
         end = time.monotonic() + 60 * chosen.minutes
-        for channels in chosen.channels:
-            run(channels, chosen.replicates, end)
+        for channels, size in itertools.product(chosen.channels, chosen.train):
+            run(channels, size, chosen.replicates, end)
     report()
 
 
@@ -124,29 +126,29 @@ def identify(n_customers: int = 3000) -> pd.DataFrame:
 # What a fit comes to know -------------------------------------------------------------------------
 
 
-def run(channels: str, n_replicates: int, end: float) -> None:
+def run(channels: str, size: int, n_replicates: int, end: float) -> None:
     """Add replicates to the results until there are enough, or the time is over."""
-    path = RESULTS / f"knapp_{channels}.csv"
+    path = RESULTS / f"knapp_{channels}_{size}.csv"
     path.parent.mkdir(exist_ok=True)
     done = len(pd.read_csv(path)) if path.exists() else 0
     for number in range(done, n_replicates):
         if time.monotonic() > end:
             return
-        row = replicate(channels, number)
+        row = replicate(channels, size, number)
         text = pd.DataFrame([row]).to_csv(index=False, header=number == 0, lineterminator="\n")
         with path.open("a", encoding="utf-8", newline="") as file:
             file.write(text)
 
 
-def replicate(channels: str, number: int) -> dict[str, float]:
+def replicate(channels: str, size: int, number: int) -> dict[str, float]:
     """Fit one set of customers, decode another, and see which intervals hold the truth."""
     world, model = make_world(), make_model(channels)
     names = {channel.name for channel in model.channels}
     seen = replace(world, channels=tuple(c for c in world.channels if c.name in names))
-    tables = crm.simulate(world, N_TRAIN + N_HELD, seed=SEED + 1 + number)
+    tables = crm.simulate(world, size + N_HELD, seed=SEED + 1 + number)
     panel = crm.to_panel(tables, freq="M")
-    train, held = (panel.isel(customer_id=part) for part in (slice(N_TRAIN), slice(N_TRAIN, None)))
-    stages, oracle = true_stages(tables)[N_TRAIN:], stage_oracle(tables, seen).smoothed[N_TRAIN:]
+    train, held = (panel.isel(customer_id=part) for part in (slice(size), slice(size, None)))
+    stages, oracle = true_stages(tables)[size:], stage_oracle(tables, seen).smoothed[size:]
     started = time.monotonic()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", crm.SamplingWarning)  # counted below
@@ -184,10 +186,9 @@ def report() -> None:
     """Write results/knapp.md of all that is there."""
     known = identify()
     parts = [_HEAD.format(n=3000, quarters=N_QUARTERS), _table(known.round(3)), _say_mirrors(known)]
-    for channels in ("seen", "reported"):
-        path = RESULTS / f"knapp_{channels}.csv"
-        if path.exists():
-            parts.append(_fitted(channels, pd.read_csv(path)))
+    for path in sorted(RESULTS.glob("knapp_*_*.csv"), reverse=True):
+        _, channels, size = path.stem.split("_")
+        parts.append(_fitted(channels, int(size), pd.read_csv(path)))
     text = "\n".join(parts)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / "knapp.md").write_text(text, encoding="utf-8")
@@ -201,7 +202,7 @@ are known.
 
 ## What can be identified from which channels
 
-An oracle with the true parameters decodes {n} customers (smoothed probabilities). `log_score` in
+An oracle with the true parameters decodes {n:,} customers (smoothed probabilities). `log_score` in
 nats per customer and quarter, 0 is perfect; the others are shares of quarters. `tread_right`: the
 stage or its mirror on the other side of the staircase was named; `phase_right`: together or apart.
 """
@@ -221,7 +222,7 @@ def _say_mirrors(known: pd.DataFrame) -> str:
     )
 
 
-def _fitted(channels: str, rows: pd.DataFrame) -> str:
+def _fitted(channels: str, size: int, rows: pd.DataFrame) -> str:
     ratio = rows["log_score"] / rows["oracle_log_score"] - 1
     covered = rows["covered"].sum() / rows["moves"].sum()
     # Intervals of one fit hang together: the error is that of means of replicates.
@@ -229,7 +230,7 @@ def _fitted(channels: str, rows: pd.DataFrame) -> str:
     error = each.std() / np.sqrt(len(rows)) if len(rows) > 1 else np.nan
     words = {"seen": "without self-reports", "reported": "with self-reports, errors learned"}
     return (
-        f"\n## A fit {words[channels]}: {len(rows)} replicates of {N_TRAIN} customers, "
+        f"\n## A fit {words[channels]}: {len(rows)} replicates of {size:,} customers, "
         f"{N_HELD} held out\n\n"
         f"* log score {rows['log_score'].mean():.3f}, oracle "
         f"{rows['oracle_log_score'].mean():.3f}: {100 * ratio.mean():.1f} % worse on average "

@@ -8,7 +8,7 @@ import enum
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,7 +20,7 @@ from rich.table import Table
 from crmlab.errors import DataError, SpecError
 
 if TYPE_CHECKING:
-    from crmlab.reading import Quality, Sales
+    from crmlab.reading import EventFile, Quality, Sales
 
 _EPILOG = (
     "Exit codes: 0 all is well; 1 something broke; 2 the command line makes no sense; "
@@ -138,6 +138,14 @@ DateOrder = Annotated[
 Since = Annotated[str | None, typer.Option(help="First day to use, e.g. 2023-01-01.")]
 Until = Annotated[str | None, typer.Option(help="Last day of observation.")]
 DropRepeats = Annotated[bool, typer.Option(help="Drop rows that repeat another in every column.")]
+Large = Annotated[
+    bool | None,
+    typer.Option(
+        "--large/--small",
+        help="Leave the rows to an engine on disk, or read them into memory; by size if left out "
+        "(text above 128 MiB, gzip, Parquet and DuckDB above 24 MiB go to the engine).",
+    ),
+]
 SamePerson = Annotated[
     Path | None, typer.Option(help="File of two columns: an id, and the id of the same person.")
 ]
@@ -145,6 +153,21 @@ Pseudonymise = Annotated[
     Path | None,
     typer.Option(help="Replace ids by keyed hashes; this file holds the key (made if absent). "
                  "Keep it to yourself."),
+]  # fmt: skip
+Touchpoints = Annotated[
+    Path | None,
+    typer.Option(help="File of contacts that customers made: visits, calls, mails."),
+]
+Surveys = Annotated[Path | None, typer.Option(help="File of survey answers, with a score.")]
+Cases = Annotated[Path | None, typer.Option(help="File of complaints and other cases.")]
+Actions = Annotated[
+    Path | None,
+    typer.Option(help="File of what was done to customers, with its name and, if known, cost."),
+]
+Column = Annotated[
+    list[str] | None,
+    typer.Option("--column", help="Name a column of one of these four files, e.g. "
+                 "--column surveys.score=NPS or --column cases.opened='#3'; repeat as needed."),
 ]  # fmt: skip
 Seed = Annotated[int, typer.Option(help="The same seed gives the same numbers.", min=0)]
 Out = Annotated[Path, typer.Option(help="Folder to write; an older report there is replaced.")]
@@ -171,8 +194,14 @@ def report(
     since: Since = None,
     until: Until = None,
     drop_repeats: DropRepeats = False,
+    large: Large = None,
     same_person: SamePerson = None,
     pseudonymise: Pseudonymise = None,
+    touchpoints: Touchpoints = None,
+    surveys: Surveys = None,
+    cases: Cases = None,
+    actions: Actions = None,
+    column: Column = None,
     seed: Seed = 1,
     discount: Discount = 0.10,
     margin: Margin = 1.0,
@@ -183,6 +212,13 @@ def report(
     Columns and forms are guessed and shown; options overrule a guess. Rows that cannot be used are
     counted, never dropped in silence. The folder appears when it is complete, or not at all.
     Nothing leaves this computer.
+
+    Orders show how often somebody buys. Touchpoints, surveys and cases, each a file with a column
+    of customers and one of dates, let the stages see more: the report says how much surer they
+    make them, and whether orders were forecast better. Actions tell how customers moved to whom
+    something was done, and, with a cost, what share of offers must succeed to pay. Only orders
+    are needed. To try it: crmlab simulate --with-files beside, then crmlab report orders.csv
+    --touchpoints beside/touchpoints.csv --surveys beside/surveys.csv.
     """
     from crmlab.reading import ReadingOptions
     from crmlab.report.own.folder import Request, request_again, write_report
@@ -197,13 +233,49 @@ def report(
         else:
             reading = ReadingOptions(
                 customer, date, amount, table, encoding, delimiter, decimal, date_order, since,
-                until, drop_repeats, today=time.strftime("%Y-%m-%d"),
+                until, drop_repeats, today=time.strftime("%Y-%m-%d"), large=large,
             )  # fmt: skip
+            files = {"touchpoints": touchpoints, "surveys": surveys, "cases": cases,
+                     "actions": actions}  # fmt: skip
+            beside = name_files(files, column or ())
             request = Request(orders, reading, Settings(seed, discount, margin, sample),
-                              same_person, pseudonymise)  # fmt: skip
+                              same_person, pseudonymise, beside)  # fmt: skip
         study = write_report(request, out, tell=tell, show=_show_quality)
     print(out / "report.html")
     return Code.UNCONVERGED if study.fit.problems else Code.FINE
+
+
+def name_files(files: Mapping[str, Path | None], said: Sequence[str]) -> "tuple[EventFile, ...]":
+    """Put the files beside the orders together with what was said of their columns.
+
+    Parameters
+    ----------
+    files : mapping of kind to path, or None
+    said : sequence of str
+        Each "kind.role=column".
+
+    Raises
+    ------
+    SpecError
+        If something else was said, or of a file that was not named.
+
+    Examples
+    --------
+    >>> name_files({"surveys": Path("a.csv"), "cases": None}, ["surveys.score=NPS"])[0].columns
+    {'score': 'NPS'}
+    """
+    from crmlab.reading import EventFile
+
+    columns: dict[str, dict[str, str]] = {kind: {} for kind, path in files.items() if path}
+    for one in said:
+        what, _, column = one.partition("=")
+        kind, _, role = what.partition(".")
+        if not (role and column):
+            raise SpecError(f"--column takes FILE.COLUMN=NAME, e.g. surveys.score=NPS; got {one!r}")
+        if kind not in columns:
+            raise SpecError(f"--column {one}: there is no --{kind} on this command line")
+        columns[kind][role] = column
+    return tuple(EventFile(kind, files[kind], columns[kind]) for kind in columns)
 
 
 @app.command(epilog=_EPILOG)
@@ -219,27 +291,28 @@ def fit(
 ) -> int:
     """Fit the stages to a file of orders and keep the posterior (crmlab.load_fit reads it)."""
     from crmlab.reading import ReadingOptions, read_sales
+    from crmlab.report.own.fitting import fit_stages
     from crmlab.report.own.plan import draw_sample, make_plan
-    from crmlab.report.own.study import fit_stages
+    from crmlab.report.own.view import View
+    from crmlab.report.own.window import settle_window
 
     with _told() as tell:
-        sales = read_sales(orders, ReadingOptions(customer, date, amount))
+        sales = settle_window(read_sales(orders, ReadingOptions(customer, date, amount)))
         _show_quality(sales.quality)
         plan = make_plan(sales.orders, sales.window)
         chosen = _sample_of(sales, draw_sample, sample, seed)
         tell(f"fitting {chosen['customer_id'].nunique():,} customers")
-        fitted = fit_stages(chosen, plan, may_lose=lost, seed=seed)
+        fitted = fit_stages(chosen, plan, View(sales.window[0]), may_lose=lost, seed=seed)
         fitted.save(out)
     print(out)
     return Code.UNCONVERGED if fitted.problems else Code.FINE
 
 
 def _sample_of(sales: "Sales", draw: object, size: int, seed: int) -> object:
-    from crmlab.orders import rfm_summary
+    from crmlab.report.own.book import orders_of, summarise_orders
 
-    histories = rfm_summary(sales.orders, observation_end=sales.window[1]).set_index("customer_id")
-    chosen = histories.index[draw(histories, size, seed=seed)]
-    return sales.orders[sales.orders["customer_id"].isin(chosen)]
+    histories = summarise_orders(sales.orders, sales.window)
+    return orders_of(sales.orders, histories.index[draw(histories, size, seed=seed)])
 
 
 @app.command(epilog=_EPILOG)
@@ -275,16 +348,30 @@ def simulate(
     out: Annotated[Path, typer.Option(help="CSV to write.")] = Path("orders.csv"),
     customers: Annotated[int, typer.Option(min=1, max=1_000_000)] = 200,
     weeks: Annotated[int, typer.Option(min=2, max=520)] = 78,
+    with_files: Annotated[
+        Path | None,
+        typer.Option(help="Folder for touchpoints.csv, surveys.csv, cases.csv, actions.csv."),
+    ] = None,
     seed: Seed = 1,
 ) -> int:
-    """Write the orders of an invented shop, to try the other commands on."""
+    """Write the orders of an invented shop, and files beside them, to try the other commands on.
+
+    Touchpoints, surveys and cases follow the stages of its customers. Its letters and coupons
+    change nothing: what a report says of them shows how much the choice of whom to treat can do.
+    """
     from crmlab.report.demo import to_csv, write_files
-    from crmlab.report.own.invented import invent_orders
+    from crmlab.report.own.invented import invent_shop
 
     with _told():
-        text = to_csv(invent_orders(customers, weeks, seed=seed))
-        write_files(out.resolve().parent, {out.name: text})
+        shop = {name: to_csv(frame) for name, frame in
+                invent_shop(customers, weeks, seed=seed).items()}  # fmt: skip
+        if with_files is not None:
+            beside = {f"{name}.csv": text for name, text in shop.items() if name != "orders"}
+            write_files(with_files.resolve(), beside)
+        write_files(out.resolve().parent, {out.name: shop["orders"]})
     print(out)
+    if with_files is not None:
+        print(with_files)
     return Code.FINE
 
 
@@ -332,7 +419,7 @@ def _check_out(out: Path, key: Path | None) -> None:
         raise SpecError("the key of the pseudonyms must not lie in the report that it protects")
 
 
-def _show_quality(quality: "Quality") -> None:
+def _show_quality(quality: "Quality", noun: str = "orders") -> None:
     """Show the guess and the counts on standard error."""
     console = _errors()
     table = Table(title=quality.source, title_justify="left", box=None, pad_edge=False)
@@ -343,7 +430,7 @@ def _show_quality(quality: "Quality") -> None:
     for finding in quality.findings:
         table.add_row(*map(_plain, (f"{finding.rows:,} rows", finding.what, finding.done)))
     console.print(table)
-    console.print(f"{quality.rows_used:,} of {quality.rows_read:,} rows are orders.")
+    console.print(f"{quality.rows_used:,} of {quality.rows_read:,} rows are {noun}.")
 
 
 def _plain(text: str) -> str:

@@ -50,6 +50,7 @@ Rules that tests enforce (``python -m crmlab.course.guards NOTEBOOK`` lists what
 
 from crmlab.course.judging import Verdict
 from crmlab.course.keyring import check, judge, set_answer
+from crmlab.course.own import own_firm
 from crmlab.course.progress import progress
 
-__all__ = ["Verdict", "check", "judge", "progress", "set_answer"]
+__all__ = ["Verdict", "check", "judge", "own_firm", "progress", "set_answer"]

@@ -275,7 +275,6 @@ def _neighbours(tolerance: float | None, digits: int, whole: bool) -> int:
 def _hash_coarsely(
     exercise: str, plain: Answer, digits: int, whole: bool
 ) -> tuple[tuple[str, ...], ...]:
-    """Hash every item and its neighbours, position by position."""
     """Hash the answer with one and two digits fewer, to recognise rounding too early."""
     if whole or plain.shape != ():
         return ()

@@ -238,12 +238,31 @@ class Scorer:
         parameters : mapping of "<channel>_<parameter>" to ndarray, stage axis first
         """
         total = np.zeros(self.shape)
+        for table, codes in self.tables(parameters):
+            total += table[codes]
+        return total
+
+    def tables(
+        self, parameters: Mapping[str, NDArray[np.float64]]
+    ) -> list[tuple[NDArray[np.float64], NDArray[np.integer]]]:
+        """Log-density of each different value (value, stage), and which value each cell holds.
+
+        Parameters
+        ----------
+        parameters : mapping of "<channel>_<parameter>" to ndarray, stage axis first
+
+        Returns
+        -------
+        list of (table, codes (customer, period))
+            One pair per channel; the log-density of a cell is the sum over them.
+        """
+        found = []
         for channel, (values, codes) in self.encoded:
             names = [f"{channel.name}_{name}" for name in channel.parameter_names]
             given = [np.asarray(parameters[name], dtype=FLOAT) for name in names]
             table = _compiled_table(channel, tuple(g.ndim for g in given))(values, *given)
-            total += table[codes]
-        return total
+            found.append((table, codes))
+        return found
 
 
 @functools.lru_cache(maxsize=64)

@@ -5,6 +5,7 @@ and what is unusual about its rows; it says all of that in a `Quality` record, a
 could only guess. Its orders go to `tables_from_orders`.
 """
 
+from crmlab.reading.events import EventFile, Events, read_events
 from crmlab.reading.files import read_raw
 from crmlab.reading.privacy import is_formula, neutralise, pseudonymise, read_key
 from crmlab.reading.quality import Decision, Finding, Quality
@@ -12,6 +13,8 @@ from crmlab.reading.sales import ReadingOptions, Sales, read_sales
 
 __all__ = [
     "Decision",
+    "EventFile",
+    "Events",
     "Finding",
     "Quality",
     "ReadingOptions",
@@ -19,6 +22,7 @@ __all__ = [
     "is_formula",
     "neutralise",
     "pseudonymise",
+    "read_events",
     "read_key",
     "read_raw",
     "read_sales",

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from crmlab.errors import DataError
-from crmlab.reading.dates import as_words
-from crmlab.reading.quality import Decision, listed_rows, show_rows
+from crmlab.reading.cells import Cells, collect_cells
+from crmlab.reading.quality import Decision
 
 _SYMBOLS = {"€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₽": "RUB", "₺": "TRY", "zł": "PLN"}
 _MONEY = re.compile(
@@ -20,8 +21,9 @@ _MONEY = re.compile(
 )
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:[.,])?|[.,]\d+")
 _SPACES = re.compile(r"[\s\u00a0\u202f\u2009'\u2019]")
-_LARGEST = 1e12
+LARGEST = 1e12
 DECIMALS = (".", ",")
+STORED_NUMBERS = Decision("amounts", "numbers", "stored as such")
 
 
 @dataclass(frozen=True)
@@ -62,21 +64,50 @@ def read_amounts(raw: pd.Series, *, name: str, decimal: str | None = None) -> Re
     ([1234.5, -3.0], 'EUR', 'decimal comma')
     """
     if pd.api.types.is_numeric_dtype(raw) and not pd.api.types.is_bool_dtype(raw):
-        numbers = pd.Series(raw.to_numpy(dtype="float64", na_value=np.nan), index=raw.index)
-        return ReadAmounts(_finite(numbers), "", Decision("amounts", "numbers", "stored as such"))
-    codes, unique = pd.factorize(as_words(raw))
-    bare, signs, units = _take_apart(unique)
-    _check_currency(raw, pd.Series(units[codes], index=raw.index), name)
-    mark, evidence = _find_decimal(raw, bare, codes, name, decimal)
+        return ReadAmounts(numbers_of(raw), "", STORED_NUMBERS)
+    cells, codes = collect_cells(raw, name)
+    values, currency, decision = read_amount_texts(cells, decimal=decimal)
+    return ReadAmounts(pd.Series(values[codes], index=raw.index), currency, decision)
+
+
+def numbers_of(raw: pd.Series) -> pd.Series:
+    """Give a column of numbers as amounts: NaN where there is none, or one beyond 10^12."""
+    return _finite(pd.Series(raw.to_numpy(dtype="float64", na_value=np.nan), index=raw.index))
+
+
+def read_amount_texts(
+    cells: Cells, *, decimal: str | None = None
+) -> tuple[NDArray[np.float64], str, Decision]:
+    """Read the different texts of a column of amounts.
+
+    Parameters
+    ----------
+    cells : Cells
+    decimal : {".", ","}, optional
+
+    Returns
+    -------
+    values : ndarray
+        One per text; NaN where there is no number.
+    currency : str
+    decision : Decision
+
+    Raises
+    ------
+    DataError
+        As `read_amounts`.
+    """
+    bare, signs, units = _take_apart(cells.texts)
+    check_one_currency(cells, units)
+    mark, evidence = _find_decimal(cells, bare, decimal)
     numbers = _finite(pd.Series(_to_floats(bare, mark) * signs))
     currency = next((unit for unit in units if unit), "")
     said = {",": "decimal comma", ".": "decimal point", "": "whole numbers"}[mark]
-    values = pd.Series(numbers.to_numpy()[codes], index=raw.index)
-    return ReadAmounts(values, currency, Decision("amounts", said, evidence))
+    return numbers.to_numpy(), currency, Decision("amounts", said, evidence)
 
 
 def _finite(numbers: pd.Series) -> pd.Series:
-    return numbers.where(numbers.abs() <= _LARGEST)
+    return numbers.where(numbers.abs() <= LARGEST)
 
 
 def _take_apart(unique: pd.Index) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -108,56 +139,54 @@ def _take_sign(text: str, negative: bool) -> tuple[bool, str]:
     return negative, text.removeprefix("+").strip()
 
 
-def _check_currency(raw: pd.Series, units: pd.Series, name: str) -> None:
-    found = [unit for unit in units.unique() if unit]
-    if len(found) > 1:
-        raise DataError(mixed_currencies(raw.to_frame(name), units, name))
+def check_one_currency(cells: Cells, units: NDArray[np.object_]) -> None:
+    """Refuse a column that mixes currencies, with rows of each.
 
+    Parameters
+    ----------
+    cells : Cells
+    units : ndarray of str
+        The currency of each text; "" where none is written.
 
-def mixed_currencies(frame: pd.DataFrame, units: pd.Series, name: str) -> str:
-    """Say which currencies a column mixes, with rows of each."""
-    counts = units[units != ""].value_counts()
+    Raises
+    ------
+    DataError
+        If there are two or more.
+    """
+    counts = cells.tally(units)
+    if len(counts) < 2:
+        return
     said = [
-        f"{unit} in {count:,} rows ({listed_rows(show_rows(frame, units == unit, most=2), count)})"
+        f"{unit} in {count:,} rows ({cells.listed(units == unit, most=2)})"
         for unit, count in counts.items()
     ]
-    return (
-        f"column {name!r} mixes currencies: {'; '.join(said)}. Amounts in different currencies "
-        "cannot be added: convert them, or report each currency by itself"
+    raise DataError(
+        f"column {cells.name!r} mixes currencies: {'; '.join(said)}. Amounts in different "
+        "currencies cannot be added: convert them, or report each currency by itself"
     )
 
 
-def _find_decimal(
-    raw: pd.Series, bare: np.ndarray, codes: np.ndarray, name: str, decimal: str | None
-) -> tuple[str, str]:
+def _find_decimal(cells: Cells, bare: np.ndarray, decimal: str | None) -> tuple[str, str]:
     """Find the decimal mark of a column, and say on what evidence."""
     if decimal is not None:
         return decimal, "as you said"
     proofs = {mark: np.array([_proves(text, mark) for text in bare], bool) for mark in DECIMALS}
-    counts = {mark: int(proof[codes].sum()) for mark, proof in proofs.items()}
-    if all(counts.values()):
-        shown = [
-            listed_rows(
-                show_rows(raw.to_frame(name), pd.Series(proofs[m][codes], raw.index), most=2),
-                counts[m],
-            )
-            for m in DECIMALS
-        ]
+    if all(proof.any() for proof in proofs.values()):
+        shown = [cells.listed(proofs[mark], most=2) for mark in DECIMALS]
         raise DataError(
-            f"column {name!r} uses both decimal marks: points in {shown[0]}; commas in {shown[1]}. "
-            "Say which one is right: --decimal . or --decimal ,"
+            f"column {cells.name!r} uses both decimal marks: points in {shown[0]}; commas in "
+            f"{shown[1]}. Say which one is right: --decimal . or --decimal ,"
         )
-    for mark, count in counts.items():
-        if count:
-            return mark, f"{count:,} rows can be read in no other way"
+    for mark, proof in proofs.items():
+        if proof.any():
+            return mark, f"{cells.count(proof):,} rows can be read in no other way"
     marked = np.array(["." in text or "," in text for text in bare], bool)
     if not marked.any():
         return "", "no amount has a decimal mark"
-    shown = show_rows(raw.to_frame(name), pd.Series(marked[codes], raw.index))
     raise DataError(
-        f"column {name!r}: every mark stands before exactly three digits ({'; '.join(shown)}), "
-        "which may be thousands or decimals. Say which mark is the decimal one: --decimal . or "
-        "--decimal ,"
+        f"column {cells.name!r}: every mark stands before exactly three digits "
+        f"({'; '.join(cells.show(marked, 3))}), which may be thousands or decimals. Say which mark "
+        "is the decimal one: --decimal . or --decimal ,"
     )
 
 

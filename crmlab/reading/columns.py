@@ -13,7 +13,8 @@ import pandas as pd
 
 from crmlab.errors import DataError
 from crmlab.reading.amounts import read_amounts
-from crmlab.reading.dates import as_words, read_dates
+from crmlab.reading.cells import as_words
+from crmlab.reading.dates import read_dates
 from crmlab.reading.files import RawTable
 from crmlab.reading.quality import Decision
 
@@ -62,6 +63,30 @@ _WORDS = {
         numero de commande, numero commande, commande, numero facture, facture,
         pedido, id pedido, numero pedido, factura, ordine, numero ordine,
         ordernummer, factuurnummer, zamowienie, заказ, 注文番号, 订单号""",
+    "opened": """opened, opened at, opened on, date opened, open date, opening date, created,
+        created at, created on, date created, reported, reported on, eroffnet, eroffnet am,
+        angelegt, angelegt am, erstellt, ouvert, ouvert le, cree le, abierto, fecha apertura,
+        aperto, data apertura, geopend, geopend op, oppnad, abnet, case date, date, datum, fecha,
+        data, dato, day""",
+    "closed": """closed, closed at, closed on, date closed, close date, closing date, resolved,
+        resolved at, resolved on, date resolved, completed, geschlossen, geschlossen am, erledigt,
+        erledigt am, ferme, ferme le, cloture, cerrado, fecha cierre, chiuso, data chiusura,
+        gesloten, gesloten op, stangd, lukket""",
+    "score": """score, rating, satisfaction, satisfaction score, nps, nps score, csat, ces, stars,
+        grade, mark, answer, response, result, points, likelihood to recommend, bewertung, note,
+        zufriedenheit, punkte, antwort, satisfaction client, reponse, puntuacion, valoracion,
+        satisfaccion, punteggio, voto, soddisfazione, cijfer, tevredenheid, betyg, tilfredshed,
+        value""",
+    "kind": """kind, channel, contact channel, type, touchpoint, touchpoint type, contact type,
+        interaction type, case type, category, reason, topic, subject, medium, event, kanal, art,
+        typ, kategorie, grund, canal, motif, categorie, tipo, categoria, motivo, canale, kanaal,
+        soort, reden, slag, arsag""",
+    "action": """action, action name, campaign, campaign name, treatment, offer, offer name,
+        promotion, intervention, measure, kind, type, channel, name, aktion, kampagne, massnahme,
+        angebot, campagne, offre, accion, campana, oferta, azione, campagna, offerta, actie,
+        aanbieding, atgard, kampanj, handling, kampagne""",
+    "cost": """cost, costs, unit cost, cost per contact, action cost, expense, spend, price, kosten,
+        cout, couts, costo, coste, kostnad, omkostning, amount""",
     "status": """order status, status, payment status, bestellstatus, statut, estado,
         stato, статус""",
 }  # fmt: skip
@@ -137,24 +162,9 @@ def guess_columns(
     order=None)
     """
     names = [str(name) for name in raw.frame.columns]
-    found: dict[str, int] = {}
-    decisions, problems = [], []
-    for role in (field.name for field in fields(Columns)):
-        place, why, problem = _find(role, names, said.get(role), set(found.values()))
-        if place is None and not problem:
-            place, why = _by_content(role, raw, set(found.values()))
-        problems += problem
-        if place is not None:
-            found[role] = place
-            decisions.append(Decision(f"{role} column", names[place], why))
-    problems += [
-        f"no column looks like the {role}: name it with --{role} (there are {_shown(names)})"
-        for role in ("customer", "date")
-        if role not in found and not any(f"--{role}" in problem for problem in problems)
-    ]
-    if problems:
-        raise DataError("; ".join(problems))
-    personal = tuple(name for name in names if plain(name) in _PERSONAL_WORDS)
+    roles = [field.name for field in fields(Columns)]
+    found, decisions = find_roles(raw, roles, ("customer", "date"), said, "--")
+    personal = find_personal(raw)
     if "amount" not in found and "price" in found and "quantity" not in found:
         found["amount"] = found.pop("price")
         decisions.append(Decision("amount column", names[found["amount"]], "the only price"))
@@ -164,36 +174,91 @@ def guess_columns(
     return Columns(**found), tuple(decisions), personal
 
 
+def find_personal(raw: RawTable) -> tuple[str, ...]:
+    """Name the columns whose headers say that they describe a person."""
+    return tuple(str(name) for name in raw.frame.columns if plain(name) in _PERSONAL_WORDS)
+
+
+def find_roles(
+    raw: RawTable,
+    roles: Sequence[str],
+    needed: Sequence[str],
+    said: Mapping[str, str | None],
+    option: str,
+) -> tuple[dict[str, int], list[Decision]]:
+    """Find a column for each role, and say why; a column has one role.
+
+    Parameters
+    ----------
+    raw : RawTable
+    roles, needed : sequence of str
+        In the order in which they choose; those that must be there.
+    said : mapping of role to a column's name or "#position", or None
+    option : str
+        What stands before a role on the command line, e.g. "--".
+
+    Raises
+    ------
+    DataError
+        If a needed column is missing or two fit equally well: all problems at once.
+    """
+    names = [str(name) for name in raw.frame.columns]
+    found: dict[str, int] = {}
+    decisions, problems = [], []
+    for role in roles:
+        taken = set(found.values())
+        place, why, problem = _find(role, names, said.get(role), taken, option, role in needed)
+        if place is None and not problem:
+            place, why = _by_content(role, raw, taken)
+        problems += problem
+        if place is not None:
+            found[role] = place
+            decisions.append(Decision(f"{role} column", names[place], why))
+    problems += [
+        f"no column looks like the {role}: name it with {option}{role} (there are {_shown(names)})"
+        for role in needed
+        if role not in found and not any(f"{option}{role}" in problem for problem in problems)
+    ]
+    if problems:
+        raise DataError("; ".join(problems))
+    return found, decisions
+
+
 def _find(
-    role: str, names: Sequence[str], said: str | None, taken: set[int]
+    role: str,
+    names: Sequence[str],
+    said: str | None,
+    taken: set[int],
+    option: str,
+    is_needed: bool,
 ) -> tuple[int | None, str, list[str]]:
     if said is not None:
-        return _find_said(role, names, said)
+        return _find_said(f"{option}{role}", names, said)
     scores = {k: _score(role, plain(name)) for k, name in enumerate(names) if k not in taken}
     best = max(scores.values(), default=0)
     fitting = [k for k, score in scores.items() if score == best and best > 0]
     if not fitting:
         return None, "", []
-    if len(fitting) > 1 and role in ("customer", "date", "amount"):
+    if len(fitting) > 1 and (is_needed or role == "amount"):
         both = " and ".join(f"{names[k]!r} (#{k + 1})" for k in fitting[:3])
-        return None, "", [f"{both} look alike: say which is meant with --{role}, e.g. '#1'"]
+        return None, "", [f"{both} look alike: say which is meant with {option}{role}, e.g. '#1'"]
     return fitting[0], "the word in its header", []
 
 
-def _find_said(role: str, names: Sequence[str], said: str) -> tuple[int | None, str, list[str]]:
+def _find_said(option: str, names: Sequence[str], said: str) -> tuple[int | None, str, list[str]]:
     if re.fullmatch(r"#\d+", said):
         place = int(said[1:]) - 1
         if 0 <= place < len(names):
             return place, "as you said", []
-        return None, "", [f"--{role} {said}: there are {len(names)} columns"]
+        return None, "", [f"{option} {said}: there are {len(names)} columns"]
     fitting = [k for k, name in enumerate(names) if name.strip() == said.strip()]
     fitting = fitting or [k for k, name in enumerate(names) if plain(name) == plain(said)]
     if len(fitting) == 1:
         return fitting[0], "as you said", []
     if fitting:
         places = " or ".join(f"'#{k + 1}'" for k in fitting[:3])
-        return None, "", [f"--{role} {said!r}: several columns have this name; say {places}"]
-    return None, "", [f"--{role} {said!r}: no such column (there are {_shown(names)})"]
+        return None, "", [f"{option} {said!r}: several columns have this name; say {places}"]
+    return None, "", [f"{option} {said!r}: no such column (there are {_shown(names)})"]
 
 
 def _score(role: str, header: str) -> float:
@@ -212,9 +277,14 @@ def _score(role: str, header: str) -> float:
 
 def _by_content(role: str, raw: RawTable, taken: set[int]) -> tuple[int | None, str]:
     """Tell a column by its cells, where headers do not tell."""
-    if role not in ("customer", "date") and not (role == "amount" and not raw.has_header):
+    if role not in ("customer", "date", "opened") and not (role == "amount" and not raw.has_header):
         return None, ""
-    tests = {"date": _holds_dates, "amount": _holds_amounts, "customer": _holds_ids}
+    tests = {
+        "date": _holds_dates,
+        "opened": _holds_dates,
+        "amount": _holds_amounts,
+        "customer": _holds_ids,
+    }
     open_ = [k for k in range(raw.frame.shape[1]) if k not in taken]
     fitting = [k for k in open_ if tests[role](raw.frame.iloc[:2000, k])]
     if role == "customer" and raw.has_header:

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from crmlab.errors import DataError
-from crmlab.reading.quality import Decision, listed_rows, show_rows
+from crmlab.reading.cells import Cells, collect_cells
+from crmlab.reading.quality import Decision
 
 _TIME = (
     r"(?:[T ,]+\d{1,2}[:.h]\d{2}(?:[:.]\d{2}(?:[.,]\d+)?)?"
@@ -39,6 +41,7 @@ _SERIAL_START, _SERIALS = pd.Timestamp("1899-12-30"), (20_000, 80_000)
 _PIVOT = 69  # POSIX: 69 to 99 are 1969 to 1999, 00 to 68 are 2000 to 2068
 EARLIEST = pd.Timestamp("1900-01-01")
 ORDERS = ("day-month", "month-day")
+STORED_DATES = Decision("dates", "dates as stored", "the file holds dates")
 
 
 @dataclass(frozen=True)
@@ -78,31 +81,48 @@ def read_dates(raw: pd.Series, *, name: str, order: str | None = None) -> ReadDa
     (['1997-01-31', '1997-02-05'], 'day before month')
     """
     if pd.api.types.is_datetime64_any_dtype(raw):
-        plain = raw.dt.tz_localize(None) if raw.dt.tz is not None else raw
-        days = plain.dt.normalize().astype("datetime64[us]")
-        return ReadDates(days, Decision("dates", "dates as stored", "the file holds dates"))
-    text = as_words(raw)
-    if _are_serials(text):
-        return _read_serials(text)
-    codes, unique = pd.factorize(text)
-    parts, forms = _split(unique)
-    choice, evidence = _choose_order(raw, parts, forms, codes, name, order)
-    days = _assemble(parts, forms, month_first=choice == "month before day")
-    described = _describe(forms, codes)
-    plainly = choice or "year, month, day"
-    decision = Decision("dates", plainly, f"{described}; {evidence}".strip("; "))
+        return ReadDates(days_of(raw), STORED_DATES)
+    cells, codes = collect_cells(raw, name)
+    days, decision = read_day_texts(cells, order=order)
     return ReadDates(pd.Series(days[codes], index=raw.index), decision)
 
 
-def as_words(raw: pd.Series) -> pd.Series:
-    """Give any column as stripped text, "" where there is nothing; whole floats without ``.0``."""
-    if pd.api.types.is_float_dtype(raw):
-        whole = raw.dropna()
-        if (np.isfinite(whole) & (whole % 1 == 0) & (whole.abs() < 2**53)).all():
-            raw = raw.astype("Int64")
-    if pd.api.types.is_datetime64_any_dtype(raw):
-        raw = raw.dt.strftime("%Y-%m-%d")
-    return raw.astype("str").fillna("").str.strip()
+def days_of(raw: pd.Series) -> pd.Series:
+    """Cut times of day and zones off: the day is the one that was written."""
+    plain = raw.dt.tz_localize(None) if raw.dt.tz is not None else raw
+    return plain.dt.normalize().astype("datetime64[us]")
+
+
+def read_day_texts(
+    cells: Cells, *, order: str | None = None
+) -> tuple[NDArray[np.datetime64], Decision]:
+    """Read the different texts of a column of dates.
+
+    Parameters
+    ----------
+    cells : Cells
+    order : {"day-month", "month-day"}, optional
+
+    Returns
+    -------
+    days : ndarray of datetime64[us]
+        One per text; what cannot be read is NaT.
+    decision : Decision
+
+    Raises
+    ------
+    DataError
+        As `read_dates`.
+    """
+    texts = pd.Series(cells.texts)
+    if _are_serials(texts):
+        return _read_serials(texts)
+    parts, forms = _split(cells.texts)
+    choice, evidence = _choose_order(cells, parts, forms, order)
+    days = _assemble(parts, forms, month_first=choice == "month before day")
+    described = _describe(cells.tally(forms))
+    plainly = choice or "year, month, day"
+    return days, Decision("dates", plainly, f"{described}; {evidence}".strip("; "))
 
 
 def _are_serials(text: pd.Series) -> bool:
@@ -112,12 +132,12 @@ def _are_serials(text: pd.Series) -> bool:
     return pd.to_numeric(filled).between(*_SERIALS).all()
 
 
-def _read_serials(text: pd.Series) -> ReadDates:
+def _read_serials(text: pd.Series) -> tuple[NDArray[np.datetime64], Decision]:
     numbers = pd.to_numeric(text.mask(text == ""))
     days = _SERIAL_START + pd.to_timedelta(np.floor(numbers), unit="D")
-    return ReadDates(
-        days.astype("datetime64[us]"),
-        Decision("dates", "days since 1899-12-30", "five-digit numbers, as spreadsheets store"),
+    said = "five-digit numbers, as spreadsheets store"
+    return days.astype("datetime64[us]").to_numpy(), Decision(
+        "dates", "days since 1899-12-30", said
     )
 
 
@@ -159,12 +179,7 @@ def _month(word: str) -> int | None:
 
 
 def _choose_order(
-    raw: pd.Series,
-    parts: np.ndarray,
-    forms: np.ndarray,
-    codes: np.ndarray,
-    name: str,
-    order: str | None,
+    cells: Cells, parts: np.ndarray, forms: np.ndarray, order: str | None
 ) -> tuple[str, str]:
     """Say which number of dates such as 03/04/2024 is the day, and why."""
     open_ = np.isin(forms, ("-", "/", ".", " "))
@@ -175,9 +190,14 @@ def _choose_order(
         return said[order], "as you said"
     first, second = open_ & (parts[:, 1] > 12), open_ & (parts[:, 2] > 12)
     if first.any() and second.any():
-        raise DataError(_both_orders(raw, first[codes], second[codes], name))
+        raise DataError(
+            f"column {cells.name!r} mixes two orders: {cells.count(first):,} rows have the day "
+            f"first ({cells.listed(first)}) and {cells.count(second):,} the month "
+            f"({cells.listed(second)}). Rows with smaller numbers could be either: export the "
+            "column as YYYY-MM-DD"
+        )
     if first.any() or second.any():
-        rows = int((first | second)[codes].sum())
+        rows = cells.count(first | second)
         choice = said["day-month" if first.any() else "month-day"]
         where = "first" if first.any() else "second"
         return choice, f"{rows:,} rows have a {where} number above 12"
@@ -185,22 +205,10 @@ def _choose_order(
         return said["day-month"], "numbers with full stops are written so wherever they are used"
     if (parts[open_, 1] == parts[open_, 2]).all():
         return said["day-month"], "day and month are the same number everywhere"
-    shown = show_rows(raw.to_frame(name), pd.Series(open_[codes], index=raw.index))
     raise DataError(
-        f"column {name!r}: every date can be read as day before month and as month before day "
-        f"({'; '.join(shown)}); no number is above 12. Say which: --date-order day-month or "
-        "--date-order month-day"
-    )
-
-
-def _both_orders(raw: pd.Series, first: np.ndarray, second: np.ndarray, name: str) -> str:
-    frame = raw.to_frame(name)
-    shown = [show_rows(frame, pd.Series(which, index=raw.index)) for which in (first, second)]
-    return (
-        f"column {name!r} mixes two orders: {int(first.sum()):,} rows have the day first "
-        f"({listed_rows(shown[0], int(first.sum()))}) and {int(second.sum()):,} the month "
-        f"({listed_rows(shown[1], int(second.sum()))}). Rows with smaller numbers could be either: "
-        "export the column as YYYY-MM-DD"
+        f"column {cells.name!r}: every date can be read as day before month and as month before "
+        f"day ({'; '.join(cells.show(open_, 3))}); no number is above 12. Say which: --date-order "
+        "day-month or --date-order month-day"
     )
 
 
@@ -221,8 +229,7 @@ def _assemble(parts: np.ndarray, forms: np.ndarray, *, month_first: bool) -> np.
     return pd.Series(found.astype("datetime64[us]")).where(fine).to_numpy()
 
 
-def _describe(forms: np.ndarray, codes: np.ndarray) -> str:
-    counts = pd.Series(forms[codes]).value_counts()
+def _describe(counts: pd.Series) -> str:
     names = {"-": "1-2-2003", "/": "1/2/2003", ".": "1.2.2003", " ": "1 2 2003"}
-    said = [f"{names.get(f, f)} in {n:,} rows" for f, n in counts.items() if f]
+    said = [f"{names.get(f, f)} in {n:,} rows" for f, n in counts.items()]
     return ", ".join(said) or "no date in any row"

@@ -4,16 +4,18 @@ The kind is told by the first bytes, not by the name. Nothing is unpickled and n
 databases are opened read-only and asked through Ibis expressions, never through SQL text.
 """
 
+import codecs
 import csv
 import gzip
 import io
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import pandas as pd
 
@@ -29,6 +31,10 @@ LONGEST_FIELD = 32_767  # what a spreadsheet's cell can hold
 MOST_BYTES = 4 * 2**30
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", r"\s+": "spaces"}
 _SAMPLE = 64 * 1024
+HEADED = "first line"
+IS_PARQUET = Decision("format", "Parquet", "first bytes of the file")
+IS_DUCKDB = Decision("format", "DuckDB", "first bytes of the file")
+LARGE_TEXT, LARGE_PACKED = 128 * 2**20, 24 * 2**20  # bytes; some two to four million orders
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,20 @@ class RawTable:
     source: str
     decisions: tuple[Decision, ...]
     has_header: bool = True
+
+
+def is_large(source: "str | Path | pd.DataFrame | Table") -> bool:
+    """Whether a file is better left to an engine: text above 128 MiB, other kinds above 24 MiB.
+
+    Workbooks are never large: a sheet holds a million rows at most.
+    """
+    if not isinstance(source, str | Path) or not Path(source).is_file():
+        return False
+    size = Path(source).stat().st_size
+    if size <= min(LARGE_TEXT, LARGE_PACKED):
+        return False
+    limits = {"text": LARGE_TEXT, "excel": size}
+    return size > limits.get(tell_kind(Path(source)), LARGE_PACKED)
 
 
 def read_raw(
@@ -84,14 +104,11 @@ def read_raw(
     if not isinstance(source, str | Path):
         return _checked(_from_ibis(source))
     path = Path(source)
-    if not path.is_file():
-        raise DataError(f"{path.name}: there is no such file")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path.name}: the file is empty (0 bytes)")
+    check_file(path)
     if path.stat().st_size > MOST_BYTES:
         raise DataError(
-            f"{path.name}: is larger than {MOST_BYTES >> 30} GiB; put it into a DuckDB or Parquet "
-            "file, of which columns can be read one by one"
+            f"{path.name}: is larger than {MOST_BYTES >> 30} GiB, which is not read into memory: "
+            "`crmlab report` leaves such a file to an engine (--large)"
         )
     try:
         return _checked(_read_kind(path, table, encoding, delimiter))
@@ -99,17 +116,38 @@ def read_raw(
         raise DataError(f"{path.name}: {problem}") from None
 
 
+def check_file(path: Path) -> None:
+    """Refuse a file that is not there, or empty."""
+    if not path.is_file():
+        raise DataError(f"{path.name}: there is no such file")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path.name}: the file is empty (0 bytes)")
+
+
 def _read_kind(
     path: Path, table: str | None, encoding: str | None, delimiter: str | None
 ) -> RawTable:
+    kind = tell_kind(path)
+    if kind == "parquet":
+        return _read_parquet(path)
+    if kind == "excel":
+        return _read_excel(path, table)
+    if kind == "duckdb":
+        return _read_duckdb(path, table)
+    content = _gunzip(path) if kind == "gzip" else path.read_bytes()
+    return _read_text(content, path.name, encoding, delimiter)
+
+
+def tell_kind(path: Path) -> str:
+    """Tell "parquet", "excel", "duckdb", "gzip" or "text" by the first bytes; refuse the rest."""
     with path.open("rb") as file:
         head = file.read(16)
-    if head.startswith(b"PAR1"):
-        return _read_parquet(path)
-    if head.startswith(b"PK\x03\x04"):
-        return _read_excel(path, table)
     if head[8:12] == b"DUCK":
-        return _read_duckdb(path, table)
+        return "duckdb"
+    kinds = {b"PAR1": "parquet", b"PK\x03\x04": "excel", b"\x1f\x8b": "gzip"}
+    for magic, kind in kinds.items():
+        if head.startswith(magic):
+            return kind
     known = {b"\xd0\xcf\x11\xe0": "an old Excel file (.xls): save it as .xlsx or .csv",
              b"SQLite format": "a SQLite file: open it with ibis.sqlite.connect and pass a table",
              b"%PDF": "a PDF: export a table instead", b"BZh": "bzip2: unpack it",
@@ -118,32 +156,40 @@ def _read_kind(
     for magic, advice in known.items():
         if head.startswith(magic):
             raise DataError(f"is {advice}")
-    content = _gunzip(path) if head.startswith(b"\x1f\x8b") else path.read_bytes()
-    return _read_text(content, path.name, encoding, delimiter)
+    return "text"
 
 
 def _checked(raw: RawTable) -> RawTable:
     """Refuse what is too wide, too empty or too long to be a table of orders."""
     frame = raw.frame
-    if frame.shape[1] > MOST_COLUMNS:
-        raise DataError(
-            f"has {frame.shape[1]:,} columns; a table of orders has a few. Export one row per "
-            "order, with the columns customer, date and amount"
-        )
-    if frame.empty:
-        raise DataError("has a header and no row: there is nothing to report on")
+    check_shape(len(frame), frame.shape[1])
     for place, name in enumerate(frame.columns):
         cells = frame.iloc[:, place]
         if not (pd.api.types.is_string_dtype(cells) or cells.dtype == object):
             continue
         sizes = cells.astype("str").str.len()
         if (sizes > LONGEST_FIELD).any():
-            row = int(sizes.to_numpy().argmax())
-            raise DataError(
-                f"row {row + 1} holds {int(sizes.max()):,} characters in column {str(name)[:60]!r} "
-                f"(limit {LONGEST_FIELD:,}): a quotation mark that is never closed, or no table"
-            )
+            raise DataError(too_long(int(sizes.to_numpy().argmax()), int(sizes.max()), str(name)))
     return raw
+
+
+def check_shape(n_rows: int, n_columns: int) -> None:
+    """Refuse a table without rows, or with a thousand columns."""
+    if n_columns > MOST_COLUMNS:
+        raise DataError(
+            f"has {n_columns:,} columns; a table of orders has a few. Export one row per order, "
+            "with the columns customer, date and amount"
+        )
+    if not n_rows:
+        raise DataError("has a header and no row: there is nothing to report on")
+
+
+def too_long(row: int, size: int, name: str) -> str:
+    """Say which cell is longer than any cell of a table."""
+    return (
+        f"row {row + 1} holds {size:,} characters in column {name[:60]!r} (limit "
+        f"{LONGEST_FIELD:,}): a quotation mark that is never closed, or no table"
+    )
 
 
 # --- text -----------------------------------------------------------------------------------------
@@ -154,36 +200,47 @@ def _gunzip(path: Path) -> bytes:
         with gzip.open(path) as file:
             content = file.read(MOST_BYTES + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as problem:
-        raise DataError(
-            f"the compressed file is cut short or damaged ({problem}); copy or export it again"
-        ) from None
+        raise DataError(cut_short(problem)) from None
     if len(content) > MOST_BYTES:
         raise DataError(f"unpacks to more than {MOST_BYTES >> 30} GiB")
     return content
+
+
+def cut_short(problem: Exception) -> str:
+    """Say that a compressed file is not whole."""
+    return f"the compressed file is cut short or damaged ({problem}); copy or export it again"
 
 
 def _read_text(
     content: bytes, source: str, encoding: str | None, delimiter: str | None
 ) -> RawTable:
     text, decoded = decode(content, encoding)
+    delimiter, split = tell_layout(text, delimiter)
+    rows = next(parse_text(io.StringIO(text), delimiter))
+    names, header = tell_header(rows)
+    has_header = header.choice == HEADED
+    body = rows.iloc[int(has_header) :].reset_index(drop=True).fillna("")
+    return RawTable(body.set_axis(names, axis=1), source, (decoded, split, header), has_header)
+
+
+def tell_layout(text: str, delimiter: str | None) -> tuple[str, Decision]:
+    """Find what parts the cells, by the beginning of a text that is no blank and not too wide."""
     if not text.strip():
         raise DataError("holds nothing but blanks")
     delimiter, split = find_delimiter(text, delimiter)
     first = next(line for line in text.splitlines() if line.strip())
     if first.count(delimiter) > MOST_COLUMNS:
-        raise DataError(
-            f"has {first.count(delimiter) + 1:,} columns; a table of orders has a few. Export one "
-            "row per order, with the columns customer, date and amount"
-        )
-    rows = _parse(text, delimiter)
+        check_shape(1, first.count(delimiter) + 1)
+    return delimiter, split
+
+
+def tell_header(rows: pd.DataFrame) -> tuple[list[str], Decision]:
+    """Name the columns by the first row, if it is a header."""
     names = [str(cell).strip() for cell in rows.iloc[0].fillna("")]
-    has_header = not _is_data(names)
-    header = Decision("header", "first line", "its cells are words")
-    if not has_header:
-        names = [f"column {k + 1}" for k in range(len(names))]
-        header = Decision("header", "none", "the first line holds numbers and dates")
-    body = rows.iloc[int(has_header) :].reset_index(drop=True).fillna("")
-    return RawTable(body.set_axis(names, axis=1), source, (decoded, split, header), has_header)
+    if not _is_data(names):
+        return names, Decision("header", HEADED, "its cells are words")
+    names = [f"column {k + 1}" for k in range(len(names))]
+    return names, Decision("header", "none", "the first line holds numbers and dates")
 
 
 def decode(content: bytes, encoding: str | None = None) -> tuple[str, Decision]:
@@ -205,35 +262,76 @@ def decode(content: bytes, encoding: str | None = None) -> tuple[str, Decision]:
     >>> decode("Menge;Stück".encode("cp1252"))[1].choice
     'Windows-1252'
     """
+    codec, decision = find_encoding(lambda: iter([content]), encoding)
+    return content.decode(codec), decision
+
+
+def find_encoding(
+    blocks: Callable[[], Iterator[bytes]], encoding: str | None = None
+) -> tuple[str, Decision]:
+    """Find out how text is encoded, reading it block by block.
+
+    Parameters
+    ----------
+    blocks : callable
+        Gives the bytes from the beginning, each time it is called.
+    encoding : str, optional
+        What the user says.
+
+    Returns
+    -------
+    codec : str
+        Which decodes all of them.
+    decision : Decision
+
+    Raises
+    ------
+    DataError
+        As `decode`.
+    """
+    head = next(blocks(), b"")
     if encoding is not None:
-        try:
-            return content.decode(encoding), Decision("encoding", encoding, "as you said")
-        except (LookupError, UnicodeError) as problem:
-            raise DataError(f"cannot be read as {encoding!r}: {problem}") from None
+        problem = _try_codec(blocks(), encoding)
+        if problem:
+            raise DataError(f"cannot be read as {encoding!r}: {problem}")
+        return encoding, Decision("encoding", encoding, "as you said")
     marks = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
     for mark, name in marks.items():
-        if content.startswith(mark):
-            try:
-                return content.decode(name), Decision("encoding", name, "byte order mark")
-            except UnicodeError as problem:
-                raise DataError(f"is marked as {name}, but is not: {problem}") from None
-    if b"\x00" in content[:_SAMPLE]:
+        if head.startswith(mark):
+            problem = _try_codec(blocks(), name)
+            if problem:
+                raise DataError(f"is marked as {name}, but is not: {problem}")
+            return name, Decision("encoding", name, "byte order mark")
+    if b"\x00" in head[:_SAMPLE]:
         raise DataError("is a binary file, not a table of text")
+    if not _try_codec(blocks(), "utf-8"):
+        return "utf-8", Decision("encoding", "UTF-8", "every byte is valid UTF-8")
+    return _find_old(blocks)
+
+
+def _try_codec(blocks: Iterator[bytes], codec: str) -> str:
+    """Decode all of it, and say what went wrong; nothing if it went well."""
     try:
-        return content.decode("utf-8"), Decision("encoding", "UTF-8", "every byte is valid UTF-8")
-    except UnicodeDecodeError:
-        return _decode_old(content)
+        decoder = codecs.getincrementaldecoder(codec)()
+        for block in blocks:
+            decoder.decode(block)
+        decoder.decode(b"", final=True)
+    except (LookupError, UnicodeError) as problem:
+        return str(problem)
+    return ""
 
 
-def _decode_old(content: bytes) -> tuple[str, Decision]:
-    strange = sum(content.count(byte) for byte in range(0x20) if byte not in (9, 10, 13, 12))
-    if strange > 0.01 * len(content):
+def _find_old(blocks: Callable[[], Iterator[bytes]]) -> tuple[str, Decision]:
+    strange = size = 0
+    for block in blocks():
+        strange += sum(block.count(byte) for byte in range(0x20) if byte not in (9, 10, 13, 12))
+        size += len(block)
+    if strange > 0.01 * size:
         raise DataError("is a binary file, not a table of text")
     evidence = "not UTF-8; if names look wrong, say --encoding"
-    try:
-        return content.decode("cp1252"), Decision("encoding", "Windows-1252", evidence)
-    except UnicodeDecodeError:
-        return content.decode("latin-1"), Decision("encoding", "Latin-1", evidence)
+    if not _try_codec(blocks(), "cp1252"):
+        return "cp1252", Decision("encoding", "Windows-1252", evidence)
+    return "latin-1", Decision("encoding", "Latin-1", evidence)
 
 
 def find_delimiter(text: str, delimiter: str | None = None) -> tuple[str, Decision]:
@@ -277,19 +375,22 @@ def _evenness(lines: Sequence[str], mark: str) -> tuple[float, int]:
     return (weight * share, common) if common > 1 else (0.0, common)
 
 
-def _parse(text: str, delimiter: str) -> pd.DataFrame:
+def parse_text(file: TextIO, delimiter: str, *, rows: int | None = None) -> Iterator[pd.DataFrame]:
+    """Part text into cells, all at once or some rows at a time; a header is a row like others."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(
-                io.StringIO(text),
+            found = pd.read_csv(
+                file,
                 sep=delimiter,
                 header=None,
                 dtype="str",
                 keep_default_na=False,
                 index_col=False,
                 skipinitialspace=True,
+                chunksize=rows,
             )
+            yield from [found] if rows is None else found
     except (pd.errors.ParserError, pd.errors.ParserWarning, csv.Error, OverflowError) as problem:
         said = " ".join(str(problem).split()).removeprefix("Error tokenizing data. C error: ")
         raise DataError(
@@ -311,12 +412,15 @@ def _read_parquet(path: Path) -> RawTable:
     import pyarrow.parquet as pq
 
     try:
-        frame = pq.ParquetFile(path).read().to_pandas()
+        frame = pq.ParquetFile(path).read().to_pandas(date_as_object=False)
     except (pa.ArrowInvalid, pa.ArrowException, OSError, ValueError) as problem:
-        said = " ".join(str(problem).split())[:200]
-        raise DataError(f"the Parquet file cannot be read ({said})") from None
-    kind = Decision("format", "Parquet", "first bytes of the file")
-    return RawTable(frame.reset_index(drop=True), path.name, (kind,))
+        raise DataError(bad_parquet(problem)) from None
+    return RawTable(frame.reset_index(drop=True), path.name, (IS_PARQUET,))
+
+
+def bad_parquet(problem: Exception) -> str:
+    """Say that a Parquet file is none."""
+    return f"the Parquet file cannot be read ({' '.join(str(problem).split())[:200]})"
 
 
 def _read_excel(path: Path, sheet: str | None) -> RawTable:
@@ -367,6 +471,14 @@ def _excel_cell(value: object) -> str:
 
 
 def _read_duckdb(path: Path, table: str | None) -> RawTable:
+    with open_duckdb(path, table) as found:
+        raw = _from_ibis(found)
+    return RawTable(raw.frame, path.name, (IS_DUCKDB, *raw.decisions))
+
+
+@contextmanager
+def open_duckdb(path: Path, table: str | None) -> "Iterator[Table]":
+    """Open a table of a DuckDB file, for reading only."""
     import ibis
 
     try:
@@ -375,16 +487,14 @@ def _read_duckdb(path: Path, table: str | None) -> RawTable:
         said = " ".join(str(problem).split())[:200]
         raise DataError(f"the DuckDB file cannot be opened ({said})") from None
     try:
-        names = _quietly(lambda: _list_tables(connection))
+        names = quietly(lambda: _list_tables(connection))
         if table is None and len(names) != 1:
             raise DataError(f"holds the tables {names}: say which one with --table")
         if table is not None and table not in names:
             raise DataError(f"has no table {table!r}; there are {names}")
-        raw = _from_ibis(_quietly(lambda: connection.table(table or names[0])))
+        yield quietly(lambda: connection.table(table or names[0]))
     finally:
         connection.disconnect()
-    kind = Decision("format", "DuckDB", "first bytes of the file")
-    return RawTable(raw.frame, path.name, (kind, *raw.decisions))
 
 
 def _list_tables(connection: "BaseBackend") -> list[str]:
@@ -399,13 +509,19 @@ def _from_ibis(table: "Table") -> RawTable:
         raise DataError(
             "orders must be a path, a DataFrame or an Ibis table, got " + type(table).__name__
         )
-    named = table.get_name() if table.op().__class__.__name__ == "DatabaseTable" else "a query"
-    found = Decision("table", named, "read through an Ibis expression")
-    frame = _quietly(table.to_pyarrow).to_pandas(date_as_object=False)
+    found = name_table(table)
+    named = found.choice
+    frame = quietly(table.to_pyarrow).to_pandas(date_as_object=False)
     return RawTable(frame.reset_index(drop=True), named, (found,))
 
 
-def _quietly[T](ask: Callable[[], T]) -> T:
+def name_table(table: "Table") -> Decision:
+    """Say which table is read."""
+    named = table.get_name() if table.op().__class__.__name__ == "DatabaseTable" else "a query"
+    return Decision("table", named, "read through an Ibis expression")
+
+
+def quietly[T](ask: Callable[[], T]) -> T:
     """Ask an engine without its remarks on the next version of its own interface."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

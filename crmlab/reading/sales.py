@@ -1,25 +1,34 @@
 """The whole way from a file to clean orders, with everything that was done on it written down."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from crmlab.errors import DataError, SpecError, raise_problems
-from crmlab.reading.amounts import DECIMALS, mixed_currencies, read_amounts
+from crmlab.reading.amounts import (
+    DECIMALS,
+    STORED_NUMBERS,
+    check_one_currency,
+    read_amount_texts,
+)
+from crmlab.reading.cells import Cells, as_words, collect_cells
 from crmlab.reading.columns import Columns, guess_columns
-from crmlab.reading.dates import EARLIEST, ORDERS, as_words, read_dates
-from crmlab.reading.files import RawTable, read_raw
+from crmlab.reading.dates import EARLIEST, ORDERS, STORED_DATES, read_day_texts
+from crmlab.reading.files import is_large, read_raw
 from crmlab.reading.privacy import is_formula, pseudonymise
-from crmlab.reading.quality import Decision, Finding, Quality, find_rows, listed_rows, show_rows
-from crmlab.reading.returns import Settled, settle_returns
+from crmlab.reading.quality import Decision, Finding, Quality
+from crmlab.reading.rows import RETURN_MARKS, FrameRows, Rows, Spread, Where
 
 if TYPE_CHECKING:
     from ibis.expr.types import Table
+
+    from crmlab.reading.disk import Stored
 
 UNREADABLE_SHARE = 0.05  # above it the file was read wrongly, rather than written badly
 LONGEST_ID = 200
@@ -53,6 +62,9 @@ class ReadingOptions:
         Whether rows that repeat another in every column are duplicates even without order numbers.
     today : date, optional
         Orders after it lie in the future; the day of the computer if left out.
+    large : bool, optional
+        Whether the rows are left to an engine on disk instead of memory; by the size of the file
+        (`crmlab.reading.files.is_large`) if left out. Decisions and counts are the same.
     """
 
     customer: str | None = None
@@ -67,6 +79,7 @@ class ReadingOptions:
     until: str | None = None
     drop_repeats: bool = False
     today: str | None = None
+    large: bool | None = None
 
     def __post_init__(self) -> None:
         """Refuse options that mean nothing."""
@@ -91,9 +104,10 @@ class Sales:
 
     Parameters
     ----------
-    orders : DataFrame
+    orders : DataFrame or Stored
         customer_id (str), date (day), and amount (currency, not negative) if amounts are known;
-        one row per row of the file that is an order, in its order.
+        one row per row of the file that is an order, in its order. `Stored` if the rows were left
+        to an engine.
     currency : str
         As written in the file; "currency units" where nothing is.
     window : (first day, last day)
@@ -101,7 +115,7 @@ class Sales:
     quality : Quality
     """
 
-    orders: pd.DataFrame
+    orders: "pd.DataFrame | Stored"
     currency: str
     window: tuple[pd.Timestamp, pd.Timestamp]
     quality: Quality
@@ -147,19 +161,29 @@ def read_sales(
     ['no customer id', 'returns', 'purchases that came back whole', 'amount of zero']
     """
     options = options or ReadingOptions()
-    raw = read_raw(
-        source, table=options.table, encoding=options.encoding, delimiter=options.delimiter
-    )
+    rows = open_rows(source, options)
     said = {"customer": options.customer, "date": options.date, "amount": options.amount}
     try:
-        columns, guesses, personal = guess_columns(raw, said)
-        return _clean(raw, columns, guesses, personal, options, same_person, key)
+        columns, guesses, personal = guess_columns(rows.head, said)
+        return _clean(rows, columns, guesses, personal, options, same_person, key)
     except DataError as problem:
-        raise DataError(f"{raw.source}: {problem}") from None
+        raise DataError(f"{rows.head.source}: {problem}") from None
+
+
+def open_rows(source: "str | Path | pd.DataFrame | Table", options: ReadingOptions) -> Rows:
+    """Read the rows into memory, or leave them to an engine, by the size of the file."""
+    how = {
+        "table": options.table, "encoding": options.encoding, "delimiter": options.delimiter
+    }  # fmt: skip
+    if is_large(source) if options.large is None else options.large:
+        from crmlab.reading.store import store_rows
+
+        return store_rows(source, **how)
+    return FrameRows(read_raw(source, **how))
 
 
 def _clean(
-    raw: RawTable,
+    rows: Rows,
     columns: Columns,
     guesses: Sequence[Decision],
     personal: tuple[str, ...],
@@ -167,45 +191,38 @@ def _clean(
     same_person: pd.DataFrame | None,
     key: bytes | None,
 ) -> Sales:
-    shown = _shown(raw.frame, columns, hide_ids=key is not None)
-    ids, id_decisions = _read_ids(raw.frame.iloc[:, columns.customer])
-    dates = read_dates(_column(raw, columns.date), name=_name(raw, columns.date),
-                       order=options.date_order)  # fmt: skip
-    amounts, currency, amount_decisions = _read_money(raw, columns, options)
-    orders = pd.DataFrame({"customer_id": ids, "date": dates.days})
-    if amounts is not None:
-        orders["amount"] = amounts
-    _check_readable(shown, orders)
+    people = {} if same_person is None else read_people(same_person)
+    made, id_decisions = _read_people_of(rows, columns.customer, people, key)
+    made["date"], date_decision = _read_days(rows, columns.date, options)
+    money, currency, amount_decisions = _read_money(rows, columns, options)
+    made |= money
+    if columns.status is not None:
+        made["cancelled"] = rows.spread(columns.status, _is_cancelled(rows.cells(columns.status)))
+    shown = [p for p in vars(columns).values() if p is not None]
+    shown = [p for p in shown if not (key is not None and p == columns.customer)]
+    rows = rows.build(shown, made, repeats=True)
+    _check_readable(rows)
     today = _day(options.today) if options.today else pd.Timestamp(datetime.date.today())
-    _check_days(shown, orders["date"], today, options)
-    kept, findings = _sift(raw, columns, shown, orders, options)
-    mapped, mapping_findings = _map_people(kept, same_person)
-    settled, return_findings = _take_back(shown, mapped)
-    if settled.empty:
+    _check_days(rows, today, options)
+    left, findings = _sift(rows, columns, options)
+    mapping_findings = _tell_moved(rows, left) if people else []
+    rows, left, return_findings = _take_back(rows, left)
+    n_left = rows.count(left)
+    if not n_left:
         raise DataError(
             "no order is left: " + "; ".join(f"{f.rows:,} rows: {f.what}" for f in findings)
             + "".join(f"; {f.rows:,} {f.what}" for f in return_findings)
         )  # fmt: skip
-    findings += mapping_findings + return_findings + _remark(shown, settled, key)
-    if key is not None:
-        settled = settled.assign(customer_id=pseudonymise(settled["customer_id"], key))
-    decisions = (*raw.decisions, *guesses, *id_decisions, dates.decision, *amount_decisions)
-    quality = Quality(
-        raw.source, len(raw.frame), len(settled), decisions, tuple(findings), personal
-    )
+    findings += mapping_findings + return_findings + _remark(rows, left, n_left, key)
+    raw = rows.head
+    decisions = (*raw.decisions, *guesses, *id_decisions, date_decision, *amount_decisions)
+    quality = Quality(raw.source, rows.n_rows, n_left, decisions, tuple(findings), personal)
+    first, last = rows.span(left)
     window = (
-        _day(options.since) if options.since else settled["date"].min(),
-        _day(options.until) if options.until else settled["date"].max(),
+        _day(options.since) if options.since else first,
+        _day(options.until) if options.until else last,
     )
-    return Sales(settled.reset_index(drop=True), currency or "currency units", window, quality)
-
-
-def _column(raw: RawTable, place: int) -> pd.Series:
-    return raw.frame.iloc[:, place]
-
-
-def _name(raw: RawTable, place: int) -> str:
-    return str(raw.frame.columns[place])
+    return Sales(rows.orders(left), currency or "currency units", window, quality)
 
 
 def _day(value: object) -> pd.Timestamp:
@@ -213,169 +230,176 @@ def _day(value: object) -> pd.Timestamp:
     return day if pd.isna(day) else day.normalize()
 
 
-def _shown(frame: pd.DataFrame, columns: Columns, *, hide_ids: bool = False) -> pd.DataFrame:
-    """Give the columns that examples show: those that were read, and no other."""
-    places = [p for p in vars(columns).values() if p is not None]
-    places = [p for p in places if not (hide_ids and p == columns.customer)]
-    return frame.iloc[:, places].set_axis([str(frame.columns[p])[:40] for p in places], axis=1)
+def read_ids(raw: pd.Series) -> tuple[pd.Series, list[Decision]]:
+    """Read ids as text, missing where nobody is named; refuse what is too long to be one."""
+    cells, codes = collect_cells(raw, str(raw.name))
+    ids, decisions = name_ids(cells)
+    return ids.take(codes).set_axis(raw.index), decisions
 
 
-def _read_ids(raw: pd.Series) -> tuple[pd.Series, list[Decision]]:
-    text = as_words(raw)
+def name_ids(cells: Cells) -> tuple[pd.Series, list[Decision]]:
+    """Read the different texts of a column of ids, as `read_ids` does."""
+    text = pd.Series(cells.texts, dtype="str")
     decisions = []
     filled = text[~text.str.casefold().isin(_NOBODY)]
     if len(filled) and filled.str.fullmatch(r"\d+\.0").all():
         text = text.str.removesuffix(".0")
         decisions.append(Decision("customer ids", "without '.0'", "all are whole numbers"))
     ids = text.mask(text.str.casefold().isin(_NOBODY))
-    long = ids.str.len() > LONGEST_ID
+    long = (ids.str.len() > LONGEST_ID).to_numpy(bool)
     if long.any():
         raise DataError(
-            f"{int(long.sum()):,} customer ids are longer than {LONGEST_ID} characters "
-            f"({listed_rows(show_rows(raw.to_frame(), long), int(long.sum()))}): is this the "
-            "right column? Say --customer"
+            f"{cells.count(long):,} customer ids are longer than {LONGEST_ID} characters "
+            f"({cells.listed(long)}): is this the right column? Say --customer"
         )
     return ids, decisions
 
 
-def _read_money(
-    raw: RawTable, columns: Columns, options: ReadingOptions
-) -> tuple[pd.Series | None, str, list[Decision]]:
-    """Read amounts, or multiply quantities by prices; one currency or none."""
-    if columns.currency is not None:
-        currency = _one_currency(raw, columns)
-    if columns.amount is not None:
-        read = read_amounts(_column(raw, columns.amount), name=_name(raw, columns.amount),
-                            decimal=options.decimal)  # fmt: skip
-        values, decisions = read.values, [read.decision]
-    elif columns.quantity is not None and columns.price is not None:
-        count = read_amounts(_column(raw, columns.quantity), name=_name(raw, columns.quantity),
-                             decimal=options.decimal)  # fmt: skip
-        read = read_amounts(_column(raw, columns.price), name=_name(raw, columns.price),
-                            decimal=options.decimal)  # fmt: skip
-        values = (count.values * read.values).round(4)
-        made = Decision("amounts", "quantity x price", "there is no column of amounts")
-        decisions = [read.decision, made]
+def _read_people_of(
+    rows: Rows, place: int, people: Mapping[str, str], key: bytes | None
+) -> tuple[dict[str, Spread], list[Decision]]:
+    """Read who ordered: the person behind each id, or the pseudonym of that person."""
+    ids, decisions = name_ids(rows.cells(place))
+    persons = ids.map(people).fillna(ids).astype("str") if people else ids
+    made = {}
+    if people:
+        made["id"] = rows.spread(place, ids)
+        made["moved"] = rows.spread(place, (persons != ids).to_numpy() & ids.notna().to_numpy())
+    if key is None:
+        made["odd"] = rows.spread(place, is_formula(persons).to_numpy())
     else:
-        return None, "", []
-    return values, (currency if columns.currency is not None else "") or read.currency, decisions
+        named = persons.notna()
+        persons = pseudonymise(persons[named], key).reindex(persons.index)
+    return made | {"customer_id": rows.spread(place, persons)}, decisions
 
 
-def _one_currency(raw: RawTable, columns: Columns) -> str:
-    units = as_words(_column(raw, columns.currency)).str.upper()
-    found = [unit for unit in units.unique() if unit]
-    if len(found) > 1:
-        raise DataError(
-            mixed_currencies(_shown(raw.frame, columns), units, _name(raw, columns.currency))
-        )
-    return found[0] if found else ""
+def _read_days(rows: Rows, place: int, options: ReadingOptions) -> tuple[Spread, Decision]:
+    if rows.type_of(place) == "dates":
+        return rows.stored(place), STORED_DATES
+    days, decision = read_day_texts(rows.cells(place), order=options.date_order)
+    return rows.spread(place, days), decision
 
 
-def _check_readable(shown: pd.DataFrame, orders: pd.DataFrame) -> None:
+def _read_money(
+    rows: Rows, columns: Columns, options: ReadingOptions
+) -> tuple[dict[str, Spread], str, list[Decision]]:
+    """Read amounts, or multiply quantities by prices; one currency or none."""
+    said = "" if columns.currency is None else _one_currency(rows.cells(columns.currency))
+    if columns.amount is not None:
+        values, written, decision = _read_amount(rows, columns.amount, options)
+        return {"amount": values}, said or written, [decision]
+    if columns.quantity is None or columns.price is None:
+        return {}, "", []
+    count, _, _ = _read_amount(rows, columns.quantity, options)
+    price, written, decision = _read_amount(rows, columns.price, options)
+    made = Decision("amounts", "quantity x price", "there is no column of amounts")
+    return {"amount": (count, price)}, said or written, [decision, made]
+
+
+def _read_amount(rows: Rows, place: int, options: ReadingOptions) -> tuple[Spread, str, Decision]:
+    if rows.type_of(place) == "numbers":
+        return rows.stored(place), "", STORED_NUMBERS
+    values, currency, decision = read_amount_texts(rows.cells(place), decimal=options.decimal)
+    return rows.spread(place, values), currency, decision
+
+
+def _one_currency(cells: Cells) -> str:
+    units = cells.texts.str.upper().to_numpy(object)
+    check_one_currency(cells, units)
+    return next((unit for unit in units if unit), "")
+
+
+def _is_cancelled(cells: Cells) -> NDArray[np.bool_]:
+    words = pd.Series(cells.texts, dtype="str").str.casefold()
+    plain = words.str.normalize("NFKD").str.replace("[^a-z]", "", regex=True)
+    return plain.isin(_CANCELLED).to_numpy()
+
+
+def _check_readable(rows: Rows) -> None:
     """Refuse a file of which too much cannot be read: then the reading is wrong, not the rows."""
     problems = []
     for column in ("date", "amount"):
-        if column not in orders:
+        if not rows.has(column):
             continue
-        bad = orders[column].isna()
-        if bad.mean() > UNREADABLE_SHARE:
-            rows = listed_rows(show_rows(shown, bad), int(bad.sum()))
+        bad = rows.missing(column)
+        share = rows.count(bad) / rows.n_rows
+        if share > UNREADABLE_SHARE:
             problems.append(
-                f"{bad.mean():.0%} of the rows have no readable {column} ({rows}); if this is the "
-                f"wrong column, name the right one with --{column}"
+                f"{share:.0%} of the rows have no readable {column} ({rows.listed(bad)}); if this "
+                f"is the wrong column, name the right one with --{column}"
             )
-    if orders["customer_id"].isna().all():
+    if rows.count(rows.missing("customer_id")) == rows.n_rows:
         problems.append("no row has a customer id; name the right column with --customer")
     if problems:
         raise DataError("; ".join(problems))
 
 
-def _check_days(
-    shown: pd.DataFrame, days: pd.Series, today: pd.Timestamp, options: ReadingOptions
-) -> None:
+def _check_days(rows: Rows, today: pd.Timestamp, options: ReadingOptions) -> None:
     """Refuse days that cannot be, unless the user cut them off."""
     since = _day(options.since) if options.since else pd.Timestamp.min
     until = _day(options.until) if options.until else pd.Timestamp.max
+    day = pd.Timedelta(days=1)
     problems = []
     for what, bad, option in (
-        (f"before {EARLIEST.date()}", (days < EARLIEST) & (days >= since), "--since"),
-        (f"in the future (after {today.date()})", (days > today) & (days <= until), "--until"),
+        (f"before {EARLIEST.date()}", rows.between(since, EARLIEST - day), "--since"),
+        (f"in the future (after {today.date()})", rows.between(today + day, until), "--until"),
     ):
-        if bad.any():
-            rows = listed_rows(show_rows(shown, bad), int(bad.sum()))
+        count = rows.count(bad)
+        if count:
             problems.append(
-                f"{int(bad.sum()):,} rows lie {what}: {rows}; mend them, or leave them out with "
+                f"{count:,} rows lie {what}: {rows.listed(bad)}; mend them, or leave them out with "
                 f"{option} DATE"
             )
     if problems:
         raise DataError("; ".join(problems))
 
 
-def _sift(
-    raw: RawTable,
-    columns: Columns,
-    shown: pd.DataFrame,
-    orders: pd.DataFrame,
-    options: ReadingOptions,
-) -> tuple[pd.DataFrame, list[Finding]]:
+def _sift(rows: Rows, columns: Columns, options: ReadingOptions) -> tuple[Where, list[Finding]]:
     """Set rows aside one reason after the other; a row is counted under the first that fits."""
-    left = pd.Series(True, index=orders.index)
     findings: list[Finding] = []
-    for what, bad in _reasons(raw, columns, orders, options):
-        hit = left & bad.to_numpy()
-        findings += find_rows(shown, hit, what, "set aside", set_aside=True)
-        left &= ~hit
-    repeated = raw.frame.duplicated().to_numpy() & left
+    left = None
+    for what, bad in _reasons(rows, options):
+        hit = bad if left is None else left & bad
+        findings += rows.find(hit, what, "set aside", set_aside=True)
+        left = ~bad if left is None else left & ~bad
+    repeated = left & rows.where("repeated")
     numbered = columns.order is not None
+    what = "rows that repeat another in every column"
     if numbered or options.drop_repeats:
         why = "they share an order number" if numbered else "as you said"
-        findings += find_rows(shown, repeated, "rows that repeat another in every column",
-                              f"set aside ({why})", set_aside=True)  # fmt: skip
-        left &= ~repeated
-    else:
-        findings += find_rows(
-            shown, repeated, "rows that repeat another in every column",
-            "kept: without order numbers they may be two orders (--drop-repeats drops them)",
-        )  # fmt: skip
-    return orders[left], findings
+        findings += rows.find(repeated, what, f"set aside ({why})", set_aside=True)
+        return left & ~repeated, findings
+    done = "kept: without order numbers they may be two orders (--drop-repeats drops them)"
+    return left, findings + rows.find(repeated, what, done)
 
 
-def _reasons(
-    raw: RawTable, columns: Columns, orders: pd.DataFrame, options: ReadingOptions
-) -> list[tuple[str, pd.Series]]:
-    days = orders["date"]
+def _reasons(rows: Rows, options: ReadingOptions) -> list[tuple[str, Where]]:
     reasons = [
-        ("no customer id", orders["customer_id"].isna()),
-        ("no readable date", days.isna()),
+        ("no customer id", rows.missing("customer_id")),
+        ("no readable date", rows.missing("date")),
     ]
-    if "amount" in orders:
-        reasons.append(("no readable amount", orders["amount"].isna()))
-    if columns.status is not None:
-        words = as_words(_column(raw, columns.status)).str.casefold()
-        plain = words.str.normalize("NFKD").str.replace("[^a-z]", "", regex=True)
-        reasons.append(("status says cancelled or returned", plain.isin(_CANCELLED)))
+    if rows.has("amount"):
+        reasons.append(("no readable amount", rows.missing("amount")))
+    if rows.has("cancelled"):
+        reasons.append(("status says cancelled or returned", rows.where("cancelled")))
+    day = pd.Timedelta(days=1)
     if options.since:
-        reasons.append((f"before {options.since}", days < _day(options.since)))
+        early = rows.between(pd.Timestamp.min, _day(options.since) - day)
+        reasons.append((f"before {options.since}", early))
     if options.until:
-        reasons.append((f"after {options.until}", days > _day(options.until)))
+        late = rows.between(_day(options.until) + day, pd.Timestamp.max)
+        reasons.append((f"after {options.until}", late))
     return reasons
 
 
-def _map_people(
-    orders: pd.DataFrame, same_person: pd.DataFrame | None
-) -> tuple[pd.DataFrame, list[Finding]]:
-    """Count several ids of one person under one id."""
-    if same_person is None:
-        return orders, []
-    people = read_people(same_person)
-    new = orders["customer_id"].map(people).fillna(orders["customer_id"]).astype("str")
-    moved = new != orders["customer_id"]
-    finding = Finding(
-        "rows whose id belongs to a person with another id",
-        int(moved.sum()),
-        f"counted under that id ({orders['customer_id'][moved].nunique():,} ids, by your list)",
-    )
-    return orders.assign(customer_id=new), [finding] if moved.any() else []
+def _tell_moved(rows: Rows, left: Where) -> list[Finding]:
+    """Tell of several ids of one person, counted under one."""
+    moved = left & rows.where("moved")
+    count = rows.count(moved)
+    if not count:
+        return []
+    done = f"counted under that id ({rows.different(['id'], moved):,} ids, by your list)"
+    return [Finding("rows whose id belongs to a person with another id", count, done)]
 
 
 def read_people(same_person: pd.DataFrame) -> dict[str, str]:
@@ -426,52 +450,42 @@ def _follow(first: str, step: dict[str, str]) -> str:
     return now
 
 
-def _take_back(shown: pd.DataFrame, orders: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
-    if "amount" not in orders or not (orders["amount"] < 0).any():
-        return orders, []
-    settled = settle_returns(orders)
-    findings = []
-    for what, rows, done, aside in _return_kinds(settled):
-        where = pd.Series(False, index=shown.index)
-        where.loc[orders.index[rows]] = True
-        findings += find_rows(shown, where, what, done, set_aside=aside)
-    kept = ~(settled.is_return | settled.undone)
-    return orders.assign(amount=settled.amounts)[kept], findings
-
-
-def _return_kinds(settled: Settled) -> list[tuple[str, np.ndarray, str, bool]]:
-    matched = settled.is_return & ~settled.unmatched
-    return [
-        ("returns", matched, "set aside: no purchases", True),
-        ("returns without an earlier purchase", settled.unmatched, "set aside", True),
-        ("purchases that came back whole", settled.undone, "set aside with their return", True),
-        ("purchases that came back in part", settled.reduced & ~settled.undone,
-         "kept, with the returned amount taken off", False),
+def _take_back(rows: Rows, left: Where) -> tuple[Rows, Where, list[Finding]]:
+    if not rows.has("amount") or not rows.count(left & rows.amounts(below=0)):
+        return rows, left, []
+    rows = rows.settle(left)
+    left = rows.where("left")
+    is_return, unmatched, undone, reduced = (rows.where(name) for name in RETURN_MARKS)
+    findings = [
+        finding
+        for where, what, done, aside in (
+            (is_return & ~unmatched, "returns", "set aside: no purchases", True),
+            (unmatched, "returns without an earlier purchase", "set aside", True),
+            (undone, "purchases that came back whole", "set aside with their return", True),
+            (reduced & ~undone, "purchases that came back in part",
+             "kept, with the returned amount taken off", False),
+        )
+        for finding in rows.find(where, what, done, set_aside=aside)
     ]  # fmt: skip
+    return rows, left & ~(is_return | undone), findings
 
 
-def _remark(shown: pd.DataFrame, orders: pd.DataFrame, key: bytes | None) -> list[Finding]:
+def _remark(rows: Rows, left: Where, n_left: int, key: bytes | None) -> list[Finding]:
     """Count what is kept and still worth knowing."""
-
-    def marked(values: np.ndarray) -> pd.Series:
-        where = pd.Series(False, index=shown.index)
-        where.loc[orders.index[values]] = True
-        return where
-
     findings = []
-    if "amount" in orders:
-        free = marked((orders["amount"] == 0).to_numpy())
-        findings += find_rows(shown, free, "amount of zero", "kept: an order that cost nothing")
+    if rows.has("amount"):
+        findings += rows.find(
+            left & rows.amounts(), "amount of zero", "kept: an order that cost nothing"
+        )
     if key is None:
-        odd = marked(is_formula(orders["customer_id"]).to_numpy())
-        findings += find_rows(
-            shown, odd, "ids that a spreadsheet would take for a formula",
+        findings += rows.find(
+            left & rows.where("odd"), "ids that a spreadsheet would take for a formula",
             "kept; written with an apostrophe in front, and flagged",
         )  # fmt: skip
-    same_day = orders.duplicated(["customer_id", "date"])
-    if same_day.any():
+    same_day = n_left - rows.different(["customer_id", "date"], left)
+    if same_day:
         findings.append(Finding(
-            "orders of one customer on one day, after the first", int(same_day.sum()),
+            "orders of one customer on one day, after the first", same_day,
             "counted as one purchase; their amounts add up",
         ))  # fmt: skip
     return findings

@@ -41,3 +41,32 @@ def own_bank() -> "StageWorld":
     )
     noted = (StageLabel("stage", confusion=np.eye(4)),)
     return StageWorld(space, (1.0, 0.0, 0.0, 0.0), moves, noted, n_periods=16)
+
+
+def own_branch() -> "StageWorld":
+    """Make the branch of the course's own-firm exercises: `own_bank`, with visits and calls.
+
+    In every quarter a coin decides who is called; a call brings back some of those who drift.
+
+    Returns
+    -------
+    StageWorld
+        Invented, like everything in it.
+
+    Examples
+    --------
+    >>> [action.name for action in own_branch().actions]
+    ['call']
+    """
+    from dataclasses import replace
+
+    from crmlab.actions import Action, RandomPolicy
+    from crmlab.channels import Poisson
+
+    bank = own_bank()
+    return replace(
+        bank,
+        channels=(*bank.channels, Poisson("visits", rate=(1.0, 3.0, 0.6, 0.05))),
+        actions=(Action("call", 5.0, {("drifting", "regular"): 1.2}),),
+        policy=RandomPolicy({"call": 0.5}),
+    )

@@ -68,7 +68,7 @@ def posterior_frame() -> Frame:
     x = np.linspace(0, 1, 401)
     ax = _axes(8, 3)
     ax.plot(x, before.pdf(x), ls="--", label="prior")
-    ax.plot(x, after.pdf(x), label="posterior")
+    ax.plot(x, after.pdf(x), ls="-", label="posterior")
     ax.set(xlabel="retention rate", yticks=[])
     ax.legend(frameon=False)
     said = (

@@ -86,7 +86,7 @@
     for (const tick of ticks) {
       svg.append(make("text", { x: toX(tick), y: HIGH - 12, "text-anchor": "middle" }, String(tick)));
     }
-    svg.append(make("text", { x: WIDE - 10, y: HIGH - BOTTOM - 6, "text-anchor": "end" }, label));
+    svg.append(make("text", { x: toX(low) + 4, y: HIGH - BOTTOM - 6, "text-anchor": "start" }, label));
     return { svg, toX, toY };
   }
 

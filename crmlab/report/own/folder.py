@@ -9,27 +9,33 @@ from importlib import metadata
 from pathlib import Path
 
 import pandas as pd
+import xarray as xr
 
 from crmlab import __version__
 from crmlab.errors import DataError, SpecError
 from crmlab.inference import load_fit
-from crmlab.orders import tables_from_orders
 from crmlab.reading import (
+    EventFile,
+    Events,
     Quality,
     ReadingOptions,
     Sales,
     neutralise,
+    read_events,
     read_key,
     read_raw,
     read_sales,
 )
 from crmlab.report.demo import to_csv
-from crmlab.report.own.customers import describe_columns, list_customers
+from crmlab.report.own.buying import study_buying
+from crmlab.report.own.customers import describe_columns, write_customers
 from crmlab.report.own.page import render_report
 from crmlab.report.own.plan import Plan
 from crmlab.report.own.publish import publish
 from crmlab.report.own.scoring import read_draws, score_orders
-from crmlab.report.own.study import Settings, Study, study_buying, study_sales
+from crmlab.report.own.study import Settings, Study, study_sales
+from crmlab.report.own.view import View, blank_channels
+from crmlab.report.own.window import settle_window
 from crmlab.value import per_year
 
 Tell = Callable[[str], None]
@@ -50,6 +56,8 @@ class Request:
     same_person : path, optional
     key : path, optional
         Of the pseudonyms.
+    events : tuple of EventFile
+        Touchpoints, surveys, cases, actions: at most one file of each kind.
     """
 
     source: Path
@@ -57,6 +65,7 @@ class Request:
     settings: Settings
     same_person: Path | None = None
     key: Path | None = None
+    events: tuple[EventFile, ...] = ()
 
 
 def write_report(
@@ -64,7 +73,7 @@ def write_report(
     folder: str | Path,
     *,
     tell: Tell,
-    show: Callable[[Quality], None] = lambda quality: None,
+    show: Callable[[Quality, str], None] = lambda quality, noun: None,
 ) -> Study:
     """Read, study, and write the folder, all of it or nothing.
 
@@ -76,7 +85,7 @@ def write_report(
     tell : callable
         Takes each line of progress.
     show : callable, optional
-        Takes the record of the reading before anything is fitted.
+        Takes the record of each reading, and what its rows are, before anything is fitted.
 
     Returns
     -------
@@ -91,41 +100,60 @@ def write_report(
     """
     target = Path(folder).resolve()
     check_target(target)
-    sales = read_request(request)
-    show(sales.quality)
-    study = study_sales(sales, request.settings, tell)
+    sales = settle_window(read_request(request))
+    show(sales.quality, "orders")
+    events = read_event_files(request, sales)
+    for one in events:
+        show(one.quality, one.kind)
+    study = study_sales(sales, request.settings, tell, events)
     tell("drawing and writing")
     texts = make_texts(study, request, target)
-    publish(target, lambda aside: _write(aside, texts, study))
+    publish(target, lambda aside: _write(aside, texts, study, request))
     return study
 
 
 def read_request(request: Request) -> Sales:
     """Read the orders that a request names."""
-    people = None if request.same_person is None else read_raw(request.same_person).frame
-    key = None if request.key is None else read_key(request.key)
+    people, key = _read_identities(request)
     return read_sales(request.source, request.reading, same_person=people, key=key)
 
 
+def read_event_files(request: Request, sales: Sales) -> tuple[Events, ...]:
+    """Read the files beside the orders, ids under the same key and list of persons."""
+    people, key = _read_identities(request)
+    return tuple(
+        read_events(file, sales, request.reading, same_person=people, key=key)
+        for file in request.events
+    )
+
+
+def _read_identities(request: Request) -> tuple[pd.DataFrame | None, bytes | None]:
+    people = None if request.same_person is None else read_raw(request.same_person).frame
+    return people, None if request.key is None else read_key(request.key)
+
+
 def make_texts(study: Study, request: Request, target: Path) -> dict[str, str]:
-    """Make the text of every file but the fit."""
-    customers = list_customers(study)
+    """Make the text of the files that do not list customers."""
     described = pd.DataFrame(describe_columns(study).items(), columns=["column", "meaning"])
     manifest = describe_request(request, study, target)
-    made = f"Written by crmlab {__version__}, seed {request.settings.seed}."
-    page = render_report(study, customers, pseudonyms=request.key is not None, made=made)
     return {
-        "customers.csv": to_csv(customers),
         "customers_columns.csv": to_csv(described),
-        "quality.json": json.dumps(study.sales.quality.to_dict(), indent=1, ensure_ascii=False)
-        + "\n",
+        "quality.json": json.dumps(_describe_quality(study), indent=1, ensure_ascii=False) + "\n",
         MANIFEST: json.dumps(manifest, indent=1, ensure_ascii=False) + "\n",
-        "report.html": page,
     }
 
 
-def _write(aside: Path, texts: Mapping[str, str], study: Study) -> None:
-    for name, text in texts.items():
+def _describe_quality(study: Study) -> dict[str, object]:
+    """Give the record of the orders, and those of the files beside them."""
+    beside = {one.kind: one.quality.to_dict() for one in study.events}
+    return study.sales.quality.to_dict() | ({"beside": beside} if beside else {})
+
+
+def _write(aside: Path, texts: Mapping[str, str], study: Study, request: Request) -> None:
+    shown = write_customers(study, aside / "customers.csv")
+    made = f"Written by crmlab {__version__}, seed {request.settings.seed}."
+    page = render_report(study, shown, pseudonyms=request.key is not None, made=made)
+    for name, text in [*texts.items(), ("report.html", page)]:
         (aside / name).write_text(text, encoding="utf-8", newline="\n")
     study.fit.save(aside / "fit")
 
@@ -141,6 +169,7 @@ def used_versions() -> dict[str, str]:
 def describe_request(request: Request, study: Study, target: Path) -> dict[str, object]:
     """Say as plain values what is needed to make the report again."""
     inputs = {"source": request.source, "same_person": request.same_person, "key": request.key}
+    inputs |= {file.kind: file.source for file in request.events}
     plan = {name: str(v) if isinstance(v, pd.Timestamp) else v for name, v in
             asdict(study.plan).items()}  # fmt: skip
     return {
@@ -153,6 +182,7 @@ def describe_request(request: Request, study: Study, target: Path) -> dict[str, 
             if path is not None
         },
         "reading": asdict(request.reading),
+        "columns": {file.kind: dict(file.columns) for file in request.events},
         "settings": asdict(request.settings),
         "plan": plan,
         "stages": list(study.names),
@@ -235,6 +265,10 @@ def request_again(manifest: str | Path, tell: Tell) -> Request:
         Settings(**said["settings"]),
         paths.get("same_person"),
         paths.get("key"),
+        tuple(
+            EventFile(kind, paths[kind], columns)
+            for kind, columns in said.get("columns", {}).items()
+        ),
     )
 
 
@@ -272,17 +306,24 @@ def score_file(request: Request, report: str | Path, *, tell: Tell) -> pd.DataFr
     """
     said = read_manifest(report)
     fitted = load_fit(Path(report) / "fit")
-    sales = read_request(request)
+    sales = settle_window(read_request(request))
     old = said["plan"]
     plan = Plan(**{**old, **{k: pd.Timestamp(old[k]) for k in ("first", "last", "cutoff")}})
     plan = plan.covering(sales.window)
     settings = Settings(**said["settings"])
     rate = per_year(settings.discount).per_period(plan.freq)
-    tables = tables_from_orders(sales.orders, window=(plan.first, plan.last))
-    spend = study_buying(tables).per_order() * settings.margin
+    spend = study_buying(sales.orders, (plan.first, plan.last)).per_order() * settings.margin
     tell(f"scoring {len(spend):,} customers")
     drawn = read_draws(fitted, plan.year, discount=rate)
-    frame = score_orders(sales.orders, spend, plan, fitted, drawn).customers
+    unseen = [channel.name for channel in fitted.model.channels[1:]]
+    if unseen:
+        tell(f"{' and '.join(unseen)} count as not known: only orders are scored")
+
+    def read(orders: pd.DataFrame, plan: Plan) -> xr.Dataset:
+        view = View(sales.window[0])
+        return blank_channels(view.panel(orders, plan), fitted.model.channels)
+
+    frame = score_orders(sales.orders, spend, plan, fitted, drawn, read=read).customers
     return tidy_scores(frame, fitted.model.space.names)
 
 

@@ -13,12 +13,16 @@ from crmlab.plots import (
     plot_stage_value,
     style,
 )
+from crmlab.reading import Quality
 from crmlab.report.orders import BGNBD_NAME
-from crmlab.report.own.customers import ACTIONS, describe_columns, fallen, suggest
-from crmlab.report.own.study import Study, name_of
+from crmlab.report.own.beside import beside_tables, describe_files
+from crmlab.report.own.buying import MOST
+from crmlab.report.own.customers import ACTIONS, describe_columns, fallen, most_to_win, suggest
+from crmlab.report.own.holdout import name_of
+from crmlab.report.own.scoring import DRAWS, FEW_DRAWS, MANY
+from crmlab.report.own.study import Study
+from crmlab.report.own.window import describe_periods
 from crmlab.report.parts import Table, element, read_template
-
-N_TOP = 12
 
 
 def render_report(study: Study, customers: pd.DataFrame, *, pseudonyms: bool, made: str) -> str:
@@ -28,7 +32,7 @@ def render_report(study: Study, customers: pd.DataFrame, *, pseudonyms: bool, ma
     ----------
     study : Study
     customers : DataFrame
-        The table beside the page, as it is written.
+        The table beside the page, as it is written, or its rows of `most_to_win`.
     pseudonyms : bool
         Whether ids are pseudonyms.
     made : str
@@ -44,25 +48,71 @@ def render_report(study: Study, customers: pd.DataFrame, *, pseudonyms: bool, ma
         first=plan.first.date(),
         last=plan.last.date(),
         names=study.names,
-        n_customers=say.number(len(customers)),
+        n_customers=say.number(len(study.scored.customers)),
         n_sample=say.number(study.fit.panel.sizes["customer_id"]),
         n_tested=say.number(study.holdout.n_customers),
         worth_of=_worth_of(study),
         discount=say.percent(study.settings.discount),
-        sampled=study.fit.panel.sizes["customer_id"] < len(customers),
+        sampled=study.fit.panel.sizes["customer_id"] < len(study.scored.customers),
+        shortened=_shortened(study),
+        sources=say.listed(["orders", *_used(study)]),
+        used=_used(study),
+        named=_named(study),
+        beside=describe_files(study),
+        answered=_answered(study),
         other=name_of("lost" if study.holdout.chosen == "asleep" else "asleep"),
         chosen=study.holdout.chosen,
         tiles=_tiles(study),
-        sentences=_sentences(study, len(customers)),
+        sentences=_sentences(study, len(study.scored.customers)),
         figures=_figures(study),
         tables=_tables(study, customers),
         alarms=_alarms(study),
-        personal=study.sales.quality.personal,
+        personal=[n for q in _qualities(study) for n in q.personal],
+        cost=_cost(study),
         pseudonyms=pseudonyms,
         has_amounts=study.has_amounts,
         rival=BGNBD_NAME in study.holdout.errors.index,
         made=made,
     )
+
+
+def _shortened(study: Study) -> str:
+    """Say what is done with fewer customers or draws, where there are very many customers."""
+    if len(study.scored.customers) <= MANY:
+        return ""
+    return (
+        f"With so many customers, {FEW_DRAWS} draws of the fit are read instead of {DRAWS}, and "
+        f"BG/NBD and the Gamma-Gamma model are fitted to a stratified {say.number(MOST)} of them."
+    )
+
+
+def _used(study: Study) -> list[str]:
+    """Name the files that became channels."""
+    return [one.kind for one in study.verdicts if one.is_used]
+
+
+def _named(study: Study) -> str:
+    """Name these files at the beginning of a sentence."""
+    used = _used(study)
+    return say.listed(used).capitalize() if used else ""
+
+
+def _qualities(study: Study) -> list[Quality]:
+    return [study.sales.quality, *(one.quality for one in study.events)]
+
+
+def _answered(study: Study) -> str:
+    """Say in which share of the observed cells there is an answer; nothing without surveys."""
+    panel = study.fit.panel
+    if "surveys" not in panel:
+        return ""
+    return say.percent(float(panel["surveys"].notnull().sum() / panel["observed"].sum()), 1)
+
+
+def _cost(study: Study) -> str:
+    """Write the usual cost of an action; nothing if it is not known."""
+    known = study.action_cost > 0
+    return f"{study.action_cost:,.2f} {study.unit}" if known else ""
 
 
 def _worth_of(study: Study) -> str:
@@ -81,6 +131,9 @@ def _sentences(study: Study, n_customers: int) -> dict[str, str]:
         "worth": tell.tell_worth(study),
         "test": tell.tell_test(study.holdout),
         "fit": tell.tell_fit(study.check),
+        "added": tell.tell_added(study.added) if len(study.added) else "",
+        "alone": tell.tell_alone(study.holdout) if len(study.added) else "",
+        "acted": tell.tell_acted(study.acted, plan.season, plan.period) if len(study.acted) else "",
         "sample": tell.tell_sample(study.moved, n_customers),
     }
 
@@ -130,6 +183,7 @@ def _figures(study: Study) -> dict[str, object]:
         quantity="Repeat orders in the test",
         period_name=plan.period.capitalize(),
     )
+    ahead.xaxis.get_major_locator().set_params(integer=True)
     worth = study.drawn.worth * _mean_spend(study)
     flat = xr.DataArray(worth, dims=("chain", "draw", "stage"), coords={"stage": list(study.names)})
     return {
@@ -206,11 +260,14 @@ def _tables(study: Study, customers: pd.DataFrame) -> dict[str, Table]:
             words=True,
         ),
         "actions": _table_of_actions(study),
+        **beside_tables(study),
     }
 
 
 def _table_of_decisions(study: Study) -> Table:
-    rows = [(d.what, d.choice, d.evidence) for d in study.sales.quality.decisions]
+    periods = describe_periods(study.sales, study.plan)
+    decisions = (*study.sales.quality.decisions, periods)
+    rows = [(d.what, d.choice, d.evidence) for d in decisions]
     return Table(
         "how-read", "How the file was read.", ["What", "choice", "evidence"], rows, words=True
     )
@@ -278,8 +335,7 @@ def _table_of_flow(study: Study) -> Table:
 
 
 def _table_of_fallen(study: Study, customers: pd.DataFrame) -> Table:
-    listed = customers[customers["fell"] == 1]
-    top = listed.sort_values(["repair_value", "customer_id"], ascending=[False, True]).head(N_TOP)
+    top = most_to_win(customers)
     rows = [
         [
             str(row["customer_id"])[:60],
@@ -385,7 +441,7 @@ def _table_of_moved(study: Study) -> Table:
 
 
 def _table_of_actions(study: Study) -> Table:
-    counts = suggest(study.scored).value_counts()
+    counts = suggest(study.scored, study.action_cost).value_counts()
     rows = [(word, say.number(counts.get(word, 0)), what) for word, what in ACTIONS.items()]
     return Table(
         "actions",

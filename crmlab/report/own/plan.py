@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from crmlab.channels import Poisson
 from crmlab.errors import DataError
 from crmlab.models.hidden import HiddenMarkov
-from crmlab.orders import purchase_days
 from crmlab.report.orders import CHANNEL, build_space
+from crmlab.report.own.book import Orders, tally_days
 from crmlab.stages import StageSpace
 from crmlab.transitions import StickyDirichlet
 
@@ -81,12 +81,12 @@ class Plan:
         return Plan(self.freq, first, last, last, len(starts), len(starts), self.mean_rate)
 
 
-def make_plan(orders: pd.DataFrame, window: tuple[pd.Timestamp, pd.Timestamp]) -> Plan:
+def make_plan(orders: Orders, window: tuple[pd.Timestamp, pd.Timestamp]) -> Plan:
     """Choose periods and a holdout, or say why the file carries no stages at all.
 
     Parameters
     ----------
-    orders : DataFrame
+    orders : DataFrame or Stored
         customer_id, date.
     window : (first day, last day)
 
@@ -95,8 +95,8 @@ def make_plan(orders: pd.DataFrame, window: tuple[pd.Timestamp, pd.Timestamp]) -
     DataError
         If there are too few customers who came back, repeat orders, or periods.
     """
-    days = purchase_days(orders)
-    repeats = days[days["date"] > days["first"]]
+    tally = tally_days(orders)
+    n_customers, n_repeats = int(tally.joined.sum()), int(tally.repeats.sum())
     n_days = (window[1] - window[0]).days + 1
     freq = "D" if n_days < 84 else "W" if n_days <= 3 * 366 else "M"
     first, last, starts = _periods(window, freq)
@@ -104,27 +104,26 @@ def make_plan(orders: pd.DataFrame, window: tuple[pd.Timestamp, pd.Timestamp]) -
     problems = [
         f"{have:,} {what} (at least {need} are needed)"
         for have, need, what in (
-            (repeats["customer_id"].nunique(), FEWEST_REPEATERS, "customers who ordered again"),
-            (len(repeats), FEWEST_REPEATS, "repeat orders"),
+            (tally.n_repeaters, FEWEST_REPEATERS, "customers who ordered again"),
+            (n_repeats, FEWEST_REPEATS, "repeat orders"),
             (len(starts), FEWEST_PERIODS, f"{_NAMES[freq]}s"),
         )
         if have < need
     ]
     if not problems:
         cutoff = starts[n_seen]
-        early, late = (repeats["date"] < cutoff).sum(), (repeats["date"] >= cutoff).sum()
+        early = int(tally.repeats[tally.repeats.index < cutoff].sum())
+        late = n_repeats - early
         if min(early, late) < FEWEST_REPEATS / 3:
             problems = [f"{early:,} repeat orders before {cutoff.date()} and {late:,} after it"]
     if problems:
         raise DataError(
-            f"{days['customer_id'].nunique():,} customers with {len(days):,} purchases between "
+            f"{n_customers:,} customers with {n_customers + n_repeats:,} purchases between "
             f"{window[0].date()} and {window[1].date()} cannot carry a model of stages: "
             f"{'; '.join(problems)}. Whatever a model said of them would be its own assumptions"
         )
-    age = ((last - days.groupby("customer_id")["first"].first()).dt.days + 1).sum()
-    return Plan(
-        freq, first, last, cutoff, len(starts), n_seen, float(len(repeats) / age * _DAYS[freq])
-    )
+    rate = n_repeats / tally.exposure(last) * _DAYS[freq]
+    return Plan(freq, first, last, cutoff, len(starts), n_seen, float(rate))
 
 
 def _periods(

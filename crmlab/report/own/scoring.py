@@ -1,26 +1,29 @@
 """Scoring customers in blocks: whoever they are and however many, under draws of one fit."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from crmlab import chains
 from crmlab.inference import Fit
 from crmlab.models.emissions import Scorer, encode, find_window
 from crmlab.orders import tables_from_orders
 from crmlab.report.orders import CHANNEL, counts_to_come
+from crmlab.report.own.book import Orders, order_blocks
 from crmlab.report.own.plan import Plan
+from crmlab.report.own.walk import Walk
 from crmlab.report.rounding import monte_carlo_error
 from crmlab.tables import to_panel
 from crmlab.value import stage_value
 
 Floats = NDArray[np.float64]
 BLOCK = 5_000
-DRAWS = 100
+DRAWS, FEW_DRAWS = 100, 40
+MANY = 100_000  # customers from which on fewer draws are read
+TOLD = 200_000
 _LOW, _HIGH = 0.05, 0.95
 
 
@@ -37,6 +40,8 @@ class Drawn:
         The same, discounted.
     silent : ndarray (..., K)
         Probability of no order at all in the year to come.
+    seen : mapping of "<channel>_<parameter>" to ndarray (..., K)
+        Of every channel, orders included: what a history is scored with.
     """
 
     initial: Floats
@@ -45,6 +50,7 @@ class Drawn:
     ahead: Floats
     worth: Floats
     silent: Floats
+    seen: Mapping[str, Floats] = field(default_factory=dict)
 
 
 def read_draws(fit: Fit, n_ahead: int, *, discount: float, draws: int = DRAWS) -> Drawn:
@@ -67,7 +73,14 @@ def read_draws(fit: Fit, n_ahead: int, *, discount: float, draws: int = DRAWS) -
     )
     initial = chosen["initial_probs"].transpose("chain", "draw", "stage").values
     matrix = chosen["transition_matrix"].transpose("chain", "draw", "stage_from", "stage_to").values
-    rate = chosen[f"{CHANNEL}_rate"].transpose("chain", "draw", "stage").values
+    seen = {
+        f"{channel.name}_{name}": chosen[f"{channel.name}_{name}"]
+        .transpose("chain", "draw", "stage")
+        .values
+        for channel in fit.model.channels
+        for name in channel.parameter_names
+    }
+    rate = seen[f"{CHANNEL}_rate"]
     now = stage_value(matrix, rate, discount_rate=discount, n_periods=n_ahead)
     # money comes from the next period on: one move, and one period of discount, before the first
     worth = (matrix @ now[..., None])[..., 0] / (1 + discount)
@@ -78,6 +91,7 @@ def read_draws(fit: Fit, n_ahead: int, *, discount: float, draws: int = DRAWS) -
         counts_to_come(matrix, rate, n_ahead),
         worth,
         silence(matrix, rate, n_ahead),
+        seen,
     )
 
 
@@ -128,35 +142,39 @@ class Scored:
 
 
 def score_orders(
-    orders: pd.DataFrame,
+    orders: Orders,
     spend: pd.Series,
     plan: Plan,
     fit: Fit,
     drawn: Drawn,
     *,
-    tell: Callable[[int, int], None] = lambda done, all_: None,
+    read: Callable[[pd.DataFrame, Plan], xr.Dataset] | None = None,
+    tell: Callable[[int], None] = lambda done: None,
 ) -> Scored:
     """Score every customer of these orders, a block at a time.
 
     Parameters
     ----------
-    orders : DataFrame
+    orders : DataFrame or Stored
         customer_id, date.
     spend : Series
         By customer_id: what one order brings (currency; 1 if no amounts are known).
     plan : Plan
     fit : Fit
     drawn : Drawn
+    read : callable, optional
+        Makes the panel of a block; `make_panel` if left out.
     tell : callable
-        Takes the customers done and the customers in all.
+        Takes the customers done, now and then.
     """
-    ids = np.sort(orders["customer_id"].unique())
-    parts = []
-    for begin in range(0, len(ids), BLOCK):
-        block = ids[begin : begin + BLOCK]
-        panel = make_panel(orders[orders["customer_id"].isin(block)], plan)
-        parts.append(score_panel(panel, spend, plan, fit, drawn))
-        tell(min(begin + BLOCK, len(ids)), len(ids))
+    parts, done, told = [], 0, 0
+    for block in order_blocks(orders, BLOCK):
+        part = score_panel((read or make_panel)(block, plan), spend, plan, fit, drawn)
+        done += len(part.customers)
+        # single log-likelihoods are looked at in small files only
+        parts.append(part if done <= MANY else replace(part, loglik=part.loglik[..., :0]))
+        if done - told >= TOLD:
+            tell(told := done)
     return _join(parts)
 
 
@@ -190,8 +208,8 @@ def score_panel(panel: xr.Dataset, spend: pd.Series, plan: Plan, fit: Fit, drawn
 def _histories(panel: xr.Dataset, fit: Fit) -> tuple[NDArray, NDArray, NDArray]:
     """Find an example of each different history, which one each customer has, and how many do."""
     window = find_window(panel)
-    codes = encode(panel, fit.model.channels[0], fit.model.space).codes
-    known = np.column_stack([window.first, window.last, codes])
+    codes = [encode(panel, channel, fit.model.space).codes for channel in fit.model.channels]
+    known = np.column_stack([window.first, window.last, *codes])
     _, rows, back, counts = np.unique(
         known, axis=0, return_index=True, return_inverse=True, return_counts=True
     )
@@ -210,13 +228,9 @@ def _walk(
     now, before = np.empty((*lead, n, K)), np.empty((*lead, n, K))
     river, loglik = np.zeros((*lead, T, K)), np.empty((*lead, n))
     for c, d in np.ndindex(lead):
-        scores = scorer({f"{CHANNEL}_rate": drawn.rate[c, d]})
-        result = chains.forward(drawn.initial[c, d], drawn.matrix[c, d], scores, first, last)
-        everyone = np.arange(n)
-        now[c, d] = result.filtered[everyone, last]
-        before[c, d] = result.filtered[everyone, then]
-        river[c, d] = np.einsum("n,ntk->tk", counts, np.nan_to_num(result.filtered))
-        loglik[c, d] = result.loglik
+        tables = scorer.tables({name: values[c, d] for name, values in drawn.seen.items()})
+        walk = Walk(drawn.initial[c, d], drawn.matrix[c, d], tables, first, last)
+        now[c, d], before[c, d], river[c, d], loglik[c, d] = walk.follow(then, counts)
     return now, before, river, loglik
 
 

@@ -4,16 +4,20 @@ import numpy as np
 import pandas as pd
 
 from crmlab.report.orders import BGNBD_NAME, NAIVE
+from crmlab.report.own.acted import ANY
+from crmlab.report.own.book import count_until
 from crmlab.report.own.customers import fallen
-from crmlab.report.own.study import Holdout, Study, name_of
+from crmlab.report.own.holdout import ALONE, Holdout, name_of
+from crmlab.report.own.study import Study
 from crmlab.report.sentences import listed, money, number, off_by, percent, plural
 
 
 def tell_data(study: Study) -> str:
     """Say whether orders grow or shrink over the window."""
-    dates, plan = study.sales.orders["date"], study.plan
+    orders, plan = study.sales.orders, study.plan
     middle = plan.first + (plan.last - plan.first) / 2
-    early, late = int((dates <= middle).sum()), int((dates > middle).sum())
+    early = count_until(orders, middle)
+    late = len(orders) - early
     verb = "fewer" if late < early else "more" if late > early else "as many"
     return (
         f"{number(late)} orders fall into the second half of the window and {number(early)} into "
@@ -55,6 +59,65 @@ def tell_sure(table: pd.DataFrame, n_ahead: int, period: str) -> str:
         f"In the test the model gave the average customer {percent(said)} to order within "
         f"{n_ahead} {period}s, and {percent(came)} did: {verdict}. In {int(inside.sum())} of "
         f"{len(table)} groups its probability lies within the 90% interval of what came true."
+    )
+
+
+def tell_added(added: pd.DataFrame) -> str:
+    """Say whether the files beside the orders make the stages surer, and the forecast better."""
+    first, last = added.iloc[0], added.iloc[-1]
+    gap, gain = last["likeliest"] - first["likeliest"], last["log_score"]
+    sure = "as sure as before" if abs(gap) < 0.005 else "surer" if gap > 0 else "less sure"
+    came = "as well as" if abs(gain) < 1 else "better than" if gain > 0 else "worse than"
+    end = ", so the new certainty is not to be trusted" if gap >= 0.005 and gain <= -1 else ""
+    return (
+        f"With {added.index[-1].removeprefix('orders and ')}, the most likely stage of a customer "
+        f"has a probability of {percent(last['likeliest'], 1)} on average, from orders alone "
+        f"{percent(first['likeliest'], 1)}: the stages are {sure}. The orders of the test were "
+        f"forecast {came} without (log score {signed(gain)}){end}."
+    )
+
+
+def tell_alone(holdout: Holdout) -> str:
+    """Say whether the stages forecast better for having been fitted to the files, too."""
+    here, alone = holdout.log_scores[holdout.chosen], holdout.log_scores[ALONE]
+    gap = here - alone
+    verdict = (
+        "hardly any difference"
+        if abs(gap) < 1
+        else "the files made the forecast better"
+        if gap > 0
+        else "the files made the forecast worse, so compare with a report without them"
+    )
+    return (
+        f"A model that was fitted to orders alone gave the orders of the test a log score of "
+        f"{number(alone, 1)}, the one of this report {number(here, 1)}: {verdict}."
+    )
+
+
+def signed(value: float) -> str:
+    """Write a difference with its sign, one digit after the point.
+
+    Examples
+    --------
+    >>> signed(2.34), signed(-0.04)
+    ('+2.3', '0.0')
+    """
+    rounded = round(value, 1) + 0.0
+    return "0.0" if rounded == 0 else f"{rounded:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def tell_acted(acted: pd.DataFrame, season: int, period: str) -> str:
+    """Say who fell more often: those to whom something was done, or others in the same stages."""
+    row = acted.loc[ANY]
+    if not row["followed"]:
+        return "Nobody can be compared: no customer of a season ago got anything in the last one."
+    gap = row["fell"] - row["fell_others"]
+    often = "as often" if abs(gap) < 0.005 else "more often" if gap > 0 else "less often"
+    return (
+        f"Of {plural(int(row['followed']), 'customer')} to whom something was done in the last "
+        f"{season} {period}s, {percent(row['fell'], 1)} fell to a lower stage, and of others who "
+        f"stood in the same stages {percent(row['fell_others'], 1)}: they fell {often}. Whether "
+        "that was the action or the choice of whom to treat, this file cannot tell."
     )
 
 
@@ -105,7 +168,8 @@ def round_together(mean: float, low: float, high: float) -> tuple[float, float, 
 def tell_test(holdout: Holdout) -> str:
     """Say who forecast best, straight, and by how much each total was off."""
     errors = holdout.errors
-    shown = [name_of(holdout.chosen), *(n for n in (BGNBD_NAME, NAIVE) if n in errors.index)]
+    rivals = [name for name in (ALONE, BGNBD_NAME, NAIVE) if name in errors.index]
+    shown = [name_of(holdout.chosen), *rivals]
     said = listed([f"{name} {off_by(errors.loc[name, 'total_error'])}" for name in shown])
     best = errors.loc[shown, "root_mean_squared_error"].idxmin()
     total = errors.loc[shown, "total_error"].abs().idxmin()

@@ -1,0 +1,366 @@
+"""Touchpoints, surveys, cases and actions, as firms export them, beside the orders.
+
+Each file is read like the orders: columns guessed and shown, rows that cannot be used counted under
+the first reason that fits, ids hidden under the same key. Only customers of the orders count, and
+only from the day of their first order on: the stages begin there.
+"""
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from crmlab.errors import DataError, SpecError
+from crmlab.reading.amounts import read_amounts
+from crmlab.reading.cells import as_words
+from crmlab.reading.columns import find_personal, find_roles
+from crmlab.reading.dates import EARLIEST, read_dates
+from crmlab.reading.files import RawTable, read_raw
+from crmlab.reading.privacy import pseudonymise
+from crmlab.reading.quality import Decision, Finding, Quality, find_rows, listed_rows, show_rows
+from crmlab.reading.sales import UNREADABLE_SHARE, ReadingOptions, Sales, read_ids, read_people
+
+# The roles of columns in the order in which they choose; those in the first part must be there.
+_ROLES = {
+    "touchpoints": (("customer", "date"), ("kind",)),
+    "surveys": (("customer", "date", "score"), ("kind",)),
+    "cases": (("customer", "opened"), ("closed", "kind")),
+    "actions": (("customer", "date"), ("action", "cost")),
+}
+KINDS = tuple(_ROLES)
+_CHOOSING = ("customer", "closed", "opened", "date", "score", "cost", "action", "kind")
+_KEPT = ("score", "kind", "action", "cost")
+_MOST_LABELS, _LONGEST_LABEL = 20, 60
+UNNAMED = "(no name)"
+
+
+@dataclass(frozen=True)
+class EventFile:
+    """A file beside the orders, and what the user says about its columns.
+
+    Parameters
+    ----------
+    kind : {"touchpoints", "surveys", "cases", "actions"}
+    source : path or DataFrame
+    columns : mapping of role to column, optional
+        Names, or positions such as "#3"; the rest is guessed. Roles: customer, date (of a case:
+        opened, closed), kind, score, action, cost.
+
+    Raises
+    ------
+    SpecError
+        If there is no such kind or role.
+    """
+
+    kind: str
+    source: "str | Path | pd.DataFrame"
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse kinds and roles that mean nothing."""
+        if self.kind not in KINDS:
+            raise SpecError(f"`kind` must be one of {KINDS}, got {self.kind!r}")
+        known = [role for part in _ROLES[self.kind] for role in part]
+        if odd := [role for role in self.columns if role not in known]:
+            raise SpecError(f"{self.kind} have the columns {known}; there is no {odd[0]!r} to name")
+
+
+@dataclass(frozen=True)
+class Events:
+    """What a file says of the customers of the orders, and the record of its reading.
+
+    Parameters
+    ----------
+    kind : str
+    frame : DataFrame
+        customer_id, date (day), and `score` (surveys), `action` and `cost` (actions; NaN where
+        none is known), or `kind` (the others; "" where there is none).
+    recorded : (first day, last day)
+        Between all rows that have a day, whoever they belong to.
+    quality : Quality
+    """
+
+    kind: str
+    frame: pd.DataFrame
+    recorded: tuple[pd.Timestamp, pd.Timestamp]
+    quality: Quality
+
+
+def read_events(
+    file: EventFile,
+    sales: Sales,
+    options: ReadingOptions | None = None,
+    *,
+    same_person: pd.DataFrame | None = None,
+    key: bytes | None = None,
+) -> Events:
+    """Read a file of touchpoints, surveys, cases or actions.
+
+    Parameters
+    ----------
+    file : EventFile
+    sales : Sales
+        The orders: who is a customer, from which day on, and what the window is.
+    options : ReadingOptions, optional
+        Of which the decimal mark, the order of day and month, and today's date are used.
+    same_person : DataFrame, optional
+        As for the orders.
+    key : bytes, optional
+        The key of the orders' pseudonyms.
+
+    Returns
+    -------
+    Events
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read, or leaves open what it means.
+
+    Examples
+    --------
+    >>> from crmlab.reading import read_sales
+    >>> sales = read_sales(pd.DataFrame({"customer": ["a", "b"], "amount": [3, 4],
+    ...     "date": ["2024-01-05", "2024-02-20"]}))
+    >>> calls = pd.DataFrame({"client": ["a", "a", "x", "b"], "channel": "phone",
+    ...     "date": ["2024-01-09", "2024-01-09", "2024-01-09", "2024-02-01"]})
+    >>> events = read_events(EventFile("touchpoints", calls), sales)
+    >>> len(events.frame), [(finding.what, finding.rows) for finding in events.quality.findings]
+    (1, [('customers without an order', 1), ("before the customer's first order", 1),
+    ('more of one customer on one day', 1)])
+    """
+    options = options or ReadingOptions()
+    whose = file.kind
+    try:
+        raw = read_raw(file.source)
+        whose = f"{file.kind}, {raw.source}"
+        return _read(file, raw, sales, options, same_person, key)
+    except DataError as problem:
+        raise DataError(f"{whose}: {problem}") from None
+
+
+def _read(
+    file: EventFile,
+    raw: RawTable,
+    sales: Sales,
+    options: ReadingOptions,
+    same_person: pd.DataFrame | None,
+    key: bytes | None,
+) -> Events:
+    needed, more = _ROLES[file.kind]
+    roles = [role for role in _CHOOSING if role in (*needed, *more)]
+    found, guesses = find_roles(raw, roles, needed, file.columns, f"--column {file.kind}.")
+    hidden = () if key is None else ("customer", "kind", "action")  # texts may name somebody
+    shown = _shown(raw, {role: place for role, place in found.items() if role not in hidden})
+    ids, id_decisions = read_ids(_cells(raw, found, "customer"))
+    rows, decisions = _read_cells(file.kind, raw, found, options, sales)
+    rows["customer_id"] = _identify(ids, same_person, key)
+    _check_readable(file.kind, shown, rows)
+    days = rows["date"][_is_possible(rows["date"], options)]
+    if days.empty:
+        raise DataError("no row has a readable day that can be")
+    left, findings = _sift(file.kind, shown, rows, sales, options)
+    kept = rows[left]
+    quality = Quality(
+        raw.source,
+        len(rows),
+        len(kept),
+        (*raw.decisions, *guesses, *id_decisions, *decisions, *_tell_labels(kept)),
+        tuple(findings + _remarks(file.kind, shown, rows, left)),
+        find_personal(raw),
+    )
+    columns = ["customer_id", "date", *(n for n in _KEPT if n in kept)]
+    frame = kept[columns].sort_values(columns, ignore_index=True)
+    return Events(file.kind, frame, (days.min(), days.max()), quality)
+
+
+def _cells(raw: RawTable, found: Mapping[str, int], role: str) -> pd.Series:
+    return raw.frame.iloc[:, found[role]]
+
+
+def _shown(raw: RawTable, found: Mapping[str, int]) -> pd.DataFrame:
+    places = list(found.values())
+    names = [str(raw.frame.columns[place])[:40] for place in places]
+    return raw.frame.iloc[:, places].set_axis(names, axis=1)
+
+
+def _identify(ids: pd.Series, same_person: pd.DataFrame | None, key: bytes | None) -> pd.Series:
+    """Give ids as the orders have them: one per person, hidden under the key."""
+    if same_person is not None:
+        ids = ids.map(read_people(same_person)).fillna(ids).astype("str")
+    return ids if key is None else pseudonymise(ids.fillna(""), key).where(ids.notna())
+
+
+def _read_cells(
+    kind: str, raw: RawTable, found: Mapping[str, int], options: ReadingOptions, sales: Sales
+) -> tuple[pd.DataFrame, list[Decision]]:
+    """Read every column but the ids."""
+    rows = pd.DataFrame(index=raw.frame.index)
+    decisions = []
+    for role in ("date", "opened", "closed"):
+        if role in found:
+            cells = _cells(raw, found, role)
+            read = read_dates(cells, name=str(cells.name), order=options.date_order)
+            rows["date" if role == "opened" else role] = read.days
+            what = "dates" if role == "date" else f"dates {role}"
+            decisions.append(Decision(what, *_last_two(read.decision)))
+    for role in ("score", "cost"):
+        if role in found:
+            cells = _cells(raw, found, role)
+            numbers = read_amounts(cells, name=str(cells.name), decimal=options.decimal)
+            rows[role], rows["blank"] = numbers.values, as_words(cells) == ""
+            choice, evidence = _last_two(numbers.decision)
+            decisions.append(Decision(f"{role}s", choice, evidence.replace("amount", role)))
+            _check_currency(role, numbers.currency, sales.currency)
+    label = "action" if kind == "actions" else "kind"
+    if kind != "surveys":
+        words = as_words(_cells(raw, found, label)) if label in found else ""
+        rows[label] = pd.Series(words, index=rows.index, dtype="str").str[:_LONGEST_LABEL]
+    if kind == "actions":
+        rows["action"] = rows["action"].replace("", UNNAMED)
+        rows["cost"] = rows["cost"].where(rows["cost"] >= 0) if "cost" in rows else float("nan")
+    return rows, decisions
+
+
+def _last_two(decision: Decision) -> tuple[str, str]:
+    return decision.choice, decision.evidence
+
+
+def _check_currency(role: str, own: str, orders: str) -> None:
+    if role == "cost" and own and orders not in (own, "currency units"):
+        raise DataError(
+            f"costs are in {own} and orders in {orders}: convert one of them, or leave costs out"
+        )
+
+
+def _check_readable(kind: str, shown: pd.DataFrame, rows: pd.DataFrame) -> None:
+    """Refuse a file of which too much cannot be read: then the reading is wrong, not the rows."""
+    bad = {"date": rows["date"].isna()}
+    if "score" in rows:
+        bad["score"] = rows["score"].isna() & ~rows["blank"]
+    problems = [
+        f"{where.mean():.0%} of the rows have no readable {role} "
+        f"({listed_rows(show_rows(shown, where), int(where.sum()))}); if this is the wrong column, "
+        f"name the right one with --column {kind}."
+        + ("opened" if (kind, role) == ("cases", "date") else role)
+        for role, where in bad.items()
+        if where.mean() > UNREADABLE_SHARE
+    ]
+    if rows["customer_id"].isna().all():
+        problems.append(f"no row has a customer id; name the column with --column {kind}.customer")
+    if problems:
+        raise DataError("; ".join(problems))
+
+
+def _is_possible(days: pd.Series, options: ReadingOptions) -> pd.Series:
+    """Mark days between 1900 and today."""
+    today = pd.Timestamp(options.today or datetime.date.today())
+    return days.between(EARLIEST, today.normalize())
+
+
+def _sift(
+    kind: str, shown: pd.DataFrame, rows: pd.DataFrame, sales: Sales, options: ReadingOptions
+) -> tuple[pd.Series, list[Finding]]:
+    """Set rows aside one reason after the other; a row is counted under the first that fits."""
+    left = pd.Series(True, index=rows.index)
+    findings: list[Finding] = []
+    reasons = [
+        *_own_reasons(kind, rows, options),
+        *_reasons_beside_orders(kind, rows, sales),
+    ]
+    for what, done, bad in reasons:
+        hit = left & bad
+        findings += find_rows(shown, hit, what, done, set_aside=True)
+        left &= ~hit
+    if kind in ("touchpoints", "cases"):
+        again = rows[left].duplicated(["customer_id", "date"]).reindex(rows.index, fill_value=False)
+        findings += find_rows(
+            shown, again, "more of one customer on one day", "set aside: days are counted",
+            set_aside=True,
+        )  # fmt: skip
+        left &= ~again
+    return left, findings
+
+
+def _own_reasons(
+    kind: str, rows: pd.DataFrame, options: ReadingOptions
+) -> list[tuple[str, str, pd.Series]]:
+    """List why a row cannot be used, whatever the orders are."""
+    days = rows["date"]
+    reasons = [
+        ("no customer id", "set aside", rows["customer_id"].isna()),
+        ("no readable date", "set aside", days.isna()),
+        (
+            f"a date before {EARLIEST.year} or in the future",
+            "set aside: it cannot be",
+            ~_is_possible(days, options),
+        ),
+    ]
+    if kind == "surveys":
+        asked = "set aside: who does not answer says neither good nor bad"
+        reasons += [
+            ("no score: asked, and not answered", asked, rows["blank"]),
+            ("no readable score", "set aside", rows["score"].isna()),
+        ]
+    return reasons
+
+
+def _reasons_beside_orders(
+    kind: str, rows: pd.DataFrame, sales: Sales
+) -> list[tuple[str, str, pd.Series]]:
+    """List why a row has no place beside these orders."""
+    days, (first, last) = rows["date"], sales.window
+    orders = _orders_of(sales, rows["customer_id"])
+    first_days = orders.groupby("customer_id")["date"].min()
+    begun = first_days.reindex(rows["customer_id"]).set_axis(rows.index)
+    begun = begun.astype("datetime64[us]")  # also where nobody is known
+    reasons = [
+        ("customers without an order", "set aside: the stages are those of buyers", begun.isna()),
+        ("before the window of the orders", f"set aside: before {first.date()}", days < first),
+        ("after the window of the orders", f"set aside: after {last.date()}", days > last),
+        ("before the customer's first order", "set aside: the stages begin with it", days < begun),
+    ]
+    if kind == "touchpoints":
+        bought = pd.MultiIndex.from_frame(orders[["customer_id", "date"]])
+        here = pd.MultiIndex.from_frame(rows[["customer_id", "date"]]).isin(bought)
+        reasons.append((
+            "on the day of an order of the customer", "set aside: the order has been counted",
+            pd.Series(here, index=rows.index),
+        ))  # fmt: skip
+    return reasons
+
+
+def _orders_of(sales: Sales, ids: pd.Series) -> pd.DataFrame:
+    """Give the orders of the customers whom a file names."""
+    named = ids.dropna().unique()
+    if not isinstance(sales.orders, pd.DataFrame):
+        return sales.orders.of(named)
+    return sales.orders[sales.orders["customer_id"].isin(named)]
+
+
+def _remarks(kind: str, shown: pd.DataFrame, rows: pd.DataFrame, left: pd.Series) -> list[Finding]:
+    """Count what is kept and still worth knowing."""
+    findings = []
+    if kind == "cases" and "closed" in rows:
+        early = left & (rows["closed"] < rows["date"])
+        findings += find_rows(shown, early, "closed before it was opened",
+                              "kept: only the day of opening is used")  # fmt: skip
+    if kind == "actions" and rows["cost"].notna().any():
+        free = left & rows["cost"].isna()
+        findings += find_rows(shown, free, "no readable cost, or one below 0",
+                              "kept, without its cost")  # fmt: skip
+    return findings
+
+
+def _tell_labels(kept: pd.DataFrame) -> list[Decision]:
+    """Say which kinds there are, where they are few enough to be kinds."""
+    if "kind" not in kept or not (kept["kind"] != "").any():
+        return []
+    counts = kept["kind"].replace("", UNNAMED).value_counts()
+    counts = counts.sort_index().sort_values(ascending=False, kind="stable")
+    if len(counts) > _MOST_LABELS:
+        return [Decision("kinds", f"{len(counts):,} different texts", "not told apart")]
+    said = ", ".join(f"{label} {count:,}" for label, count in counts.items())
+    return [Decision("kinds", said, "counted together")]

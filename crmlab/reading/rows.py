@@ -1,0 +1,240 @@
+"""The rows of a file, wherever they lie: what the reader of orders asks of them.
+
+`FrameRows` holds them in memory; `StoredRows` (stored_rows.py) leaves them to an engine. The reader
+decides on the different texts of a column and on marks of rows, so both give the same counts.
+"""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from crmlab.reading.amounts import numbers_of
+from crmlab.reading.cells import Cells, collect_cells
+from crmlab.reading.dates import days_of
+from crmlab.reading.files import RawTable
+from crmlab.reading.quality import Finding, listed_rows, show_rows
+from crmlab.reading.returns import settle_returns
+
+Spread = Any  # a column of the rows: a Series, or what an engine makes one of
+Where = Any  # marks of rows: a boolean Series, or an expression
+RETURN_MARKS = ("is_return", "unmatched", "undone", "reduced")
+
+
+class Rows(ABC):
+    """Rows as they stand in a file, and the orders that are made of them."""
+
+    @property
+    @abstractmethod
+    def head(self) -> RawTable:
+        """The first rows at least, by which columns are told."""
+
+    @property
+    @abstractmethod
+    def n_rows(self) -> int:
+        """All rows of the file."""
+
+    @abstractmethod
+    def type_of(self, place: int) -> str:
+        """Say whether a column is stored as "dates", "numbers" or "text"."""
+
+    @abstractmethod
+    def stored(self, place: int) -> Spread:
+        """Give a column that is stored as dates (their days) or numbers."""
+
+    @abstractmethod
+    def cells(self, place: int) -> Cells:
+        """Give the different texts of a column."""
+
+    @abstractmethod
+    def spread(self, place: int, values: NDArray) -> Spread:
+        """Give every row the value of its text in a column, whose `cells` were asked for before."""
+
+    @abstractmethod
+    def build(self, shown: list[int], columns: dict[str, Spread], *, repeats: bool) -> "Rows":
+        """Make orders of columns; `amount` may be a pair to be multiplied.
+
+        `shown` are the places that examples show; `repeats` adds the mark `repeated` to rows that
+        repeat an earlier one in every column.
+        """
+
+    @abstractmethod
+    def has(self, name: str) -> bool:
+        """Whether the orders have a column."""
+
+    @abstractmethod
+    def where(self, name: str) -> Where:
+        """Rows with a mark."""
+
+    @abstractmethod
+    def missing(self, name: str) -> Where:
+        """Rows in which a column of the orders is empty."""
+
+    @abstractmethod
+    def between(self, first: pd.Timestamp, last: pd.Timestamp) -> Where:
+        """Rows whose day lies from one day to another, both included."""
+
+    @abstractmethod
+    def amounts(self, *, below: float | None = None) -> Where:
+        """Rows with an amount below a number, or of zero."""
+
+    @abstractmethod
+    def count(self, where: Where) -> int:
+        """Count rows."""
+
+    @abstractmethod
+    def show(self, where: Where, most: int = 3) -> tuple[str, ...]:
+        """Write the first of the rows."""
+
+    @abstractmethod
+    def different(self, names: list[str], where: Where) -> int:
+        """Count the different values of some columns among rows."""
+
+    @abstractmethod
+    def settle(self, where: Where) -> "Rows":
+        """Match returns with purchases among these rows: new marks (`left`: these), new amounts."""
+
+    @abstractmethod
+    def span(self, where: Where) -> tuple[pd.Timestamp, pd.Timestamp]:
+        """Give the first and the last day of rows."""
+
+    @abstractmethod
+    def orders(self, where: Where) -> Any:
+        """Give the orders of rows."""
+
+    def listed(self, where: Where) -> str:
+        """List the first of the rows, and say how many more there are."""
+        return listed_rows(self.show(where), self.count(where))
+
+    def find(self, where: Where, what: str, done: str, *, set_aside: bool = False) -> list[Finding]:
+        """List one finding if any row is meant, and none otherwise."""
+        count = self.count(where)
+        if not count:
+            return []
+        return [Finding(what, count, done, count if set_aside else 0, self.show(where))]
+
+
+@dataclass(frozen=True)
+class FrameRows(Rows):
+    """Rows in memory.
+
+    Parameters
+    ----------
+    raw : RawTable
+    shown : DataFrame, optional
+        What examples show.
+    made : DataFrame, optional
+        The orders that were built.
+    """
+
+    raw: RawTable
+    shown: pd.DataFrame | None = None
+    made: pd.DataFrame | None = None
+
+    @property
+    def head(self) -> RawTable:
+        """All rows."""
+        return self.raw
+
+    @property
+    def n_rows(self) -> int:
+        """All rows of the file."""
+        return len(self.raw.frame)
+
+    def _column(self, place: int) -> pd.Series:
+        return self.raw.frame.iloc[:, place]
+
+    def type_of(self, place: int) -> str:
+        """Say whether a column is stored as "dates", "numbers" or "text"."""
+        raw = self._column(place)
+        if pd.api.types.is_datetime64_any_dtype(raw):
+            return "dates"
+        is_number = pd.api.types.is_numeric_dtype(raw) and not pd.api.types.is_bool_dtype(raw)
+        return "numbers" if is_number else "text"
+
+    def stored(self, place: int) -> pd.Series:
+        """Give a column that is stored as dates (their days) or numbers."""
+        raw = self._column(place)
+        return days_of(raw) if self.type_of(place) == "dates" else numbers_of(raw)
+
+    def cells(self, place: int) -> Cells:
+        """Give the different texts of a column."""
+        return self._collect(place)[0]
+
+    def _collect(self, place: int) -> tuple[Cells, NDArray[np.intp]]:
+        return collect_cells(self._column(place), str(self.raw.frame.columns[place]))
+
+    def spread(self, place: int, values: NDArray) -> pd.Series:
+        """Give every row the value of its text in a column."""
+        return pd.Series(values).take(self._collect(place)[1]).set_axis(self.raw.frame.index)
+
+    def build(self, shown: list[int], columns: dict[str, Spread], *, repeats: bool) -> "FrameRows":
+        """Make orders of columns."""
+        frame = self.raw.frame
+        names = [str(frame.columns[place])[:40] for place in shown]
+        made = {
+            name: (column[0] * column[1]).round(4) if isinstance(column, tuple) else column
+            for name, column in columns.items()
+        }
+        marks = {"repeated": frame.duplicated()} if repeats else {}
+        return replace(
+            self,
+            shown=frame.iloc[:, shown].set_axis(names, axis=1),
+            made=pd.DataFrame(made | marks),
+        )
+
+    def has(self, name: str) -> bool:
+        """Whether the orders have a column."""
+        return name in self.made
+
+    def where(self, name: str) -> pd.Series:
+        """Rows with a mark."""
+        return self.made[name].astype(bool)
+
+    def missing(self, name: str) -> pd.Series:
+        """Rows in which a column of the orders is empty."""
+        return self.made[name].isna()
+
+    def between(self, first: pd.Timestamp, last: pd.Timestamp) -> pd.Series:
+        """Rows whose day lies from one day to another, both included."""
+        return self.made["date"].between(first, last)
+
+    def amounts(self, *, below: float | None = None) -> pd.Series:
+        """Rows with an amount below a number, or of zero."""
+        return self.made["amount"] == 0 if below is None else self.made["amount"] < below
+
+    def count(self, where: pd.Series) -> int:
+        """Count rows."""
+        return int(where.sum())
+
+    def show(self, where: pd.Series, most: int = 3) -> tuple[str, ...]:
+        """Write the first of the rows."""
+        return show_rows(self.shown, where, most=most)
+
+    def different(self, names: list[str], where: pd.Series) -> int:
+        """Count the different values of some columns among rows."""
+        return len(self.made.loc[where, names].drop_duplicates())
+
+    def settle(self, where: pd.Series) -> "FrameRows":
+        """Match returns with purchases among these rows: new marks, new amounts."""
+        some = self.made[where]
+        settled = settle_returns(some)
+        marks = {name: pd.Series(False, index=self.made.index) for name in RETURN_MARKS}
+        for name, mark in marks.items():
+            mark.loc[some.index] = getattr(settled, name)
+        amounts = self.made["amount"].copy()
+        amounts.loc[some.index] = settled.amounts
+        return replace(self, made=self.made.assign(amount=amounts, left=where, **marks))
+
+    def span(self, where: pd.Series) -> tuple[pd.Timestamp, pd.Timestamp]:
+        """Give the first and the last day of rows."""
+        days = self.made.loc[where, "date"]
+        return days.min(), days.max()
+
+    def orders(self, where: pd.Series) -> pd.DataFrame:
+        """Give customer_id, date and, if known, amount of rows."""
+        names = ["customer_id", "date", *(["amount"] if "amount" in self.made else [])]
+        return self.made.loc[where, names].reset_index(drop=True)

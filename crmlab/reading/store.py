@@ -1,0 +1,195 @@
+"""Rows on disk, asked by an engine: files that are too large to be held in memory.
+
+Text is parsed by the same parser as a small file, a piece at a time, into columns on disk; Parquet
+and DuckDB are columns already. From there DuckDB scans, through Ibis: the different texts of a
+column come back and are decided on as those of a small file; marks and counts of rows stay in the
+engine. Memory grows with customers and with different texts, not with rows. What the engine could
+read otherwise than the reader of small files does is refused by name.
+"""
+
+import gzip
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+import numpy as np
+import pandas as pd
+
+from crmlab.errors import DataError
+from crmlab.reading.disk import Disk, open_disk
+from crmlab.reading.files import (
+    HEADED,
+    IS_DUCKDB,
+    IS_PARQUET,
+    LONGEST_FIELD,
+    bad_parquet,
+    check_file,
+    check_shape,
+    cut_short,
+    find_encoding,
+    name_table,
+    open_duckdb,
+    parse_text,
+    quietly,
+    tell_header,
+    tell_kind,
+    tell_layout,
+    too_long,
+)
+from crmlab.reading.stored_rows import StoredRows
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    import pyarrow as pa
+
+BLOCK_BYTES, CHUNK_ROWS = 2**20, 400_000
+HEAD_CHARACTERS = 4 * 2**20
+
+
+def store_rows(
+    source: "str | Path | ir.Table",
+    *,
+    table: str | None = None,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+) -> StoredRows:
+    """Leave the rows of a CSV (also gzipped), Parquet or DuckDB file to an engine.
+
+    Parameters
+    ----------
+    source : path
+    table : str, optional
+        Of a database.
+    encoding, delimiter : str, optional
+        Of a CSV; found out if left out.
+
+    Raises
+    ------
+    DataError
+        With what is wrong and what to do, as for a small file.
+    """
+    if not isinstance(source, str | Path):
+        raise DataError("only files are left to an engine (--large): CSV, Parquet or DuckDB")
+    path, disk = Path(source), open_disk()
+    check_file(path)
+    try:
+        kind = tell_kind(path)
+        if kind == "excel":
+            raise DataError("a workbook is read into memory: leave --large out")
+        if kind == "parquet":
+            rows = _store_parquet(path, disk)
+        elif kind == "duckdb":
+            rows = _store_duckdb(path, disk, table)
+        else:
+            rows = _store_text(path, disk, kind == "gzip", encoding, delimiter)
+        return _checked(rows)
+    except DataError as problem:
+        raise DataError(f"{path.name}: {problem}") from None
+
+
+def _store_text(
+    path: Path, disk: Disk, is_packed: bool, encoding: str | None, delimiter: str | None
+) -> StoredRows:
+    import pyarrow.parquet as pq
+
+    def blocks() -> Iterator[bytes]:
+        with gzip.open(path) if is_packed else path.open("rb") as file:
+            try:
+                while block := file.read(BLOCK_BYTES):
+                    yield block
+            except (EOFError, zlib.error, gzip.BadGzipFile) as problem:
+                raise DataError(cut_short(problem)) from None
+
+    codec, decoded = find_encoding(blocks, encoding)
+    head = _read_head(lambda: _open_text(path, is_packed, codec))
+    delimiter, split = tell_layout(head, delimiter)
+    names: list[str] = []
+    header, written = None, 0
+    writer = None
+    with _open_text(path, is_packed, codec) as file:
+        for rows in parse_text(file, delimiter, rows=CHUNK_ROWS):
+            if header is None:
+                names, header = tell_header(rows)
+                rows = rows.iloc[int(header.choice == HEADED) :]
+            piece = _columns_of(rows, written)
+            writer = writer or pq.ParquetWriter(disk.path("raw.parquet"), piece.schema)
+            writer.write_table(piece)
+            written += len(rows)
+    writer.close()
+    raw = quietly(lambda: disk.connection.read_parquet(disk.path("raw.parquet")))
+    return StoredRows(
+        disk, raw, tuple(names), path.name, (decoded, split, header), header.choice == HEADED
+    )
+
+
+def _open_text(path: Path, is_packed: bool, codec: str) -> TextIO:
+    if is_packed:
+        return gzip.open(path, "rt", encoding=codec, newline="")
+    return path.open(encoding=codec, newline="")
+
+
+def _read_head(open_text: Callable[[], TextIO]) -> str:
+    """Read the beginning of a text, as far as it holds more than blanks."""
+    with open_text() as file:
+        head = file.read(HEAD_CHARACTERS)
+        while not head.strip() and (more := file.read(HEAD_CHARACTERS)):
+            head += more
+    return head
+
+
+def _columns_of(rows: pd.DataFrame, before: int) -> "pa.Table":
+    import pyarrow as pa
+
+    places = np.arange(before, before + len(rows), dtype=np.int64)
+    filled = rows.fillna("")
+    texts = {f"c{k}": pa.array(filled.iloc[:, k], type=pa.string()) for k in range(rows.shape[1])}
+    return pa.table({"row": places, **texts})
+
+
+def _store_parquet(path: Path, disk: Disk) -> StoredRows:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        names = pq.ParquetFile(path).schema_arrow.names
+        table = quietly(lambda: disk.connection.read_parquet(path, file_row_number=True))
+    except (pa.ArrowInvalid, pa.ArrowException, OSError, ValueError) as problem:
+        raise DataError(bad_parquet(problem)) from None
+    if len(set(names)) < len(names):
+        raise DataError("two columns have the same name, which an engine cannot tell apart")
+    raw = table.select(
+        row="file_row_number", **{f"c{k}": table[name] for k, name in enumerate(names)}
+    )
+    return StoredRows(disk, raw, tuple(names), path.name, (IS_PARQUET,), True)
+
+
+def _store_duckdb(path: Path, disk: Disk, table: str | None) -> StoredRows:
+    import ibis
+
+    with open_duckdb(path, table) as found:
+        names = found.columns
+        columns = {f"c{k}": found[name] for k, name in enumerate(names)}
+        numbered = found.select(row=ibis.row_number(), **columns)
+        quietly(lambda: numbered.to_parquet(disk.path("raw.parquet")))
+        decisions = (IS_DUCKDB, name_table(found))
+    raw = quietly(lambda: disk.connection.read_parquet(disk.path("raw.parquet")))
+    return StoredRows(disk, raw, tuple(names), path.name, decisions, True)
+
+
+def _checked(rows: StoredRows) -> StoredRows:
+    """Refuse what is too wide, too empty or too long to be a table of orders."""
+    check_shape(rows.n_rows, len(rows.names))
+    texts = [k for k in range(len(rows.names)) if rows.raw[f"c{k}"].type().is_string()]
+    if not texts:
+        return rows
+    sizes = {f"c{k}": rows.raw[f"c{k}"].length().max() for k in texts}
+    longest = rows.disk.collect(rows.raw.aggregate(**sizes)).iloc[0]
+    for k in texts:
+        size = longest[f"c{k}"]
+        if pd.notna(size) and size > LONGEST_FIELD:
+            cell = rows.raw[f"c{k}"]
+            first = rows.raw.filter(cell.length() == int(size))["row"].min()
+            row = quietly(lambda first=first: rows.disk.connection.to_pyarrow(first)).as_py()
+            raise DataError(too_long(row, int(size), rows.names[k]))
+    return rows

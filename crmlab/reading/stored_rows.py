@@ -1,0 +1,317 @@
+"""Rows that lie on disk, as the reader of orders asks them: counts and marks stay in the engine."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from crmlab.errors import DataError
+from crmlab.reading.amounts import LARGEST
+from crmlab.reading.cells import Cells, as_words
+from crmlab.reading.disk import Disk, Stored, count_rows, day_of, part_codes
+from crmlab.reading.files import RawTable
+from crmlab.reading.quality import Decision, show_rows
+from crmlab.reading.returns import settle_returns
+from crmlab.reading.rows import RETURN_MARKS, Rows
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+HEAD_ROWS = 2_000
+SETTLE_ROWS = 400_000
+_TIMED = r"^(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4})[T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?$"
+
+
+@dataclass(frozen=True)
+class Joined:
+    """A column that is made of another: each of its values becomes one of these."""
+
+    place: int
+    values: pd.Series
+
+
+@dataclass(frozen=True)
+class StoredRows(Rows):
+    """Rows on disk.
+
+    Parameters
+    ----------
+    disk : Disk
+    raw : ibis Table
+        `row` (from 0), `c0`, `c1`, ...: the columns of the file.
+    names : tuple of str
+        Their names.
+    source : str
+    decisions : tuple of Decision
+    has_header : bool
+    shown : tuple of int
+        Places of the columns that examples show.
+    made : ibis Table, optional
+        The orders that were built: `row`, `customer` (a code), and what was asked for.
+    ids : ndarray of str
+        The id of each code, in ascending order.
+    """
+
+    disk: Disk
+    raw: "ir.Table"
+    names: tuple[str, ...]
+    source: str
+    decisions: tuple[Decision, ...]
+    has_header: bool
+    shown: tuple[int, ...] = ()
+    made: "ir.Table | None" = None
+    ids: NDArray[np.str_] = field(default_factory=lambda: np.empty(0, dtype=object))
+
+    @cached_property
+    def head(self) -> RawTable:
+        """The first two thousand rows."""
+        first = self.disk.collect(self.raw.order_by("row").limit(HEAD_ROWS)).drop(columns="row")
+        frame = first.set_axis(list(self.names), axis=1)
+        return RawTable(frame, self.source, self.decisions, self.has_header)
+
+    @cached_property
+    def n_rows(self) -> int:
+        """All rows of the file."""
+        return count_rows(self.disk, self.raw)
+
+    def type_of(self, place: int) -> str:
+        """Say whether a column is stored as "dates", "numbers" or "text"."""
+        kind = self.raw[f"c{place}"].type()
+        if kind.is_timestamp() and kind.timezone is not None:
+            raise DataError(
+                f"column {self.names[place]!r} holds times with a zone, in which an engine may "
+                "see another day than the one that was written: store days"
+            )
+        if kind.is_date() or kind.is_timestamp():
+            return "dates"
+        return "numbers" if kind.is_integer() or kind.is_floating() else "text"
+
+    def stored(self, place: int) -> "ir.Column":
+        """Give a column that is stored as dates (their days) or numbers."""
+        column = self.raw[f"c{place}"]
+        if self.type_of(place) == "dates":
+            return column.cast("date")
+        number = column.cast("float64")
+        fine = number.notnull() & ~number.isnan() & (number.abs() <= LARGEST)
+        return fine.ifelse(number, None)
+
+    def _text(self, place: int) -> "ir.StringColumn":
+        """Give a column as text, as `as_words` does; refuse what would come out otherwise."""
+        column, name = self.raw[f"c{place}"], self.names[place]
+        kind = column.type()
+        if kind.is_string():
+            text = column
+        elif kind.is_integer():
+            text = column.cast("string")
+        elif self.type_of(place) == "dates":
+            text = column.cast("date").cast("string")
+        elif kind.is_floating() and self._are_whole(column):
+            text = column.cast("int64").cast("string")
+        else:
+            raise DataError(
+                f"column {name!r} is stored as {kind}, which an engine writes otherwise than the "
+                "reader of small files: store text or whole numbers"
+            )
+        return text.fill_null("").re_replace(_TIMED, r"\1")
+
+    def _are_whole(self, column: "ir.FloatingColumn") -> bool:
+        odd = ~((column == column.floor()) & (column.abs() < 2**53))
+        return count_rows(self.disk, self.raw.filter(column.notnull() & odd)) == 0
+
+    @cached_property
+    def _collected(self) -> dict[int, tuple[pd.Series, Cells, NDArray[np.intp]]]:
+        return {}
+
+    def _collect(self, place: int) -> tuple[pd.Series, Cells, NDArray[np.intp]]:
+        """Collect the different texts of a column: as stored, stripped, and which is which."""
+        if place not in self._collected:
+            table = self.raw.select("row", text=self._text(place))
+            by_text = table.group_by("text").aggregate(n=table.count(), first=table["row"].min())
+            found = self.disk.collect(by_text).sort_values("first", ignore_index=True)
+            codes, texts = pd.factorize(as_words(found["text"]))
+            counts = np.bincount(codes, weights=found["n"], minlength=len(texts)).astype(np.int64)
+
+            def show(marks: NDArray[np.bool_], most: int) -> tuple[str, ...]:
+                some = self._with(place, {"hit": pd.Series(marks[codes])}, found["text"])
+                return self._show(some.filter(some["hit"]), [place], most)
+
+            cells = Cells(self.names[place], texts, counts, show)
+            self._collected[place] = (found["text"], cells, codes)
+        return self._collected[place]
+
+    def cells(self, place: int) -> Cells:
+        """Give the different texts of a column."""
+        return self._collect(place)[1]
+
+    def spread(self, place: int, values: NDArray) -> Joined:
+        """Give every row the value of its text in a column."""
+        return Joined(place, pd.Series(values).take(self._collect(place)[2]).reset_index(drop=True))
+
+    def _with(self, place: int, columns: Mapping[str, pd.Series], texts: pd.Series) -> "ir.Table":
+        """Join values to the rows by the text of a column: `row` and the values."""
+        rows = self.raw.select("row", text=self._text(place))
+        return rows.inner_join(_known(texts, columns), "text").select("row", *columns)
+
+    def build(self, shown: list[int], columns: dict[str, Any], *, repeats: bool) -> "StoredRows":
+        """Make orders of columns; ids become codes."""
+        columns = dict(columns)
+        if isinstance(columns.get("amount"), tuple):
+            columns |= dict(zip(("amount", "price"), columns["amount"], strict=True))
+        person = columns.pop("customer_id")
+        ids, codes = _number_ids(person.values)
+        columns["customer"] = Joined(person.place, codes)
+        if "id" in columns:
+            columns["id"] = Joined(person.place, _number_ids(columns["id"].values)[1])
+        table = self._join(columns)
+        if "price" in columns:
+            product = (table["amount"] * table["price"]).round(4)
+            table = table.mutate(amount=product).drop("price")
+        if repeats:
+            table = self._mark_repeats(table)
+        return replace(self, shown=tuple(shown), made=self.disk.keep(table, "made"), ids=ids)
+
+    def _join(self, columns: Mapping[str, Any]) -> "ir.Table":
+        """Put columns beside the rows: those that are stored, and those joined by a text."""
+        joined = {name: column for name, column in columns.items() if isinstance(column, Joined)}
+        places = sorted({column.place for column in joined.values()})
+        table = self.raw.select(
+            "row",
+            **{name: column for name, column in columns.items() if name not in joined},
+            **{f"text{place}": self._text(place) for place in places},
+        )
+        for place in places:
+            mine = {name: c.values for name, c in joined.items() if c.place == place}
+            known = _known(self._collect(place)[0], mine).rename({f"text{place}": "text"})
+            table = table.inner_join(known, f"text{place}").drop(f"text{place}")
+        days = {"date": table["date"].cast("date")} if "date" in table.columns else {}
+        return table.mutate(**days)
+
+    def _mark_repeats(self, table: "ir.Table") -> "ir.Table":
+        """Mark rows that repeat an earlier one in every column.
+
+        Rows are compared by a hash first, so that only those with a double are sorted.
+        """
+        import ibis
+
+        names = [f"c{k}" for k in range(len(self.names))]
+        whole = self.raw[names[0]].cast("string").fill_null("")
+        for name in names[1:]:
+            whole = whole + "\x1f" + self.raw[name].cast("string").fill_null("")
+        hashed = self.raw.mutate(hash=whole.hash())
+        by_hash = hashed.group_by("hash").aggregate(n=hashed.count())
+        doubles = hashed.semi_join(by_hash.filter(by_hash["n"] > 1), "hash")
+        place = ibis.row_number().over(ibis.window(group_by=names, order_by="row"))
+        numbered = doubles.mutate(place=place)
+        again = self.disk.keep(numbered.filter(numbered["place"] > 0).select("row"), "repeats")
+        marked = again.mutate(repeated=True).rename(again="row")
+        beside = table.left_join(marked, table["row"] == marked["again"]).drop("again")
+        return beside.mutate(repeated=beside["repeated"].fill_null(False))
+
+    def has(self, name: str) -> bool:
+        """Whether the orders have a column."""
+        return _stored_name(name) in self.made.columns
+
+    def where(self, name: str) -> "ir.BooleanColumn":
+        """Rows with a mark."""
+        return self.made[name]
+
+    def missing(self, name: str) -> "ir.BooleanColumn":
+        """Rows in which a column of the orders is empty."""
+        return self.made[_stored_name(name)].isnull()
+
+    def between(self, first: pd.Timestamp, last: pd.Timestamp) -> "ir.BooleanColumn":
+        """Rows whose day lies from one day to another, both included."""
+        day = self.made["date"]
+        return ((day >= day_of(first)) & (day <= day_of(last))).fill_null(False)
+
+    def amounts(self, *, below: float | None = None) -> "ir.BooleanColumn":
+        """Rows with an amount below a number, or of zero."""
+        amount = self.made["amount"]
+        return (amount == 0 if below is None else amount < below).fill_null(False)
+
+    def count(self, where: "ir.BooleanColumn") -> int:
+        """Count rows."""
+        return count_rows(self.disk, self.made.filter(where))
+
+    def show(self, where: "ir.BooleanColumn", most: int = 3) -> tuple[str, ...]:
+        """Write the first of the rows."""
+        return self._show(self.made.filter(where), list(self.shown), most)
+
+    def _show(self, hits: "ir.Table", places: list[int], most: int) -> tuple[str, ...]:
+        first = self.disk.collect(hits.order_by("row").limit(most).select("row"))["row"]
+        wanted = self.raw.filter(self.raw["row"].isin([int(row) for row in first]))
+        found = self.disk.collect(wanted.select("row", *[f"c{k}" for k in places]))
+        frame = found.set_index("row").sort_index()
+        frame.columns = [self.names[k][:40] for k in places]
+        return show_rows(frame, pd.Series(True, index=frame.index), most=most)
+
+    def different(self, names: list[str], where: "ir.BooleanColumn") -> int:
+        """Count the different values of some columns among rows."""
+        some = self.made.filter(where).select(*[_stored_name(name) for name in names])
+        return count_rows(self.disk, some.distinct())
+
+    def settle(self, where: "ir.BooleanColumn") -> "StoredRows":
+        """Match returns with purchases among these rows, some customers at a time."""
+        left = self.made.filter(where)
+        back = left.filter(left["amount"] < 0).select("customer").distinct()
+        touched = left.semi_join(back, "customer").select("row", "customer", "date", "amount")
+        touched = self.disk.keep(touched.order_by("customer", "row"), "touched")
+        marks = [self._settle_some(touched, *span) for span in self._spans(touched)]
+        known = _known(None, pd.concat(marks, ignore_index=True).to_dict("series"))
+        marked = self.made.mutate(left=where)
+        beside = marked.left_join(known, marked["row"] == known["at"]).drop("at")
+        settled = {name: beside[name].fill_null(False) for name in RETURN_MARKS}
+        amount = beside["new"].fill_null(beside["amount"])
+        table = beside.mutate(amount=amount, **settled).drop("new")
+        return replace(self, made=self.disk.keep(table, "settled"))
+
+    def _spans(self, touched: "ir.Table") -> list[tuple[int, int]]:
+        """Part customers, by code, into groups with not too many rows together."""
+        by_customer = touched.group_by("customer").aggregate(n=touched.count())
+        return part_codes(self.disk.collect(by_customer.order_by("customer")), SETTLE_ROWS)
+
+    def _settle_some(self, touched: "ir.Table", first: int, last: int) -> pd.DataFrame:
+        some = touched.filter(touched["customer"].between(first, last)).order_by("row")
+        frame = self.disk.collect(some).rename(columns={"customer": "customer_id"})
+        settled = settle_returns(frame)
+        marks = {name: getattr(settled, name) for name in RETURN_MARKS}
+        found = pd.DataFrame({"at": frame["row"], **marks, "new": settled.amounts})
+        return found[found[list(RETURN_MARKS)].any(axis=1)]
+
+    def span(self, where: "ir.BooleanColumn") -> tuple[pd.Timestamp, pd.Timestamp]:
+        """Give the first and the last day of rows."""
+        some = self.made.filter(where)
+        ends = some.aggregate(first=some["date"].min(), last=some["date"].max())
+        return tuple(pd.Timestamp(day) for day in self.disk.collect(ends).iloc[0])
+
+    def orders(self, where: "ir.BooleanColumn") -> Stored:
+        """Give the orders of rows, sorted by customer."""
+        names = ["customer", "date", *(["amount"] if self.has("amount") else [])]
+        table = self.made.filter(where).order_by("customer", "date", "row").select(*names)
+        table = self.disk.keep(table, "orders")
+        return Stored(self.disk, table, self.ids, count_rows(self.disk, table))
+
+
+def _stored_name(name: str) -> str:
+    return "customer" if name == "customer_id" else name
+
+
+def _number_ids(ids: pd.Series) -> tuple[NDArray[np.str_], pd.Series]:
+    """Give ids numbers in ascending order; a missing one has none."""
+    codes, names = pd.factorize(ids, sort=True)
+    return np.asarray(names, dtype=object), pd.Series(codes, dtype="Int64").mask(codes < 0)
+
+
+def _known(texts: pd.Series | None, columns: Mapping[str, pd.Series]) -> "ir.Table":
+    """Hand values, and the texts that they belong to, to the engine."""
+    import ibis
+    import pyarrow as pa
+
+    keys = {} if texts is None else {"text": pa.array(texts, type=pa.string())}
+    return ibis.memtable(
+        pa.table(keys | {name: pa.Array.from_pandas(column) for name, column in columns.items()})
+    )
