@@ -144,5 +144,5 @@ def test_a_killed_run_leaves_no_half_written_fit(tmp_path):
         whole = [path for path in there if path.exists()]
         assert there[-1] in whole
         assert all(crm.load_fit(path).idata.identical(fit.idata) for path in whole)
-        if start == "new":
-            assert there[0] not in whole
+        # An older fit is away only between the two renames.
+        assert there[0] not in whole if start == "new" else len(there) - len(whole) <= 1

@@ -1,13 +1,14 @@
 """Fifty runs of `crmlab report` on 200 invented customers, each killed at a random moment.
 
 The folder must be whole or absent every time, and nothing may lie beside it after the next run that
-finishes. `python validation/kill.py --runs 50` prints one line per run and a verdict; the seed
+finishes. `python -m validation kill --runs 50` prints one line per run and a verdict; the seed
 fixes the moments as shares of the time that one undisturbed run took.
 """
 
 import argparse
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -46,6 +47,8 @@ def main() -> int:
         subprocess.run(run, check=False, capture_output=True)
         whole = time.perf_counter() - started
         for k in range(options.runs):
+            if k % 4 < 2 and out.exists():  # else the run replaces an older report
+                shutil.rmtree(out)
             # half of the moments fall into the last tenth, in which the folder is written
             share = rng.uniform(0.9, 1.02) if k % 2 else rng.uniform(0.0, 1.0)
             with subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as job:
