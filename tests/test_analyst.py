@@ -92,3 +92,16 @@ def test_what_a_file_says_is_no_command_of_the_console(orders, capsys):
     err = capsys.readouterr().err
     assert "\x1b[31m" not in err
     assert "[red]amount" in err
+
+
+@pytest.mark.parametrize("route", ["--small", "--large"])
+@pytest.mark.parametrize("n_orders", [1, 9])
+def test_one_customer_carries_no_stages_and_leaves_no_folder(route, n_orders, tmp_path, capsys):
+    rows = [f"a,2024-0{month}-03,3.50" for month in range(1, n_orders + 1)]
+    (tmp_path / "orders.csv").write_text("\n".join(["customer,date,amount", *rows]) + "\n")
+    words = ["report", str(tmp_path / "orders.csv"), "--out", str(tmp_path / "out"), route]
+    assert analyst.main(words) == analyst.Code.DATA
+    err = " ".join(capsys.readouterr().err.split())
+    assert f"{n_orders} of {n_orders} rows are orders" in err
+    assert "cannot carry a model of stages" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["orders.csv"]

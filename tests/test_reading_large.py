@@ -1,6 +1,9 @@
 """Rows left to an engine: the same decisions, counts, examples and orders as in memory."""
 
 import gzip
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +15,7 @@ from test_reading import NASTY, ODD, PLAIN, adds_up, put
 
 from crmlab.errors import DataError
 from crmlab.reading import ReadingOptions, read_sales, store, stored_rows
-from crmlab.reading.disk import Stored, part_codes
+from crmlab.reading.disk import Stored, part_codes, sweep_dead
 from crmlab.reading.files import is_large
 
 SMALL = {"today": "2025-01-01", "large": False}
@@ -197,3 +200,17 @@ def test_orders_of_some_customers_come_back(tmp_path):
 
 def test_codes_are_parted_by_rows():
     assert part_codes(pd.DataFrame({"customer": [5], "n": [9]}), 2) == [(5, 5)]
+
+
+def test_what_a_killed_run_left_on_disk_is_swept_away(tmp_path):
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+    dead, alive, foreign = (
+        tmp_path / name
+        for name in (f"crmlab-{gone.pid}-a", f"crmlab-{os.getpid()}-b", "crmlab-notes-c")
+    )
+    for folder in (dead, alive, foreign):
+        folder.mkdir()
+        (folder / "orders.parquet").write_bytes(b"PAR1")
+    sweep_dead(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([alive, foreign])

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from tempfile import mkdtemp
 
+from crmlab.reading.disk import is_alive
+
 
 def publish(target: Path, write: Callable[[Path], None]) -> None:
     """Write a folder aside, then rename it into place: it is there as a whole or not at all.
@@ -41,20 +43,8 @@ def sweep(target: Path) -> None:
     """Remove what dead runs left beside a target; give back the report that one had moved away."""
     for left in target.parent.glob(f".{target.name}-*-*"):
         process = left.name.removeprefix(f".{target.name}-").split("-")[0]
-        if not process.isdigit() or _is_alive(int(process)):
+        if not process.isdigit() or is_alive(int(process)):
             continue
         if not target.exists() and (left / "old").is_dir():
             os.rename(left / "old", target)
         shutil.rmtree(left, ignore_errors=True)
-
-
-def _is_alive(process: int) -> bool:
-    if os.name != "posix":  # elsewhere signal 0 is no mere question
-        return True
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
