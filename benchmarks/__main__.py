@@ -18,6 +18,7 @@ HERE = Path(__file__).parent
 LIBRARIES = ("numpy", "numba", "pytensor", "pymc", "nutpie", "jax", "numpyro", "hmmlearn")
 QUICK = (
     ("kernels.py", "--stages", "5"),
+    ("first_draw.py",),
     ("sampling.py", "--draws", "100"),
     ("large.py",),
     ("worlds.py",),
@@ -26,6 +27,7 @@ QUICK = (
 )
 FULL = (
     ("kernels.py",),
+    ("first_draw.py",),
     ("sampling.py",),
     ("large.py", "--full"),
     ("worlds.py", "--full"),

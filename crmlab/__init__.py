@@ -12,7 +12,7 @@ from importlib import import_module
 __version__ = "0.1.0"
 
 _HOMES = {
-    "crmlab.errors": ("DataError", "SamplingWarning", "SpecError"),
+    "crmlab.errors": ("DataError", "DataWarning", "SamplingWarning", "SpecError"),
     "crmlab.stages": (
         "K10",
         "K10_MARGINS",

@@ -17,6 +17,10 @@ class DataError(ValueError):
     """Tables, panels or files break a rule of their format."""
 
 
+class DataWarning(UserWarning):
+    """A panel says little of something: there the answer is the prior's."""
+
+
 class SamplingWarning(UserWarning):
     """A sampled posterior should not be read yet."""
 

@@ -20,9 +20,18 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from crmlab import chains
-from crmlab.errors import DataError, SamplingWarning, SpecError, check_one_of, raise_problems
+from crmlab.errors import (
+    DataError,
+    DataWarning,
+    SamplingWarning,
+    SpecError,
+    check_one_of,
+    raise_problems,
+)
 from crmlab.models.base import StageModel, coords
 from crmlab.models.emissions import Scorer, find_window
+from crmlab.models.remarks import data_remarks
+from crmlab.transitions import StickyDirichlet
 
 if TYPE_CHECKING:
     from crmlab.density import Density
@@ -68,6 +77,11 @@ class Fit:
     def problems(self) -> tuple[str, ...]:
         """What the convergence gate found; empty if the draws can be read."""
         return tuple(json.loads(self.idata.attrs.get("problems", "[]")))
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the panel could not tell, so that the answer is the prior's; empty if nothing."""
+        return tuple(find_remarks(self.model, self.panel))
 
     def save(self, folder: str | Path) -> None:
         """Write model, panel and posterior into `folder`, all or nothing."""
@@ -128,6 +142,10 @@ def fit(
 
     Warns
     -----
+    DataWarning
+        The panel is too small, or too dull, to tell something that the model asks (a constant
+        channel, a stage never reported, covariates that make each other up): there the answer is
+        the prior's. Once for each, before the sampler starts.
     SamplingWarning
         The chains disagree, moved too slowly, or diverged; or no mode was found, or the posterior
         is far from normal around it: do not read the result yet.
@@ -144,6 +162,8 @@ def fit(
     _check_counts(draws=draws, tune=tune, chains=chains)
     rng = make_rng("fit", seed)
     model.check(panel)
+    for remark in find_remarks(model, panel):
+        warnings.warn(remark, DataWarning, stacklevel=2)
     if method == "exact":
         idata = _label_draws(model, model.sample_exact(panel, (chains, draws), rng))
     elif method == "nuts":
@@ -156,6 +176,12 @@ def fit(
     result = Fit(model, panel, idata)
     warn_if_unconverged(result)
     return result
+
+
+def find_remarks(model: StageModel, panel: xr.Dataset) -> list[str]:
+    """Say what a panel is too small, or too dull, to tell a model."""
+    law = getattr(model, "transitions", StickyDirichlet())
+    return data_remarks(panel, model.channels, model.space, law)
 
 
 def load_fit(folder: str | Path) -> Fit:

@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 
 import crmlab as crm
 from crmlab.calibration import empty_panel
+from crmlab.errors import DataWarning, SamplingWarning
 from crmlab.models.remarks import data_remarks
 from tests import interpreted
 
@@ -77,14 +79,46 @@ def test_a_singular_design_is_named_by_what_makes_it_so():
     sound = panel_of(*size, a=a, b=b, c=a * b)
     assert data_remarks(sound, MODEL.channels, SPACE, DRIVEN) == []
     wild = panel_of(*size, a=1e6 * a, b=1e-6 * b, c=a * b)
-    assert data_remarks(wild, MODEL.channels, SPACE, DRIVEN) == []
+    remarks = data_remarks(wild, MODEL.channels, SPACE, DRIVEN)
+    assert len(remarks) == 2, "the scales are remarked upon, and no sum is found"
+    assert all("standard deviation" in remark for remark in remarks)
+
+
+def fit_little(law, panel):
+    """Fit visits alone, by sixty draws, which are too few to read."""
+    model = crm.HiddenMarkov(SPACE, law, (VISITS,), "visits_rate")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SamplingWarning)
+        return crm.fit(model, panel, draws=60, tune=60, seed=1)
+
+
+@pytest.mark.sampling
+@pytest.mark.parametrize("case", [case for case in CASES if case != "a stage never visited"])
+def test_a_fit_of_a_panel_that_tells_little_says_so_and_is_finite(case):
+    panel, words = CASES[case]
+    with pytest.warns(DataWarning, match=words):
+        found = fit_little(crm.StickyDirichlet(2.0), panel)
+    assert len(found.remarks) == 1
+    assert re.search(words, found.remarks[0])
+    assert all(np.isfinite(values).all() for values in found.posterior.data_vars.values())
+
+
+@pytest.mark.sampling
+def test_a_fit_with_a_singular_design_says_so_and_is_finite():
+    size = (30, 6)
+    a, b = RNG.normal(size=size), RNG.normal(size=size)
+    panel = panel_of(*size, a=a, b=b, c=0.5 * a - 2 * b + 7)
+    with pytest.warns(DataWarning, match="sums of the others"):
+        found = fit_little(DRIVEN, panel)
+    assert all(np.isfinite(values).all() for values in found.posterior.data_vars.values())
 
 
 @pytest.mark.parametrize("case", ["one customer", "one period", "a stage never visited"])
 def test_observed_stages_give_the_prior_where_the_data_are_silent(case):
     panel = CASES[case][0]
     model = crm.ObservedMarkov(SPACE, crm.StickyDirichlet(1.0), label="report")
-    fit = crm.fit(model, panel, draws=500, seed=1)
+    with pytest.warns(DataWarning):
+        fit = crm.fit(model, panel, draws=500, seed=1)
     matrix = fit.posterior["transition_matrix"]
     assert np.isfinite(matrix).all()
     if case == "one customer":

@@ -13,7 +13,7 @@ import xarray as xr
 
 import crmlab as crm
 from crmlab import density, inference
-from crmlab.errors import DataError, SamplingWarning, SpecError
+from crmlab.errors import DataError, DataWarning, SamplingWarning, SpecError
 from crmlab.inference import Fit, find_problems
 from tests import interpreted
 from tests.ragged import SPACE
@@ -177,7 +177,7 @@ def test_a_panel_that_is_impossible_under_the_model_is_refused_by_name(monkeypat
     model = crm.HiddenMarkov(crm.StageSpace(("dormant", "active")), channels=channels)
     quiet = loyalty_panel.assign(
         visits=loyalty_panel["visits"] * (loyalty_panel["customer_id"] == 7),
-        report=loyalty_panel["visits"] * np.nan,
+        report=loyalty_panel["visits"] % 2,
     )
     with pytest.raises(DataError, match=r"impossible what 1 customers did, e.g. \[7\]"):
         crm.fit(model, quiet, seed=1)
@@ -222,7 +222,8 @@ def test_a_label_of_a_single_stage_comes_back(tmp_path, reports):
     """NetCDF gives a list of one name back as a name."""
     one_name = reports["stage"] * 0
     quiet = reports.assign(stage=one_name.assign_attrs(categories=["loyal"]))
-    fit = crm.fit(OBSERVED, quiet, draws=4, seed=1)
+    with pytest.warns(DataWarning, match="never reports"):
+        fit = crm.fit(OBSERVED, quiet, draws=4, seed=1)
     fit.save(tmp_path / "fit")
     loaded = crm.load_fit(tmp_path / "fit")
     assert loaded.panel["stage"].attrs["categories"] == ["loyal"]

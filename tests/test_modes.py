@@ -7,7 +7,7 @@ from scipy import special
 
 import crmlab as crm
 from crmlab import inference, modes
-from crmlab.errors import DataError, SamplingWarning, SpecError
+from crmlab.errors import DataError, DataWarning, SamplingWarning, SpecError
 from tests.conftest import LOYALTY
 
 # Of a standard normal, one value in ten thousand lies further out.
@@ -185,7 +185,8 @@ def test_customers_with_effects_of_their_own_are_refused(method, loyalty_panel):
 def test_a_stage_that_is_never_visited_stays_finite(loyalty_model, loyalty_panel):
     """Nobody ever visits: the active stage is only what the prior says of it."""
     nobody = loyalty_panel.assign(visits=loyalty_panel["visits"] * 0)
-    found = crm.fit(loyalty_model, nobody, method="laplace", draws=200, seed=3)
+    with pytest.warns(DataWarning, match="'visits' is 0 wherever"):
+        found = crm.fit(loyalty_model, nobody, method="laplace", draws=200, seed=3)
     for values in found.posterior.data_vars.values():
         assert np.isfinite(values).all()
     assert found.posterior["initial_probs"].mean(("chain", "draw")).sel(stage="dormant") > 0.8

@@ -1,6 +1,5 @@
 """Hidden stages: a Markov chain that is seen only through its channels."""
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -136,19 +135,11 @@ class HiddenMarkov(StageModel):
         )
 
     def build(self, panel: xr.Dataset) -> "pm.Model":
-        """Give the PyMC model whose log-density sums over all stage paths.
-
-        Warns
-        -----
-        UserWarning
-            A covariate is constant, or on a scale on which its prior says little.
-        """
+        """Give the PyMC model whose log-density sums over all stage paths."""
         import pymc as pm
         import pytensor.tensor as pt
 
         self.check(panel)
-        for remark in self.transitions.remarks(panel):
-            warnings.warn(remark, UserWarning, stacklevel=2)
         with pm.Model(coords=coords(self.space)) as model:
             data = {name: pm.Data(name, values) for name, values in self.read(panel).items()}
             tables = [self._score(channel, data) for channel in self.channels]

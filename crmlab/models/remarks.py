@@ -11,7 +11,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from crmlab.channels import Channel, StageLabel
-from crmlab.models.emissions import encode
+from crmlab.models.emissions import read_cells
 from crmlab.stages import StageSpace
 from crmlab.transitions import StickyDirichlet, TransitionModel
 from crmlab.transitions.design import moves_inside
@@ -53,7 +53,8 @@ def data_remarks(
     remarks = [*_size_remarks(panel, inside, space)]
     for channel in channels:
         remarks += _channel_remarks(panel, channel, space)
-    return [*remarks, *_design_remarks(panel, inside, transitions)]
+    remarks += _design_remarks(panel, inside, transitions)
+    return [*remarks, *transitions.remarks(panel)]
 
 
 def _size_remarks(panel: xr.Dataset, inside: NDArray[np.bool_], space: StageSpace) -> list[str]:
@@ -80,18 +81,20 @@ def _size_remarks(panel: xr.Dataset, inside: NDArray[np.bool_], space: StageSpac
 
 
 def _channel_remarks(panel: xr.Dataset, channel: Channel, space: StageSpace) -> list[str]:
-    values = encode(panel, channel, space).values
+    cells = read_cells(panel, channel, space)
+    values = cells[np.isfinite(cells)]
     if len(values) == 0:
         return [f"channel {channel.name!r} was never seen: it says nothing; leave it out"]
     if isinstance(channel, StageLabel):
-        never = [name for k, name in enumerate(space.names) if k not in values]
+        counts = np.bincount(values.astype(int), minlength=len(space))
+        never = [name for name, count in zip(space.names, counts, strict=True) if not count]
         if not never:
             return []
         return [
             f"channel {channel.name!r} never reports {never}: what happens there stays at its "
             "prior; merge these stages with others, or say what is known of them"
         ]
-    if len(values) == 1 and len(space) > 1:
+    if values.min() == values.max() and len(space) > 1:
         return [
             f"channel {channel.name!r} is {values[0]:g} wherever it was seen: it tells no stage "
             "from another; leave it out"

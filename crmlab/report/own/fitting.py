@@ -43,12 +43,13 @@ def fit_stages(
     """
     import warnings
 
-    from crmlab.errors import SamplingWarning
+    from crmlab.errors import DataWarning, SamplingWarning
 
     panel = view.panel(orders, plan)
     draws, tune = round(share * DRAWS), round(share * TUNE)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", SamplingWarning)  # the report says so, at its top
+        for kind in (SamplingWarning, DataWarning):  # the report says so, at its top
+            warnings.simplefilter("ignore", kind)
         for n_stages in (4, 3):
             model = with_sights(build_model(plan, may_lose=may_lose, n_stages=n_stages), view)
             fitted = fit(model, panel, draws=draws, tune=tune, seed=seed)

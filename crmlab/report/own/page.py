@@ -154,7 +154,7 @@ def _tiles(study: Study) -> list[tuple[str, str]]:
 def _alarms(study: Study) -> list[str]:
     problems = study.fit.problems
     found = [f"The fit has not converged: {'; '.join(problems)}."] if problems else []
-    return found
+    return [*found, *(f"The file tells little: {remark}." for remark in study.fit.remarks)]
 
 
 # --- figures --------------------------------------------------------------------------------------
