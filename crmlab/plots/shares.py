@@ -369,7 +369,7 @@ def _draw_events(ax: "Axes", time: tuple[NDArray, str], lanes: Mapping[str, NDAr
     labels = [_lane_label(name, values) for name, values in lanes.items()][::-1]
     strip.set_yticks(range(len(lanes)), labels)
     strip.set(ylim=(-0.6, len(lanes) - 0.4), xlabel=ax.get_xlabel())
-    strip.tick_params(axis="y", length=0)
+    strip.tick_params(axis="y", length=0, pad=points_of(0.75))  # a dot may lie on the edge
     strip.grid(visible=False, axis="x")
     strip.spines["left"].set_visible(False)
     ax.set_xlabel("")
