@@ -1,6 +1,8 @@
 """What an instructor asks for on the command line, from a file of ids to a table of grades."""
 
 import os
+import shutil
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from crmlab.cli import teach
 from crmlab.cli.environment import Project
 from crmlab.course import instructor, notebooks
 
+ROOT = Path(__file__).resolve().parents[1]
 nbformat = pytest.importorskip("nbformat")
 
 
@@ -30,6 +33,24 @@ def test_from_ids_to_grades(tmp_path, capsys):
     table = pd.read_csv(project.root / "build" / "grades" / "grades.csv", index_col="student_id")
     assert table["points"].to_dict() == {"a17": 4, "stranger": 0}
     assert "stranger has no variant" in table.loc["stranger", "state"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits of the operating system are POSIX")
+def test_a_notebook_of_the_course_is_graded_with_the_course_s_own_branch(tmp_path):
+    """Its last exercise needs the branch, whose world and keys a submission cannot read."""
+    project, handed_in = Project(tmp_path / "course"), tmp_path / "handed_in"
+    (source,) = (ROOT / "notebooks").glob("03_*.ipynb")
+    (project.root / "notebooks").mkdir(parents=True)
+    handed_in.mkdir()
+    shutil.copy(source, project.root / "notebooks")
+    solved = instructor.instructor_notebook(notebooks.read_notebook(source), keys={})
+    notebooks.write_notebook(solved, handed_in / "a17.ipynb")
+    assert teach.grade(project, folder=handed_in, number="03", seconds=60) == 0
+    grades = project.root / "build" / "grades"
+    table = pd.read_csv(grades / "grades.csv", index_col="student_id")
+    assert table["points"].to_dict() == {"a17": 6}
+    assert "note" not in (grades / "grades.txt").read_text()
+    assert not list(grades.rglob("*stages*")), "no truth lies there"
 
 
 def test_what_is_wrong_is_said_in_one_line(tmp_path, capsys):

@@ -5,16 +5,12 @@ import pandas as pd
 import pytest
 
 from validation.retention_panel import (
-    ALONE,
+    FITTED,
     N_AHEAD,
     N_KNOWN,
     PAIR,
-    TESTED,
     by_rules,
-    calibration_line,
-    compare,
     read_panel,
-    score,
     stage_model,
     stage_panel,
 )
@@ -26,6 +22,13 @@ from validation.retention_rivals import (
     last_amount,
     recency,
     rfm_cells,
+)
+from validation.retention_scores import (
+    calibration_line,
+    compare,
+    score,
+    score_spend,
+    verdict,
 )
 
 VARIANTS = [
@@ -113,6 +116,15 @@ def test_scores_by_hand():
         assert gained[f"Brier {part}"] == pytest.approx(0.24)
 
 
+def test_the_verdict_by_hand():
+    spend = {"mine": np.zeros(4), "far": np.full(4, 9.0), "near": np.r_[1.0, -1.0, 0, 0]}
+    spend["true"] = np.ones(4)
+    table = score_spend(spend, np.ones(4), "mine", seed=1)
+    assert table.loc["far", "MAE gained"] == pytest.approx(7.0)
+    said = verdict(table.drop(index="mine"), "MAE", "mine")
+    assert said.endswith("is better than far; not told apart from near; worse than true.\n")
+
+
 def test_the_line_of_calibration_finds_overconfidence():
     # One in five where 1/17 was said, four in five where 16/17: log odds of 2 log 4 for log 4.
     probs = np.repeat([1 / 17, 16 / 17], 50)[:, None]
@@ -126,7 +138,7 @@ def test_the_line_of_calibration_finds_overconfidence():
 def test_the_stage_models_read_the_panel_from_the_second_quarter_on(panel):
     past = panel.until(N_KNOWN)
     table = stage_panel(past)
-    for name, channel in ((TESTED, "spend"), (ALONE, "purchase"), (PAIR, "purchase")):
+    for name, channel in zip(FITTED, ("spend", "purchase", "purchase"), strict=True):
         model = stage_model(name)
         assert [c.name for c in model.channels] == [channel]
         assert len(model.space) == 3 - (name == PAIR)

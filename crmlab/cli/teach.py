@@ -74,8 +74,8 @@ def grade(project: Project, *, folder: Path, number: str | None, seconds: int) -
         from crmlab.course.notebooks import read_notebook, write_aside
         from crmlab.course.sandbox import Limits
 
-        variants = project.root / "build" / "variants"
-        source, keys_of, data_of = _grading_of(project, variants, number)
+        variants, target = project.root / "build" / "variants", project.root / "build" / "grades"
+        source, keys_of, data_of = _grading_of(project, variants, number, target)
         grades = grade_folder(
             find_submissions(folder),
             read_notebook(source),
@@ -85,7 +85,6 @@ def grade(project: Project, *, folder: Path, number: str | None, seconds: int) -
             forbidden=[variants, project.root / "notebooks"],
             tell=lambda one: say(grades_text([one])),
         )
-        target = project.root / "build" / "grades"
         table = grades_table(grades)
         write_aside(target / "grades.csv", table.to_csv().encode())
         write_aside(target / "grades.txt", (grades_text(grades) + "\n").encode())
@@ -95,14 +94,16 @@ def grade(project: Project, *, folder: Path, number: str | None, seconds: int) -
     return _explained(work)
 
 
-def _grading_of(project: Project, variants: Path, number: str | None) -> tuple:
+def _grading_of(project: Project, variants: Path, number: str | None, target: Path) -> tuple:
     """Return the source notebook, and who has which keys and data."""
     from crmlab.course.grading import stored_keys
+    from crmlab.course.own import write_course_firm
     from crmlab.course.variants import HANDOUT, SOURCE, variant_keys
     from crmlab.errors import DataError
 
     if number:
-        return _source(project, number), lambda student: stored_keys(number), lambda student: None
+        source, firm = _source(project, number), write_course_firm(target / "course-firm")
+        return source, lambda student: stored_keys(number), lambda student: firm
     if not (variants / SOURCE).is_file():
         raise DataError(
             "grade: there are no variants in build/variants; make them with `make variants`, or "

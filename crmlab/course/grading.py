@@ -319,7 +319,7 @@ def _variables(work: Path) -> dict[str, str]:
         "HOME": str(work),
         "TMPDIR": str(work),
         "IPYTHONDIR": str(work / ".cache" / "ipython"),
-        "PYTENSOR_FLAGS": f"base_compiledir={work / '.cache' / 'pytensor'}",
+        "PYTENSOR_FLAGS": f"cxx=,base_compiledir={work / '.cache' / 'pytensor'}",
         "MPLBACKEND": "Agg",
         "PYTHONPATH": package,
         "PYTHONDONTWRITEBYTECODE": "1",

@@ -42,6 +42,26 @@ def own_firm(folder: Path | None = None) -> "CustomerTables":
     return replace(tables, truth=read_truth(truth)) if truth.is_dir() else tables
 
 
+def write_course_firm(folder: Path) -> Path:
+    """Write the course's own firm into ``data/`` of a folder, as a student gets hers: no truth.
+
+    Parameters
+    ----------
+    folder : path
+        Made where it is missing.
+
+    Returns
+    -------
+    path
+        The folder.
+    """
+    from crmlab.storage import write_tables
+
+    folder.mkdir(parents=True, exist_ok=True)
+    write_tables(_course_firm(), folder / "data")
+    return folder
+
+
 def _course_firm() -> "CustomerTables":
     from crmlab.course.assignments import own_branch
     from crmlab.generators.base import simulate
