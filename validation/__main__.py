@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-STUDIES = ("calibration", "planted", "knapp", "effects", "value_truth", "kill")
+STUDIES = ("calibration", "planted", "knapp", "effects", "value_truth", "kill", "retention_panel")
 
 
 def main(words: list[str]) -> int:
