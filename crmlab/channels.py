@@ -500,7 +500,8 @@ class OrdinalSurvey(Channel):
 
         edges = np.array([-np.inf, *self.cutpoints, np.inf])
         width = np.log(-np.expm1(-self.discrimination * np.diff(edges)))
-        far = 1e6 / self.discrimination  # stands for infinity, whose gradient would be NaN
+        # Stands for infinity, whose gradient would be NaN; as is JAX's wherever exp overflows.
+        far = 600 / self.discrimination
         edges = np.clip(edges, -far, far)
         level = pt.cast(value, "int64")
         from_below = self.discrimination * (location - pt.constant(edges)[level - 1])
