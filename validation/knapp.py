@@ -223,15 +223,27 @@ def _say_mirrors(known: pd.DataFrame) -> str:
 
 
 def _fitted(channels: str, size: int, rows: pd.DataFrame) -> str:
+    words = {"seen": "without self-reports", "reported": "with self-reports, errors learned"}
+    passed = rows[rows["problems"] == 0]
+    parts = [
+        f"\n## A fit {words[channels]}: {len(rows)} replicates of {size:,} customers, "
+        f"{N_HELD} held out\n\nOf them {len(rows) - len(passed)} missed the convergence gate; "
+        f"{rows['seconds'].median():.0f} s per fit (median).\n",
+        _describe("All", rows),
+    ]
+    if 0 < len(passed) < len(rows):
+        parts.append(_describe("Those that passed the gate", passed))
+    return "\n".join(parts)
+
+
+def _describe(which: str, rows: pd.DataFrame) -> str:
     ratio = rows["log_score"] / rows["oracle_log_score"] - 1
     covered = rows["covered"].sum() / rows["moves"].sum()
     # Intervals of one fit hang together: the error is that of means of replicates.
     each = rows["covered"] / rows["moves"]
     error = each.std() / np.sqrt(len(rows)) if len(rows) > 1 else np.nan
-    words = {"seen": "without self-reports", "reported": "with self-reports, errors learned"}
     return (
-        f"\n## A fit {words[channels]}: {len(rows)} replicates of {size:,} customers, "
-        f"{N_HELD} held out\n\n"
+        f"{which}:\n\n"
         f"* log score {rows['log_score'].mean():.3f}, oracle "
         f"{rows['oracle_log_score'].mean():.3f}: {100 * ratio.mean():.1f} % worse on average "
         f"(worst replicate {100 * ratio.max():.1f} %)\n"
@@ -241,8 +253,6 @@ def _fitted(channels: str, size: int, rows: pd.DataFrame) -> str:
         f"{100 * rows['oracle_stage_right'].mean():.1f} %\n"
         f"* 90 % intervals of the {int(rows['moves'].iloc[0])} moves held the truth in "
         f"{covered:.3f} (standard error {error:.3f})\n"
-        f"* {int((rows['problems'] > 0).sum())} fits missed the convergence gate; "
-        f"{rows['seconds'].median():.0f} s per fit (median)\n"
     )
 
 

@@ -63,7 +63,7 @@ def _check_maximum(
     if not far and -np.linalg.eigvalsh(hessian(mean_loglik, logs)).max() < _LEAST_CURVATURE:
         problems = ["the likelihood is flat where the search ended"]
     count = _NUMBERS[len(names)]
-    way_out = "use more customers with repeat purchases, or a model with priors"
+    way_out = "use more customers with repeat purchases, or priors (`population_posterior`)"
     raise_problems(
         DataError,
         owner,
