@@ -209,10 +209,9 @@ def test_a_run_killed_while_it_saves_leaves_no_half_written_fit(laplace_fit, tmp
 
 
 def test_chains_begin_on_the_high_hill():
-    """A start below -0.05 climbs the low one; all four do in one case of twenty."""
+    """A start below -0.05 climbs the low one; sixteen do in five cases of a million."""
     begin = [modes.find_start(two_hills, np.zeros(1), rng(s))[0] for s in range(60)]
-    assert all(abs(abs(x) - 3) < 0.1 for x in begin)
-    assert sum(x < 0 for x in begin) <= 12  # more by chance: less than once in 10,000
+    assert all(abs(x - 3) < 0.1 for x in begin)
 
 
 def test_chains_begin_apart_and_again_at_the_same_place():
