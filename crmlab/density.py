@@ -23,6 +23,7 @@ from pymc.pytensorf import join_nonshared_inputs, rewrite_pregrad
 from pytensor.compile.mode import Mode, get_mode
 from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS
 from pytensor.link.numba.linker import NumbaLinker
+from threadpoolctl import threadpool_limits
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -118,12 +119,15 @@ def _constrainer(
     return pytensor.function([x], outputs, mode=mode, on_unused_input="ignore")
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def sample_density(
     density: Density, *, draws: int, tune: int, chains: int, seed: int
 ) -> tuple[dict[str, NDArray], "xr.Dataset"]:
     """Run the No-U-Turn sampler, in silence.
 
-    Each chain begins on the highest hill that it has seen (`crmlab.modes.find_start`).
+    Each chain begins on the highest hill that it has seen (`crmlab.modes.find_start`). Chains take
+    the processor's cores; NumPy's linear algebra, whose matrices are small here, stays on one
+    thread meanwhile: where it shares cores, waiting for its own threads takes most of the time.
 
     Returns
     -------

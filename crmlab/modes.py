@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 Floats = NDArray[np.float64]
 LogDensity = Callable[[Floats], tuple[float, Floats]]
@@ -87,6 +88,7 @@ class Mode(NamedTuple):
         return found
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # small matrices: threads would only wait
 def find_mode(
     density: LogDensity,
     start: Floats,
