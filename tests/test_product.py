@@ -1,8 +1,10 @@
 """Every channel with every law of motion and every kind of gap, against all paths, one by one.
 
 The reference likelihood (`chains.forward` on scores and matrices in NumPy) is held to a sum over
-paths in plain Python, for the full product. Nothing is compiled here: the
-kernels are held to the same reference elsewhere.
+paths in plain Python, for the full product. The models themselves, as a sampler gets them, are held
+to the reference for a part of it in which any two of channels, law and gap meet: for all of that
+part with compiled kernels in an interpreted graph, and for some of it with everything compiled,
+which takes minutes: ``pytest -m compiling``.
 """
 
 import functools
@@ -15,7 +17,9 @@ import xarray as xr
 
 import crmlab as crm
 from crmlab import chains
-from crmlab.models.emissions import Scorer, find_window
+from crmlab.density import compile_density
+from crmlab.models.emissions import Scorer, encode, find_window, merge_histories
+from tests import interpreted
 from tests.oracles import panels, paths
 from tests.ragged import FIRST, KNOWN, LAST, SPACE, given_parameters, oracle_laws, trim
 from tests.test_covariates import (
@@ -169,6 +173,79 @@ def test_the_product_is_whole():
 def _of_others(base):
     """Subclasses that tests have made."""
     return {cls for cls in base.__subclasses__() if not cls.__module__.startswith("crmlab.")}
+
+
+# The models themselves ----------------------------------------------------------------------------
+
+PAIRS = [
+    (name, which, tuple(GAPS)[(i + which) % len(GAPS)])
+    for i, name in enumerate(LAWS)
+    for which in range(len(SETS))
+]
+
+
+def model_of(name, which):
+    return crm.HiddenMarkov(SPACE, LAWS[name], SETS[which], initial_probs=tuple(INITIAL))
+
+
+def rows_of_customers(model, panel):
+    """The customer whom each row of the density belongs to, where nobody is merged."""
+    codes = [encode(panel, channel, SPACE).codes for channel in model.channels]
+    covariates = model.transitions.read(panel).get("covariates")
+    return merge_histories(find_window(panel), codes, covariates, apart=True).example
+
+
+def somewhere(built, names, seed=4):
+    """A point, the likelihood's part of the log-density there, and the variables by name."""
+    report, start = interpreted.as_function_of_vector(
+        built, [built.potentials[0], *(built[name] for name in names)]
+    )
+    x = start + np.random.default_rng(seed).normal(0, 0.5, len(start))
+    loglik, *values = report(x)
+    return x, float(loglik), dict(zip(names, values, strict=True))
+
+
+def expected_loglik(model, name, which, gaps, found):
+    """The reference at the values that a point of the model stands for."""
+    normals = None
+    if "customer_normals" in found:
+        normals = np.zeros((N, *found["customer_normals"].shape[1:]))
+        normals[rows_of_customers(model, GAPS[gaps])] = found.pop("customer_normals")
+    return reference(LAWS[name], found, normals, which, gaps).sum()
+
+
+@pytest.mark.parametrize(("name", "which", "gaps"), PAIRS)
+def test_a_model_is_the_reference(name, which, gaps):
+    model = model_of(name, which)
+    built = model.build(GAPS[gaps])
+    _, loglik, found = somewhere(built, variables_of(name))
+    assert loglik == pytest.approx(expected_loglik(model, name, which, gaps, found), abs=1e-9)
+
+
+@pytest.mark.compiling
+@pytest.mark.parametrize(("name", "which", "gaps"), PAIRS[:: len(SETS) + 1])
+def test_a_compiled_model_is_the_interpreted_one(name, which, gaps):
+    """Log-density and gradient, for twelve laws and all sets of channels."""
+    built = model_of(name, which).build(GAPS[gaps])
+    x, _, _ = somewhere(built, [])
+    value, gradient = compile_density(built, ())(x)
+    expected, slope = interpreted.log_density(built)(x)
+    assert value == pytest.approx(float(expected), abs=1e-9)
+    assert gradient == pytest.approx(slope, abs=1e-8)
+
+
+def variables_of(name):
+    """What the likelihood of a law depends on."""
+    law = LAWS[name]
+    own = getattr(law, "customers", None)
+    return [*law.posterior_names(SPACE), *(["customer_normals"] if own else [])]
+
+
+def test_any_two_meet_in_the_part():
+    for one, other in itertools.combinations(range(3), 2):
+        sizes = [len(LAWS), len(SETS), len(GAPS)]
+        met = {(case[one], case[other]) for case in PAIRS}
+        assert len(met) == sizes[one] * sizes[other]
 
 
 def test_nothing_seen_says_nothing():
