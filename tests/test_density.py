@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import crmlab as crm
 from crmlab.density import compile_density, sample_density
@@ -101,3 +104,22 @@ def test_the_seed_decides_and_chains_differ(density):
 
 def test_one_chain_is_enough_to_sample(density):
     assert draw(density, seed=3, chains=1)[0]["visits_rate"].shape == (1, 30, 2)
+
+
+def test_linear_algebra_has_one_thread_while_chains_run(density):
+    """And as many as before afterwards."""
+
+    def threads():
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    seen = set()
+
+    def watched(x, *data):
+        seen.update(threads())
+        return density.logp_grad(x, *data)
+
+    with threadpool_limits(limits=2, user_api="blas"):
+        before = threads()
+        sample_density(replace(density, logp_grad=watched), draws=5, tune=5, chains=2, seed=1)
+        assert threads() == before
+    assert seen == {1}
