@@ -19,7 +19,7 @@ LIBRARIES = ("numpy", "numba", "pytensor", "pymc", "nutpie", "jax", "numpyro", "
 QUICK = (
     ("kernels.py", "--stages", "5"),
     ("first_draw.py",),
-    ("sampling.py", "--draws", "100"),
+    ("sampling.py", "--draws", "100", "--limit", "240"),
     ("large.py",),
     ("worlds.py",),
     ("orders.py",),

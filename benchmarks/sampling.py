@@ -19,7 +19,8 @@ is in crmlab's own time, not in theirs.
 
 Every route runs in a process of its own, one after the other. `set-up` is compilation, with the
 compile cache as it is found: run twice, and the second run shows a warm one. Wall-clock times: on a
-machine that does other things, only compare routes of one run.
+machine that does other things, only compare routes of one run. A route that is not done after
+`--limit` seconds is stopped, and the table says so.
 """
 
 import argparse
@@ -187,12 +188,16 @@ def judge(posterior: xr.Dataset) -> dict[str, float]:
     }
 
 
-def run_apart(route: str, draws: int) -> dict[str, float] | None:
-    """Run one route in a process of its own."""
+def run_apart(route: str, draws: int, limit: float) -> dict[str, float] | None:
+    """Run one route in a process of its own, and say so if it takes too long."""
     if "NumPyro" in route and not is_installed("numpyro"):
         return None
     command = [sys.executable, __file__, "--route", route, "--draws", str(draws)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=limit)
+    except subprocess.TimeoutExpired:
+        print(f"| {route} | not finished after {limit:.0f} s | | | | | | |", flush=True)
+        return None
     if done.returncode:
         print(f"{route}: failed; {done.stderr.strip().splitlines()[-1]}", flush=True)
         return None
@@ -203,6 +208,7 @@ def main() -> None:
     """Print one line per route."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=1000)
+    parser.add_argument("--limit", type=float, default=900.0, help="seconds for a route")
     parser.add_argument("--route", choices=ROUTES)
     chosen = parser.parse_args()
     if chosen.route:
@@ -214,7 +220,7 @@ def main() -> None:
     print("| route | set-up | sampling | min ESS | ESS/s | ESS/s with set-up | R-hat | effect |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|", flush=True)
     for route in ROUTES:
-        if (r := run_apart(route, chosen.draws)) is None:
+        if (r := run_apart(route, chosen.draws, chosen.limit)) is None:
             continue
         rate, whole = r["ess"] / r["sampling"], r["ess"] / (r["sampling"] + r["setup"])
         print(
