@@ -1,6 +1,6 @@
 """Part one of the demo: a bank that was invented, so that every answer can be checked.
 
-Banque Méridienne has some hundred customers, who stand on Knapp's ten stages and move by `K10`, a
+Banque Méridienne has a thousand customers, who stand on Knapp's ten stages and move by `K10`, a
 teaching matrix that was invented as well. The bank sees visits, spending, a few survey answers and
 complaints, for two years. The model sees no more than that. What happened in the year after, and
 where every customer really stood, stays hidden until the answers are judged.
@@ -36,7 +36,7 @@ from crmlab.tables import CustomerTables, split_holdout, to_panel
 from crmlab.transitions import StickyDirichlet
 from crmlab.value import per_year, stage_value
 
-N_CUSTOMERS, N_SEEN, N_HIDDEN = 600, 8, 4  # customers; quarters that are seen, and hidden
+N_CUSTOMERS, N_SEEN, N_HIDDEN = 1000, 8, 4  # customers; quarters that are seen, and hidden
 WORLD_SEED, FIT_SEED = 7, 11
 DRAWS, TUNE = 500, 700
 YEARLY_RATE = 0.10
@@ -213,7 +213,7 @@ def study_bank(tell: Tell) -> Bank:
     tables = simulate_bank()
     seen, _ = split_holdout(tables, cutoff=N_SEEN)
     panel = to_panel(seen, freq="Q")
-    tell(f"fitting ten stages to {N_CUSTOMERS} customers (the longest step, a minute or two)")
+    tell(f"fitting ten stages to {N_CUSTOMERS:,} customers (the longest step, a minute or two)")
     fitted = fit(build_model(), panel, draws=DRAWS, tune=TUNE, seed=FIT_SEED)
     tell("reading off stages, value and risk")
     return read_bank(tables, fitted)

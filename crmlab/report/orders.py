@@ -52,7 +52,7 @@ N_VALUED = 52  # weeks over which a customer is valued
 YEARLY_RATE = 0.10
 FIT_SEED = 23
 DRAWS, TUNE = 500, 500
-REHEARSAL_DRAWS, REHEARSAL_TUNE, EVERY = 700, 500, 2  # on every other customer
+REHEARSAL_DRAWS, REHEARSAL_TUNE, EVERY = 700, 800, 2  # on every other customer
 PUBLISHED = BGNBD(r=0.243, alpha=4.414, a=0.793, b=2.426)
 PUBLISHED_LOGLIK = -9582.4
 CHANNEL = "repeat_orders"

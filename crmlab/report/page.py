@@ -78,7 +78,7 @@ def _bank_part(bank: "b.Bank", customers: pd.DataFrame) -> dict[str, object]:
         "worth": element(draw.draw_worth(bank), _tell_widths(worth)),
     }
     return {
-        "n_customers": b.N_CUSTOMERS,
+        "n_customers": f"{b.N_CUSTOMERS:,}",
         "n_seen": b.N_SEEN,
         "n_hidden": b.N_HIDDEN,
         "rate": say.percent(b.YEARLY_RATE),
