@@ -151,7 +151,7 @@ def _page(table: pd.DataFrame) -> str:
         '"Left out" are replicates whose sampler moved too slowly even after three doublings of\n'
         "its run, or diverged in more than 1 % of its draws (a limit that was set when the first\n"
         "lines had been seen; those were run under a stricter rule of doubling). Coverage is that\n"
-        "of the least and the most covered number. 1,000 replicates were planned for each model.\n\n"
+        "of the least and the most covered number. 1,000 replicates were planned for each.\n\n"
     )
     return text + "\n".join([head, rule, *rows]) + "\n"
 
