@@ -15,7 +15,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 HERE = Path(__file__).parent
-LIBRARIES = ("numpy", "numba", "pytensor", "pymc", "nutpie", "jax", "numpyro", "hmmlearn")
+LIBRARIES = (
+    "numpy", "numba", "pytensor", "pymc", "nutpie", "jax", "numpyro", "hmmlearn", "pymc-extras",
+)  # fmt: skip
 QUICK = (
     ("kernels.py", "--stages", "5"),
     ("first_draw.py",),

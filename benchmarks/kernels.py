@@ -12,12 +12,13 @@ moves, an effect of each customer's own, 10 % of the cells missing. The columns 
 * `jax`         a JAX scan, scaled, double precision, free to use all cores (where installed);
 * `shared`      crmlab: the recursion alone where all customers share one matrix (no covariate);
 * `em`          hmmlearn: one EM iteration on counts where all share one matrix (where installed);
+* `extras`      pymc-extras: a chain that `marginalize` sums out, on counts where all share one
+                matrix (where installed);
 * `copy`        memory: one copy of the log-densities, the least that anything could take;
 * `flops`       arithmetic: the kernel's multiplications and additions at the speed of a matrix
                 product on one core, less than any program with exponentials could take.
 
 Times are minima over repeats, in milliseconds; only ratios inside one run mean something.
-pymc-extras is absent: its hidden chain would hold customers x periods x stages x stages numbers.
 """
 
 import os
@@ -30,7 +31,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from peers import compile_em, compile_jax
+from peers import compile_em, compile_extras, compile_jax
 
 from crmlab.models.fused import Drivers
 from crmlab.models.likelihood import compiled_driven_kernel, compiled_kernel
@@ -157,12 +158,14 @@ def operations_per_ms() -> float:
 def measure(n: int, t: int, k: int, speed: float) -> list[float]:
     """Milliseconds of every column."""
     problem = Problem(n, t, k)
-    scan, jax, em = compile_scan(problem), compile_jax(problem), compile_em(n, t, k)
+    scan, jax = compile_scan(problem), compile_jax(problem)
+    em, extras = compile_em(n, t, k), compile_extras(n, t, k)
     others = [scan, problem.with_matrices, *([jax] if jax else [])]
     gap = max(abs(problem.fused() - other()) for other in others)
     if gap > 1e-6:
         raise SystemExit(f"N = {n}, T = {t}, K = {k}: the columns disagree by {gap}")
-    runs = [problem.fused, problem.with_matrices, scan, jax, problem.shared, em, problem.copy]
+    ours = [problem.fused, problem.with_matrices]
+    runs = [*ours, scan, jax, problem.shared, em, extras, problem.copy]
     times = [fastest(run) if run else np.nan for run in runs]
     return [*times, problem.n_operations / speed]
 
@@ -170,14 +173,14 @@ def measure(n: int, t: int, k: int, speed: float) -> list[float]:
 def write_row(sizes: tuple[int, int, int], times: list[float]) -> str:
     """One line of a Markdown table, with the ratios that are promised."""
     cells = [f"{size:,}" for size in sizes] + [f"{ms:.3g}" for ms in times]
-    ratios = [times[2] / times[0], times[3] / times[0], times[5] / times[4]]
-    ratios += [times[0] / times[6], times[0] / times[7]]
+    fused, _, scan, jax, shared, em, extras, copy, flops = times
+    ratios = [scan / fused, jax / fused, em / shared, extras / shared, fused / copy, fused / flops]
     return " | ".join(["", *cells, *(f"{ratio:.1f}" for ratio in ratios), ""]).strip()
 
 
 HEADS = (
-    "N", "T", "K", "fused", "matrices", "scan", "jax", "shared", "em", "copy", "flops",
-    "scan/fused", "jax/fused", "em/shared", "fused/copy", "fused/flops",
+    "N", "T", "K", "fused", "matrices", "scan", "jax", "shared", "em", "extras", "copy",
+    "flops", "scan/fused", "jax/fused", "em/shared", "extras/shared", "fused/copy", "fused/flops",
 )  # fmt: skip
 SIZES = ((1000, 36, 3), (1000, 36, 5), (1000, 36, 10), (300, 24, 3), (1000, 12, 5), (10_000, 36, 5))
 

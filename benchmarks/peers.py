@@ -62,3 +62,26 @@ def compile_em(n: int, t: int, k: int) -> Callable[[], object] | None:
         return model.fit(counts, lengths=[t] * n)
 
     return iterate
+
+
+def compile_extras(n: int, t: int, k: int) -> Callable[[], float] | None:
+    """Sum a chain out with pymc-extras, on counts, everybody moving by one matrix."""
+    if not is_installed("pymc_extras"):
+        return None
+    import pymc as pm
+    import pymc_extras as pmx
+    import pytensor
+    import pytensor.tensor as pt
+
+    counts = np.random.default_rng(1).poisson(2.0, (n, t))
+    with pm.Model() as model:
+        P, rate = pm.Flat("P", shape=(k, k)), pm.Flat("rate", shape=k)
+        start = pm.Categorical.dist(p=np.full(k, 1 / k))
+        chain = pmx.DiscreteMarkovChain("chain", P=P, init_dist=start, shape=(n, t))
+        pm.Poisson("seen", mu=rate[chain], observed=counts)
+    marginal = pmx.marginalize(model, [chain])
+    values = [marginal.rvs_to_values[marginal[name]] for name in ("P", "rate")]
+    logp = marginal.logp()
+    run = pytensor.function(values, [logp, *pt.grad(logp, values)], mode="NUMBA")
+    matrix = (np.full((k, k), 0.2) + np.eye(k)) / (1 + 0.2 * k)
+    return lambda: float(run(matrix, np.arange(1.0, k + 1))[0])
