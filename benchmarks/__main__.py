@@ -21,7 +21,7 @@ LIBRARIES = (
 QUICK = (
     ("kernels.py", "--stages", "5"),
     ("first_draw.py",),
-    ("sampling.py", "--draws", "100", "--limit", "240"),
+    ("sampling.py", "--draws", "300", "--limit", "240"),
     ("large.py",),
     ("worlds.py",),
     ("orders.py",),

@@ -1,7 +1,7 @@
 """Effective draws per second, end to end: one posterior, one data set, several samplers.
 
     PYTHONPATH=. python benchmarks/sampling.py                    # 1,000 + 1,000 draws, 2 chains
-    PYTHONPATH=. python benchmarks/sampling.py --draws 200        # a first look
+    PYTHONPATH=. python benchmarks/sampling.py --draws 300        # a first look
 
 300 customers x 24 periods x 3 stages, an effect of each customer's own, one covariate, three
 channels (visits, spend, a survey), 10 % of the cells missing. All routes take the same PyMC model:
