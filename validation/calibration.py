@@ -21,6 +21,7 @@ import pandas as pd
 
 from crmlab.calibration import Calibration, Replicate, replicate
 from validation.models import CASES
+from validation.pages import write_rows
 
 RESULTS = Path(__file__).parent / "results"
 SEED = 20261
@@ -150,9 +151,6 @@ def _row(name: str, found: Calibration) -> dict[str, object]:
 
 
 def _page(table: pd.DataFrame) -> str:
-    head = "| " + " | ".join(table.columns) + " |"
-    rule = "|" + "---|" * len(table.columns)
-    rows = ["| " + " | ".join(map(str, row)) + " |" for row in table.itertuples(index=False)]
     text = (
         "# Simulation-based calibration\n\n"
         "Made by `python -m validation.calibration`; the ranks are in `calibration_*.csv`, the\n"
@@ -165,7 +163,7 @@ def _page(table: pd.DataFrame) -> str:
         "a model with a small p was looked at again, in worlds of which the suspicion knew\n"
         "nothing.\n\n"
     )
-    return text + "\n".join([head, rule, *rows]) + "\n"
+    return text + write_rows(table)
 
 
 def draw(found: dict[str, Calibration], path: Path) -> None:

@@ -27,6 +27,7 @@ from crmlab.generators.bank.people import TRAITS
 from crmlab.generators.bank.profile import MOTIONS, profile_of
 from crmlab.generators.bank.tilts import INCIDENT_PUSH
 from crmlab.inference import Fit
+from validation.pages import write_rows
 
 RESULTS = Path(__file__).parent / "results"
 CAUSES = ("innovation_lack", "low_standard", "inconvenience", "delays")
@@ -255,11 +256,7 @@ def say(fit: Fit, number: int, table: pd.DataFrame, seconds: float) -> str:
 
 def print_table(table: pd.DataFrame) -> str:
     """The effects of the first data set, one row each."""
-    rows = table.drop(columns="repeat").round(3)
-    titles = "| " + " | ".join(rows.columns) + " |"
-    lines = ["| " + " | ".join(map(str, row)) + " |" for row in rows.itertuples(index=False)]
-    rule = "|" + "---|" * len(rows.columns)
-    return "The first data set:\n\n" + "\n".join([titles, rule, *lines]) + "\n"
+    return "The first data set:\n\n" + write_rows(table.drop(columns="repeat").round(3))
 
 
 if __name__ == "__main__":

@@ -30,6 +30,7 @@ from crmlab.evaluation.oracle import stage_oracle
 from crmlab.generators.stage_world import StageWorld
 from crmlab.report.bank import APART, MIRROR, build_model, build_world
 from crmlab.tables import CustomerTables
+from validation.pages import write_rows
 
 RESULTS = Path(__file__).parent / "results"
 N_QUARTERS, N_HELD = 12, 300
@@ -185,7 +186,11 @@ def count_covered(fit: crm.Fit) -> tuple[int, int]:
 def report() -> None:
     """Write results/knapp.md of all that is there."""
     known = identify()
-    parts = [_HEAD.format(n=3000, quarters=N_QUARTERS), _table(known.round(3)), _say_mirrors(known)]
+    parts = [
+        _HEAD.format(n=3000, quarters=N_QUARTERS),
+        write_rows(known.round(3)),
+        _say_mirrors(known),
+    ]
     for path in sorted(RESULTS.glob("knapp_*_*.csv"), reverse=True):
         _, channels, size = path.stem.split("_")
         parts.append(_fitted(channels, int(size), pd.read_csv(path)))
@@ -254,12 +259,6 @@ def _describe(which: str, rows: pd.DataFrame) -> str:
         f"* 90 % intervals of the {int(rows['moves'].iloc[0])} moves held the truth in "
         f"{covered:.3f} (standard error {error:.3f})\n"
     )
-
-
-def _table(table: pd.DataFrame) -> str:
-    head = "| " + " | ".join(table.columns) + " |"
-    rows = ["| " + " | ".join(map(str, row)) + " |" for row in table.itertuples(index=False)]
-    return "\n".join([head, "|" + "---|" * len(table.columns), *rows]) + "\n"
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import pandas as pd
 
 from crmlab.calibration import calibrate
 from validation.bugs import CLOSED, SAMPLED, Bug
+from validation.pages import write_rows
 
 RESULTS = Path(__file__).parent / "results"
 SEED = 20263
@@ -67,10 +68,8 @@ def write(row: dict[str, object]) -> None:
     old = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=list(row))
     table = pd.concat([old[old["mistake"] != row["mistake"]].astype(object), pd.DataFrame([row])])
     table.to_csv(path, index=False, lineterminator="\n")
-    lines = ["| " + " | ".join(map(str, line)) + " |" for line in table.itertuples(index=False)]
-    head = ["| " + " | ".join(table.columns) + " |", "|" + "---|" * len(table.columns)]
     text = "# Planted mistakes\n\nMade by `python -m validation.planted`.\n\n"
-    path.with_suffix(".md").write_text(text + "\n".join([*head, *lines]) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(text + write_rows(table), encoding="utf-8")
     print(row, flush=True)
 
 
