@@ -21,10 +21,10 @@ from crmlab.btyd import BGNBD, MBGNBD, BuyTillYouDie, ParetoNBD, fit_buyers
 from crmlab.channels import Poisson
 from crmlab.inference import Fit, fit
 from crmlab.models.hidden import HiddenMarkov
-from crmlab.outlook import expected_purchases
 from crmlab.stages import StageSpace
 from crmlab.tables import CustomerTables
 from crmlab.transitions import StickyDirichlet
+from crmlab.value.customers import expected_purchases
 
 WEEKS = 39
 ALIVE = ("rare", "regular", "frequent")

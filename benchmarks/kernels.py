@@ -33,8 +33,8 @@ import numpy as np
 from numpy.typing import NDArray
 from peers import compile_em, compile_extras, compile_jax
 
-from crmlab.models.fused import Drivers
-from crmlab.models.likelihood import compiled_driven_kernel, compiled_kernel
+from crmlab.models.kernel.driven import Drivers
+from crmlab.models.kernel.op import compiled_driven_kernel, compiled_kernel
 
 Floats = NDArray[np.float64]
 REPEATS = 9

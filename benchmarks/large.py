@@ -119,7 +119,9 @@ def score(fit: crm.Fit, n: int) -> None:
         pool = ThreadPoolExecutor(workers) if workers else None
         n_rows = timed(
             f"scores, {n:,} x 12, 20 draws, {workers or 'no'} threads",
-            lambda pool=pool: sum(map(len, crm.score_customers(fit, panel, executor=pool))),
+            lambda pool=pool: sum(
+                map(len, crm.prediction.score_customers(fit, panel, executor=pool))
+            ),
         )
         assert n_rows == n
 

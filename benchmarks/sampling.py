@@ -39,7 +39,7 @@ import crmlab as crm
 
 SPACE = crm.StageSpace(("dormant", "occasional", "active"))
 LAW = crm.CovariateLogit(
-    ("price",), shared="all", customers=crm.CustomerEffects(shared="all", scale=1.0)
+    ("price",), shared="all", customers=crm.transitions.CustomerEffects(shared="all", scale=1.0)
 )
 CHANNELS = (crm.Poisson("visits"), crm.ZeroInflatedSpend("spend"), crm.OrdinalSurvey("survey"))
 MODEL = crm.HiddenMarkov(SPACE, LAW, CHANNELS, ordered_by="visits_rate")
@@ -97,8 +97,8 @@ def scan_loglik(initial, drivers, tables, codes, windows, times):
 
 def find_top() -> dict[str, np.ndarray]:
     """Find where crmlab's first chain begins: the value of every free variable."""
-    from crmlab.density import compile_density
-    from crmlab.modes import find_start
+    from crmlab.inference.density import compile_density
+    from crmlab.inference.laplace import find_start
 
     model = MODEL.build(make_panel(300, 24))
     names = tuple(variable.name for variable in model.free_RVs)
@@ -117,8 +117,8 @@ def build_scan() -> object:
 
 def run_crmlab(draws: int) -> tuple[xr.Dataset, float, float]:
     """Sample as `crm.fit` does; give draws, seconds of set-up, seconds of sampling."""
-    from crmlab.density import compile_density, sample_density
-    from crmlab.inference import _label_draws
+    from crmlab.inference.density import compile_density, sample_density
+    from crmlab.inference.fitting import _label_draws
 
     began = time.perf_counter()
     density = compile_density(MODEL.build(make_panel(300, 24)), MODEL.posterior_names)

@@ -52,7 +52,7 @@ WORLD = crm.StageWorld(
     (crm.Poisson("visits", rate=RATE), crm.ZeroInflatedSpend("spend", PROB, MEDIAN, (0.5,) * 10)),
     n_periods=N_PERIODS,
 )
-WORLDS = {"core": WORLD, "bank": crm.Bank(n_periods=N_PERIODS)}
+WORLDS = {"core": WORLD, "bank": crm.bank.Bank(n_periods=N_PERIODS)}
 TARGETS = {"loop": 5.0, "hmmlearn": 100.0, "bank": 10_000.0, "memory": 4000.0}
 
 
@@ -201,10 +201,10 @@ def write_alone(world: str, n: int, workers: int) -> str:
     """Write a data set below the folder of temporary files, and delete it again."""
     with tempfile.TemporaryDirectory() as parent:
         if workers == 1:
-            crm.write_dataset(WORLDS[world], f"{parent}/x", n_customers=n, seed=1)
+            crm.generators.write_dataset(WORLDS[world], f"{parent}/x", n_customers=n, seed=1)
         else:
             with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as executor:
-                crm.write_dataset(
+                crm.generators.write_dataset(
                     WORLDS[world], f"{parent}/x", n_customers=n, seed=1, executor=executor
                 )
         size = sum(file.stat().st_size for file in Path(parent).rglob("*.parquet"))

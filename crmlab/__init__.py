@@ -4,229 +4,25 @@ Customers move through stages (Knapp's ten, or a rival model). crmlab simulates 
 stages are known, infers stages from what a firm can see, and turns them into value and decisions.
 
 Each public name is loaded when it is first used, so ``import crmlab`` costs next to nothing and
-``python -m crmlab`` can set up a computer that has none of the packages yet.
+``python -m crmlab`` can set up a computer that has none of the packages yet. The names stand in
+``__init__.pyi``, which editors and type checkers read too.
 """
 
+import ast
 from importlib import import_module
+from pathlib import Path
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "crmlab.errors": ("DataError", "DataWarning", "SamplingWarning", "SpecError"),
-    "crmlab.stages": (
-        "K10",
-        "K10_MARGINS",
-        "KNAPP",
-        "KNAPP_MERGED",
-        "KNAPP_TO_LIFECYCLE",
-        "KNAPP_TO_MERGED",
-        "KNAPP_TO_SIX_STAGE",
-        "LIFECYCLE",
-        "LIFECYCLE_EXPLORATION_FIRST",
-        "SIX_STAGE",
-        "Crosswalk",
-        "Move",
-        "StageSpace",
-        "check_transition_matrix",
-    ),
-    "crmlab.streams": ("Streams",),
-    "crmlab.tables": ("CustomerTables", "split_holdout", "to_panel"),
-    "crmlab.storage": ("read_tables", "read_truth", "write_tables"),
-    "crmlab.orders": ("read_orders", "rfm_summary", "tables_from_orders"),
-    "crmlab.reading": ("ReadingOptions", "read_sales"),
-    "crmlab.warehouse": ("Extract", "to_subject"),
-    "crmlab.datasets": ("load_cdnow_sample", "load_cdnow_summary", "load_meridienne"),
-    "crmlab.btyd": (
-        "BGBB",
-        "BGNBD",
-        "MBGNBD",
-        "BuyTillYouDie",
-        "Buyers",
-        "BuyersPosterior",
-        "GammaGamma",
-        "ParetoNBD",
-        "bgnbd_expected_purchases",
-        "bgnbd_loglik",
-        "bgnbd_mean_purchases",
-        "bgnbd_prob_alive",
-        "buyers_posterior",
-        "fit_bgbb",
-        "fit_bgnbd",
-        "fit_buyers",
-        "fit_gammagamma",
-        "fit_marketing",
-        "fit_mbgnbd",
-        "fit_paretonbd",
-        "population_posterior",
-        "spend_posterior",
-        "standard_errors",
-    ),
-    "crmlab.contract": (
-        "BetaDiscreteWeibull",
-        "ShiftedBetaGeometric",
-        "bdw_posterior",
-        "cost_of_homogeneity",
-        "fit_bdw",
-        "fit_sbg",
-        "fit_sbg_marketing",
-        "project_survivors",
-        "sbg_posterior",
-    ),
-    "crmlab.outlook": (
-        "customer_value",
-        "expected_purchases",
-        "expected_spend",
-        "prob_alive",
-    ),
-    "crmlab.scorecard": (
-        "Shortlist",
-        "ValueForecast",
-        "score_targets",
-        "score_values",
-        "usual_shortcuts",
-    ),
-    "crmlab.channels": (
-        "Bernoulli",
-        "Channel",
-        "OrdinalSurvey",
-        "Poisson",
-        "StageLabel",
-        "ZeroInflatedSpend",
-    ),
-    "crmlab.transitions": (
-        "CovariateLogit",
-        "CustomerEffects",
-        "Horseshoe",
-        "OrderedLogit",
-        "Segments",
-        "StickyDirichlet",
-        "TransitionModel",
-    ),
-    "crmlab.actions": (
-        "Action",
-        "AlwaysTreat",
-        "FirmView",
-        "ManagerImpression",
-        "NoAction",
-        "Policy",
-        "RandomPolicy",
-        "ThresholdRule",
-        "action_matrices",
-        "tilt",
-    ),
-    "crmlab.generators.base": ("Generator", "simulate"),
-    "crmlab.generators.stage_world": ("StageWorld",),
-    "crmlab.generators.twins": ("true_effects", "true_regrets", "true_value"),
-    "crmlab.generators.confounding": ("confounded_world", "expected_contrast", "expected_value"),
-    "crmlab.generators.variants": ("own_tables", "own_world"),
-    "crmlab.generators.partitions": ("read_dataset", "verify_dataset", "write_dataset"),
-    "crmlab.evaluation": (
-        "audit_leakage",
-        "check_statistics",
-        "compare_fits",
-        "describe_priors",
-        "judge_decoder",
-        "leave_future_out",
-        "predictive_checks",
-        "prior_checks",
-        "prior_sensitivity",
-        "seen_cells",
-    ),
-    "crmlab.generators.memory": ("DwellingWorld", "ScarWorld", "memory_gap"),
-    "crmlab.generators.bank.levers": ("Levers", "quiet_levers"),
-    "crmlab.generators.bank.contrast": ("BankContrast", "bank_contrast"),
-    "crmlab.generators.bank.world": ("Bank",),
-    "crmlab.generators.bank.dictionary": ("data_dictionary",),
-    "crmlab.generators.bank.network": ("community_graph", "reach_shares"),
-    "crmlab.generators.bank.presets": (
-        "confounded_bank",
-        "dismissing_bank",
-        "dwelling_bank",
-        "passive_bank",
-        "scarred_bank",
-        "shocked_bank",
-        "silent_bank",
-        "stageless_bank",
-        "three_stage_bank",
-        "varied_bank",
-        "well_specified_bank",
-    ),
-    "crmlab.models.base": ("StageModel",),
-    "crmlab.models.hidden": ("HiddenMarkov",),
-    "crmlab.models.observed": ("ObservedMarkov",),
-    "crmlab.models.remarks": ("data_remarks",),
-    "crmlab.inference": ("Fit", "fit", "load_fit"),
-    "crmlab.prediction": (
-        "customer_loglik",
-        "forecast",
-        "law_now",
-        "most_likely_path",
-        "occupancy_effects",
-        "sample_stages",
-        "stage_probs",
-        "transition_effects",
-    ),
-    "crmlab.prediction.covariates": ("add_indicators", "add_pillars", "add_square", "standardise"),
-    "crmlab.scoring": ("read_panels", "score_customers"),
-    "crmlab.calibration": ("Calibration", "calibrate", "empty_panel"),
-    "crmlab.plots": ("show", "style"),
-    "crmlab.course": ("check", "own_firm", "progress", "set_answer"),
-    "crmlab.value": (
-        "DiscountRate",
-        "action_gradient",
-        "berger_nasr",
-        "blattberg_deighton_optimum",
-        "break_even_cost",
-        "cohort_value",
-        "customer_equity",
-        "discounted_occupancy",
-        "equity_elasticities",
-        "hidden_variance",
-        "lifetime_spread",
-        "lifetime_value",
-        "margin_from_spend",
-        "mean_spend",
-        "per_month",
-        "per_year",
-        "retention_multiple",
-        "split_variance",
-        "stage_value",
-        "transition_gradient",
-        "value_in_blocks",
-        "value_of_base",
-        "value_variance",
-    ),
-    "crmlab.policy": (
-        "allocate",
-        "best_action",
-        "best_offer",
-        "best_price",
-        "bootstrap_qini",
-        "choose_policy",
-        "decide",
-        "evpi",
-        "evsi",
-        "improve_planes",
-        "logged_value",
-        "plan_beliefs",
-        "plan_trial",
-        "plan_within_budget",
-        "policy_by_budget",
-        "policy_value",
-        "qini_curve",
-        "qmdp",
-        "regret_curves",
-        "returner_tenure",
-        "serve_or_end",
-        "simulate_trial",
-        "transformed_outcome",
-        "triage",
-        "trial_profit",
-        "update_belief",
-        "uplift_by_stage",
-    ),
-}
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+def _read_stub() -> dict[str, str]:
+    """Return name -> module from the stub beside this file."""
+    stub = Path(__file__).with_suffix(".pyi").read_text(encoding="utf-8")
+    imports = (node for node in ast.parse(stub).body if isinstance(node, ast.ImportFrom))
+    return {alias.name: str(node.module) for node in imports for alias in node.names}
+
+
+_HOME_OF = _read_stub()
 __all__ = sorted(_HOME_OF)
 
 
@@ -234,7 +30,9 @@ def __getattr__(name: str) -> object:
     """Load a public name from the module that defines it."""
     if name not in _HOME_OF:
         raise AttributeError(f"module 'crmlab' has no attribute {name!r}")
-    value = getattr(import_module(_HOME_OF[name]), name)
+    home = _HOME_OF[name]
+    inside = home == __name__  # a namespace such as crmlab.value
+    value = import_module(f"{home}.{name}") if inside else getattr(import_module(home), name)
     globals()[name] = value
     return value
 

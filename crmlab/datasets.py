@@ -8,9 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from crmlab.errors import DataError
-from crmlab.orders import read_orders
-from crmlab.storage import read_tables
-from crmlab.tables import CustomerTables
+from crmlab.tables import CustomerTables, read_orders, read_tables
 
 _PACKAGE = Path(__file__).resolve().parent
 _PLACES = (_PACKAGE.parent / "datasets", _PACKAGE / "_datasets")
@@ -71,7 +69,7 @@ def load_meridienne() -> CustomerTables:
     """Load 500 customers of Banque Méridienne, an invented bank, over twenty quarters.
 
     `datasets/meridienne/README.md` says more, and `dictionary.csv` explains every column. The
-    answer key lies in a folder of its own and is not loaded; `crmlab.read_truth` reads it.
+    answer key lies in a folder of its own and is not loaded; `crmlab.tables.read_truth` reads it.
 
     Examples
     --------

@@ -412,7 +412,7 @@ def check_policy(policy: Policy, world: Generator, *, seed: int, n_customers: in
     ----------
     policy : Policy
     world : Generator
-        One with actions that the policy knows, e.g. `crmlab.Bank(n_periods=6)`.
+        One with actions that the policy knows, e.g. `crmlab.bank.Bank(n_periods=6)`.
     seed : int
         Of the world.
     n_customers : int
@@ -443,7 +443,7 @@ def check_policy(policy: Policy, world: Generator, *, seed: int, n_customers: in
 
 def _policy_breaches(policy: Policy) -> Iterator[str]:
     if not isinstance(policy, Policy):
-        yield "it must extend crmlab.Policy"
+        yield "it must extend crmlab.actions.Policy"
         return
     accuracy = policy.accuracy
     if accuracy is not None and not (isinstance(accuracy, (int, float)) and 0 <= accuracy <= 1):

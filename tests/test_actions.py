@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy.special import logit, softmax
 
 import crmlab as crm
@@ -36,35 +35,37 @@ SHIFTS = st.lists(st.floats(-4, 4), min_size=9, max_size=9).map(lambda s: np.res
 def test_a_tilted_row_is_the_softmax_of_shifted_log_probabilities(matrix, shifts):
     with np.errstate(divide="ignore"):
         expected = softmax(np.log(matrix) + shifts, axis=1)
-    assert crm.tilt(matrix, SPACE, shifts) == pytest.approx(expected, abs=1e-14)
+    assert crm.actions.tilt(matrix, SPACE, shifts) == pytest.approx(expected, abs=1e-14)
 
 
 @given(MATRICES, SHIFTS)
 def test_a_tilted_matrix_makes_no_other_moves(matrix, shifts):
-    crm.check_transition_matrix(SPACE, crm.tilt(matrix, SPACE, shifts))
+    crm.stages.check_transition_matrix(SPACE, crm.actions.tilt(matrix, SPACE, shifts))
 
 
 @given(MATRICES)
 def test_no_shift_returns_the_matrix_bit_for_bit(matrix):
-    assert np.array_equal(crm.tilt(matrix, SPACE, np.zeros((3, 3))), matrix)
-    assert np.array_equal(crm.tilt(matrix, SPACE, crm.Action("nothing")), matrix)
+    assert np.array_equal(crm.actions.tilt(matrix, SPACE, np.zeros((3, 3))), matrix)
+    assert np.array_equal(crm.actions.tilt(matrix, SPACE, crm.actions.Action("nothing")), matrix)
 
 
 def test_rows_that_are_not_shifted_stay_bit_for_bit():
     matrix = np.array(((1 / 3, 1 / 3, 1 / 3), (0, 0.3, 0.7), (0, 0, 1)))
-    tilted = crm.tilt(matrix, SPACE, crm.Action("welcome", effects={("new", "loyal"): 2.0}))
+    tilted = crm.actions.tilt(
+        matrix, SPACE, crm.actions.Action("welcome", effects={("new", "loyal"): 2.0})
+    )
     assert np.array_equal(tilted[1:], matrix[1:])
     assert not np.array_equal(tilted[0], matrix[0])
 
 
 @given(MATRICES, SHIFTS)
 def test_tilting_back_gives_the_matrix_again(matrix, shifts):
-    there = crm.tilt(matrix, SPACE, shifts)
-    assert crm.tilt(there, SPACE, -shifts) == pytest.approx(matrix, abs=1e-12)
+    there = crm.actions.tilt(matrix, SPACE, shifts)
+    assert crm.actions.tilt(there, SPACE, -shifts) == pytest.approx(matrix, abs=1e-12)
 
 
 def test_a_shift_is_a_log_odds_ratio_against_staying():
-    tilted = crm.tilt(MATRIX, SPACE, crm.Action("rescue", effects={"exit": -0.8}))
+    tilted = crm.actions.tilt(MATRIX, SPACE, crm.actions.Action("rescue", effects={"exit": -0.8}))
     for i in (0, 1):
         before = np.log(MATRIX[i, 2] / MATRIX[i, i])
         assert np.log(tilted[i, 2] / tilted[i, i]) - before == pytest.approx(-0.8)
@@ -77,35 +78,35 @@ def test_leading_axes_are_tilted_side_by_side():
     matrices = rng.dirichlet(np.ones(3), size=(4, 5, 3))
     shifts = rng.normal(size=(5, 3, 3))
     free = crm.StageSpace(("a", "b", "c"))
-    tilted = crm.tilt(matrices, free, shifts)
+    tilted = crm.actions.tilt(matrices, free, shifts)
     for i, j in np.ndindex(4, 5):
-        assert np.array_equal(tilted[i, j], crm.tilt(matrices[i, j], free, shifts[j]))
+        assert np.array_equal(tilted[i, j], crm.actions.tilt(matrices[i, j], free, shifts[j]))
 
 
 def test_huge_shifts_neither_overflow_nor_lose_the_row():
-    tilted = crm.tilt(MATRIX, SPACE, np.full((3, 3), [0.0, 900.0, -900.0]))
+    tilted = crm.actions.tilt(MATRIX, SPACE, np.full((3, 3), [0.0, 900.0, -900.0]))
     assert tilted[0].tolist() == [0, 1, 0]
     assert tilted[2].tolist() == [0, 0, 1]
 
 
 def test_a_win_back_adds_a_move_and_leaves_other_rows_alone():
-    win_back = crm.Action("win_back", adds={("lost", "new"): 0.05, ("loyal", "new"): 0.2})
-    tilted = crm.tilt(MATRIX, SPACE, win_back)
+    win_back = crm.actions.Action("win_back", adds={("lost", "new"): 0.05, ("loyal", "new"): 0.2})
+    tilted = crm.actions.tilt(MATRIX, SPACE, win_back)
     assert tilted[2] == pytest.approx([0.05, 0, 0.95])
     assert tilted[1] == pytest.approx([0.2, 0.72, 0.08])
     assert np.array_equal(tilted[0], MATRIX[0])
     wide = win_back.widen(SPACE)
-    crm.check_transition_matrix(wide, tilted)
+    crm.stages.check_transition_matrix(wide, tilted)
     assert wide.absorbing == ()
     assert wide.move_kind("new", "loyal") == SPACE.move_kind("new", "loyal")
 
 
 def test_an_action_that_adds_nothing_keeps_the_space():
-    assert crm.Action("mail", effects={"exit": 1}).widen(SPACE) is SPACE
+    assert crm.actions.Action("mail", effects={"exit": 1}).widen(SPACE) is SPACE
 
 
 def test_kinds_and_pairs_add_up():
-    both = crm.Action("gift", effects={"exit": 1.0, ("loyal", "lost"): 0.5, "stay": 0.25})
+    both = crm.actions.Action("gift", effects={"exit": 1.0, ("loyal", "lost"): 0.5, "stay": 0.25})
     expected = np.zeros((3, 3))
     expected[[0, 1], 2] = (1.0, 1.5)
     expected += 0.25 * np.eye(3)
@@ -113,11 +114,11 @@ def test_kinds_and_pairs_add_up():
 
 
 def test_action_matrices_begin_with_the_matrix_itself():
-    mail = crm.Action("mail", effects={"exit": -1})
-    stack = crm.action_matrices(MATRIX, SPACE, [mail, crm.Action("nothing")])
+    mail = crm.actions.Action("mail", effects={"exit": -1})
+    stack = crm.actions.action_matrices(MATRIX, SPACE, [mail, crm.actions.Action("nothing")])
     assert stack.shape == (3, 3, 3)
     assert np.array_equal(stack[0], MATRIX)
-    assert np.array_equal(stack[1], crm.tilt(MATRIX, SPACE, mail))
+    assert np.array_equal(stack[1], crm.actions.tilt(MATRIX, SPACE, mail))
     assert np.array_equal(stack[2], MATRIX)
 
 
@@ -127,21 +128,23 @@ def test_action_matrices_begin_with_the_matrix_itself():
 )
 def test_tilt_refuses_what_does_not_fit(matrix, shift):
     with pytest.raises(SpecError, match="tilt: `"):
-        crm.tilt(matrix, SPACE, shift)
+        crm.actions.tilt(matrix, SPACE, shift)
 
 
 # Specifications -----------------------------------------------------------------------------------
 
 
 def test_an_action_is_a_value():
-    one = crm.Action("gift", 3, {"exit": -1.0, ("new", "loyal"): 0.5})
-    assert one == crm.Action("gift", 3.0, (("exit", -1), (("new", "loyal"), 0.5)))
-    assert hash(one) == hash(eval(repr(one), {"Action": crm.Action}))
+    one = crm.actions.Action("gift", 3, {"exit": -1.0, ("new", "loyal"): 0.5})
+    assert one == crm.actions.Action("gift", 3.0, (("exit", -1), (("new", "loyal"), 0.5)))
+    assert hash(one) == hash(eval(repr(one), {"Action": crm.actions.Action}))
 
 
 def test_everything_wrong_with_an_action_is_reported_at_once():
     with pytest.raises(SpecError) as error:
-        crm.Action("", -1, {"sideways": 1.0, "exit": np.inf}, {("lost", "new"): 1.2, "exit": 0.1})
+        crm.actions.Action(
+            "", -1, {"sideways": 1.0, "exit": np.inf}, {("lost", "new"): 1.2, "exit": 0.1}
+        )
     message = str(error.value)
     for part in (
         "`name` must be a text that is not empty",
@@ -156,15 +159,21 @@ def test_everything_wrong_with_an_action_is_reported_at_once():
 
 def test_additions_may_not_empty_a_row():
     with pytest.raises(SpecError, match="leaves 'lost' with probability"):
-        crm.Action("back", adds={("lost", "new"): 0.6, ("lost", "loyal"): 0.5})
+        crm.actions.Action("back", adds={("lost", "new"): 0.6, ("lost", "loyal"): 0.5})
 
 
 @pytest.mark.parametrize(
     ("action", "words"),
     [
-        (crm.Action("a", effects={("lost", "new"): 1.0}), "cannot happen; put it into `adds`"),
-        (crm.Action("a", adds={("new", "loyal"): 0.1}), "happen anyway; put it into `effects`"),
-        (crm.Action("a", effects={("gone", "new"): 1.0}), "the unknown stage 'gone'"),
+        (
+            crm.actions.Action("a", effects={("lost", "new"): 1.0}),
+            "cannot happen; put it into `adds`",
+        ),
+        (
+            crm.actions.Action("a", adds={("new", "loyal"): 0.1}),
+            "happen anyway; put it into `effects`",
+        ),
+        (crm.actions.Action("a", effects={("gone", "new"): 1.0}), "the unknown stage 'gone'"),
     ],
 )
 def test_an_action_must_fit_the_space(action, words):
@@ -174,7 +183,7 @@ def test_an_action_must_fit_the_space(action, words):
 
 def test_actions_of_a_world_have_different_names():
     with pytest.raises(SpecError, match="'a' occurs twice"):
-        check_actions("World", [crm.Action("a"), crm.Action("a")], SPACE)
+        check_actions("World", [crm.actions.Action("a"), crm.actions.Action("a")], SPACE)
 
 
 # Policies -----------------------------------------------------------------------------------------
@@ -191,15 +200,15 @@ VIEW = FirmView(
 @pytest.mark.parametrize(
     ("policy", "expected"),
     [
-        (crm.NoAction(), [(0, 0)] * 3),
-        (crm.AlwaysTreat("call"), [(0, 1)] * 3),
-        (crm.AlwaysTreat("call", periods=(3,)), [(0, 0)] * 3),
-        (crm.RandomPolicy({"mail": 0.2, "call": 0.5}), [(0.2, 0.5)] * 3),
-        (crm.ThresholdRule("mail", "age", 40), [(0, 0), (1, 0), (1, 0)]),
-        (crm.ThresholdRule("mail", "age", 40, above=False), [(1, 0), (0, 0), (0, 0)]),
+        (crm.actions.NoAction(), [(0, 0)] * 3),
+        (crm.actions.AlwaysTreat("call"), [(0, 1)] * 3),
+        (crm.actions.AlwaysTreat("call", periods=(3,)), [(0, 0)] * 3),
+        (crm.actions.RandomPolicy({"mail": 0.2, "call": 0.5}), [(0.2, 0.5)] * 3),
+        (crm.actions.ThresholdRule("mail", "age", 40), [(0, 0), (1, 0), (1, 0)]),
+        (crm.actions.ThresholdRule("mail", "age", 40, above=False), [(1, 0), (0, 0), (0, 0)]),
         # Never seen is longest ago; not known is no target.
-        (crm.ThresholdRule("call", "visits_since", 3), [(0, 0), (0, 1), (0, 0)]),
-        (crm.ManagerImpression("call", ("lost",)), [(0, 0.1), (0, 0.8), (0, 0.1)]),
+        (crm.actions.ThresholdRule("call", "visits_since", 3), [(0, 0), (0, 1), (0, 0)]),
+        (crm.actions.ManagerImpression("call", ("lost",)), [(0, 0.1), (0, 0.8), (0, 0.1)]),
     ],
 )
 def test_propensities_of_the_ready_policies(policy, expected):
@@ -208,18 +217,18 @@ def test_propensities_of_the_ready_policies(policy, expected):
 
 def test_a_policy_may_not_name_what_is_not_there():
     with pytest.raises(SpecError, match="the action 'gift'; the world has mail, call"):
-        crm.AlwaysTreat("gift").propensities(VIEW)
+        crm.actions.AlwaysTreat("gift").propensities(VIEW)
     with pytest.raises(SpecError, match="cannot see 'income'; it sees visits_since, age"):
-        crm.ThresholdRule("mail", "income", 3).propensities(VIEW)
+        crm.actions.ThresholdRule("mail", "income", 3).propensities(VIEW)
 
 
 @pytest.mark.parametrize(
     "make",
     [
-        lambda: crm.RandomPolicy({"mail": 0.7, "call": 0.6}),
-        lambda: crm.RandomPolicy({"mail": -0.1}),
-        lambda: crm.ThresholdRule("mail", "age", 1, prob_target=1.1),
-        lambda: crm.ManagerImpression("mail", ("new",), accuracy=2),
+        lambda: crm.actions.RandomPolicy({"mail": 0.7, "call": 0.6}),
+        lambda: crm.actions.RandomPolicy({"mail": -0.1}),
+        lambda: crm.actions.ThresholdRule("mail", "age", 1, prob_target=1.1),
+        lambda: crm.actions.ManagerImpression("mail", ("new",), accuracy=2),
     ],
 )
 def test_policies_refuse_what_is_no_probability(make):
@@ -230,7 +239,7 @@ def test_policies_refuse_what_is_no_probability(make):
 @pytest.mark.parametrize("given_", [[[0.5]], [[np.nan, 0.1]], [[0.7, 0.6]]])
 def test_propensities_are_checked(given_):
     with pytest.raises(SpecError, match="NoAction: propensities"):
-        check_propensities(crm.NoAction(), given_, (1, 2))
+        check_propensities(crm.actions.NoAction(), given_, (1, 2))
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(2**-53, 1 - 2**-53))
@@ -252,7 +261,7 @@ def test_impressions_are_laws(n_stages, accuracy):
 
 
 @dataclass(frozen=True)
-class Spy(crm.Policy):
+class Spy(crm.actions.Policy):
     """Treats by parity, and keeps what it was shown."""
 
     seen: list
@@ -272,7 +281,10 @@ WORLD = crm.StageWorld(
         crm.OrdinalSurvey("survey", location=(0.0, 1.0, -2.0), response_rate=0.4),
     ),
     n_periods=6,
-    actions=(crm.Action("mail", 0.5, {"exit": -1.0}), crm.Action("call", 5.0, {"exit": -2.0})),
+    actions=(
+        crm.actions.Action("mail", 0.5, {"exit": -1.0}),
+        crm.actions.Action("call", 5.0, {"exit": -2.0}),
+    ),
 )
 
 
@@ -316,7 +328,7 @@ def test_the_log_holds_whoever_could_have_been_treated():
 
 
 def test_impressions_and_their_propensities_stay_in_the_truth():
-    manager = crm.ManagerImpression("call", ("lost",), accuracy=0.9)
+    manager = crm.actions.ManagerImpression("call", ("lost",), accuracy=0.9)
     tables = crm.simulate(WORLD, 200, seed=3, policy=manager)
     assert (tables.actions["value"] == 1).all()
     assert "propensity" not in tables.actions
@@ -331,8 +343,10 @@ def test_impressions_and_their_propensities_stay_in_the_truth():
 
 def test_a_world_lists_what_is_wrong_with_its_actions():
     with pytest.raises(SpecError, match="'visits' is the name of a channel and of an action"):
-        crm.StageWorld(SPACE, (1, 0, 0), MATRIX, WORLD.channels, actions=(crm.Action("visits"),))
+        crm.StageWorld(
+            SPACE, (1, 0, 0), MATRIX, WORLD.channels, actions=(crm.actions.Action("visits"),)
+        )
     with pytest.raises(SpecError, match="`policy` has no `actions` to choose from"):
-        crm.StageWorld(SPACE, (1, 0, 0), MATRIX, policy=crm.AlwaysTreat("mail"))
+        crm.StageWorld(SPACE, (1, 0, 0), MATRIX, policy=crm.actions.AlwaysTreat("mail"))
     with pytest.raises(SpecError, match="must be a Policy, got 'all'"):
         crm.simulate(WORLD, 3, seed=1, policy="all")

@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
+from crmlab.analyst import fitting
 from crmlab.cli import analyst
-from crmlab.report.own import fitting
 from tests.test_own_report import hand_made
 
 

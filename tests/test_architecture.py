@@ -6,10 +6,11 @@ of import), so an order that is broken in a rarely used branch is found too.
 
 import ast
 import importlib
+import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -20,30 +21,21 @@ import crmlab
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "crmlab"
 
-# Left to right; a module imports from modules to its left only. `/` parts modules that stand side
-# by side and never meet. A module of the package that is not listed here fails the test.
+# Left to right, in the order of the work; a module imports from modules to its left only. `/` parts
+# modules that stand side by side and never meet. A module that is not listed here fails the test.
 ORDER = (
-    ("errors", "stages", "streams"),
-    ("records", "tables", "storage", "orders", "reading", "datasets", "chains", "btyd", "contract"),
-    ("perception", "encounters", "loyalty", "word_of_mouth"),
-    ("warehouse", "channels", "transitions", "actions"),
+    ("errors", "streams", "stages", "chains"),
+    ("tables", "reading", "datasets", "warehouse"),
+    ("channels", "transitions", "actions", "behaviour"),
     ("generators/models",),
-    (
-        "modes",
-        "density",
-        "inference",
-        "prediction",
-        "scoring",
-        "calibration",
-        "evaluation",
-        "value",
-        "policy",
-        "outlook",
-        "scorecard",
-        "replication",
-    ),
-    ("plots", "report", "course", "cli"),
+    ("btyd", "contract"),
+    ("inference", "prediction", "value", "policy"),
+    ("evaluation", "replication"),
+    ("plots", "report", "demo", "analyst"),
+    ("course", "cli"),
 )
+MOST_DOORS = 31
+MOST_NAMES = 70
 OUTSIDE = {"testing"}  # contracts that users run: may import all, imported by none
 ENTRY = {"__main__": "cli"}
 HEAVY = ("pymc", "pytensor", "arviz", "numba", "nutpie", "scipy.stats", "networkx", "seaborn",
@@ -61,16 +53,23 @@ def part_of(module: str) -> str:
 
 
 def lazy_homes(package: Path) -> dict[str, str]:
-    """Return name -> module from the table in ``crmlab/__init__.py``, read from its source."""
-    for node in ast.walk(ast.parse((package / "__init__.py").read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "_HOMES":
-            table = ast.literal_eval(node.value)
-            return {name: module for module, names in table.items() for name in names}
-    raise AssertionError("crmlab/__init__.py has no table _HOMES")
+    """Return name -> module from ``crmlab/__init__.pyi``, which the package loads its names by."""
+    stub = ast.parse((package / "__init__.pyi").read_text(encoding="utf-8"))
+    return {
+        alias.name: f"crmlab.{alias.name}" if node.module == "crmlab" else str(node.module)
+        for node in stub.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
 
 
-def imported_modules(tree: ast.AST, homes: Mapping[str, str]) -> Iterator[str]:
-    """Yield every module of crmlab that a piece of code imports, however it says so."""
+def imported_modules(
+    tree: ast.AST, homes: Mapping[str, str], modules: Set[str] = frozenset()
+) -> Iterator[str]:
+    """Yield every module of crmlab that a piece of code imports, however it says so.
+
+    A name that is itself one of `modules` counts as that module, not as the package it is in.
+    """
     aliases = {
         alias.asname or "crmlab"
         for node in ast.walk(tree)
@@ -82,20 +81,23 @@ def imported_modules(tree: ast.AST, homes: Mapping[str, str]) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (a.name for a in node.names if a.name.startswith("crmlab."))
         elif isinstance(node, ast.ImportFrom):
-            yield from _imported_from(node, homes)
+            yield from _imported_from(node, homes, modules)
         elif isinstance(node, ast.Attribute) and getattr(node.value, "id", None) in aliases:
             yield homes.get(node.attr, f"crmlab.{node.attr}")
         elif isinstance(node, ast.Call):
             yield from _imported_by_call(node)
 
 
-def _imported_from(node: ast.ImportFrom, homes: Mapping[str, str]) -> Iterator[str]:
+def _imported_from(
+    node: ast.ImportFrom, homes: Mapping[str, str], modules: Set[str]
+) -> Iterator[str]:
     if node.level:
         yield "crmlab.<relative>"
     elif node.module == "crmlab":
         yield from (homes.get(alias.name, f"crmlab.{alias.name}") for alias in node.names)
     elif (node.module or "").startswith("crmlab."):
-        yield node.module
+        inside = {f"{node.module}.{alias.name}" for alias in node.names}
+        yield from (inside & modules) or {node.module}
 
 
 def _imported_by_call(node: ast.Call) -> Iterator[str]:
@@ -151,10 +153,13 @@ def dotted_name(path: Path, package: Path) -> str:
 def circle(package: Path) -> list[str]:
     """Return modules that import each other in a circle, if any do, also inside functions."""
     homes = lazy_homes(package)
+    paths = [path for path in package.rglob("*.py") if path != package / "__init__.py"]
+    modules = {dotted_name(path, package) for path in paths}
     imports = {
-        dotted_name(path, package): set(imported_modules(ast.parse(path.read_bytes()), homes))
-        for path in package.rglob("*.py")
-        if path != package / "__init__.py"
+        dotted_name(path, package): set(
+            imported_modules(ast.parse(path.read_bytes()), homes, modules)
+        )
+        for path in paths
     }
     try:
         TopologicalSorter(imports).prepare()
@@ -167,16 +172,37 @@ def test_modules_of_one_part_never_import_in_a_circle(tmp_path):
     assert circle(PACKAGE) == []
     package = tmp_path / "crmlab"
     (package / "course").mkdir(parents=True)
-    (package / "__init__.py").write_text("_HOMES = {}\n")
+    (package / "__init__.py").write_text("")
+    (package / "__init__.pyi").write_text("")
     (package / "course/answers.py").write_text("from crmlab.course.progress import record\n")
     assert circle(package) == []
+    (package / "course/progress.py").write_text("from crmlab.course import answers\n")
+    assert set(circle(package)) == {"crmlab.course.answers", "crmlab.course.progress"}
     (package / "course/progress.py").write_text("def f():\n    import crmlab.course.answers\n")
     assert set(circle(package)) == {"crmlab.course.answers", "crmlab.course.progress"}
 
 
-def test_lazy_table_is_the_only_thing_that_the_package_itself_imports():
+def test_the_package_itself_imports_nothing_of_its_own():
     tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
     assert set(imported_modules(tree, {})) == set()
+
+
+def test_doors_can_be_counted_at_a_glance():
+    doors = {path.stem for path in PACKAGE.glob("*.py")}
+    doors |= {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert len(doors - {"__init__", "__main__"}) <= MOST_DOORS
+    assert len(crmlab.__all__) <= MOST_NAMES
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("notebooks/*.ipynb")), ids=lambda p: p.stem)
+def test_notebooks_use_public_doors_only(path):
+    """`import crmlab as crm`, and namespaces of `crmlab.__all__`: no module behind them."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    imports = {m for text in code for m in re.findall(r"(?m)^\s*(?:from|import) (crmlab\S*)", text)}
+    names = {n for text in code for n in re.findall(r"(?m)^from crmlab import (.+)$", text)}
+    assert imports <= {"crmlab"}
+    assert {n.strip() for line in names for n in line.split(",")} <= set(crmlab.__all__)
 
 
 PLANTED = {
@@ -204,7 +230,8 @@ def test_a_planted_import_is_found(form, tmp_path):
     for name in ("errors.py", "stages.py", "generators/base.py", "models/base.py", "cli/lab.py"):
         (package / name).parent.mkdir(parents=True, exist_ok=True)
         (package / name).write_text("")
-    (package / "__init__.py").write_text("_HOMES = {'crmlab.inference': ('fit',)}\n")
+    (package / "__init__.py").write_text("")
+    (package / "__init__.pyi").write_text("from crmlab.inference import fit as fit\n")
     (package / "cli/lab.py").write_text("from crmlab import fit\nimport crmlab.stages\n")
     assert import_problems(package) == []
     name, bad = PLANTED[form]
@@ -215,7 +242,8 @@ def test_a_planted_import_is_found(form, tmp_path):
 def test_an_unlisted_module_is_found(tmp_path):
     package = tmp_path / "crmlab"
     package.mkdir()
-    (package / "__init__.py").write_text("_HOMES = {}\n")
+    (package / "__init__.py").write_text("")
+    (package / "__init__.pyi").write_text("")
     (package / "helpers.py").write_text("")
     assert import_problems(package) == ["helpers.py: helpers is in no place of the order"]
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import crmlab as crm
-from crmlab.calibration import empty_panel
 from crmlab.errors import DataWarning, SamplingWarning
+from crmlab.evaluation.ranks import empty_panel
 from crmlab.models.remarks import data_remarks
 from tests import interpreted
 

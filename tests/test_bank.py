@@ -9,7 +9,8 @@ import pytest
 from scipy import stats
 
 import crmlab as crm
-from crmlab.generators.bank import chance, tilts
+from crmlab.generators import bank
+from crmlab.generators.bank import quantiles, tilts
 from crmlab.generators.bank.people import NEEDS, TRAITS, whole_communities
 from crmlab.generators.bank.profile import MOTIONS, profile_of
 from crmlab.testing import check_generator
@@ -21,13 +22,13 @@ TWO = crm.StageSpace(("dormant", "active"))
 
 @pytest.fixture(scope="module")
 def tables():
-    return crm.simulate(crm.Bank(), 500, seed=8)
+    return crm.simulate(crm.bank.Bank(), 500, seed=8)
 
 
 @pytest.fixture(scope="module")
 def quiet():
-    levers = crm.quiet_levers()
-    bank = crm.Bank(levers=levers).turned(
+    levers = crm.bank.quiet_levers()
+    bank = crm.bank.Bank(levers=levers).turned(
         {"surveys.invited": 0.8, "talk.posts": 2, "talk.reach": 11.7}
     )
     return crm.simulate(bank, 1500, seed=9)  # fmt: skip
@@ -41,10 +42,12 @@ def frames_of(tables):
 # --- addressed -----------------------------------------------------------------------------------
 
 BANKS = {
-    "default": crm.Bank(**TIES),
-    "lifecycle": crm.Bank(space=crm.LIFECYCLE, transition_matrix=np.eye(5), **TIES),
-    "policy": crm.Bank(policy=crm.RandomPolicy({"gift": 0.3}), **TIES),
-    "impressions": crm.Bank(policy=crm.ManagerImpression("gift", ("bonding",)), **TIES),
+    "default": crm.bank.Bank(**TIES),
+    "lifecycle": crm.bank.Bank(space=crm.LIFECYCLE, transition_matrix=np.eye(5), **TIES),
+    "policy": crm.bank.Bank(policy=crm.actions.RandomPolicy({"gift": 0.3}), **TIES),
+    "impressions": crm.bank.Bank(
+        policy=crm.actions.ManagerImpression("gift", ("bonding",)), **TIES
+    ),
 }
 
 
@@ -54,9 +57,9 @@ def test_banks_keep_the_contract_of_a_world(name):
 
 
 def test_more_customers_and_other_blocks_change_nobody_in_any_table():
-    bank = crm.Bank(**TIES)
+    bank = crm.bank.Bank(**TIES)
     few, many = (crm.simulate(bank, n, seed=1) for n in (70, 230))
-    late = bank.sample(crm.Streams(1), np.arange(60, 160))
+    late = bank.sample(crm.generators.Streams(1), np.arange(60, 160))
     for name, crowd in frames_of(many).items():
         if "customer_id" not in crowd:
             pd.testing.assert_frame_equal(frames_of(few)[name], crowd, obj=name)
@@ -68,7 +71,7 @@ def test_more_customers_and_other_blocks_change_nobody_in_any_table():
 
 def test_communities_are_simulated_whole():
     assert whole_communities(np.array([3, 12]), 5).tolist() == [0, 1, 2, 3, 4, 10, 11, 12, 13, 14]
-    size_one = crm.Bank(community_size=1, **TIES)
+    size_one = crm.bank.Bank(community_size=1, **TIES)
     assert len(crm.simulate(size_one, 30, seed=1).more["ties"]) == 0
 
 
@@ -76,10 +79,12 @@ def test_communities_are_simulated_whole():
 
 
 def test_quiet_stages_are_the_bare_matrix_inverted_at_the_addressed_uniforms():
-    bank = crm.Bank(levers=crm.quiet_levers(), n_periods=12, arrival_span=1)
+    bank = crm.bank.Bank(levers=crm.bank.quiet_levers(), n_periods=12, arrival_span=1)
     truth = crm.simulate(bank, 100, seed=5).truth["stages"]
     seen = truth["stage"].cat.codes.to_numpy().reshape(100, 12)
-    u = crm.Streams(5).uniforms("move", np.arange(100)[:, None], np.arange(12), size=2)[0]
+    u = crm.generators.Streams(5).uniforms("move", np.arange(100)[:, None], np.arange(12), size=2)[
+        0
+    ]
     for customer in range(100):
         stage = 0
         for t in range(12):
@@ -88,10 +93,12 @@ def test_quiet_stages_are_the_bare_matrix_inverted_at_the_addressed_uniforms():
 
 
 def test_quiet_contacts_and_purchases_are_scipys_poisson_quantiles():
-    bank = crm.Bank(levers=crm.quiet_levers(), n_periods=10, arrival_span=1)
+    bank = crm.bank.Bank(levers=crm.bank.quiet_levers(), n_periods=10, arrival_span=1)
     tables = crm.simulate(bank, 80, seed=6)
     stage = tables.truth["stages"]["stage"].cat.codes.to_numpy().reshape(80, 10)
-    u = crm.Streams(6).uniforms("encounter", np.arange(80)[:, None], np.arange(10), size=12)
+    u = crm.generators.Streams(6).uniforms(
+        "encounter", np.arange(80)[:, None], np.arange(10), size=12
+    )
     panel = crm.to_panel(tables, freq="Q")
     profile = bank.profile
     for k, (name, rate) in enumerate(
@@ -135,7 +142,7 @@ def test_bad_news_reaches_more_than_ten_people_in_48_posts_of_100(quiet):
         exact = stats.nbinom.sf(beyond, n, p)
         assert exact == pytest.approx(printed, abs=0.005)
         assert stats.binomtest((reach > beyond).sum(), len(reach), exact).pvalue > ALARM
-    assert crm.reach_shares(quiet)["P(N > 10)"] == (reach > 10).mean()
+    assert crm.bank.reach_shares(quiet)["P(N > 10)"] == (reach > 10).mean()
 
 
 def test_nothing_optional_happens_in_a_quiet_bank(quiet):
@@ -153,12 +160,12 @@ def test_nothing_optional_happens_in_a_quiet_bank(quiet):
 
 def test_choices_have_their_probabilities_and_leave_uniforms_behind():
     u = (np.arange(200_000) + 0.5) / 200_000
-    cells, rest = chance.choose(u, (1, 0, 3, 4))
+    cells, rest = quantiles.choose(u, (1, 0, 3, 4))
     assert np.bincount(cells) / len(u) == pytest.approx([0.125, 0, 0.375, 0.5], abs=1e-5)
     for cell in (0, 2, 3):
         assert stats.kstest(rest[cells == cell], "uniform").statistic < 1e-4
-    alone, _ = chance.choose(u, (3, 1))
-    among, _ = chance.choose_within(u, np.full(len(u), 1), ((1, 1), (3, 1)))
+    alone, _ = quantiles.choose(u, (3, 1))
+    among, _ = quantiles.choose_within(u, np.full(len(u), 1), ((1, 1), (3, 1)))
     np.testing.assert_array_equal(alone, among)
 
 
@@ -166,7 +173,7 @@ def test_choices_have_their_probabilities_and_leave_uniforms_behind():
 def test_counts_are_scipys_poisson_quantiles(rate):
     u = (np.arange(5000) + 0.5) / 5000
     expected = stats.poisson.ppf(u, rate) if rate else np.zeros(5000)
-    np.testing.assert_array_equal(chance.poisson(u, np.full(5000, rate)), expected)
+    np.testing.assert_array_equal(quantiles.poisson(u, np.full(5000, rate)), expected)
 
 
 def test_a_move_has_the_tilted_probabilities_of_its_formula():
@@ -199,7 +206,13 @@ def test_motions_say_whether_a_move_leads_closer():
 
 
 def test_every_space_has_a_profile():
-    for space in (crm.LIFECYCLE, crm.SIX_STAGE, crm.KNAPP_MERGED, TWO, crm.StageSpace(("one",))):
+    for space in (
+        crm.LIFECYCLE,
+        crm.SIX_STAGE,
+        crm.stages.KNAPP_MERGED,
+        TWO,
+        crm.StageSpace(("one",)),
+    ):
         profile = profile_of(space)
         assert ((profile.intensity >= 0) & (profile.intensity <= 1)).all()
         assert (profile.purchases[profile.lost] == 0).all()
@@ -295,7 +308,7 @@ def test_traits_and_need_levels_are_those_of_the_sources(tables):
 
 
 def test_data_dictionary_lists_every_column_of_every_table(tables):
-    words = crm.data_dictionary()
+    words = crm.bank.data_dictionary()
     assert (words["meaning"].str.len() > 2).all()
     said = words.groupby("table")["column"].agg(set).to_dict()
     shown = {name: frame for name, frame in frames_of(tables).items() if name not in tables.truth}
@@ -314,32 +327,32 @@ def test_tables_make_a_panel_and_split(tables):
 
 
 def test_community_is_a_graph_of_talk_and_referral(tables):
-    graph = crm.community_graph(tables)
+    graph = crm.bank.community_graph(tables)
     assert len(graph) == 500
     assert graph.number_of_edges() == len(tables.more["ties"])
-    referrals = crm.community_graph(tables, tie="referral")
+    referrals = crm.bank.community_graph(tables, tie="referral")
     assert referrals.number_of_edges() == tables.customers["referrer"].notna().sum()
     with pytest.raises(crm.DataError, match="ties"):
-        crm.community_graph(crm.CustomerTables(tables.customers, window=(0, 35)))
+        crm.bank.community_graph(crm.CustomerTables(tables.customers, window=(0, 35)))
 
 
 # --- policies ------------------------------------------------------------------------------------
 
 
 def test_policy_decides_who_is_treated_and_its_propensities_are_logged():
-    world = crm.Bank(**TIES)
-    half = crm.simulate(world, 100, seed=3, policy=crm.RandomPolicy({"gift": 0.5}))
+    world = crm.bank.Bank(**TIES)
+    half = crm.simulate(world, 100, seed=3, policy=crm.actions.RandomPolicy({"gift": 0.5}))
     log = half.more["assignments"]
     assert set(log["decision"]) == {"gift", "nothing"}
     assert (log["propensity"] == 0.5).all()
     assert stats.binomtest((log["decision"] == "gift").sum(), len(log), 0.5).pvalue > ALARM
-    none = crm.simulate(world, 100, seed=3, policy=crm.NoAction())
+    none = crm.simulate(world, 100, seed=3, policy=crm.actions.NoAction())
     assert set(none.actions.loc[none.actions["value"] > 0, "action"]) <= {"win_back"}
 
 
 def test_policy_sees_what_the_bank_has_recorded():
-    rule = crm.ThresholdRule("note", "purchases_total", 3)
-    treated = crm.simulate(crm.Bank(**TIES), 100, seed=3, policy=rule)
+    rule = crm.actions.ThresholdRule("note", "purchases_total", 3)
+    treated = crm.simulate(crm.bank.Bank(**TIES), 100, seed=3, policy=rule)
     sold = treated.events[treated.events["channel"] == "purchases"]
     total = sold.groupby(["customer_id", "period"])["value"].sum().unstack(fill_value=0)
     total = total.reindex(columns=range(10), fill_value=0).cumsum(axis=1).stack()
@@ -349,23 +362,26 @@ def test_policy_sees_what_the_bank_has_recorded():
 
 
 def test_twins_differ_only_where_the_policy_reaches():
-    idle = crm.Bank(**TIES).turned({"treatments.gift_effect": 0.0})
+    idle = crm.bank.Bank(**TIES).turned({"treatments.gift_effect": 0.0})
     without, given = (
-        crm.simulate(idle, 100, seed=3, policy=p) for p in (crm.NoAction(), crm.AlwaysTreat("gift"))
+        crm.simulate(idle, 100, seed=3, policy=p)
+        for p in (crm.actions.NoAction(), crm.actions.AlwaysTreat("gift"))
     )
     pd.testing.assert_frame_equal(without.truth["stages"], given.truth["stages"])
     pd.testing.assert_frame_equal(without.events, given.events)
-    late = crm.AlwaysTreat("gift", periods=(6,))
-    moved = crm.simulate(crm.Bank(**TIES), 100, seed=3, policy=late).truth["stages"]
-    never = crm.simulate(crm.Bank(**TIES), 100, seed=3, policy=crm.NoAction()).truth["stages"]
+    late = crm.actions.AlwaysTreat("gift", periods=(6,))
+    moved = crm.simulate(crm.bank.Bank(**TIES), 100, seed=3, policy=late).truth["stages"]
+    never = crm.simulate(crm.bank.Bank(**TIES), 100, seed=3, policy=crm.actions.NoAction()).truth[
+        "stages"
+    ]
     early = never["period"] <= 6
     pd.testing.assert_frame_equal(moved[early], never[early])
     assert (moved["stage"] != never["stage"]).any()
 
 
 def test_a_policy_that_does_not_log_leaves_its_propensities_to_the_key():
-    gut = crm.ManagerImpression("gift", ("stagnating", "avoiding"))
-    tables = crm.simulate(crm.Bank(**TIES), 100, seed=3, policy=gut)
+    gut = crm.actions.ManagerImpression("gift", ("stagnating", "avoiding"))
+    tables = crm.simulate(crm.bank.Bank(**TIES), 100, seed=3, policy=gut)
     assert "propensity" not in tables.more["assignments"]
     assert "propensity" not in tables.actions
     assert (tables.actions["value"] == 1).all()
@@ -375,11 +391,11 @@ def test_a_policy_that_does_not_log_leaves_its_propensities_to_the_key():
     assert (gifts["propensity"] == np.where(seen, 0.8, 0.1)).all()
 
 
-@pytest.mark.parametrize("policy", [crm.RandomPolicy({"gift": 0.3, "note": 0.1}), None])
+@pytest.mark.parametrize("policy", [crm.actions.RandomPolicy({"gift": 0.3, "note": 0.1}), None])
 def test_the_log_of_actions_is_that_of_any_world(policy):
-    tables = crm.simulate(crm.Bank(**TIES), 100, seed=3, policy=policy)
-    world = crm.confounded_world()
-    other = crm.simulate(world, 5, seed=1, policy=crm.RandomPolicy({"call": 0.5})).actions
+    tables = crm.simulate(crm.bank.Bank(**TIES), 100, seed=3, policy=policy)
+    world = crm.generators.confounded_world()
+    other = crm.simulate(world, 5, seed=1, policy=crm.actions.RandomPolicy({"call": 0.5})).actions
     log = tables.actions
     assert log.dtypes.drop("action").equals(other.dtypes.drop("action"))
     assert log.columns.tolist() == other.columns.tolist()
@@ -406,10 +422,10 @@ def test_the_log_of_actions_is_that_of_any_world(policy):
 
 def test_a_bank_that_makes_no_sense_lists_everything_at_once():
     with pytest.raises(crm.SpecError) as error:
-        crm.Bank(
-            levers=crm.Levers(
-                quality=crm.Levers().quality.__class__(sd=-1, carry=2),
-                treatments=crm.Levers().treatments.__class__(gift=0.9),
+        crm.bank.Bank(
+            levers=crm.bank.Levers(
+                quality=crm.bank.Levers().quality.__class__(sd=-1, carry=2),
+                treatments=crm.bank.Levers().treatments.__class__(gift=0.9),
             ),
             transition_matrix=np.eye(3),
             initial_probs=(1, 1),
@@ -423,7 +439,7 @@ def test_a_bank_that_makes_no_sense_lists_everything_at_once():
 
 
 def test_description_says_levers_stages_and_moves_before_anything_is_simulated():
-    said = crm.Bank().turned({"quality.mean": 0.6}).describe()
+    said = bank.describe(bank.Bank().turned({"quality.mean": 0.6}))
     levers = said["levers"].set_index("knob")
     assert levers.loc["quality.mean", ["value", "default"]].tolist() == [0.6, 0.15]
     assert said["stages"]["stage"].tolist() == list(crm.KNAPP.names)
@@ -434,10 +450,10 @@ def test_description_says_levers_stages_and_moves_before_anything_is_simulated()
 
 
 def test_banks_compare_by_value_travel_and_print_themselves():
-    assert crm.Bank() == crm.Bank(transition_matrix=crm.K10)
-    assert pickle.loads(pickle.dumps(crm.passive_bank())) == crm.passive_bank()
-    assert eval(repr(crm.Bank(space=TWO, transition_matrix=np.eye(2)).levers), vars_of()) == (
-        crm.Levers()
+    assert crm.bank.Bank() == crm.bank.Bank(transition_matrix=crm.K10)
+    assert pickle.loads(pickle.dumps(crm.bank.passive_bank())) == crm.bank.passive_bank()
+    assert eval(repr(crm.bank.Bank(space=TWO, transition_matrix=np.eye(2)).levers), vars_of()) == (
+        crm.bank.Levers()
     )
 
 
@@ -448,7 +464,7 @@ def vars_of():
 
 
 def test_a_hidden_stage_model_builds_on_the_panel_of_a_bank():
-    bank = crm.well_specified_bank()
+    bank = crm.bank.well_specified_bank()
     channels = ["contacts", "purchases", "satisfaction"]
     panel = crm.to_panel(crm.simulate(bank, 50, seed=1), freq="Q", channels=channels)
     looks = bank.profile

@@ -8,12 +8,12 @@ import crmlab as crm
 
 ALARM = 1e-6  # chance of a false alarm of each statistical test here
 N, PERIOD, SEED = 3000, 12, 1
-WORLD = crm.confounded_bank()
+WORLD = crm.bank.confounded_bank()
 GOOD = dict.fromkeys(crm.KNAPP.names[:5], 1.0)
 
 
 def contrast(world=WORLD, n=N, action="follow_up", period=PERIOD, outcome=GOOD):
-    return crm.bank_contrast(world, n, action, outcome=outcome, period=period, seed=SEED)
+    return crm.bank.bank_contrast(world, n, action, outcome=outcome, period=period, seed=SEED)
 
 
 @pytest.fixture(scope="module")
@@ -66,12 +66,12 @@ def test_confounding_turns_the_sign_of_a_helpful_action(found):
 
 def test_the_standard_error_is_that_of_other_customers():
     """Twenty-four banks of 300 customers: they spread as much as each of them says, on average."""
-    world = crm.Bank(community_size=1).turned(
+    world = crm.bank.Bank(community_size=1).turned(
         {"treatments.confounding": 1.0, "treatments.gift": 0.3}
     )
     early = {"initiating": 1.0, "experimenting": 2.0}
     made = [
-        crm.bank_contrast(world, 300, "gift", outcome=early, period=4, seed=seed)
+        crm.bank.bank_contrast(world, 300, "gift", outcome=early, period=4, seed=seed)
         for seed in range(24)
     ]
     ratio = np.std([c.bias for c in made], ddof=1) / np.mean([c.standard_error for c in made])
@@ -85,4 +85,4 @@ def test_everything_wrong_with_a_contrast_is_said_at_once():
     for words in ("`n_customers`", "'hug'", "from 0 to 34, got 35", "'platinum'"):
         assert words in str(error.value)
     with pytest.raises(crm.SpecError, match="treats everybody or nobody"):
-        contrast(crm.well_specified_bank(), n=100)
+        contrast(crm.bank.well_specified_bank(), n=100)

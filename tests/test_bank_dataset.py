@@ -53,7 +53,7 @@ def test_what_is_read_is_what_was_simulated():
     assert read.truth is None
     for name, frame in made.more.items():
         pd.testing.assert_frame_equal(read.more[name], frame, obj=name)
-    truth = crm.read_truth(HERE / "answer_key")
+    truth = crm.tables.read_truth(HERE / "answer_key")
     for name, frame in made.truth.items():
         pd.testing.assert_frame_equal(truth[name], frame, obj=name)
 
@@ -73,7 +73,7 @@ def test_card_counts_the_rows():
 
 def test_dictionary_is_the_data_dictionary():
     written = pd.read_csv(HERE / "dictionary.csv", keep_default_na=False)
-    assert written.to_dict() == crm.data_dictionary().to_dict()
+    assert written.to_dict() == crm.bank.data_dictionary().to_dict()
 
 
 def test_folder_is_small():

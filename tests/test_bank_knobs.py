@@ -11,12 +11,11 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import crmlab as crm
 from crmlab.generators.bank.knobs import list_knobs, turn
-from crmlab.records import CleanRecords
+from crmlab.tables.records import CleanRecords
 
 N, FEW, PERIODS, SEED = 300, 50, 14, 4
 
@@ -28,10 +27,10 @@ def as_it_is(raw, window, more):
 
 @cache
 def world_of(changes, n):
-    levers = turn(crm.quiet_levers(), dict(changes))
-    bank = crm.Bank(levers=levers, n_periods=PERIODS, arrival_span=6)
+    levers = turn(crm.bank.quiet_levers(), dict(changes))
+    bank = crm.bank.Bank(levers=levers, n_periods=PERIODS, arrival_span=6)
     with mock.patch("crmlab.tables.clean_records", as_it_is):
-        return bank.sample(crm.Streams(SEED), np.arange(n))
+        return bank.sample(crm.generators.Streams(SEED), np.arange(n))
 
 
 def simulated(n=N, **settings):
@@ -316,9 +315,9 @@ def test_each_knob_moves_its_observable_in_its_direction(knob):
 
 
 def test_every_knob_is_in_the_table_and_zero_is_its_neutral_value():
-    knobs = list_knobs(crm.Levers())
+    knobs = list_knobs(crm.bank.Levers())
     assert {name for name, (_, said) in knobs.items() if said["neutral"] is not None} == set(KNOBS)
-    quiet = list_knobs(crm.quiet_levers())
+    quiet = list_knobs(crm.bank.quiet_levers())
     assert {quiet[name][0] for name in KNOBS} == {0.0}
 
 
@@ -366,8 +365,8 @@ def test_what_is_only_seen_leaves_every_relationship_as_it_was(knob):
 
 @pytest.mark.parametrize("knob", ["quality.mean", "talk.ripple", "memory.scars", "variety.moves"])
 def test_turning_a_knob_back_to_zero_gives_the_same_world_cell_by_cell(knob):
-    there = crm.Bank(n_periods=8).turned({knob: 0.7})
-    back, never = (b.turned({knob: 0.0}) for b in (there, crm.Bank(n_periods=8)))
+    there = crm.bank.Bank(n_periods=8).turned({knob: 0.7})
+    back, never = (b.turned({knob: 0.0}) for b in (there, crm.bank.Bank(n_periods=8)))
     assert back == never
     ours, theirs = (frames_of(crm.simulate(b, 60, seed=2)) for b in (back, never))
     for name, frame in theirs.items():
@@ -375,23 +374,23 @@ def test_turning_a_knob_back_to_zero_gives_the_same_world_cell_by_cell(knob):
 
 
 def test_groups_say_default_unit_and_source_of_each_knob():
-    for name, (value, said) in list_knobs(crm.Levers()).items():
+    for name, (value, said) in list_knobs(crm.bank.Levers()).items():
         group, _, knob = name.partition(".")
-        text = type(getattr(crm.Levers(), group)).__doc__
+        text = type(getattr(crm.bank.Levers(), group)).__doc__
         assert f"{knob} : float, default {value:g}" in text
         assert f"[{said['unit']}] ({said['source']})" in text
 
 
 def test_knobs_name_ids_of_the_map_of_sources():
     last = {"A": 25, "B": 33, "C": 19, "D": 83}
-    for _, said in list_knobs(crm.Levers()).values():
+    for _, said in list_knobs(crm.bank.Levers()).values():
         for source in said["source"].split(", "):
             assert 1 <= int(source[1:]) <= last[source[0]]
 
 
 def test_unknown_knobs_are_all_named():
     with pytest.raises(crm.SpecError) as error:
-        crm.Bank().turned({"quality.average": 1, "quantity.mean": 2})
+        crm.bank.Bank().turned({"quality.average": 1, "quantity.mean": 2})
     assert "quality.average" in str(error.value)
     assert "quantity.mean" in str(error.value)
 
@@ -410,17 +409,17 @@ SHARED = ("treatments.follow_up", "treatments.inform", "treatments.note", "treat
 def any_levers(draw):
     """Any levers that keep the rules: knobs anywhere in (a sane part of) their range."""
     values = {}
-    for name, (_, said) in list_knobs(crm.Levers()).items():
+    for name, (_, said) in list_knobs(crm.bank.Levers()).items():
         low, high = RANGES[said["rule"].words]
         part = 1 / 6 if name in SHARED else 1
         values[name] = draw(st.sampled_from([low, high, (low + high) / 2])) * part
-    return turn(crm.Levers(), values)
+    return turn(crm.bank.Levers(), values)
 
 
 @settings(max_examples=5, deadline=None, derandomize=True)
 @given(any_levers(), st.sampled_from([1, 7]), st.integers(1, 4), st.integers(1, 25))
 def test_any_levers_make_a_world_that_moves_as_its_space_allows(levers, size, n_periods, n):
-    bank = crm.Bank(levers=levers, community_size=size, n_periods=n_periods)
+    bank = crm.bank.Bank(levers=levers, community_size=size, n_periods=n_periods)
     tables = crm.simulate(bank, n, seed=1)
     stages = tables.truth["stages"]
     before = stages.groupby("customer_id")["stage"].shift()
@@ -434,5 +433,5 @@ def test_any_levers_make_a_world_that_moves_as_its_space_allows(levers, size, n_
 
 def test_levers_are_frozen():
     with pytest.raises(AttributeError):
-        crm.Levers().quality.mean = 1
-    assert replace(crm.Levers()) == crm.Levers()
+        crm.bank.Levers().quality.mean = 1
+    assert replace(crm.bank.Levers()) == crm.bank.Levers()

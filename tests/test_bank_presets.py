@@ -11,15 +11,16 @@ from crmlab.testing import check_generator
 
 N = 800
 PRESETS = [
-    crm.well_specified_bank, crm.varied_bank, crm.three_stage_bank, crm.dwelling_bank,
-    crm.scarred_bank, crm.silent_bank, crm.confounded_bank, crm.shocked_bank,
-    crm.dismissing_bank, crm.passive_bank, crm.stageless_bank,
+    crm.bank.well_specified_bank, crm.bank.varied_bank, crm.bank.three_stage_bank,
+    crm.bank.dwelling_bank,
+    crm.bank.scarred_bank, crm.bank.silent_bank, crm.bank.confounded_bank, crm.bank.shocked_bank,
+    crm.bank.dismissing_bank, crm.bank.passive_bank, crm.bank.stageless_bank,
 ]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def made():
-    streams, customers = crm.Streams(12), np.arange(N)
+    streams, customers = crm.generators.Streams(12), np.arange(N)
     return {preset.__name__: preset().sample(streams, customers) for preset in PRESETS}
 
 
@@ -98,7 +99,7 @@ def test_silence_is_informative(made):
 
 def test_confounded_targeting_misleads_and_logged_propensities_do_not():
     """Follow-ups help, but go to those who leave; weighting by propensities finds the help."""
-    world = crm.confounded_bank()
+    world = crm.bank.confounded_bank()
     tables = crm.simulate(world, 6000, seed=2)
     log = tables.more["assignments"]
     stages = tables.truth["stages"].astype({"stage": "str"})

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import crmlab as crm
-from crmlab.tables import with_provenance
+from crmlab.tables.customer_tables import with_provenance
 
 CUSTOMERS = pd.DataFrame({"customer_id": [1, 2, 3], "start": [0, 1, 4]})
 VISITS = pd.DataFrame({"customer_id": [1, 2], "period": [0, 2], "channel": "visits"})
@@ -80,7 +80,7 @@ def test_further_tables_and_truth_travel_in_folders_of_their_own(tmp_path, forma
         pd.testing.assert_frame_equal(read.more[name], frame)
     said = json.loads((tmp_path / "key" / "answer_key.json").read_text(encoding="utf-8"))
     assert "Not for learners" in said["warning"]
-    truth = crm.read_truth(tmp_path / "key")
+    truth = crm.tables.read_truth(tmp_path / "key")
     pd.testing.assert_frame_equal(truth["stages"], TRUTH["stages"])
     crm.write_tables(tables, tmp_path / "firm", format=format, truth_folder=tmp_path / "key")
 
@@ -102,11 +102,11 @@ def test_truth_is_written_only_where_it_may_be(tmp_path):
 
 def test_a_folder_that_is_no_key_says_so(tmp_path):
     with pytest.raises(crm.DataError, match="no answer key"):
-        crm.read_truth(tmp_path)
+        crm.tables.read_truth(tmp_path)
     crm.write_tables(made(), tmp_path / "firm", truth_folder=tmp_path / "key")
     (tmp_path / "key" / "stages.csv").unlink()
     with pytest.raises(crm.DataError, match="stages: listed"):
-        crm.read_truth(tmp_path / "key")
+        crm.tables.read_truth(tmp_path / "key")
 
 
 def test_provenance_is_added_without_touching_the_tables():

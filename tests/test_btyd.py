@@ -2,8 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from crmlab.btyd import (
     BGNBD,
@@ -15,7 +14,7 @@ from crmlab.btyd import (
 )
 from crmlab.datasets import load_cdnow_sample, load_cdnow_summary
 from crmlab.errors import DataError, SpecError
-from crmlab.orders import rfm_summary
+from crmlab.tables import rfm_summary
 from tests.oracles import btyd as oracle
 
 # Fader, Hardie and Lee (2005), Marketing Science 24(2), table 2 and section 5

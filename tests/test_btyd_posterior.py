@@ -4,8 +4,7 @@ import importlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.special import gammaln
 
 from crmlab.btyd import (
@@ -23,9 +22,8 @@ from crmlab.btyd import (
 from crmlab.contract import fit_sbg_marketing
 from crmlab.datasets import load_cdnow_sample
 from crmlab.errors import DataError, SpecError
-from crmlab.orders import tables_from_orders
-from crmlab.outlook import customer_value, expected_purchases, expected_spend, prob_alive
-from crmlab.tables import split_holdout
+from crmlab.tables import split_holdout, tables_from_orders
+from crmlab.value.customers import customer_value, expected_purchases, expected_spend, prob_alive
 
 TRUTH = BGNBD(r=0.8, alpha=6.0, a=0.9, b=2.5)
 

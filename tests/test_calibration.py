@@ -8,7 +8,8 @@ import pytest
 import xarray as xr
 
 import crmlab as crm
-from crmlab.calibration import (
+from crmlab.errors import SpecError
+from crmlab.evaluation.ranks import (
     Calibration,
     calibrate,
     draw_prior,
@@ -18,8 +19,7 @@ from crmlab.calibration import (
     replicate,
     simulate_panel,
 )
-from crmlab.calibration.study import _choose_numbers, _logliks
-from crmlab.errors import SpecError
+from crmlab.evaluation.ranks.study import _choose_numbers, _logliks
 from tests.oracles import paths
 from tests.ragged import SPACE
 from validation.models import CASES
@@ -126,7 +126,7 @@ def _rng():
 
 def test_customers_with_effects_of_their_own_differ():
     """With a huge spread of effects, some customers never move and others always do."""
-    own = crm.CustomerEffects(shared="all")
+    own = crm.transitions.CustomerEffects(shared="all")
     model = crm.HiddenMarkov(
         PAIR,
         crm.CovariateLogit(customers=own),
@@ -156,7 +156,7 @@ def test_the_prior_is_that_of_the_channel_in_order():
 
 
 def test_a_prior_that_is_never_in_order_is_refused(monkeypatch):
-    monkeypatch.setattr("crmlab.calibration.prior._TRIES", 30)
+    monkeypatch.setattr("crmlab.evaluation.ranks.prior._TRIES", 30)
     wrong_way = crm.Poisson("visits", typical_rate=(100.0, 0.01), spread=0.1)
     model = crm.HiddenMarkov(PAIR, channels=(wrong_way,), ordered_by="visits_rate")
     with pytest.raises(SpecError, match="give that channel typical values"):

@@ -5,13 +5,7 @@ import pytest
 
 from crmlab import chains
 from crmlab.errors import SpecError
-from crmlab.stages import (
-    K10,
-    KNAPP,
-    KNAPP_TO_LIFECYCLE,
-    KNAPP_TO_MERGED,
-    KNAPP_TO_SIX_STAGE,
-)
+from crmlab.stages import K10, KNAPP, KNAPP_TO_LIFECYCLE, KNAPP_TO_MERGED, KNAPP_TO_SIX_STAGE
 from tests.oracles import chains as oracle
 from tests.oracles.printed import assert_prints_as
 

@@ -4,14 +4,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from crmlab import chains
 from crmlab.errors import DataError, SpecError
 from crmlab.stages import K10, KNAPP
-from tests.oracles import chains as oracle
-from tests.oracles import paths as listed
+from tests.oracles import chains as oracle, paths as listed
 from tests.oracles.printed import assert_prints_as
 
 INITIATING = KNAPP.index("initiating")

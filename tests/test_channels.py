@@ -2,8 +2,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy import stats
 
 import crmlab as crm

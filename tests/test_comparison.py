@@ -45,7 +45,7 @@ def reports():
 
 def test_the_loglik_of_a_customer_is_the_sum_over_all_paths(panel):
     fit = hand_made_fit(MOVING, panel)
-    found = crm.customer_loglik(fit)["log_likelihood"]["customer"]
+    found = crm.prediction.customer_loglik(fit)["log_likelihood"]["customer"]
     assert found.dims == ("chain", "draw", "customer_id")
     assert found["customer_id"].values.tolist() == panel["customer_id"].values[:4].tolist()
     for draw, n in itertools.product(range(2), SEEN):
@@ -56,7 +56,7 @@ def test_the_loglik_of_a_customer_is_the_sum_over_all_paths(panel):
 def test_what_a_customer_is_like_is_averaged_out_of_her_loglik(panel):
     """Against quadrature with 60 nodes, on histories of at most four periods."""
     fit = hand_made_fit(DIFFERING, panel)
-    found = crm.customer_loglik(fit)["log_likelihood"]["customer"].values
+    found = crm.prediction.customer_loglik(fit)["log_likelihood"]["customer"].values
     for draw, n in itertools.product(range(2), SEEN):
         total = integrate(fit, panel, draw, n, lambda *given: math.exp(paths.loglik(*given)))
         expected = math.log(total / math.sqrt(2 * math.pi))
@@ -80,7 +80,7 @@ def test_leaving_a_customer_out_is_right_where_it_has_a_closed_form(reports):
     program fails in less than 1 of 10,000 cases.
     """
     fit = crm.fit(OBSERVED, reports, draws=400, seed=1)
-    tree = crm.customer_loglik(fit)
+    tree = crm.prediction.customer_loglik(fit)
     found = arviz.loo(tree, pointwise=True)
     logliks = tree["log_likelihood"]["customer"].values.reshape(800, -1)
     alpha = OBSERVED.transitions.alpha(SPACE)

@@ -24,7 +24,7 @@ CONCEPTS = read_concepts(ROOT)
 AT_HOME = CONCEPTS[CONCEPTS["notebook"] != ""]
 PLANNED = CONCEPTS["notebooks"].str.split().map(set)
 FINISHED = {path.stem[:2]: path for path in (ROOT / "notebooks").glob("*.ipynb")}
-LEVERS = list_knobs(crm.Levers())
+LEVERS = list_knobs(crm.bank.Levers())
 
 # Planned for a notebook that is finished, and found in none. Take a row off when it is at home.
 STILL_WITHOUT_A_HOME = frozenset()

@@ -41,7 +41,7 @@ LEARNED = (
 )
 MATRIX = ((0.6, 0.3, 0.1), (0.2, 0.7, 0.1), (0.0, 0.0, 1.0))
 WORLD = crm.StageWorld(SPACE, (0.7, 0.3, 0.0), MATRIX, KNOWN, n_periods=5)
-REGION = crm.Segments("region", (0.0, 1.0))
+REGION = crm.transitions.Segments("region", (0.0, 1.0))
 LEFT_OPEN = (LEARNED[0], *LEARNED[2:3], crm.OrdinalSurvey("survey"), LEARNED[4])
 
 EXAMPLES = {
@@ -49,29 +49,44 @@ EXAMPLES = {
     crm.StickyDirichlet: (crm.StickyDirichlet(), crm.StickyDirichlet(3.0, 0.5)),
     crm.CovariateLogit: (
         crm.CovariateLogit(),
-        crm.CovariateLogit(("contacts", "age"), effect_scale=crm.Horseshoe(), shared="move"),
         crm.CovariateLogit(
-            ("contacts",), segments=REGION, customers=crm.CustomerEffects(correlated=True)
+            ("contacts", "age"), effect_scale=crm.transitions.Horseshoe(), shared="move"
+        ),
+        crm.CovariateLogit(
+            ("contacts",),
+            segments=REGION,
+            customers=crm.transitions.CustomerEffects(correlated=True),
         ),
     ),
-    crm.OrderedLogit: (
-        crm.OrderedLogit(),
-        crm.OrderedLogit(("contacts", "age"), lag=1, shared="all"),
-        crm.OrderedLogit(segments=REGION, customers=crm.CustomerEffects(shared="origin")),
+    crm.transitions.OrderedLogit: (
+        crm.transitions.OrderedLogit(),
+        crm.transitions.OrderedLogit(("contacts", "age"), lag=1, shared="all"),
+        crm.transitions.OrderedLogit(
+            segments=REGION, customers=crm.transitions.CustomerEffects(shared="origin")
+        ),
     ),
     crm.StageWorld: (WORLD, crm.StageWorld(crm.KNAPP, np.full(10, 0.1), crm.K10)),
-    crm.Bank: (crm.Bank(n_periods=5),),
-    crm.NoAction: (crm.NoAction(),),
-    crm.AlwaysTreat: (crm.AlwaysTreat("gift"), crm.AlwaysTreat("note", periods=(2,))),
-    crm.RandomPolicy: (crm.RandomPolicy({"gift": 0.3, "note": 0.1}),),
-    crm.ThresholdRule: (
-        crm.ThresholdRule("gift", "purchases_since", 2, prob_target=0.7, prob_other=0.1),
-        crm.ThresholdRule("note", "need_level", 5, above=False),
+    crm.bank.Bank: (crm.bank.Bank(n_periods=5),),
+    crm.actions.NoAction: (crm.actions.NoAction(),),
+    crm.actions.AlwaysTreat: (
+        crm.actions.AlwaysTreat("gift"),
+        crm.actions.AlwaysTreat("note", periods=(2,)),
     ),
-    crm.Shortlist: (crm.Shortlist("gift", (1, 2), 1),),
-    crm.ManagerImpression: (crm.ManagerImpression("gift", ("initiating", "avoiding")),),
-    crm.ScarWorld: (crm.ScarWorld(crm.KNAPP, np.full(10, 0.1), crm.K10, n_periods=5),),
-    crm.DwellingWorld: (crm.DwellingWorld(SPACE, (0.7, 0.3, 0.0), MATRIX, KNOWN[:1], n_periods=5),),
+    crm.actions.RandomPolicy: (crm.actions.RandomPolicy({"gift": 0.3, "note": 0.1}),),
+    crm.actions.ThresholdRule: (
+        crm.actions.ThresholdRule("gift", "purchases_since", 2, prob_target=0.7, prob_other=0.1),
+        crm.actions.ThresholdRule("note", "need_level", 5, above=False),
+    ),
+    crm.evaluation.Shortlist: (crm.evaluation.Shortlist("gift", (1, 2), 1),),
+    crm.actions.ManagerImpression: (
+        crm.actions.ManagerImpression("gift", ("initiating", "avoiding")),
+    ),
+    crm.generators.ScarWorld: (
+        crm.generators.ScarWorld(crm.KNAPP, np.full(10, 0.1), crm.K10, n_periods=5),
+    ),
+    crm.generators.DwellingWorld: (
+        crm.generators.DwellingWorld(SPACE, (0.7, 0.3, 0.0), MATRIX, KNOWN[:1], n_periods=5),
+    ),
     crm.HiddenMarkov: (
         crm.HiddenMarkov(SPACE, crm.StickyDirichlet(2.0), LEFT_OPEN, "visits_rate"),
         crm.HiddenMarkov(
@@ -84,7 +99,9 @@ EXAMPLES = {
         ),
         crm.HiddenMarkov(
             SPACE,
-            crm.OrderedLogit(("contacts",), customers=crm.CustomerEffects(shared="all")),
+            crm.transitions.OrderedLogit(
+                ("contacts",), customers=crm.transitions.CustomerEffects(shared="all")
+            ),
             LEARNED[:1] + LEARNED[4:],
             "visits_rate",
         ),
@@ -119,8 +136,8 @@ CHECKS = {
         for space in (SPACE, crm.KNAPP)
     ],
     crm.Generator: lambda world: check_generator(world, seed=1),
-    crm.Policy: lambda policy: check_policy(policy, crm.Bank(n_periods=5), seed=1),
-    crm.StageModel: lambda model: check_model(model, observed_world(), seed=1),
+    crm.actions.Policy: lambda policy: check_policy(policy, crm.bank.Bank(n_periods=5), seed=1),
+    crm.models.StageModel: lambda model: check_model(model, observed_world(), seed=1),
 }
 
 

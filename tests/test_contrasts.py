@@ -7,15 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy import stats
 
 import crmlab as crm
 from crmlab import chains
-from crmlab.calibration import empty_panel
-from crmlab.encounters import best_contacts
+from crmlab.behaviour.encounters import best_contacts
 from crmlab.errors import DataError, SpecError
+from crmlab.evaluation.ranks import empty_panel
 from crmlab.inference import Fit
 from crmlab.prediction import crowd
 from crmlab.prediction.crowd import follow
@@ -73,7 +72,7 @@ def effect_by_hand(fit, panel, draw, low, high):
 )
 def test_the_effect_on_moves_is_the_mean_of_contrasts(law, low, high, panel):
     fit = hand_made_fit(law, panel)
-    found = crm.transition_effects(fit, low=low, high=high, prob=0.8)
+    found = crm.prediction.transition_effects(fit, low=low, high=high, prob=0.8)
     by_hand = np.array([effect_by_hand(fit, panel, draw, low, high) for draw in range(2)])
     assert found["draws"].values[0] == pytest.approx(by_hand, abs=1e-12)
     assert found["mean"].values == pytest.approx(by_hand.mean(axis=0), abs=1e-12)
@@ -84,8 +83,8 @@ def test_the_effect_on_moves_is_the_mean_of_contrasts(law, low, high, panel):
 
 
 def test_an_effect_turns_round_with_its_settings_and_moves_nothing_away(fit):
-    there = crm.transition_effects(fit, low={CONTACTS: 0}, high={CONTACTS: 2})["draws"]
-    back = crm.transition_effects(fit, low={CONTACTS: 2}, high={CONTACTS: 0})["draws"]
+    there = crm.prediction.transition_effects(fit, low={CONTACTS: 0}, high={CONTACTS: 2})["draws"]
+    back = crm.prediction.transition_effects(fit, low={CONTACTS: 2}, high={CONTACTS: 0})["draws"]
     assert there.values == pytest.approx(-back.values, abs=1e-14)
     assert there.sum("stage_to").values == pytest.approx(0, abs=1e-14)
     assert (there.values[..., ~SPACE.mask] == 0).all()
@@ -94,7 +93,7 @@ def test_an_effect_turns_round_with_its_settings_and_moves_nothing_away(fit):
 def test_the_effect_is_averaged_over_what_customers_are_like(panel):
     """Against quadrature with 60 nodes."""
     fit = hand_made_fit(DIFFERING, panel)
-    found = crm.transition_effects(fit, low={CONTACTS: 0}, high={CONTACTS: 1})["draws"]
+    found = crm.prediction.transition_effects(fit, low={CONTACTS: 0}, high={CONTACTS: 1})["draws"]
     nodes, weights = np.polynomial.hermite_e.hermegauss(60)
     moving = SPACE.mask & ~np.eye(K, dtype=bool)
     for draw in range(2):
@@ -135,7 +134,7 @@ def ahead_by_hand(fit, panel, draw, setting, start, n_periods):
 @pytest.mark.parametrize("start", [None, "loyal"])
 def test_the_effect_years_ahead_is_the_gap_of_two_forecasts(start, fit, panel):
     settings = {CONTACTS: -0.5, AGE: 0.0}, {CONTACTS: 1.5, AGE: 0.0}
-    found = crm.occupancy_effects(
+    found = crm.prediction.occupancy_effects(
         fit, low=settings[0], high=settings[1], n_periods=5, start=start, prob=0.5
     )
     for draw in range(2):
@@ -152,7 +151,9 @@ def test_an_effect_without_customers_is_the_mean_of_their_places(panel):
     """With effects of their own: the setting that was there anyway gives the plain forecast."""
     steady = panel.assign(contacts=xr.zeros_like(panel[CONTACTS].fillna(0.0)))
     fit = hand_made_fit(DIFFERING, steady)
-    found = crm.occupancy_effects(fit, low={CONTACTS: 0}, high={CONTACTS: 0}, n_periods=2)
+    found = crm.prediction.occupancy_effects(
+        fit, low={CONTACTS: 0}, high={CONTACTS: 0}, n_periods=2
+    )
     assert (found["draws"] == 0).all()
     future = xr.Dataset({"contacts": ("horizon", [0.0, 0.0])}, coords={"horizon": [1, 2]})
     many = steady.isel(customer_id=np.repeat(np.arange(N), 400))
@@ -175,14 +176,14 @@ def test_an_effect_without_customers_is_the_mean_of_their_places(panel):
 )
 def test_settings_that_mean_nothing_are_refused(options, words, fit):
     with pytest.raises(SpecError, match=words):
-        crm.transition_effects(fit, **options)
+        crm.prediction.transition_effects(fit, **options)
     with pytest.raises(SpecError, match=words):
-        crm.occupancy_effects(fit, n_periods=2, **options)
+        crm.prediction.occupancy_effects(fit, n_periods=2, **options)
 
 
 def test_years_ahead_are_whole_periods_from_a_stage_that_exists(fit):
     with pytest.raises(SpecError, match="2 problems"):
-        crm.occupancy_effects(
+        crm.prediction.occupancy_effects(
             fit, low={CONTACTS: 0}, high={CONTACTS: 1}, n_periods=0, start="married"
         )
 
@@ -199,7 +200,7 @@ def test_two_effects_of_pillars_say_how_much_the_weakest_weighs(scores, weight, 
     """m (1 - w) mean + m w min = m mean - m w shortfall."""
     names = [f"p{i}" for i in range(len(scores))]
     panel = xr.Dataset({n: ("customer_id", [s]) for n, s in zip(names, scores, strict=True)})
-    found = crm.add_pillars(panel, names)
+    found = crm.prediction.add_pillars(panel, names)
     ours = effect * found["pillars_mean"] - effect * weight * found["pillars_shortfall"]
     by_hand = effect * ((1 - weight) * np.mean(scores) + weight * min(scores))
     assert float(ours[0]) == pytest.approx(by_hand, abs=1e-9)
@@ -214,7 +215,7 @@ def test_fatigue_turns_the_effect_of_one_more_contact_round():
     panel = empty_panel(2, 3).assign(
         {name: (("customer_id", "period"), values) for name, values in cells.items()}
     )
-    panel = crm.add_square(panel, "contacts")
+    panel = crm.prediction.add_square(panel, "contacts")
     benefit, fatigue, base = 0.8, 0.1, -2.0
     draw = {
         "base_logits": [[0, base], [0, 0]],
@@ -236,12 +237,12 @@ def test_fatigue_turns_the_effect_of_one_more_contact_round():
     gains = []
     for n in range(8):
         settings = [{"contacts": m, "contacts_squared": m**2} for m in (n, n + 1)]
-        found = crm.transition_effects(fit, low=settings[0], high=settings[1])["mean"]
+        found = crm.prediction.transition_effects(fit, low=settings[0], high=settings[1])["mean"]
         gains.append(float(found[0, 1]))
         assert gains[-1] == pytest.approx(chance(n + 1) - chance(n), abs=1e-12)
     best = best_contacts(benefit=benefit, fatigue=fatigue)
     assert [gain > 0 for gain in gains] == [n < best for n in range(8)]
-    ahead = crm.occupancy_effects(
+    ahead = crm.prediction.occupancy_effects(
         fit, low=settings[0], high=settings[1], n_periods=4, start="asleep"
     )["mean"]
     asleep = [(1 - chance(8)) ** h - (1 - chance(7)) ** h for h in (1, 2, 3, 4)]
@@ -251,15 +252,15 @@ def test_fatigue_turns_the_effect_of_one_more_contact_round():
 def test_causes_become_indicators_and_strangers_are_refused():
     held = ("period", [1.0, np.nan, 0.0], {"categories": ["delays", "low_standard"]})
     panel = xr.Dataset({"cause": held})
-    found = crm.add_indicators(panel, "cause", ("low_standard", "delays"))
+    found = crm.prediction.add_indicators(panel, "cause", ("low_standard", "delays"))
     assert found["cause_low_standard"].values.tolist() == [1, 0, 0]
     assert found["cause_delays"].values.tolist() == [0, 0, 1]
     with pytest.raises(DataError, match=r"names \['low_standard'\], not among"):
-        crm.add_indicators(panel, "cause", ("delays",))
+        crm.prediction.add_indicators(panel, "cause", ("delays",))
     with pytest.raises(DataError, match="'effect' is not among the variables"):
-        crm.add_square(panel, "effect")
+        crm.prediction.add_square(panel, "effect")
     with pytest.raises(DataError, match="'cause' is constant"):
-        crm.standardise(xr.Dataset({"cause": ("period", [2.0, 2.0])}), ["cause"])
+        crm.prediction.standardise(xr.Dataset({"cause": ("period", [2.0, 2.0])}), ["cause"])
 
 
 # Drawn paths --------------------------------------------------------------------------------------
@@ -269,7 +270,7 @@ def test_drawn_paths_have_the_law_of_the_enumeration(fit, panel):
     """Whole paths of customer 0: a chi-square test of size 1e-6."""
     copies = panel.isel(customer_id=np.zeros(3000, dtype=int))
     copies = copies.assign_coords(customer_id=np.arange(3000))
-    found = crm.sample_stages(fit, panel=copies, draws=1, seed=3).values.reshape(-1, 4)
+    found = crm.prediction.sample_stages(fit, panel=copies, draws=1, seed=3).values.reshape(-1, 4)
     law = paths.path_probs(*problem(fit, panel, 0, 0))
     counts = dict.fromkeys(law, 0)
     for path in map(tuple, found.tolist()):
@@ -283,7 +284,7 @@ def test_drawn_paths_have_the_law_of_the_enumeration(fit, panel):
 
 
 def test_paths_are_drawn_inside_the_windows_and_follow_the_seed(fit):
-    one, again, other = (crm.sample_stages(fit, seed=s) for s in (1, 1, 2))
+    one, again, other = (crm.prediction.sample_stages(fit, seed=s) for s in (1, 1, 2))
     period = np.arange(4)
     inside = (period >= FIRST[:, None]) & (period <= LAST[:, None])
     assert ((one.values >= 0) == inside).all()
@@ -351,7 +352,9 @@ def test_extreme_evidence_leaves_the_lanes_and_is_still_right(counts, panel, mon
         assert found == pytest.approx(expected, abs=1e-12)
     found = crm.stage_probs(fit, kind="smoothed", panel=one).values[0, 0, 0]
     assert found == pytest.approx(chains.smooth(*evidence)[0], abs=1e-12)
-    loglik = float(crm.customer_loglik(fit, panel=one)["log_likelihood"]["customer"][0, 0, 0])
+    loglik = float(
+        crm.prediction.customer_loglik(fit, panel=one)["log_likelihood"]["customer"][0, 0, 0]
+    )
     assert loglik == pytest.approx(chains.forward(*evidence).loglik[0], rel=1e-12)
     assert again
 

@@ -5,8 +5,7 @@ import zipfile
 
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from crmlab.course import bundle, drift, instructor, notebooks, prose, schedule, slides
 from crmlab.course.answers import make_key

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from crmlab.course import assignments, editions, guards, keyring, notebooks, own, variants
+from crmlab.course import assignments, editions, firm, guards, keyring, notebooks, variants
 from crmlab.errors import DataError, SpecError
 
 nbformat = pytest.importorskip("nbformat")
@@ -146,11 +146,11 @@ def run_exercise(number, drafts, monkeypatch, capsys):
 def branches(tmp_path_factory):
     """Data and truth of two students' branches."""
     from crmlab.generators.variants import own_tables
-    from crmlab.storage import write_tables
+    from crmlab.tables import write_tables
 
     folder = tmp_path_factory.mktemp("branches")
     for name in ("a17", "c3"):
-        tables = own_tables(assignments.own_branch(), name, own.CUSTOMERS, key=SECRET)
+        tables = own_tables(assignments.own_branch(), name, firm.CUSTOMERS, key=SECRET)
         write_tables(tables, folder / name / "data", truth_folder=folder / name / "truth")
     return folder
 
@@ -174,15 +174,15 @@ def test_an_exercise_of_the_course_works_on_every_firm(
 @pytest.mark.parametrize("number", WITH)
 def test_its_notebook_is_handed_out_with_the_world_that_it_uses(number):
     said = notebooks.read_notebook(OWN[number]).metadata["crmlab"]["variant"]
-    assert said == {"world": own.WORLD, "customers": own.CUSTOMERS}
+    assert said == {"world": firm.WORLD, "customers": firm.CUSTOMERS}
 
 
 def test_a_student_s_own_firm_comes_without_its_truth(branches, tmp_path):
     data = tmp_path / "a17" / "data"
     data.parent.mkdir()
     data.symlink_to(branches / "a17" / "data", target_is_directory=True)
-    found = own.own_firm(tmp_path / "a17")
+    found = firm.own_firm(tmp_path / "a17")
     assert found.truth is None
     assert found.provenance["student_id"] == "a17"
-    assert own.own_firm(branches / "a17").truth is not None
-    assert "student_id" not in own.own_firm(tmp_path).provenance
+    assert firm.own_firm(branches / "a17").truth is not None
+    assert "student_id" not in firm.own_firm(tmp_path).provenance

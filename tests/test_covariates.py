@@ -8,14 +8,15 @@ import numpy as np
 import pymc as pm
 import pytest
 import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy import stats
 
 import crmlab as crm
-from crmlab.density import Density
 from crmlab.errors import DataError, SpecError
-from crmlab.inference import Fit, _check_start, find_remarks
+from crmlab.inference import Fit
+from crmlab.inference.density import Density
+from crmlab.inference.fitting import _check_start
+from crmlab.inference.result import find_remarks
 from crmlab.models.base import coords
 from crmlab.models.emissions import Window, merge_histories
 from crmlab.transitions.design import mean_design, read_design
@@ -47,25 +48,27 @@ def panel():
     )
 
 
-REGION = crm.Segments("region", ("north", "south"))
+REGION = crm.transitions.Segments("region", ("north", "south"))
 LOGITS = {
     "one per kind": crm.CovariateLogit((CONTACTS, AGE, SEASON)),
     "one per move": crm.CovariateLogit((CONTACTS,), shared="move"),
     "one per origin, lagged": crm.CovariateLogit((CONTACTS,), shared="origin", lag=1),
     "segments": crm.CovariateLogit((AGE,), segments=REGION),
-    "many": crm.CovariateLogit((CONTACTS, AGE), effect_scale=crm.Horseshoe(n_matter=1)),
-    "customers": crm.CovariateLogit(customers=crm.CustomerEffects()),
+    "many": crm.CovariateLogit((CONTACTS, AGE), effect_scale=crm.transitions.Horseshoe(n_matter=1)),
+    "customers": crm.CovariateLogit(customers=crm.transitions.CustomerEffects()),
     "correlated customers": crm.CovariateLogit(
-        (CONTACTS,), customers=crm.CustomerEffects(correlated=True)
+        (CONTACTS,), customers=crm.transitions.CustomerEffects(correlated=True)
     ),
     "by period alone": crm.CovariateLogit((SEASON,)),
 }
 ORDERED = {
-    "ordered": crm.OrderedLogit((CONTACTS, AGE)),
-    "ordered, other way up": crm.OrderedLogit((SEASON,), low_to_high=("lost", "new", "loyal")),
-    "ordered, shared": crm.OrderedLogit((CONTACTS,), shared="all", segments=REGION),
-    "ordered, customers": crm.OrderedLogit(
-        (CONTACTS,), customers=crm.CustomerEffects(shared="origin", correlated=True)
+    "ordered": crm.transitions.OrderedLogit((CONTACTS, AGE)),
+    "ordered, other way up": crm.transitions.OrderedLogit(
+        (SEASON,), low_to_high=("lost", "new", "loyal")
+    ),
+    "ordered, shared": crm.transitions.OrderedLogit((CONTACTS,), shared="all", segments=REGION),
+    "ordered, customers": crm.transitions.OrderedLogit(
+        (CONTACTS,), customers=crm.transitions.CustomerEffects(shared="origin", correlated=True)
     ),
 }
 EVERY = {**LOGITS, **ORDERED}
@@ -93,7 +96,7 @@ def test_the_check_exercise_of_the_ordered_logit():
         "thresholds": np.array([[0, 0, 0], [-1.5, 1.0, 0], [0, 0, 0]]),
         "event_effect": np.array([0.0, 1.2, 0.0]),
     }
-    law = crm.OrderedLogit(("event",))
+    law = crm.transitions.OrderedLogit(("event",))
     found = law.matrices(LADDER, draw, np.array([[[0.0], [1.0]]]))[0, :, 1]
     printed = (("0.1824", "0.5486", "0.2689"), ("0.0630", "0.3872", "0.5498"))
     for row, words in zip(found, printed, strict=True):
@@ -111,7 +114,7 @@ def test_two_stages_of_which_one_is_left_are_a_logistic_regression():
     assert found[0, :, 0, 1] == pytest.approx(by_hand, rel=1e-12)
     assert (found[0, :, 1] == [0, 1]).all()
     cuts = {"thresholds": np.array([[-0.4, 0.0], [0, 0]]), "x_effect": np.array([-0.8, 0.0])}
-    ordered = crm.OrderedLogit(("x",)).matrices(space, cuts, x[None, :, None])
+    ordered = crm.transitions.OrderedLogit(("x",)).matrices(space, cuts, x[None, :, None])
     assert ordered[0, :, 0, 1] == pytest.approx(by_hand, rel=1e-12)
 
 
@@ -204,7 +207,7 @@ def test_matrices_have_no_longer_axes_than_they_need(law, shape, panel):
     assert law.read(panel)["covariates"].shape[:2] == shape
 
 
-@pytest.mark.parametrize("kind", [crm.CovariateLogit, crm.OrderedLogit])
+@pytest.mark.parametrize("kind", [crm.CovariateLogit, crm.transitions.OrderedLogit])
 @pytest.mark.parametrize("space", [SPACE, LADDER, crm.KNAPP], ids=len)
 def test_zero_effects_are_the_homogeneous_chain_exactly(kind, space):
     """And with nothing to read the model registers one matrix, as every other does."""
@@ -221,7 +224,7 @@ def test_zero_effects_are_the_homogeneous_chain_exactly(kind, space):
     assert plain[1] == "transition_matrix"
 
 
-@pytest.mark.parametrize("kind", [crm.CovariateLogit, crm.OrderedLogit])
+@pytest.mark.parametrize("kind", [crm.CovariateLogit, crm.transitions.OrderedLogit])
 @given(x=st.floats(-1e4, 1e4), seed=st.integers(0, 50))
 def test_any_covariate_gives_probabilities(kind, x, seed):
     """Rows sum to 1, what is forbidden is exactly 0, and nothing overflows."""
@@ -240,13 +243,15 @@ def test_any_covariate_gives_probabilities(kind, x, seed):
 def test_no_probability_of_the_ordered_logit_is_lost_to_rounding():
     """Far from a threshold, the difference of two logistic functions would be exactly 0."""
     draw = {"thresholds": np.array([[0.0, 0.1, 0]] * 3), "x_effect": np.ones(3)}
-    found = crm.OrderedLogit(("x",)).matrices(LADDER, draw, np.array([[[-60.0]]]))[0, 0, 1]
+    found = crm.transitions.OrderedLogit(("x",)).matrices(LADDER, draw, np.array([[[-60.0]]]))[
+        0, 0, 1
+    ]
     assert found[1] == pytest.approx(math.exp(-60) * (1 - math.exp(-0.1)), rel=1e-6)
     assert found[2] == pytest.approx(math.exp(-60.1), rel=1e-6)
 
 
 def test_typical_moves_are_the_centre_of_the_priors():
-    for kind in (crm.CovariateLogit, crm.OrderedLogit):
+    for kind in (crm.CovariateLogit, crm.transitions.OrderedLogit):
         law = kind(typical_stay=(0.9, 0.7, 0.5), spread=1e-9)
         with pm.Model(coords=coords(SPACE)) as model:
             law.matrix(SPACE, None)
@@ -288,7 +293,7 @@ def test_effects_have_the_scales_that_were_asked_for():
 
 def test_the_horseshoe_leaves_few_effects_alone_and_shrinks_the_rest():
     with pm.Model():
-        effects = crm.Horseshoe(n_matter=2, n_moves=1000).register("effects", (20, 1))
+        effects = crm.transitions.Horseshoe(n_matter=2, n_moves=1000).register("effects", (20, 1))
     draws = np.abs(interpreted.draw(effects, 400, 3))[..., 0]
     share = (draws > 0.3).mean()
     assert 0.01 < share < 0.25
@@ -344,7 +349,7 @@ def test_means_are_taken_over_the_moves_inside_the_windows(panel):
     ids=["names", "numbers", "codes of names"],
 )
 def test_segments_are_read_however_the_panel_holds_them(labels, held, panel):
-    design = read_design(panel.assign(region=held), (), crm.Segments("region", labels))
+    design = read_design(panel.assign(region=held), (), crm.transitions.Segments("region", labels))
     # The last two customers never move inside their windows, so nothing is read of them.
     assert design[:, 0].tolist() == [[1, 0], [0, 1], [0, 1], [0, 0], [0, 0]]
 
@@ -482,7 +487,9 @@ def test_covariates_that_do_not_change_are_refused_with_their_place_too(panel):
     age, season = panel[AGE].copy(), panel[SEASON].copy()
     age[2], season[3] = np.nan, np.nan
     with pytest.raises(DataError) as error:
-        hidden(crm.OrderedLogit((AGE, SEASON))).check(panel.assign(age=age, season=season))
+        hidden(crm.transitions.OrderedLogit((AGE, SEASON))).check(
+            panel.assign(age=age, season=season)
+        )
     ids, periods = panel["customer_id"].values, panel["period"].values
     assert f"'age' is missing or not finite where a move needs it: customer {ids[2]}" in str(
         error.value
@@ -514,7 +521,7 @@ def test_covariates_that_do_not_change_are_refused_with_their_place_too(panel):
         (lambda p: p.drop_vars("region"), LOGITS["segments"], "'region' is not in the panel"),
         (
             lambda p: p,
-            crm.CovariateLogit(segments=crm.Segments("region", ("north", "west"))),
+            crm.CovariateLogit(segments=crm.transitions.Segments("region", ("north", "west"))),
             r"'region' puts 2 customers, e.g. .*, in none of the segments \['north', 'west'\]",
         ),
     ],
@@ -549,16 +556,31 @@ def test_usual_covariates_are_taken_in_silence(panel):
         (lambda: crm.CovariateLogit(("x",), effect_scale=(1, 2)), r"one per covariate \(1\)"),
         (lambda: crm.CovariateLogit(typical_stay=1.0), "`typical_stay` must be probabilities"),
         (lambda: crm.CovariateLogit(spread=np.inf), "`spread` must be finite and above 0"),
-        (lambda: crm.OrderedLogit(lag=2), "`lag` must be 0 or 1, got 2"),
+        (lambda: crm.transitions.OrderedLogit(lag=2), "`lag` must be 0 or 1, got 2"),
         (lambda: crm.CovariateLogit(shared="stage"), "`shared` parameter of `CovariateLogit`"),
-        (lambda: crm.OrderedLogit(customers=crm.CustomerEffects()), "`customers.shared`"),
-        (lambda: crm.CustomerEffects(scale=0), "`scale` must be finite and above 0"),
-        (lambda: crm.CustomerEffects(shared="x"), "`shared` parameter of `CustomerEffects`"),
-        (lambda: crm.Segments("region", ("north",)), "`labels` must be two or more"),
-        (lambda: crm.Segments("region", ("n", "s"), scale=-1), "`scale` must be finite"),
-        (lambda: crm.Horseshoe(slab_scale=0), "`slab_scale` must be finite and above 0, got 0"),
+        (
+            lambda: crm.transitions.OrderedLogit(customers=crm.transitions.CustomerEffects()),
+            "`customers.shared`",
+        ),
+        (lambda: crm.transitions.CustomerEffects(scale=0), "`scale` must be finite and above 0"),
+        (
+            lambda: crm.transitions.CustomerEffects(shared="x"),
+            "`shared` parameter of `CustomerEffects`",
+        ),
+        (lambda: crm.transitions.Segments("region", ("north",)), "`labels` must be two or more"),
+        (
+            lambda: crm.transitions.Segments("region", ("n", "s"), scale=-1),
+            "`scale` must be finite",
+        ),
+        (
+            lambda: crm.transitions.Horseshoe(slab_scale=0),
+            "`slab_scale` must be finite and above 0, got 0",
+        ),
         (lambda: hidden(crm.CovariateLogit(typical_stay=(0.5, 0.5))), "has 2 values for 3 stages"),
-        (lambda: hidden(crm.OrderedLogit(low_to_high=("new",))), "`low_to_high` must list"),
+        (
+            lambda: hidden(crm.transitions.OrderedLogit(low_to_high=("new",))),
+            "`low_to_high` must list",
+        ),
         (lambda: hidden(crm.CovariateLogit(), initial_probs="stationary"), "no move leads back"),
         (lambda: hidden(crm.CovariateLogit(), initial_probs="known"), "'stationary' or None"),
     ],
@@ -578,7 +600,11 @@ def test_a_model_with_covariates_builds_on_a_panel_only():
 
 @pytest.mark.parametrize(
     "law",
-    [crm.StickyDirichlet(), crm.CovariateLogit((CONTACTS, AGE)), crm.OrderedLogit((SEASON,))],
+    [
+        crm.StickyDirichlet(),
+        crm.CovariateLogit((CONTACTS, AGE)),
+        crm.transitions.OrderedLogit((SEASON,)),
+    ],
     ids=lambda law: type(law).__name__,
 )
 def test_the_stationary_law_is_kept_by_the_matrix_at_mean_covariates(law, panel):
@@ -608,7 +634,7 @@ def test_the_stationary_law_is_kept_by_the_matrix_at_mean_covariates(law, panel)
 
 MOVING = crm.CovariateLogit((CONTACTS, AGE, SEASON))
 DIFFERING = crm.CovariateLogit(
-    (CONTACTS,), shared="all", customers=crm.CustomerEffects(shared="all", scale=1.5)
+    (CONTACTS,), shared="all", customers=crm.transitions.CustomerEffects(shared="all", scale=1.5)
 )
 STEP_BACK = crm.CovariateLogit((CONTACTS, AGE), lag=1)
 
@@ -725,7 +751,7 @@ def test_forecasts_take_the_covariates_to_come(panel):
         panel, 3, contacts=(("customer_id", "horizon"), contacts), season=("horizon", season)
     )
     found = crm.forecast(fit, n_periods=3, seed=1, future=future)["stage_probs"].values
-    now = crm.law_now(fit).values
+    now = crm.current_stage_probs(fit).values
     for draw, n in itertools.product(range(2), range(N)):
         law = now[0, draw, n]
         for h in range(3):
@@ -740,7 +766,7 @@ def test_with_a_lag_the_first_move_takes_the_last_period(panel):
     one = crm.forecast(fit, n_periods=1, seed=1)["stage_probs"].values
     future = ahead(panel, 1, contacts=("horizon", [3.0]))
     two = crm.forecast(fit, n_periods=2, seed=1, future=future)["stage_probs"].values
-    now = crm.law_now(fit).values
+    now = crm.current_stage_probs(fit).values
     for draw, n in itertools.product(range(2), SEEN):
         law = now[0, draw, n]
         for h, contacts in enumerate((panel[CONTACTS].values[n, LAST[n]], 3.0)):
@@ -860,7 +886,7 @@ def test_what_moves_customers_is_recovered():
 def test_an_impossible_panel_names_its_customers_though_moves_are_driven(panel):
     """The start of the sampler is examined whatever the matrices are made of."""
     visits = crm.Poisson("visits", rate=(0.0, 0.0, 1.0))
-    law = crm.CovariateLogit((CONTACTS,), customers=crm.CustomerEffects())
+    law = crm.CovariateLogit((CONTACTS,), customers=crm.transitions.CustomerEffects())
     model = crm.HiddenMarkov(LADDER, law, (visits,), initial_probs=(1.0, 0.0, 0.0))
     assert (panel["visits"][:, 0] > 0).any()
     built = model.build(panel)

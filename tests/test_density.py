@@ -5,7 +5,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import crmlab as crm
-from crmlab.density import compile_density, sample_density
+from crmlab.inference.density import compile_density, sample_density
 from tests import interpreted
 
 pytestmark = pytest.mark.sampling

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy.stats import gmean, hmean
 
-from crmlab.encounters import (
+from crmlab.behaviour.encounters import (
     adjust_encounters,
     all_go_well,
     best_contacts,

@@ -8,10 +8,10 @@ import pytensor.tensor as pt
 import pytest
 from numba import njit
 
-from crmlab.models.fused import Drivers, drive_one_by_one
-from crmlab.models.lanes import WIDTH, exponential, load, store
-from crmlab.models.likelihood import compiled_driven_kernel, driven_loglik
-from crmlab.models.recursion import forward_backward
+from crmlab.models.kernel.driven import Drivers, drive_one_by_one
+from crmlab.models.kernel.op import compiled_driven_kernel, driven_loglik
+from crmlab.models.kernel.scalar import forward_backward
+from crmlab.models.kernel.simd import WIDTH, exponential, load, store
 from tests import interpreted
 
 N, T, V = 19, 6, 4  # customers, periods, distinct values per channel

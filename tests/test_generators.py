@@ -3,8 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from scipy import stats
 
 import crmlab as crm
@@ -151,8 +150,8 @@ def test_large_worlds_have_the_tables_of_small_ones(monkeypatch):
 
 
 def test_worlds_with_actions_show_the_same_through_compiled_loops(monkeypatch):
-    mail = crm.Action("mail", 1.0, {"exit": -1.0})
-    world = replace(MANY, actions=(mail,), policy=crm.RandomPolicy({"mail": 0.5}))
+    mail = crm.actions.Action("mail", 1.0, {"exit": -1.0})
+    world = replace(MANY, actions=(mail,), policy=crm.actions.RandomPolicy({"mail": 0.5}))
     plain = world.draw(Streams(2), np.arange(300))
     monkeypatch.setattr(kernels, "WORTH_COMPILING", 1)
     made = world.draw(Streams(2), np.arange(300))

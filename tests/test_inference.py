@@ -14,7 +14,8 @@ import xarray as xr
 import crmlab as crm
 from crmlab import density, inference
 from crmlab.errors import DataError, DataWarning, SamplingWarning, SpecError
-from crmlab.inference import Fit, find_problems
+from crmlab.inference import Fit
+from crmlab.inference.convergence import find_problems
 from tests import interpreted
 from tests.ragged import SPACE
 
@@ -372,7 +373,7 @@ def test_too_few_draws_are_reported_at_the_fit_and_at_every_use(loyalty_model, l
         lambda: crm.stage_probs(hasty, kind="filtered", draws=2),
         lambda: crm.most_likely_path(hasty),
         lambda: crm.forecast(hasty, n_periods=1, seed=1, draws=2),
-        lambda: crm.law_now(hasty, draws=2),
+        lambda: crm.current_stage_probs(hasty, draws=2),
     )
     for use in (*uses, *uses):
         with pytest.warns(SamplingWarning, match="Draw longer"):

@@ -16,7 +16,8 @@ from crmlab.generators.confounding import confounded_world
 
 MANAGED = confounded_world()
 RULED = replace(
-    MANAGED, policy=crm.ThresholdRule("call", "orders_since", 1, prob_target=0.7, prob_other=0.2)
+    MANAGED,
+    policy=crm.actions.ThresholdRule("call", "orders_since", 1, prob_target=0.7, prob_other=0.2),
 )
 N = 1000
 EXTRAS = ("surveys", "cases", "actions")  # record tables with columns of their own
@@ -232,7 +233,7 @@ def test_the_oracle_means_what_it_says(world):
 def test_decisions_by_impression_are_evidence():
     made = crm.simulate(MANAGED, 2000, seed=9)
     stages = true_stages(made, MANAGED.space)
-    fair = replace(MANAGED, policy=crm.RandomPolicy({"call": 0.5}))
+    fair = replace(MANAGED, policy=crm.actions.RandomPolicy({"call": 0.5}))
     with_them, without = (
         log_score(stage_oracle(made, world).filtered, stages) for world in (MANAGED, fair)
     )

@@ -13,7 +13,7 @@ from crmlab.plots.lives import describe_lives, plot_lives
 
 @pytest.fixture(scope="module")
 def tables():
-    return crm.simulate(crm.Bank(n_periods=12), 60, seed=2)
+    return crm.simulate(crm.bank.Bank(n_periods=12), 60, seed=2)
 
 
 @pytest.fixture(autouse=True)

@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from crmlab.errors import DataError, SpecError
-from crmlab.loyalty import (
+from crmlab.behaviour.loyalty import (
     LatentClasses,
     Ties,
     fit_classes,
@@ -16,6 +14,7 @@ from crmlab.loyalty import (
     prob_engaged,
     shares_among_leavers,
 )
+from crmlab.errors import DataError, SpecError
 from tests.oracles import loyalty as oracle
 from tests.oracles.printed import assert_prints_as
 

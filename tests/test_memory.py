@@ -23,13 +23,13 @@ ALARM = 1e-6  # chance of a false alarm of each statistical test here
 
 
 def scars(scar=-0.9, **changes):
-    return crm.ScarWorld(
+    return crm.generators.ScarWorld(
         SPACE, START, MATRIX, (VISITS,), **{"n_periods": 12, "scar": scar, **changes}
     )
 
 
 def settling(dwelling=-0.8, **changes):
-    return crm.DwellingWorld(
+    return crm.generators.DwellingWorld(
         SPACE, START, MATRIX, (VISITS,), **{"n_periods": 12, "dwelling": dwelling, **changes}
     )
 
@@ -56,7 +56,7 @@ def brute_gap(world):
         if depth == 0:
             return
         i = path[-1]
-        if isinstance(world, crm.ScarWorld):
+        if isinstance(world, crm.generators.ScarWorld):
             crossings = sum(a == 0 and b == 1 for a, b in pairwise(path))
             m = min(crossings, world.max_scars)
             odds = {j: np.exp(world.scar * m * ((i, j) == (1, 0))) for j in range(3)}
@@ -91,7 +91,7 @@ def brute_gap(world):
 )  # fmt: skip
 def test_gap_is_what_enumeration_of_all_paths_gives(world):
     departures, information, pooled = brute_gap(world)
-    gap = crm.memory_gap(world).set_index("stage")
+    gap = crm.generators.memory_gap(world).set_index("stage")
     assert gap.loc["all", "departures"] == pytest.approx(departures)
     assert gap.loc["all", "information"] == pytest.approx(information, rel=1e-9)
     assert world.first_order_matrix.ravel() == pytest.approx(pooled.to_numpy(), abs=1e-12)
@@ -99,7 +99,7 @@ def test_gap_is_what_enumeration_of_all_paths_gives(world):
 
 @pytest.mark.parametrize("make", [scars, settling])
 def test_a_stronger_memory_is_further_from_a_chain(make):
-    gaps = [crm.memory_gap(make(x)).iloc[-1] for x in (0.0, -0.3, -0.9, -1.8)]
+    gaps = [crm.generators.memory_gap(make(x)).iloc[-1] for x in (0.0, -0.3, -0.9, -1.8)]
     for column in ("information", "distance"):
         values = [gap[column] for gap in gaps]
         assert values[0] == pytest.approx(0, abs=1e-12)
@@ -107,7 +107,7 @@ def test_a_stronger_memory_is_further_from_a_chain(make):
 
 
 def test_gone_has_no_memory():
-    gap = crm.memory_gap(scars()).set_index("stage")
+    gap = crm.generators.memory_gap(scars()).set_index("stage")
     assert gap.loc["gone", "distance"] == pytest.approx(0, abs=1e-12)
 
 
@@ -118,7 +118,7 @@ def sojourns(paths, stage):
 
 
 def test_sojourns_follow_their_closed_form_and_not_the_geometric():
-    world = crm.DwellingWorld(
+    world = crm.generators.DwellingWorld(
         SMALL, (1, 0), ((0.6, 0.4), (0.4, 0.6)), n_periods=40, dwelling=-1.0, max_dwell=5
     )
     truth = crm.simulate(world, 4000, seed=5).truth["stages"]
@@ -146,7 +146,7 @@ def test_likelihood_ratio_statistic_is_as_large_as_the_gap_says(make):
     pooled = counts.sum(axis=0) / counts.sum(axis=(0, 2))[:, None]
     at = counts > 0
     g2 = 2 * (counts[at] * np.log(given[at] / np.broadcast_to(pooled, counts.shape)[at])).sum()
-    gap = crm.memory_gap(world).iloc[-1]
+    gap = crm.generators.memory_gap(world).iloc[-1]
     center = 2 * n * gap["departures"] * gap["information"]
     spread = 2 * np.sqrt(center) + np.sqrt(2 * world.n_memories * 6)
     assert center - 5 * spread < g2 < center + world.n_memories * 6 + 5 * spread
@@ -155,7 +155,7 @@ def test_likelihood_ratio_statistic_is_as_large_as_the_gap_says(make):
 def test_truth_holds_the_memory_and_the_gap():
     world = scars()
     truth = crm.simulate(world, 50, seed=1).truth
-    pd.testing.assert_frame_equal(truth["gap"], crm.memory_gap(world))
+    pd.testing.assert_frame_equal(truth["gap"], crm.generators.memory_gap(world))
     merged = truth["stages"].merge(truth["memory"])
     before = merged.groupby("customer_id")["stage"].shift()
     crossed = (before == "calm") & (merged["stage"] == "tense")
@@ -165,8 +165,8 @@ def test_truth_holds_the_memory_and_the_gap():
 
 def test_a_world_with_memory_lists_everything_that_is_wrong():
     with pytest.raises(crm.SpecError) as error:
-        crm.ScarWorld(SPACE, (1, 0), MATRIX, n_periods=0, scar=np.nan, max_scars=0)
+        crm.generators.ScarWorld(SPACE, (1, 0), MATRIX, n_periods=0, scar=np.nan, max_scars=0)
     for word in ("initial_probs", "n_periods", "`scar`", "max_scars"):
         assert word in str(error.value)
     with pytest.raises(crm.SpecError, match="actions"):
-        settling(actions=(crm.Action("mail"),))
+        settling(actions=(crm.actions.Action("mail"),))

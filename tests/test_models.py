@@ -16,9 +16,9 @@ from crmlab import chains
 from crmlab.errors import DataError, SpecError
 from crmlab.models.base import coords
 from crmlab.models.emissions import Scorer, encode, find_window
-from crmlab.models.likelihood import compiled_kernel, panel_loglik
+from crmlab.models.kernel.op import compiled_kernel, panel_loglik
+from crmlab.models.kernel.scalar import forward_backward
 from crmlab.models.ordering import OrderedWithin, spread_start
-from crmlab.models.recursion import forward_backward
 from tests import interpreted
 from tests.oracles import panels, paths
 from tests.oracles.chains import CAV_COUNTS, CAV_MEANS

@@ -12,7 +12,7 @@ from scipy.special import expit, roots_jacobi
 
 import crmlab as crm
 from crmlab.btyd import BGBB
-from crmlab.calibration import empty_panel, simulate_panel
+from crmlab.evaluation.ranks import empty_panel, simulate_panel
 from tests import interpreted
 
 DIMS = ("customer_id", "period")
@@ -111,7 +111,7 @@ ODDS = np.log([MATRIX[0, 1] / MATRIX[0, 0], MATRIX[1, 0] / MATRIX[1, 1]])
 DRIVEN = {
     "logit": (crm.CovariateLogit(("contacts",), shared="all"), {"base_of_moves": ODDS}),
     "ordered": (
-        crm.OrderedLogit(("contacts",), shared="all"),
+        crm.transitions.OrderedLogit(("contacts",), shared="all"),
         {"lowest_thresholds": [-ODDS[0], ODDS[1]]},
     ),
 }
@@ -129,7 +129,7 @@ def test_zero_effects_are_the_homogeneous_chain(driven_panel, name):
 
 
 def test_customers_without_spread_are_alike(driven_panel):
-    alike = crm.CustomerEffects(shared="all")
+    alike = crm.transitions.CustomerEffects(shared="all")
     transitions = crm.CovariateLogit(("contacts",), shared="all", customers=alike)
     model = crm.HiddenMarkov(PAIR, transitions, (VISITS,), initial_probs=(0.4, 0.6))
     law = {

@@ -2,19 +2,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from crmlab.datasets import load_cdnow_sample, load_cdnow_summary
 from crmlab.errors import DataError, SpecError
-from crmlab.orders import (
-    clean_orders,
-    purchase_days,
-    read_orders,
-    rfm_summary,
-    tables_from_orders,
-)
-from crmlab.tables import split_holdout, to_panel
+from crmlab.tables import read_orders, rfm_summary, split_holdout, tables_from_orders, to_panel
+from crmlab.tables.orders import clean_orders, purchase_days
 
 END = "1997-09-30"
 

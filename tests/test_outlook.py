@@ -8,25 +8,17 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from crmlab.btyd import (
-    BGBB,
-    BGNBD,
-    MBGNBD,
-    ParetoNBD,
-    count_purchases,
-    fit_buyers,
-)
+from crmlab.btyd import BGBB, BGNBD, MBGNBD, ParetoNBD, count_purchases, fit_buyers
 from crmlab.channels import Poisson, ZeroInflatedSpend
 from crmlab.datasets import load_cdnow_sample
 from crmlab.errors import DataError, SpecError
 from crmlab.inference import Fit
 from crmlab.models.hidden import HiddenMarkov
-from crmlab.orders import rfm_summary, tables_from_orders
-from crmlab.outlook import customer_value, expected_purchases, expected_spend, prob_alive
 from crmlab.stages import StageSpace
-from crmlab.tables import CustomerTables, split_holdout
+from crmlab.tables import CustomerTables, rfm_summary, split_holdout, tables_from_orders
 from crmlab.transitions import StickyDirichlet
 from crmlab.value import lifetime_value, per_year
+from crmlab.value.customers import customer_value, expected_purchases, expected_spend, prob_alive
 
 ROOT = Path(__file__).resolve().parents[1]
 MATRICES = np.array([[[0.7, 0.2, 0.1], [0.3, 0.6, 0.1], [0, 0, 1]],

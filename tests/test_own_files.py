@@ -9,14 +9,9 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
-from crmlab.channels import OrdinalSurvey
-from crmlab.cli import analyst
-from crmlab.errors import DataError
-from crmlab.reading import EventFile, read_events, read_sales
-from crmlab.report.own import (
+from crmlab.analyst import (
     acted,
     added,
     fitting,
@@ -28,9 +23,13 @@ from crmlab.report.own import (
     study,
     view,
 )
-from crmlab.report.own.customers import describe_columns, list_customers, needed_success, suggest
-from crmlab.report.own.invented import invent_orders, invent_shop
-from crmlab.report.own.window import describe_periods, settle_window
+from crmlab.analyst.customers import describe_columns, list_customers, needed_success, suggest
+from crmlab.analyst.invented import invent_orders, invent_shop
+from crmlab.analyst.window import describe_periods, settle_window
+from crmlab.channels import OrdinalSurvey
+from crmlab.cli import analyst
+from crmlab.errors import DataError
+from crmlab.reading import EventFile, read_events, read_sales
 from tests.test_own_report import NASTY, OPTIONS, hand_made
 from tests.test_report import Reader
 

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 
 from crmlab import chains
+from crmlab.analyst import book, plan
+from crmlab.analyst.invented import invent_orders
+from crmlab.analyst.walk import Walk
+from crmlab.demo.writing import to_csv
 from crmlab.reading import ReadingOptions, read_sales
-from crmlab.report.demo import to_csv
-from crmlab.report.own import book, plan
-from crmlab.report.own.invented import invent_orders
-from crmlab.report.own.walk import Walk
 
 
 @pytest.fixture(scope="module")

@@ -18,10 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from crmlab.errors import DataError, SpecError
-from crmlab.reading import ReadingOptions, read_sales
-from crmlab.report.orders import BGNBD_NAME, NAIVE
-from crmlab.report.own import (
+from crmlab.analyst import (
     check,
     fitting,
     folder,
@@ -34,8 +31,11 @@ from crmlab.report.own import (
     study,
     view,
 )
-from crmlab.report.own.customers import describe_columns, fallen, list_customers
-from crmlab.report.own.invented import invent_orders
+from crmlab.analyst.customers import describe_columns, fallen, list_customers
+from crmlab.analyst.invented import invent_orders
+from crmlab.demo.orders import BGNBD_NAME, NAIVE
+from crmlab.errors import DataError, SpecError
+from crmlab.reading import ReadingOptions, read_sales
 from tests.oracles import paths as oracle
 from tests.test_report import Reader, fit_by_hand, normalised
 

@@ -25,7 +25,7 @@ SHOWN = (
     crm.OrdinalSurvey("survey", location=(1.0, -1.0, -2.0), response_rate=0.3),
     crm.StageLabel("report", confusion=0.7 * np.eye(3) + 0.1, response_rate=0.2),
 )
-WORLD = replace(confounded_world(), channels=SHOWN, policy=crm.RandomPolicy({"call": 0.3}))
+WORLD = replace(confounded_world(), channels=SHOWN, policy=crm.actions.RandomPolicy({"call": 0.3}))
 SIZES = {"n_customers": 20, "seed": 3, "partition_size": 8}
 
 

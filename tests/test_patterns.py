@@ -5,8 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import crmlab as crm
 from crmlab.errors import DataError, SpecError
@@ -115,7 +114,7 @@ def test_effects_are_found_again_by_independent_draws():
 
 def test_customers_with_effects_of_their_own_are_refused():
     with pytest.raises(SpecError, match=r"customers' effects of their own.*HiddenMarkov"):
-        crm.ObservedMarkov(SPACE, crm.CovariateLogit(customers=crm.CustomerEffects()))
+        crm.ObservedMarkov(SPACE, crm.CovariateLogit(customers=crm.transitions.CustomerEffects()))
 
 
 def test_covariates_that_never_repeat_are_refused(monkeypatch):

@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from crmlab.errors import DataError, SpecError
-from crmlab.perception import (
+from crmlab.behaviour.perception import (
     Score,
     answer_probs,
     follow_expectation,
@@ -19,6 +17,7 @@ from crmlab.perception import (
     weigh_answers,
     when_gap_opens,
 )
+from crmlab.errors import DataError, SpecError
 from tests.oracles import perception as oracle
 from tests.oracles.printed import assert_prints_as
 

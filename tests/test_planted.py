@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import crmlab as crm
-from crmlab.calibration import calibrate, simulate_panel
+from crmlab.evaluation.ranks import calibrate, simulate_panel
 from crmlab.testing import ContractError, check_channel
 from tests import interpreted
 from tests.oracles import channels, moves, paths

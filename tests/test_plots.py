@@ -54,15 +54,7 @@ from crmlab.plots.style import (
     stage_title,
 )
 from crmlab.plots.treads import build_routes, build_treads
-from crmlab.stages import (
-    K10,
-    K10_MARGINS,
-    KNAPP,
-    KNAPP_MERGED,
-    LIFECYCLE,
-    SIX_STAGE,
-    StageSpace,
-)
+from crmlab.stages import K10, K10_MARGINS, KNAPP, KNAPP_MERGED, LIFECYCLE, SIX_STAGE, StageSpace
 from tests.oracles import colour as oracle
 
 mpl.use("Agg")

@@ -2,14 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from crmlab import policy
 from crmlab.errors import SpecError
 from crmlab.stages import K10, K10_MARGINS, KNAPP
-from tests.oracles import policy as oracle
-from tests.oracles import value as value_oracle
+from tests.oracles import policy as oracle, value as value_oracle
 
 KEEP = 0.9
 RATE = 1 / 9

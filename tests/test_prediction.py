@@ -277,7 +277,7 @@ def test_the_forecast_is_the_filtered_law_times_powers_of_the_matrix(fit):
         [filtered[:, :, n, LAST[n]] for n in SEEN] + [fit.posterior["initial_probs"].values],
         axis=2,
     )
-    assert crm.law_now(fit).values == pytest.approx(now, abs=1e-12)
+    assert crm.current_stage_probs(fit).values == pytest.approx(now, abs=1e-12)
     for h in range(1, 6):
         power = np.linalg.matrix_power(fit.posterior["transition_matrix"].values, h)
         found = future["stage_probs"].sel(horizon=h).values
@@ -393,9 +393,9 @@ def test_options_that_are_wrong_are_refused(fit):
         lambda fit, panel: crm.stage_probs(fit, kind="filtered", panel=panel),
         lambda fit, panel: crm.most_likely_path(fit, panel=panel),
         lambda fit, panel: crm.forecast(fit, n_periods=1, seed=1, panel=panel),
-        lambda fit, panel: crm.law_now(fit, panel=panel),
+        lambda fit, panel: crm.current_stage_probs(fit, panel=panel),
     ],
-    ids=["stage_probs", "most_likely_path", "forecast", "law_now"],
+    ids=["stage_probs", "most_likely_path", "forecast", "current_stage_probs"],
 )
 def test_a_panel_that_does_not_match_the_model_is_refused(panel, fit, predict):
     bad = panel.drop_vars("survey").assign(visits=panel["visits"] - 100)
@@ -411,4 +411,4 @@ def test_probabilities_sum_to_one_wherever_they_are_given(fit):
         known = ~np.isnan(sums)
         assert known.sum() == 6 * (LAST - FIRST + 1).sum()
         assert sums[known] == pytest.approx(1, abs=1e-12)
-    assert math.isclose(float(crm.law_now(fit).sum()), 6 * N, rel_tol=1e-12)
+    assert math.isclose(float(crm.current_stage_probs(fit).sum()), 6 * N, rel_tol=1e-12)

@@ -17,7 +17,7 @@ import xarray as xr
 
 import crmlab as crm
 from crmlab import chains
-from crmlab.density import compile_density
+from crmlab.inference.density import compile_density
 from crmlab.models.emissions import Scorer, encode, find_window, merge_histories
 from tests import interpreted
 from tests.oracles import panels, paths
@@ -166,7 +166,7 @@ def test_the_product_is_whole():
     """Every channel and every law of the package is in it."""
     assert {type(c) for c in KNOWN} == set(crm.Channel.__subclasses__()) - _of_others(crm.Channel)
     kinds = {type(law) for law in LAWS.values()}
-    assert kinds == {crm.StickyDirichlet, crm.CovariateLogit, crm.OrderedLogit}
+    assert kinds == {crm.StickyDirichlet, crm.CovariateLogit, crm.transitions.OrderedLogit}
     assert math.prod(map(len, (LAWS, SETS, GAPS))) == 390
 
 

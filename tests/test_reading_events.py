@@ -5,8 +5,7 @@ import string
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from crmlab.errors import DataError, SpecError
 from crmlab.reading import EventFile, ReadingOptions, pseudonymise, read_events, read_sales

@@ -5,12 +5,11 @@ import datetime
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from crmlab.errors import DataError
-from crmlab.records import to_dates, to_ids, to_numbers, to_periods
 from crmlab.tables import CustomerTables
+from crmlab.tables.records import to_dates, to_ids, to_numbers, to_periods
 
 CUSTOMERS = pd.DataFrame({"customer_id": [1, 2]})
 VISITS = pd.DataFrame({"customer_id": [1, 2, 2], "period": [0, 1, 3], "channel": "visits"})

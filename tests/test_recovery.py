@@ -18,7 +18,7 @@ from scipy import stats
 
 import crmlab as crm
 from crmlab import chains
-from crmlab.density import compile_density, sample_density
+from crmlab.inference.density import compile_density, sample_density
 from crmlab.models.emissions import Scorer, find_window
 
 # Of a standard normal, one value in ten thousand lies further out.

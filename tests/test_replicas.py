@@ -51,14 +51,14 @@ def loyal_panel():
 
 @pytest.fixture(scope="module")
 def checks(loyal_panel):
-    return crm.predictive_checks(known_fit(loyal_panel), seed=1)
+    return crm.evaluation.predictive_checks(known_fit(loyal_panel), seed=1)
 
 
 @pytest.fixture(scope="module")
 def awkward():
     """Replicates of the ragged panel: five channels, gaps, silence, a customer never seen."""
     fit = test_prediction.hand_made_fit(ragged_panel(), 2, 20)
-    return crm.predictive_checks(fit, seed=2)
+    return crm.evaluation.predictive_checks(fit, seed=2)
 
 
 # Replicates ---------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ def test_replicates_follow_the_law_of_the_draw(checks):
 
 def test_replicates_are_repeatable_and_their_seed_counts(loyal_panel, checks):
     fit = known_fit(loyal_panel, 3)
-    one, again, other = (crm.predictive_checks(fit, seed=s) for s in (1, 1, 2))
+    one, again, other = (crm.evaluation.predictive_checks(fit, seed=s) for s in (1, 1, 2))
     assert one.identical(again)
     assert not one["posterior_predictive"].equals(other["posterior_predictive"])
 
@@ -107,14 +107,14 @@ def test_paths_behind_data_and_replicates_have_one_law_where_the_model_is_true(c
 def test_customers_with_effects_get_new_ones():
     panel = test_covariates.panel._get_wrapped_function()()
     fit = test_covariates.hand_made_fit(EVERY["customers"], panel)
-    made = crm.predictive_checks(fit, seed=1)["posterior_predictive"]["visits"]
+    made = crm.evaluation.predictive_checks(fit, seed=1)["posterior_predictive"]["visits"]
     assert (made.notnull() == (panel["visits"].notnull() & panel["observed"])).all()
 
 
 def test_arviz_plots_the_seen_cells(awkward, checks):
     import matplotlib.pyplot as plt
 
-    flat = crm.seen_cells(awkward)
+    flat = crm.evaluation.seen_cells(awkward)
     cells = flat["observed_data"]["visits"]
     n = int(awkward["observed_data"]["visits"].notnull().sum())
     assert cells.sizes == {"visits_cell": n}
@@ -127,14 +127,14 @@ def test_arviz_plots_the_seen_cells(awkward, checks):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # ArviZ remarks on kinds of data
         arviz.plot_ppc_tstat(flat, var_names=["visits"], t_stat="mean")
-        arviz.plot_ppc_rootogram(crm.seen_cells(checks), var_names=["visits"])
+        arviz.plot_ppc_rootogram(crm.evaluation.seen_cells(checks), var_names=["visits"])
         arviz.plot_ppc_dist(flat, var_names=["spend"])
     plt.close("all")
 
 
 def test_a_tree_without_replicates_is_refused(loyal_panel):
     tree = known_fit(loyal_panel, 2).idata
-    for use in (crm.seen_cells, crm.check_statistics):
+    for use in (crm.evaluation.seen_cells, crm.evaluation.check_statistics):
         with pytest.raises(DataError, match="make it with predictive_checks"):
             use(tree)
 
@@ -158,7 +158,7 @@ def test_statistics_by_hand():
 
 def test_a_true_model_is_not_accused(checks):
     """Seven p-values from 60 replicates: each is 0 or 1 in a thirtieth of all true worlds."""
-    table = crm.check_statistics(checks)
+    table = crm.evaluation.check_statistics(checks)
     assert table.index.get_level_values("channel").unique().tolist() == ["visits"]
     assert table["p_value"].between(0.01, 0.99).all()
     totals = table.loc[[("visits", f"total_in_{name}") for name in PAIR.names]]
@@ -178,7 +178,9 @@ def test_a_true_model_is_not_accused(checks):
 )
 def test_what_the_model_does_not_make_is_named(spoil, accused, side, loyal_panel):
     spoilt = loyal_panel.assign(visits=spoil(loyal_panel["visits"]))
-    row = crm.check_statistics(crm.predictive_checks(known_fit(spoilt, 30), seed=3))
+    row = crm.evaluation.check_statistics(
+        crm.evaluation.predictive_checks(known_fit(spoilt, 30), seed=3)
+    )
     row = row.loc[("visits", accused)]
     assert row["p_value"] == side
     assert "not as the model expects" in row["sentence"]
@@ -186,7 +188,9 @@ def test_what_the_model_does_not_make_is_named(spoil, accused, side, loyal_panel
 
 def test_a_constant_channel_gets_no_verdict_that_it_cannot_have(loyal_panel):
     constant = loyal_panel.assign(visits=xr.ones_like(loyal_panel["visits"]))
-    table = crm.check_statistics(crm.predictive_checks(known_fit(constant, 20), seed=3))
+    table = crm.evaluation.check_statistics(
+        crm.evaluation.predictive_checks(known_fit(constant, 20), seed=3)
+    )
     assert np.isnan(table.loc[("visits", "autocorrelation"), "p_value"])
     assert "cannot be computed" in table.loc[("visits", "autocorrelation"), "sentence"]
     assert table.loc[("visits", "dispersion"), "observed"] == 0
@@ -202,7 +206,7 @@ MODEL = crm.HiddenMarkov(
 
 def test_priors_are_described_in_the_users_units():
     """Against quantiles of the laws; 1,000 draws know a 5 % point to 0.7 % of probability."""
-    table = crm.describe_priors(MODEL, seed=1, prob=0.9)
+    table = crm.evaluation.describe_priors(MODEL, seed=1, prob=0.9)
     stays = table.query("parameter == 'transition_matrix' and stage == to")
     for _, row in stays.iterrows():
         for side, p in (("lower", 0.05), ("median", 0.5), ("upper", 0.95)):
@@ -222,7 +226,7 @@ def test_priors_are_described_in_the_users_units():
 @pytest.mark.parametrize("name", ["segments", "ordered, shared", "customers", "many"])
 def test_priors_of_moves_that_are_driven_are_described(name):
     model = test_covariates.hidden(EVERY[name])
-    table = crm.describe_priors(model, seed=1, draws=100)
+    table = crm.evaluation.describe_priors(model, seed=1, draws=100)
     moves = table.loc["transition_matrix"]
     allowed = {(SPACE.names[i], SPACE.names[j]) for i, j in np.argwhere(SPACE.mask)}
     assert set(zip(moves["stage"], moves["to"], strict=True)) == allowed
@@ -234,14 +238,16 @@ def test_priors_of_moves_that_are_driven_are_described(name):
 
 def test_the_prior_makes_panels(loyal_panel):
     """Mean visits under the prior: ordering does not change the mean of the two rates."""
-    tree = crm.prior_checks(MODEL, loyal_panel.isel(customer_id=slice(5)), draws=200, seed=4)
+    tree = crm.evaluation.prior_checks(
+        MODEL, loyal_panel.isel(customer_id=slice(5)), draws=200, seed=4
+    )
     made, rates = tree["prior_predictive"]["visits"], tree["prior"]["visits_rate"]
     assert made.sizes == {"chain": 1, "draw": 200, "customer_id": 5, "period": 8}
     assert (rates.diff("stage") > 0).all()
     means = made.mean(("customer_id", "period")).values[0]
     expected = stats.lognorm(0.5, scale=2.0).mean()
     assert means.mean() == pytest.approx(expected, abs=5 * means.std() / math.sqrt(200))
-    table = crm.check_statistics(tree)
+    table = crm.evaluation.check_statistics(tree)
     assert ("visits", "silent_share") in table.index
 
 
@@ -294,7 +300,7 @@ def test_log_priors_of_rows_and_channels(loyal_panel):
     assert gaps == pytest.approx(np.full(30, gaps[0]), abs=1e-9)
     expected = stats.lognorm(0.5, scale=2.0).logpdf(rates[0]).sum(axis=1)
     assert tree["log_prior"]["visits_rate"].values[0] == pytest.approx(expected, abs=1e-7)
-    table = crm.prior_sensitivity(fit)
+    table = crm.evaluation.prior_sensitivity(fit)
     assert {"prior", "likelihood", "diagnosis"} <= set(table.columns)
     assert len(table) == 6  # the initial law is known, and never varies
 
@@ -302,6 +308,6 @@ def test_log_priors_of_rows_and_channels(loyal_panel):
 @pytest.mark.parametrize("prob", [0, 1.0, 3])
 def test_an_interval_needs_a_probability(prob, checks):
     with pytest.raises(SpecError, match="`prob` must lie between 0 and 1"):
-        crm.check_statistics(checks, prob=prob)
+        crm.evaluation.check_statistics(checks, prob=prob)
     with pytest.raises(SpecError, match="`prob` must lie between 0 and 1"):
-        crm.describe_priors(MODEL, prob=prob, seed=1)
+        crm.evaluation.describe_priors(MODEL, prob=prob, seed=1)

@@ -17,14 +17,14 @@ import xarray as xr
 
 from crmlab import chains
 from crmlab.datasets import load_cdnow_sample
+from crmlab.demo import bank, figures, orders, page, sentences
 from crmlab.evaluation import FlagQuality
 from crmlab.generators.base import simulate
 from crmlab.inference import Fit
 from crmlab.models.base import coords
-from crmlab.orders import tables_from_orders
-from crmlab.report import bank, demo, figures, orders, page, rounding, sentences
+from crmlab.report import demo, rounding
 from crmlab.stages import K10, K10_MARGINS, KNAPP
-from crmlab.tables import split_holdout, to_panel
+from crmlab.tables import split_holdout, tables_from_orders, to_panel
 from crmlab.value import per_year, stage_value
 from tests.oracles import paths as oracle
 

@@ -3,21 +3,20 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from crmlab.actions import Action, FirmView, NoAction, tilt
 from crmlab.errors import DataError, SpecError
-from crmlab.generators.bank.presets import three_stage_bank
-from crmlab.generators.base import simulate
-from crmlab.generators.stage_world import StageWorld
-from crmlab.scorecard import (
+from crmlab.evaluation.targeting import (
     Shortlist,
     ValueForecast,
     score_targets,
     score_values,
     usual_shortcuts,
 )
+from crmlab.generators.bank.presets import three_stage_bank
+from crmlab.generators.base import simulate
+from crmlab.generators.stage_world import StageWorld
 from crmlab.stages import StageSpace
 
 SPACE = StageSpace(("dormant", "active"))

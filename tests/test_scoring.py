@@ -11,7 +11,7 @@ import xarray as xr
 import crmlab as crm
 from crmlab.errors import DataError, SpecError
 from crmlab.inference import Fit
-from crmlab.scoring import ON_THEIR_WAY, read_panels, score_customers
+from crmlab.prediction.scoring import ON_THEIR_WAY, read_panels, score_customers
 
 SPACE = crm.StageSpace(("dormant", "active"))
 MODEL = crm.HiddenMarkov(SPACE, channels=(crm.Poisson("visits"),), ordered_by="visits_rate")
@@ -55,7 +55,7 @@ def assert_same(found, expected):
 
 
 def test_scores_are_the_filtered_law_of_the_last_period(fit, panel, whole):
-    law = crm.law_now(fit, panel=panel, draws=10).mean(("chain", "draw"))
+    law = crm.current_stage_probs(fit, panel=panel, draws=10).mean(("chain", "draw"))
     assert whole[["p_dormant", "p_active"]].values == pytest.approx(law.values, abs=1e-14)
     assert (whole["stage"] == np.where(law[:, 1] > law[:, 0], "active", "dormant")).all()
     assert whole["expected_worth"].values == pytest.approx(law.values @ [1.0, 10.0])

@@ -4,13 +4,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from crmlab import storage
 from crmlab.errors import DataError, SpecError
-from crmlab.storage import read_tables, write_tables
-from crmlab.tables import CustomerTables
+from crmlab.tables import CustomerTables, read_tables, write_tables
 from tests.table_strategies import customer_tables
 from tests.test_tables import Untouchable
 

@@ -307,7 +307,7 @@ def test_a_world_with_another_seed_is_another_world():
 
 
 @dataclass(frozen=True)
-class Half(crm.Policy):
+class Half(crm.actions.Policy):
     """Calls every customer with probability one half. Sound."""
 
     def propensities(self, view):
@@ -370,13 +370,13 @@ class Stranger(Half):
         (Clairvoyant(), "`accuracy` must be None or from 0 to 1, got 1.2"),
         (Unsure(), "`logged` must be True or False, got 'yes'"),
         (Stranger(), "names the action 'letter'; the world has call"),
-        ("call everybody", "it must extend crmlab.Policy"),
+        ("call everybody", "it must extend crmlab.actions.Policy"),
     ],
 )
 def test_a_broken_policy_is_caught(policy, sentence):
     with pytest.raises(ContractError, match=sentence):
-        check_policy(policy, crm.confounded_world(), seed=1)
+        check_policy(policy, crm.generators.confounded_world(), seed=1)
 
 
 def test_a_sound_policy_passes():
-    check_policy(Half(), crm.confounded_world(), seed=1)
+    check_policy(Half(), crm.generators.confounded_world(), seed=1)

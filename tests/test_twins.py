@@ -24,7 +24,7 @@ from crmlab.testing import check_generator
 
 WORLD = confounded_world()
 MARGINS = {"loyal": 60.0, "drifting": 15.0}
-ALL = crm.AlwaysTreat("call")
+ALL = crm.actions.AlwaysTreat("call")
 
 
 def frames(tables):
@@ -45,27 +45,31 @@ def assert_same_lives(one, other):
 @pytest.mark.parametrize(
     "action",
     [
-        crm.Action("call", 5.0),
-        crm.Action("call", 5.0, {"repair": 0.0}),
-        crm.Action("call", 5.0, {"skip": 3.0}),  # a kind of move that this space does not have
-        crm.Action("call", 5.0, adds={("gone", "loyal"): 0.0}),
+        crm.actions.Action("call", 5.0),
+        crm.actions.Action("call", 5.0, {"repair": 0.0}),
+        crm.actions.Action(
+            "call", 5.0, {"skip": 3.0}
+        ),  # a kind of move that this space does not have
+        crm.actions.Action("call", 5.0, adds={("gone", "loyal"): 0.0}),
     ],
 )
 def test_an_action_with_no_reach_changes_nothing(action):
     world = replace(WORLD, actions=(action,))
     treated = crm.simulate(world, 300, seed=4, policy=ALL)
-    assert_same_lives(treated, crm.simulate(world, 300, seed=4, policy=crm.NoAction()))
-    plain = replace(world, actions=(), policy=crm.NoAction())
+    assert_same_lives(treated, crm.simulate(world, 300, seed=4, policy=crm.actions.NoAction()))
+    plain = replace(world, actions=(), policy=crm.actions.NoAction())
     assert_same_lives(treated, crm.simulate(plain, 300, seed=4))
     assert treated.actions["value"].sum() == 300 * 6
 
 
 def test_twins_differ_only_where_the_policies_do():
     """One policy treats customers with an even id from period 2 on, the other nobody."""
-    world = replace(WORLD, actions=(crm.Action("call", 5.0, {"repair": 3.0, "exit": -3.0}),))
-    policy = crm.ThresholdRule("call", "orders_total", 4, above=False, periods=(2, 3, 4, 5))
+    world = replace(
+        WORLD, actions=(crm.actions.Action("call", 5.0, {"repair": 3.0, "exit": -3.0}),)
+    )
+    policy = crm.actions.ThresholdRule("call", "orders_total", 4, above=False, periods=(2, 3, 4, 5))
     one = crm.simulate(world, 400, seed=4, policy=policy)
-    other = crm.simulate(world, 400, seed=4, policy=crm.NoAction())
+    other = crm.simulate(world, 400, seed=4, policy=crm.actions.NoAction())
     reached = set(one.actions.loc[one.actions["value"] > 0, "customer_id"])
     assert 0 < len(reached) < 400
     assert other.actions.empty
@@ -90,14 +94,14 @@ def test_twins_differ_only_where_the_policies_do():
 def test_an_effect_begins_after_the_action():
     stages = [
         crm.simulate(WORLD, 400, seed=4, policy=policy).truth["stages"]
-        for policy in (crm.AlwaysTreat("call", periods=(3,)), crm.NoAction())
+        for policy in (crm.actions.AlwaysTreat("call", periods=(3,)), crm.actions.NoAction())
     ]
     differ = stages[0]["stage"] != stages[1]["stage"]
     assert stages[0].loc[differ, "period"].min() == 4
 
 
 def test_more_customers_change_nobody_under_any_policy():
-    for policy in (WORLD.policy, crm.ThresholdRule("call", "spend_since", 1)):
+    for policy in (WORLD.policy, crm.actions.ThresholdRule("call", "spend_since", 1)):
         check_generator(replace(WORLD, policy=policy), seed=2)
 
 
@@ -108,9 +112,9 @@ def test_a_policy_needs_a_world_with_actions():
 
 
 def test_a_win_back_returns_the_lost():
-    back = crm.Action("call", 5.0, adds={("gone", "loyal"): 0.5})
+    back = crm.actions.Action("call", 5.0, adds={("gone", "loyal"): 0.5})
     world = replace(WORLD, actions=(back,))
-    without = crm.simulate(world, 2000, seed=1, policy=crm.NoAction()).truth["stages"]
+    without = crm.simulate(world, 2000, seed=1, policy=crm.actions.NoAction()).truth["stages"]
     with_ = crm.simulate(world, 2000, seed=1, policy=ALL).truth["stages"]
     gone = without["stage"].to_numpy().reshape(2000, 6)[:, 0] == "gone"
     after = with_["stage"].to_numpy().reshape(2000, 6)[gone, 1]
@@ -122,11 +126,11 @@ def test_a_win_back_returns_the_lost():
 
 
 def test_average_effects_agree_with_closed_forms():
-    for policy in (ALL, crm.RandomPolicy({"call": 0.5}), WORLD.policy):
+    for policy in (ALL, crm.actions.RandomPolicy({"call": 0.5}), WORLD.policy):
         made = true_effects(WORLD, 4000, policy, margins=MARGINS, seed=5, discount_rate=0.02)
         exact = [
             expected_value(WORLD, rule, margins=MARGINS, discount_rate=0.02)
-            for rule in (policy, crm.NoAction())
+            for rule in (policy, crm.actions.NoAction())
         ]
         assert abs(made.average - (exact[0] - exact[1])) < 6 * made.standard_error
         assert made.individual["effect"].mean() == made.average
@@ -143,12 +147,12 @@ def test_the_value_of_a_life_by_hand():
 
 
 def test_a_policy_that_does_nothing_has_no_effect():
-    made = true_effects(WORLD, 50, crm.NoAction(), margins=MARGINS, seed=5)
+    made = true_effects(WORLD, 50, crm.actions.NoAction(), margins=MARGINS, seed=5)
     assert (made.individual["effect"] == 0).all()
 
 
 def test_regret_is_paired_and_the_best_has_none():
-    rules = {"nobody": crm.NoAction(), "all": ALL, "manager": WORLD.policy}
+    rules = {"nobody": crm.actions.NoAction(), "all": ALL, "manager": WORLD.policy}
     table = true_regrets(WORLD, 4000, rules, margins=MARGINS, seed=5)
     assert table["regret"].iloc[0] == 0
     assert table["regret"].is_monotonic_increasing
@@ -180,10 +184,10 @@ def test_only_simulated_lives_have_a_true_value():
 
 def test_the_bank_has_twins_too():
     bank = Bank(n_periods=8)
-    gift = crm.AlwaysTreat(bank_action(bank))
+    gift = crm.actions.AlwaysTreat(bank_action(bank))
     made = true_effects(bank, 150, gift, margins={"bonding": 50.0, "integrating": 30.0}, seed=1)
     assert (made.individual["effect"] != 0).any()
-    none = true_effects(bank, 20, crm.NoAction(), margins={"bonding": 50.0}, seed=1)
+    none = true_effects(bank, 20, crm.actions.NoAction(), margins={"bonding": 50.0}, seed=1)
     assert (none.individual["effect"] == 0).all()
 
 
@@ -234,7 +238,10 @@ def test_twins_tell_the_effect_on_all_and_on_the_treated():
     world = replace(WORLD, n_periods=2)
     loyal = {
         name: outcome_and_decision(crm.simulate(world, n, seed=8, policy=policy), n)[0]
-        for name, policy in {"all": ALL, "nobody": crm.RandomPolicy({"call": 1e-300})}.items()
+        for name, policy in {
+            "all": ALL,
+            "nobody": crm.actions.RandomPolicy({"call": 1e-300}),
+        }.items()
     }
     treated = outcome_and_decision(crm.simulate(world, n, seed=8), n)[1] == 1
     effect = loyal["all"] - loyal["nobody"]
@@ -251,7 +258,7 @@ def test_impressions_that_say_nothing_confound_nothing():
 
 
 def test_the_law_of_the_stages_follows_the_policy():
-    for policy in (WORLD.policy, crm.RandomPolicy({"call": 0.3}, periods=(0, 2))):
+    for policy in (WORLD.policy, crm.actions.RandomPolicy({"call": 0.3}, periods=(0, 2))):
         laws = stage_laws(WORLD, policy)
         stages = crm.simulate(WORLD, 10_000, seed=2, policy=policy).truth["stages"]
         for t, law in enumerate(laws):
@@ -269,7 +276,7 @@ def test_propensities_are_averaged_over_impressions():
 
 def test_a_rule_on_records_has_no_closed_form():
     with pytest.raises(SpecError, match="cannot see 'orders'"):
-        expected_value(WORLD, crm.ThresholdRule("call", "orders", 2), margins=MARGINS)
+        expected_value(WORLD, crm.actions.ThresholdRule("call", "orders", 2), margins=MARGINS)
 
 
 @pytest.mark.parametrize(

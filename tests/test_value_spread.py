@@ -5,8 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import xarray as xr
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from crmlab import value
 from crmlab.errors import SpecError

@@ -6,8 +6,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 import crmlab as crm
 from crmlab.errors import SpecError
@@ -35,8 +34,8 @@ KNAPP_WORLD = crm.StageWorld(
     ),
     n_periods=12,
     actions=(
-        crm.Action("call", 5.0, {"repair": 0.7, "exit": -0.5}),
-        crm.Action("win_back", 20.0, adds={("terminating", "initiating"): 0.08}),
+        crm.actions.Action("call", 5.0, {"repair": 0.7, "exit": -0.5}),
+        crm.actions.Action("win_back", 20.0, adds={("terminating", "initiating"): 0.08}),
     ),
 )
 MARGINS = np.asarray(crm.K10_MARGINS, dtype=float)
@@ -110,7 +109,7 @@ def test_the_same_code_works_on_all(worlds):
         assert [(a.name, len(a.effects)) for a in world.actions] == [("call", 2), ("win_back", 0)]
         moves = np.asarray(world.transition_matrix) > 0
         assert np.array_equal(moves, crm.K10 > 0)
-        crm.action_matrices(world.transition_matrix, world.space, world.actions)
+        crm.actions.action_matrices(world.transition_matrix, world.space, world.actions)
 
 
 def test_stages_keep_their_order_and_numbers_their_size(worlds):
@@ -150,14 +149,14 @@ def test_any_world_stays_a_world(rates, probs, who):
     space = crm.StageSpace(("a", "b", "c"), moves=(("a", "b"), ("b", "c")))
     channels = (crm.Poisson("n", rate=rates), crm.Bernoulli("y", prob=probs))
     P = ((0.5, 0.5, 0), (0, 0.7, 0.3), (0, 0, 1))
-    back = crm.Action("back", 1.0, adds={("c", "a"): 0.55, ("c", "b"): 0.4})
+    back = crm.actions.Action("back", 1.0, adds={("c", "a"): 0.55, ("c", "b"): 0.4})
     world = crm.StageWorld(space, (1, 0, 0), P, channels, actions=(back,))
     made = own_world(world, who, key=KEY, bounds=Bounds(2, 2, 2))
     assert made.initial_probs == (1, 0, 0)
     for before, after in ((rates, made.channels[0].rate), (probs, made.channels[1].prob)):
         for i, j in combinations(range(3), 2):
             assert (before[i] <= before[j]) <= (after[i] <= after[j] + 1e-9)
-    crm.action_matrices(made.transition_matrix, space, made.actions)
+    crm.actions.action_matrices(made.transition_matrix, space, made.actions)
 
 
 # The key ------------------------------------------------------------------------------------------

@@ -6,8 +6,7 @@ import networkx as nx
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import crmlab as crm
 from crmlab import DataError, SpecError, warehouse
@@ -20,7 +19,7 @@ TOTALS = {"purchases": ("transactions", None), "margin": ("postings", "margin")}
 
 @pytest.fixture(scope="module")
 def bank():
-    return crm.simulate(crm.Bank(n_periods=20, arrival_span=8), 150, seed=5)
+    return crm.simulate(crm.bank.Bank(n_periods=20, arrival_span=8), 150, seed=5)
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +29,9 @@ def scattered(bank):
 
 @pytest.fixture(scope="module")
 def tables(scattered):
-    return crm.to_subject(scattered.extracts, scattered.links, window=WINDOW, totals=TOTALS)
+    return crm.warehouse.to_subject(
+        scattered.extracts, scattered.links, window=WINDOW, totals=TOTALS
+    )
 
 
 def changed(tables, name, rows):
@@ -113,7 +114,7 @@ def test_a_row_that_cannot_be_read_is_set_aside_with_its_reason():
 def test_rows_read_and_set_aside_add_up(scattered, tables):
     broken = replace(scattered.extracts[0], frame=scattered.extracts[0].frame.assign(POSTED="soon"))
     extracts = (broken, *scattered.extracts[1:])
-    found = crm.to_subject(
+    found = crm.warehouse.to_subject(
         extracts, scattered.links, window=("2022-01-01", "2023-12-31"), totals=TOTALS
     )
     aside = found.more["set_aside"]["reason"].value_counts()
@@ -138,9 +139,9 @@ def test_a_description_that_does_not_fit_is_refused(changes, said):
 def test_two_extracts_of_one_function_for_one_table_are_refused():
     links = pd.DataFrame(columns=LINK_COLUMNS)
     with pytest.raises(SpecError, match="two extracts of 'sales'"):
-        crm.to_subject([read(), read()], links, window=("2024-01-01", "2024-12-31"))
+        crm.warehouse.to_subject([read(), read()], links, window=("2024-01-01", "2024-12-31"))
     with pytest.raises(SpecError, match="'visits', which no extract"):
-        crm.to_subject(
+        crm.warehouse.to_subject(
             [read()], links, window=("2024-01-01", "2024-12-31"), totals={"n": ("visits", None)}
         )
 
@@ -280,7 +281,7 @@ def test_what_is_gone_or_changed_between_two_loads_is_found(tables):
 
 
 def test_more_rows_are_no_break(scattered, tables):
-    earlier = crm.to_subject(
+    earlier = crm.warehouse.to_subject(
         scattered.extracts, scattered.links, window=(WINDOW[0], "2023-12-31"), totals=TOTALS
     )
     assert warehouse.check_non_volatile(earlier, tables).holds

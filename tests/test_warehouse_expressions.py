@@ -3,8 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from crmlab import CustomerTables, DataError, SpecError, load_cdnow_sample, rfm_summary, to_panel
 from crmlab.warehouse import (

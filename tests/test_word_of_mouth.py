@@ -3,12 +3,9 @@
 import networkx as nx
 import numpy as np
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
-from crmlab.errors import SpecError
-from crmlab.streams import Streams
-from crmlab.word_of_mouth import (
+from crmlab.behaviour.word_of_mouth import (
     Bass,
     EngagementValue,
     LogNormalReach,
@@ -25,6 +22,8 @@ from crmlab.word_of_mouth import (
     seed_greedily,
     shapes_for_tail,
 )
+from crmlab.errors import SpecError
+from crmlab.streams import Streams
 from tests.oracles import word_of_mouth as oracle
 from tests.oracles.printed import assert_prints_as
 

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 import crmlab as crm
-from crmlab.calibration import empty_panel
+from crmlab.evaluation.ranks import empty_panel
 from crmlab.models.base import StageModel
 from validation.models import LADDER, TWO, VISITS, with_drivers, with_gaps
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from crmlab.calibration import Calibration, Replicate, replicate
+from crmlab.evaluation.ranks import Calibration, Replicate, replicate
 from validation.models import CASES
 from validation.pages import write_rows
 

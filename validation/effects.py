@@ -89,7 +89,7 @@ def bank_space() -> crm.StageSpace:
     """Knapp's stages with the moves that the bank makes, of the bank's kinds."""
     motion, names = profile_of(crm.KNAPP).motion, crm.KNAPP.names
     moves = [
-        crm.Move(names[i], names[j], KIND_OF[MOTIONS[motion[i, j]]])
+        crm.stages.Move(names[i], names[j], KIND_OF[MOTIONS[motion[i, j]]])
         for i, j in np.argwhere(np.asarray(crm.K10) > 0)
         if i != j
     ]
@@ -124,7 +124,7 @@ def bank_panel(
     knobs |= {"outreach.fatigue": FATIGUE}
     knobs |= {f"stagnation.{cause}": 0.08 for cause in CAUSES}
     knobs |= {f"traits.{name}": abs(effect) for name, (_, effect) in TRAIT_EFFECTS.items()}
-    bank = crm.Bank(levers=quiet_levers(), n_periods=n_periods).turned(knobs)
+    bank = crm.bank.Bank(levers=quiet_levers(), n_periods=n_periods).turned(knobs)
     tables = crm.simulate(bank, n_customers, seed=seed)
     truth, size = tables.truth, (n_customers, n_periods)
     stages = _cells(truth["stages"], size, truth["stages"]["stage"].map(crm.KNAPP.index))
@@ -151,7 +151,9 @@ def bank_panel(
         f"incident_{cause}": (DIMS, np.nan_to_num(_cells(felt, size, felt["incident"] == cause)))
         for cause in CAUSES
     }
-    panel = crm.add_pillars(panel.assign(happened), [f"pillar_{name}" for name in PILLARS])
+    panel = crm.prediction.add_pillars(
+        panel.assign(happened), [f"pillar_{name}" for name in PILLARS]
+    )
     return panel.assign(pillars_mean=panel["pillars_mean"] - SHIFT)
 
 
@@ -236,9 +238,13 @@ def say(fit: Fit, number: int, table: pd.DataFrame, seconds: float) -> str:
     """Say in two lines what came of one data set."""
     causes = {f"incident_{cause}": 0.0 for cause in CAUSES}
     options = {"low": causes, "high": {**causes, "incident_delays": 1.0}}
-    effect, truth = (crm.transition_effects(f, **options) for f in (fit, truth_as_fit(fit)))
+    effect, truth = (
+        crm.prediction.transition_effects(f, **options) for f in (fit, truth_as_fit(fit))
+    )
     years = {"n_periods": 12, "start": "bonding", **options}
-    ahead, ahead_true = (crm.occupancy_effects(f, **years) for f in (fit, truth_as_fit(fit)))
+    ahead, ahead_true = (
+        crm.prediction.occupancy_effects(f, **years) for f in (fit, truth_as_fit(fit))
+    )
     end = ahead.sel(horizon=12, stage="terminating")
     real = truth["mean"].values
     inside = (effect["lower"].values <= real) & (real <= effect["upper"].values)

@@ -25,10 +25,10 @@ import numpy as np
 import pandas as pd
 
 import crmlab as crm
+from crmlab.demo.bank import APART, MIRROR, build_model, build_world
 from crmlab.evaluation import log_score
 from crmlab.evaluation.oracle import stage_oracle
 from crmlab.generators.stage_world import StageWorld
-from crmlab.report.bank import APART, MIRROR, build_model, build_world
 from crmlab.tables import CustomerTables
 from validation.pages import write_rows
 

@@ -10,7 +10,8 @@ import numpy as np
 import xarray as xr
 
 import crmlab as crm
-from crmlab.calibration import empty_panel
+from crmlab import transitions
+from crmlab.evaluation import empty_panel
 from crmlab.models.base import StageModel
 
 TWO = crm.StageSpace(("dormant", "active"))
@@ -80,15 +81,18 @@ def _driven(transitions: crm.TransitionModel, initial: str | None = None) -> Sta
 
 
 def _ordered() -> StageModel:
-    moves = crm.OrderedLogit(("contacts",), effect_scale=0.7, spread=0.7, typical_stay=0.6)
+    moves = transitions.OrderedLogit(("contacts",), effect_scale=0.7, spread=0.7, typical_stay=0.6)
     return crm.HiddenMarkov(LADDER, moves, (VISITS_OF_THREE,), "visits_rate")
 
 
 CONTACTS = crm.CovariateLogit(("contacts", "age"), effect_scale=0.7, spread=0.7)
 LAGGED = crm.CovariateLogit(("contacts",), effect_scale=0.7, spread=0.7, lag=1)
-REGIONS = crm.CovariateLogit(spread=0.7, segments=crm.Segments("region", (0.0, 1.0, 2.0)))
+REGIONS = crm.CovariateLogit(spread=0.7, segments=transitions.Segments("region", (0.0, 1.0, 2.0)))
 PERSONS = crm.CovariateLogit(
-    ("contacts",), effect_scale=0.7, spread=0.7, customers=crm.CustomerEffects(shared="kind")
+    ("contacts",),
+    effect_scale=0.7,
+    spread=0.7,
+    customers=transitions.CustomerEffects(shared="kind"),
 )
 ALIKE = crm.CovariateLogit(spread=0.7)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from crmlab.calibration import calibrate
+from crmlab.evaluation.ranks import calibrate
 from validation.bugs import CLOSED, SAMPLED, Bug
 from validation.pages import write_rows
 

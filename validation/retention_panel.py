@@ -103,8 +103,8 @@ def read_panel(rows: pd.DataFrame) -> Panel:
 def stage_model(name: str) -> crm.HiddenMarkov:
     """Stages that buy more and more often, moved by the expense of the quarter before."""
     names = STAGES[::2] if name == PAIR else STAGES
-    up = [crm.Move(a, b, "forward") for a, b in combinations(names, 2)]
-    down = [crm.Move(b, a, "back") for a, b, _ in up]
+    up = [crm.stages.Move(a, b, "forward") for a, b in combinations(names, 2)]
+    down = [crm.stages.Move(b, a, "back") for a, b, _ in up]
     space = crm.StageSpace(names, moves=(*up, *down))
     moves = crm.CovariateLogit(("care",), effect_scale=0.5, typical_stay=0.8, lag=1)
     if name in (ALONE, PAIR):
@@ -249,7 +249,7 @@ def say_stages(name: str, found: crm.Fit) -> str:
     if found.problems:
         return f"{name}: not read, for the convergence gate refused it ({found.problems[0]}).\n"
     post, tail = found.posterior, (1 - PROB) / 2
-    law = crm.law_now(found, draws=USED).mean(("chain", "draw", "customer_id"))
+    law = crm.current_stage_probs(found, draws=USED).mean(("chain", "draw", "customer_id"))
     stages = {"share in quarter 9": law.to_series()} | {
         variable: post[variable].mean(("chain", "draw")).to_series()
         for variable in post
@@ -284,7 +284,7 @@ def _say_order(found: crm.Fit) -> str:
 
 def _say_moves(found: crm.Fit) -> str:
     options = {"low": {"care": 0.0}, "high": {"care": float(np.log1p(EXPENSE))}}
-    effect = crm.transition_effects(found, **options, prob=PROB, draws=USED)
+    effect = crm.prediction.transition_effects(found, **options, prob=PROB, draws=USED)
     rows = {
         f"{a} to {b}": {
             part: float(effect[part].sel(stage_from=a, stage_to=b))

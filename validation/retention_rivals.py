@@ -157,7 +157,7 @@ def bgbb(past: Panel, n_ahead: int) -> Floats:
     bought = past.bought[:, 1:]
     n = np.full(len(bought), bought.shape[1])
     history = bought.sum(axis=1), np.where(bought.any(axis=1), n - recency(past), 0), n
-    found = crm.population_posterior(crm.BGBB, *history, seed=1, n_draws=N_DRAWS)
+    found = crm.btyd.population_posterior(crm.btyd.BGBB, *history, seed=1, n_draws=N_DRAWS)
     upto = [
         np.mean([p.expected_purchases(h, *history) for p in found.populations], axis=0)
         for h in range(n_ahead + 1)

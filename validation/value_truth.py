@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 
 import crmlab as crm
+from crmlab.evaluation.targeting import ValueForecast, score_targets, score_values, usual_shortcuts
 from crmlab.generators.bank.presets import three_stage_bank
 from crmlab.generators.bank.profile import profile_of
-from crmlab.scorecard import ValueForecast, score_targets, score_values, usual_shortcuts
 from crmlab.value import hidden_variance, stage_value, value_variance
 
 CUTOFF, HORIZON, SHARE, EFFECT = 24, 12, 0.2, 1.0
@@ -32,7 +32,7 @@ BANK = three_stage_bank().turned({"treatments.follow_up_effect": EFFECT})
 
 def simulate_bank(n_customers: int, seed: int) -> crm.CustomerTables:
     """One bank in which nobody is treated."""
-    return crm.simulate(BANK, n_customers, seed=seed, policy=crm.NoAction())
+    return crm.simulate(BANK, n_customers, seed=seed, policy=crm.actions.NoAction())
 
 
 def by_period(tables: crm.CustomerTables, channel: str, n_customers: int) -> np.ndarray:
@@ -73,7 +73,9 @@ def forecast_by_stage(
     found: crm.Fit, amount: float, amount_sd: float, seed: int
 ) -> tuple[ValueForecast, np.ndarray]:
     """Value of each customer, draws of the total, and the gain of a follow-up, by the stages."""
-    law = crm.law_now(found, draws=200).transpose("chain", "draw", "customer_id", "stage")
+    law = crm.current_stage_probs(found, draws=200).transpose(
+        "chain", "draw", "customer_id", "stage"
+    )
     kept = found.posterior.sel(chain=law["chain"], draw=law["draw"])
     order = ("chain", "draw", "stage_from", "stage_to")
     K = len(BANK.space)
@@ -89,7 +91,7 @@ def forecast_by_stage(
     noise = hidden_variance(ahead, values[:, None], chance[:, None]).sum(axis=1)
     rng = np.random.default_rng(seed)
     totals = means.sum(axis=1) + rng.normal(size=len(P)) * np.sqrt(noise)
-    tilted = crm.tilt(P, BANK.space, closer())
+    tilted = crm.actions.tilt(P, BANK.space, closer())
     gain = np.einsum("dnk,dkj,dj->dn", laws, tilted - P, values).mean(axis=0)
     return ValueForecast(means.mean(axis=0), totals), gain
 
@@ -109,7 +111,7 @@ def forecast_by_purchases(bought: np.ndarray, amount: float, amount_sd: float, s
     last = np.where(x > 0, CUTOFF - 1 - (after[:, ::-1] > 0).argmax(axis=1), first)
     known = first < CUTOFF
     history = x[known], (last - first)[known].astype(float), (CUTOFF - 1 - first)[known] * 1.0
-    found = crm.population_posterior(crm.BGNBD, *history, seed=seed, n_draws=100)
+    found = crm.btyd.population_posterior(crm.btyd.BGNBD, *history, seed=seed, n_draws=100)
     rng = np.random.default_rng(seed)
     means, totals = np.zeros(len(bought)), []
     for params in found.populations:

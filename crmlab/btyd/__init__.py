@@ -16,8 +16,8 @@ All but the last answer the same four questions (`BuyTillYouDie`): `loglik`, `pr
 `expected_purchases`, `mean_purchases`. A `fit_` function finds the parameters by maximum
 likelihood; `standard_errors` says how sure it is, and `buyers_posterior` gives draws instead.
 `fit_marketing` asks PyMC-Marketing (an extra) the same. `bridge` shows that BG/BB is a chain of two
-stages. `crmlab.outlook` asks these models and models of stages the same questions about the same
-customers.
+stages. `crmlab.value.customers` asks these models and models of stages the same questions about
+the same customers.
 """
 
 from crmlab.btyd.base import BuyTillYouDie, standard_errors

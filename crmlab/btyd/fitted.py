@@ -1,7 +1,7 @@
 """One face for whatever was fitted to purchases: customers, and what is expected of each.
 
 `Buyers` has one set of parameters, `BuyersPosterior` one per draw, `MarketingBuyers` asks
-PyMC-Marketing. `crmlab.outlook` puts the same questions to all of them.
+PyMC-Marketing. `crmlab.value.customers` puts the same questions to all of them.
 """
 
 from abc import ABC, abstractmethod

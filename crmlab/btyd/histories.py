@@ -1,7 +1,7 @@
 """What every model here reads of a customer: three numbers, checked.
 
 `frequency` x, the repeat purchases; `recency` t_x, the time of the last of them; and T, the time
-observed, all counted from the first purchase (`crmlab.orders.rfm_summary` makes them).
+observed, all counted from the first purchase (`crmlab.tables.orders.rfm_summary` makes them).
 """
 
 from collections.abc import Mapping

@@ -2,7 +2,8 @@
 
 Their model is fitted and asked; nothing is computed twice. `method="map"` with flat priors is
 maximum likelihood and must agree with the `fit_` functions of this package; `method="mcmc"` samples
-their posterior under their default priors. What comes back answers `crmlab.outlook` like any other.
+their posterior under their default priors. What comes back answers `crmlab.value.customers` like
+any other.
 """
 
 from dataclasses import dataclass, replace

@@ -124,8 +124,9 @@ def buyers_posterior(
     Returns
     -------
     BuyersPosterior
-        Rates and amounts are independent, as in the model. All functions of `crmlab.outlook` take
-        it, and their answers have dims (chain, draw, customer_id), with one chain.
+        Rates and amounts are independent, as in the model. All functions of
+        `crmlab.value.customers` take it, and their answers have dims (chain, draw, customer_id),
+        with one chain.
 
     Raises
     ------

@@ -220,9 +220,9 @@ def report(
     are needed. To try it: crmlab simulate --with-files beside, then crmlab report orders.csv
     --touchpoints beside/touchpoints.csv --surveys beside/surveys.csv.
     """
+    from crmlab.analyst.folder import Request, request_again, write_report
+    from crmlab.analyst.study import Settings
     from crmlab.reading import ReadingOptions
-    from crmlab.report.own.folder import Request, request_again, write_report
-    from crmlab.report.own.study import Settings
 
     _check_out(out, pseudonymise)
     with _told() as tell:
@@ -290,11 +290,11 @@ def fit(
     sample: Sample = 1200,
 ) -> int:
     """Fit the stages to a file of orders and keep the posterior (crmlab.load_fit reads it)."""
+    from crmlab.analyst.fitting import fit_stages
+    from crmlab.analyst.plan import draw_sample, make_plan
+    from crmlab.analyst.view import View
+    from crmlab.analyst.window import settle_window
     from crmlab.reading import ReadingOptions, read_sales
-    from crmlab.report.own.fitting import fit_stages
-    from crmlab.report.own.plan import draw_sample, make_plan
-    from crmlab.report.own.view import View
-    from crmlab.report.own.window import settle_window
 
     with _told() as tell:
         sales = settle_window(read_sales(orders, ReadingOptions(customer, date, amount)))
@@ -309,7 +309,7 @@ def fit(
 
 
 def _sample_of(sales: "Sales", draw: object, size: int, seed: int) -> object:
-    from crmlab.report.own.book import orders_of, summarise_orders
+    from crmlab.analyst.book import orders_of, summarise_orders
 
     histories = summarise_orders(sales.orders, sales.window)
     return orders_of(sales.orders, histories.index[draw(histories, size, seed=seed)])
@@ -327,10 +327,10 @@ def score(
     margin: Margin = 1.0,
 ) -> int:
     """Score other customers, or the same ones later, under the fit of a report."""
+    from crmlab.analyst.folder import Request, score_file
+    from crmlab.analyst.study import Settings
+    from crmlab.demo.writing import to_csv, write_files
     from crmlab.reading import ReadingOptions
-    from crmlab.report.demo import to_csv, write_files
-    from crmlab.report.own.folder import Request, score_file
-    from crmlab.report.own.study import Settings
 
     with _told() as tell:
         reading = ReadingOptions(customer, date, amount)
@@ -359,8 +359,8 @@ def simulate(
     Touchpoints, surveys and cases follow the stages of its customers. Its letters and coupons
     change nothing: what a report says of them shows how much the choice of whom to treat can do.
     """
-    from crmlab.report.demo import to_csv, write_files
-    from crmlab.report.own.invented import invent_shop
+    from crmlab.analyst.invented import invent_shop
+    from crmlab.demo.writing import to_csv, write_files
 
     with _told():
         shop = {name: to_csv(frame) for name, frame in
@@ -378,8 +378,8 @@ def simulate(
 @app.command(epilog=_EPILOG)
 def glossary(word: Annotated[str, typer.Argument(help="Part of a word; all if left out.")] = ""):
     """Explain the words of the field and of the report, with their French and Danish names."""
+    from crmlab.analyst.glossary import WORDS
     from crmlab.course.glossary import read_glossary
-    from crmlab.report.own.words import WORDS
 
     course = {
         name: f"{row['definition']} ({row['french']}; {row['danish']})"

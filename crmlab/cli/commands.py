@@ -275,7 +275,7 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from crmlab.report import write_demo
+    from crmlab.demo import write_demo
 
     folder = PROJECT.root / "build" / "demo"
     folder.mkdir(parents=True, exist_ok=True)

@@ -22,11 +22,11 @@ from typing import Literal
 
 # What decides the machine code in the cache; a change here warms it again.
 KERNEL_SOURCES = (
-    "crmlab/channels.py",
+    "crmlab/channels/*.py",
     "crmlab/transitions/*.py",
-    "crmlab/density.py",
-    "crmlab/inference.py",
+    "crmlab/inference/*.py",
     "crmlab/models/*.py",
+    "crmlab/models/kernel/*.py",
     "crmlab/cli/warm.py",
 )
 # Settings of the person's own shell that would send packages elsewhere, or leave no bytecode.

@@ -96,8 +96,8 @@ def grade(project: Project, *, folder: Path, number: str | None, seconds: int) -
 
 def _grading_of(project: Project, variants: Path, number: str | None, target: Path) -> tuple:
     """Return the source notebook, and who has which keys and data."""
+    from crmlab.course.firm import write_course_firm
     from crmlab.course.grading import stored_keys
-    from crmlab.course.own import write_course_firm
     from crmlab.course.variants import HANDOUT, SOURCE, variant_keys
     from crmlab.errors import DataError
 

@@ -115,7 +115,7 @@ def fit_demo(part: str) -> None:
     """Fit the models of one part of the demo ("bank" or "orders") to a few customers."""
     from importlib import import_module
 
-    import_module(f"crmlab.report.{part}").fit_small()
+    import_module(f"crmlab.demo.{part}").fit_small()
 
 
 def make_space() -> "StageSpace":

@@ -7,8 +7,8 @@ A notebook that can be handed out in variants names its world in its metadata::
 (``world`` is a function without parameters that returns a StageWorld, or a world factory as
 `crmlab.generators.variants.own_world` takes it.) It reads its tables with
 ``crm.read_tables("data")``. Its hidden tests state the answers with `crmlab.set_answer`: computed
-from the data, or from the truth of the student's world, ``crm.read_truth("truth")``, which is there
-while the key is made and never handed out. So one notebook makes a key for every student.
+from the data, or from the truth of the student's world, ``crm.tables.read_truth("truth")``, which
+is there while the key is made and never handed out. So one notebook makes a key for every student.
 
 `write_variants` lays out, for each id::
 
@@ -165,7 +165,7 @@ def _write_variant(
 ) -> None:
     """Write the tables of one student, and, by running the source on them, the key."""
     from crmlab.generators.variants import own_tables
-    from crmlab.storage import write_tables
+    from crmlab.tables import write_tables
 
     own = folder / KEYS / student_id
     tables = own_tables(world, student_id, customers, key=key, purpose=Path(name).stem)

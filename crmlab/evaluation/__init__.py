@@ -32,24 +32,47 @@ from crmlab.evaluation.future import FutureScore, leave_future_out
 from crmlab.evaluation.leakage import LeakageReport, audit_leakage
 from crmlab.evaluation.oracle import Oracle, stage_oracle
 from crmlab.evaluation.priors import describe_priors
-from crmlab.evaluation.replicas import predictive_checks, prior_checks, seen_cells
+from crmlab.evaluation.ranks import (
+    Calibration,
+    calibrate,
+    draw_prior,
+    empty_panel,
+    rank_band,
+    rank_p_value,
+    replicate,
+    simulate_panel,
+)
+from crmlab.evaluation.replicates import predictive_checks, prior_checks, seen_cells
 from crmlab.evaluation.sensitivity import prior_sensitivity, sensitivity_data
 from crmlab.evaluation.stages import FlagQuality, confusion_counts, flag_quality, log_score
 from crmlab.evaluation.statistics import check_statistics
+from crmlab.evaluation.targeting import (
+    Shortlist,
+    ValueForecast,
+    score_targets,
+    score_values,
+    usual_shortcuts,
+)
 
 __all__ = [
+    "Calibration",
     "DecoderQuality",
     "FlagQuality",
     "FutureScore",
     "LeakageReport",
     "Oracle",
+    "Shortlist",
+    "ValueForecast",
     "audit_leakage",
     "brier_score",
+    "calibrate",
     "calibration_table",
     "check_statistics",
     "compare_fits",
     "confusion_counts",
     "describe_priors",
+    "draw_prior",
+    "empty_panel",
     "flag_quality",
     "forecast_errors",
     "judge_decoder",
@@ -59,7 +82,14 @@ __all__ = [
     "predictive_checks",
     "prior_checks",
     "prior_sensitivity",
+    "rank_band",
+    "rank_p_value",
+    "replicate",
+    "score_targets",
+    "score_values",
     "seen_cells",
     "sensitivity_data",
+    "simulate_panel",
     "stage_oracle",
+    "usual_shortcuts",
 ]

@@ -8,7 +8,8 @@ import xarray as xr
 from scipy.special import logsumexp
 
 from crmlab.errors import SpecError, raise_problems
-from crmlab.inference import Fit, fit, make_rng
+from crmlab.inference import Fit, fit
+from crmlab.inference.fitting import make_rng
 from crmlab.models.base import StageModel
 from crmlab.prediction.draws import collect, thin
 from crmlab.prediction.likelihood import period_logliks

@@ -7,8 +7,8 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from crmlab.calibration import draw_prior, empty_panel
 from crmlab.errors import SpecError
+from crmlab.evaluation.ranks import draw_prior, empty_panel
 from crmlab.models.base import StageModel
 from crmlab.transitions import StickyDirichlet, TransitionModel
 

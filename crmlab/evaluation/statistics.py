@@ -8,7 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from crmlab.errors import SpecError
-from crmlab.evaluation.replicas import PATHS, replicated_group
+from crmlab.evaluation.replicates import PATHS, replicated_group
 
 Floats = NDArray[np.float64]
 

@@ -10,7 +10,8 @@ import crmlab
 from crmlab.actions import Policy
 from crmlab.errors import SpecError
 from crmlab.streams import Streams
-from crmlab.tables import CustomerTables, with_provenance
+from crmlab.tables import CustomerTables
+from crmlab.tables.customer_tables import with_provenance
 
 
 class Generator(ABC):

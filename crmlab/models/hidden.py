@@ -151,7 +151,7 @@ class HiddenMarkov(StageModel):
 
     def _loglik(self, panel: xr.Dataset, seen: tuple) -> "TensorVariable":
         """Sum over the stage paths; without matrices where the logits of moving have parts."""
-        from crmlab.models.likelihood import driven_loglik, panel_loglik
+        from crmlab.models.kernel.op import driven_loglik, panel_loglik
 
         moved_by = panel if self.transitions.variables or self._is_apart else None
         if (drivers := self.transitions.drivers(self.space, moved_by)) is not None:

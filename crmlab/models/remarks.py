@@ -41,7 +41,7 @@ def data_remarks(
     Examples
     --------
     >>> import crmlab as crm
-    >>> from crmlab.calibration import empty_panel
+    >>> from crmlab.evaluation.ranks import empty_panel
     >>> space = crm.StageSpace(("dormant", "active"))
     >>> panel = empty_panel(30, 1).assign(visits=(("customer_id", "period"), np.ones((30, 1))))
     >>> for remark in data_remarks(panel, (crm.Poisson("visits"),), space):

@@ -20,6 +20,7 @@ from crmlab.plots.figure import describe_trend, figure_html, show
 from crmlab.plots.graph import plot_stage_graph
 from crmlab.plots.lives import describe_lives, plot_lives
 from crmlab.plots.matrices import plot_row_posterior, plot_transition_matrix
+from crmlab.plots.ranks import plot_rank_ecdf
 from crmlab.plots.sentences import describe_stage_value, describe_survival
 from crmlab.plots.shares import plot_stage_probs
 from crmlab.plots.staircase import plot_staircase
@@ -45,6 +46,7 @@ __all__ = [
     "plot_policy_map",
     "plot_prediction",
     "plot_qini",
+    "plot_rank_ecdf",
     "plot_regret",
     "plot_row_posterior",
     "plot_stage_graph",

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from crmlab.calibration.uniformity import rank_band
+from crmlab.evaluation.ranks.uniformity import rank_band
 from crmlab.plots.layout import check_prob, take_axes
 from crmlab.plots.style import INK, LINES, MUTED
 

@@ -28,12 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 from crmlab.errors import SpecError, raise_problems
 from crmlab.policy.inputs import Floats
 from crmlab.policy.programme import look_ahead
-from crmlab.value.inputs import (
-    as_floats,
-    bare_rate_problems,
-    margin_problems,
-    matrix_problems,
-)
+from crmlab.value.inputs import as_floats, bare_rate_problems, margin_problems, matrix_problems
 
 
 class Triage(NamedTuple):

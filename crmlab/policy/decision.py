@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from crmlab.actions import Action, check_actions
 from crmlab.errors import SpecError
-from crmlab.inference import Fit, warn_if_unconverged
+from crmlab.inference import Fit
+from crmlab.inference.result import warn_if_unconverged
 from crmlab.policy.choice import choose_policy
 from crmlab.policy.effects import EffectDraws, draw_action_matrices
 from crmlab.policy.inputs import read_weights

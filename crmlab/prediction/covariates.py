@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from crmlab.encounters import power_mean
+from crmlab.behaviour.encounters import power_mean
 from crmlab.errors import DataError, SpecError, raise_problems
 
 
@@ -16,7 +16,7 @@ def add_square(panel: xr.Dataset, name: str) -> xr.Dataset:
     """Add ``<name>_squared``: an effect that rises and falls, as contact fatigue does.
 
     With the effects a of ``name`` and b < 0 of its square, a move gains most at ``-a / (2 b)``;
-    `crmlab.encounters.best_contacts` takes benefit a and fatigue -b.
+    `crmlab.behaviour.encounters.best_contacts` takes benefit a and fatigue -b.
 
     Parameters
     ----------

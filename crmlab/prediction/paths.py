@@ -5,7 +5,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from crmlab import chains
-from crmlab.inference import Fit, make_rng
+from crmlab.inference import Fit
+from crmlab.inference.fitting import make_rng
 from crmlab.prediction.customers import sample_normals
 from crmlab.prediction.draws import collect, thin
 from crmlab.prediction.reader import Parameters, Reader, open_reader

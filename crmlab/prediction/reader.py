@@ -7,7 +7,8 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from crmlab.inference import Fit, warn_if_unconverged
+from crmlab.inference import Fit
+from crmlab.inference.result import warn_if_unconverged
 from crmlab.models.emissions import Scorer, Window, find_window
 from crmlab.transitions import StickyDirichlet, TransitionModel
 

@@ -11,12 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crmlab.errors import DataError, SpecError, raise_problems
-from crmlab.reading.amounts import (
-    DECIMALS,
-    STORED_NUMBERS,
-    check_one_currency,
-    read_amount_texts,
-)
+from crmlab.reading.amounts import DECIMALS, STORED_NUMBERS, check_one_currency, read_amount_texts
 from crmlab.reading.cells import Cells, as_words, collect_cells
 from crmlab.reading.columns import Columns, guess_columns
 from crmlab.reading.dates import EARLIEST, ORDERS, STORED_DATES, read_day_texts

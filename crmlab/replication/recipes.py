@@ -28,15 +28,10 @@ from crmlab.contract import (
     fit_sbg,
 )
 from crmlab.datasets import dataset_path, load_cdnow_sample, load_cdnow_summary
-from crmlab.orders import rfm_summary
 from crmlab.policy.learning import plan_trial
 from crmlab.policy.programme import best_action, policy_value
-from crmlab.value import (
-    berger_nasr,
-    blattberg_deighton_optimum,
-    retention_multiple,
-    stage_value,
-)
+from crmlab.tables import rfm_summary
+from crmlab.value import berger_nasr, blattberg_deighton_optimum, retention_multiple, stage_value
 
 Numbers = NDArray[np.float64]
 

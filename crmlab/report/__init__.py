@@ -1,5 +1,1 @@
-"""Reports: pages worth reading, written from fits. The demo is the first."""
-
-from crmlab.report.demo import write_demo
-
-__all__ = ["write_demo"]
+"""What every page is made of: tables, figures, templates, numbers as they are printed."""

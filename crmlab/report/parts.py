@@ -42,12 +42,12 @@ class Table:
 
 
 @cache
-def read_template(name: str) -> "Template":
-    """Compile a template of this folder; everything that is put in is escaped, unless a figure."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+def read_template(package: str, name: str) -> "Template":
+    """Compile a template of a package; everything that is put in is escaped, unless a figure."""
+    from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("crmlab.report", "."),
+        loader=ChoiceLoader([PackageLoader(package, "."), PackageLoader("crmlab.report", ".")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -27,6 +27,7 @@ The modules, in reading order:
 `inputs` checks what all of them are given.
 """
 
+from crmlab.value.customers import customer_value, expected_purchases, expected_spend, prob_alive
 from crmlab.value.equity import BaseValue, cohort_value, customer_equity, value_in_blocks
 from crmlab.value.lifetime import lifetime_spread, lifetime_value, value_of_base
 from crmlab.value.margins import margin_from_spend, mean_spend
@@ -60,8 +61,11 @@ __all__ = [
     "break_even_cost",
     "cohort_value",
     "customer_equity",
+    "customer_value",
     "discounted_occupancy",
     "equity_elasticities",
+    "expected_purchases",
+    "expected_spend",
     "hidden_variance",
     "lifetime_spread",
     "lifetime_value",
@@ -69,6 +73,7 @@ __all__ = [
     "mean_spend",
     "per_month",
     "per_year",
+    "prob_alive",
     "retention_multiple",
     "split_variance",
     "stage_value",

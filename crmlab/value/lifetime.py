@@ -8,8 +8,9 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from crmlab.errors import SpecError, check_one_of
-from crmlab.inference import Fit, warn_if_unconverged
-from crmlab.prediction import law_now
+from crmlab.inference import Fit
+from crmlab.inference.result import warn_if_unconverged
+from crmlab.prediction import current_stage_probs
 from crmlab.value.equity import value_in_blocks
 from crmlab.value.inputs import margins_by_draw
 from crmlab.value.rates import DiscountRate, rate_per_period, spell
@@ -81,7 +82,7 @@ def lifetime_value(
         warn_if_unconverged(fit)
         value = _value_by_stage(_transition_matrices(fit), margin, options)
     else:
-        law = law_now(fit, panel=panel, draws=draws)
+        law = current_stage_probs(fit, panel=panel, draws=draws)
         matrices = _transition_matrices(fit).sel(chain=law["chain"], draw=law["draw"])
         value = (law * _value_by_stage(matrices, margin, options)).sum("stage")
     attrs = _describe(per_period, discount_rate, n_periods, timing)
@@ -129,12 +130,12 @@ def value_of_base(
     valued = fit.panel if panel is None else panel
     per_period = rate_per_period(discount_rate, valued.attrs.get("freq"))
     options = {"discount_rate": per_period, "n_periods": n_periods, "timing": timing}
-    first = law_now(fit, panel=valued.isel(customer_id=slice(0, 1)), draws=draws)
+    first = current_stage_probs(fit, panel=valued.isel(customer_id=slice(0, 1)), draws=draws)
     matrices = _transition_matrices(fit).sel(chain=first["chain"], draw=first["draw"])
     values = _value_by_stage(matrices, margin, options)
     starts = range(0, valued.sizes["customer_id"], block)
     parts = (valued.isel(customer_id=slice(start, start + block)) for start in starts)
-    laws = (_flat(law_now(fit, panel=part, draws=draws)) for part in parts)
+    laws = (_flat(current_stage_probs(fit, panel=part, draws=draws)) for part in parts)
     base = value_in_blocks(laws, values.values.reshape(-1, values.sizes["stage"]), prob=prob)
     equity = base.total.reshape(values.shape[:2])
     attrs = _describe(per_period, discount_rate, n_periods, timing)

@@ -43,7 +43,7 @@ from crmlab.warehouse.questions import (
     what_happened,
     why_negative,
 )
-from crmlab.warehouse.scattered import Scattered, scatter
+from crmlab.warehouse.source_systems import Scattered, scatter
 from crmlab.warehouse.subjects import to_subject
 
 __all__ = [

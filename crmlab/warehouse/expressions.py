@@ -9,7 +9,7 @@ up. Each expression equals a function on pandas to the last count:
 ==================  ====================================================
 expression          on pandas
 ==================  ====================================================
-`order_summary`     `crmlab.rfm_summary`
+`order_summary`     `crmlab.tables.rfm_summary`
 `panel_cells`       `crmlab.to_panel`
 `stage_moves`       `crmlab.chains.transition_counts`
 `purchase_gaps`     the same, for stages of recency (`recency_moves`)
@@ -26,7 +26,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crmlab.errors import DataError, SpecError, check_one_of, raise_problems
-from crmlab.records import FORMS, RecordForm, read_time
+from crmlab.tables.records import FORMS, RecordForm, read_time
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -108,7 +108,7 @@ def daily_purchases(orders: "ir.Table") -> "ir.Table":
 
 
 def order_summary(orders: "ir.Table", *, observation_end: Any, freq: str = "W") -> "ir.Table":
-    """Summarise orders per customer, as `crmlab.rfm_summary` does.
+    """Summarise orders per customer, as `crmlab.tables.rfm_summary` does.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def panel_cells(
     Parameters
     ----------
     records : ibis Table
-        customer_id, date or period, and the columns of the table (`crmlab.records` lists them).
+        customer_id, date or period, and the columns of the table (see `crmlab.tables.records`).
     table : {"events", "cases", "surveys", "labels", "actions"}
         It decides how a cell is filled: a sum, a count, a mean, or the last label.
     window : (first, last)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from crmlab.errors import SpecError, raise_problems
-from crmlab.records import to_numbers
+from crmlab.tables.records import to_numbers
 
 OWN_COLUMNS = ("function", "source_row", "local_id", "date")
 
@@ -27,8 +27,8 @@ class Extract:
     function : str
         Who keeps it, e.g. "sales".
     into : str
-        The subject table that its rows belong to: a record table (`crmlab.records`), "profile" for
-        attributes that change, or any other name.
+        The subject table that its rows belong to: a record table (`crmlab.tables.records`),
+        "profile" for attributes that change, or any other name.
     frame : DataFrame
         The rows as they come.
     party : str

@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 
 from crmlab.errors import SpecError
-from crmlab.records import read_time
 from crmlab.tables import CustomerTables
+from crmlab.tables.records import read_time
 
 LOG_KEY = ["customer_id", "attribute"]
 

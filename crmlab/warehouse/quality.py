@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from crmlab.errors import SpecError, raise_problems
-from crmlab.records import read_time
+from crmlab.tables.records import read_time
 
 Rule = Collection[Any] | tuple[float, float] | Callable[[pd.Series], pd.Series]
 

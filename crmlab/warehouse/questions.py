@@ -23,8 +23,8 @@ import numpy as np
 import pandas as pd
 
 from crmlab.errors import DataError, SpecError, raise_problems
-from crmlab.records import read_time
 from crmlab.tables import CustomerTables
+from crmlab.tables.records import read_time
 
 Span = tuple[Any, Any]
 _REACTIONS = ("negative", "neutral", "positive")

@@ -13,8 +13,8 @@ from typing import Any
 import pandas as pd
 
 from crmlab.errors import SpecError, raise_problems
-from crmlab.records import FORMS, clean_window
 from crmlab.tables import CustomerTables
+from crmlab.tables.records import FORMS, clean_window
 from crmlab.warehouse.extracts import Extract, read_extract
 from crmlab.warehouse.identity import join_ids
 

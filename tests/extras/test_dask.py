@@ -8,7 +8,7 @@ from distributed import Client, LocalCluster
 import crmlab as crm
 
 SIZES = {"n_customers": 250, "seed": 3, "partition_size": 50}
-BANK = crm.Bank(n_periods=4)
+BANK = crm.bank.Bank(n_periods=4)
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +35,9 @@ def digests(folder):
 
 def test_a_cluster_of_two_workers_gives_the_bytes_of_one_process(client, tmp_path):
     assert len(client.scheduler_info()["workers"]) == 2
-    crm.write_dataset(BANK, tmp_path / "alone", **SIZES)
+    crm.generators.write_dataset(BANK, tmp_path / "alone", **SIZES)
     done = []
-    crm.write_dataset(
+    crm.generators.write_dataset(
         BANK,
         tmp_path / "cluster",
         **SIZES,
@@ -46,20 +46,20 @@ def test_a_cluster_of_two_workers_gives_the_bytes_of_one_process(client, tmp_pat
     )
     assert digests(tmp_path / "cluster") == digests(tmp_path / "alone")
     assert done == [(count, 5) for count in range(6)]
-    assert crm.verify_dataset(tmp_path / "cluster") == []
+    assert crm.generators.verify_dataset(tmp_path / "cluster") == []
 
 
 def test_both_workers_make_parts(client, tmp_path):
-    crm.write_dataset(BANK, tmp_path / "firm", **SIZES, executor=client.get_executor())
+    crm.generators.write_dataset(BANK, tmp_path / "firm", **SIZES, executor=client.get_executor())
     seen = client.run(lambda: __import__("sys").modules.get("crmlab.generators.bank") is not None)
     assert list(seen.values()) == [True, True]
 
 
 def test_a_finished_part_is_not_made_again_by_the_cluster(client, tmp_path):
     few = {**SIZES, "n_customers": 100}
-    crm.write_dataset(BANK, tmp_path / "firm", **few)
+    crm.generators.write_dataset(BANK, tmp_path / "firm", **few)
     before = {p: p.stat().st_ino for p in tmp_path.rglob("*.parquet")}
-    crm.write_dataset(BANK, tmp_path / "firm", **SIZES, executor=client.get_executor())
+    crm.generators.write_dataset(BANK, tmp_path / "firm", **SIZES, executor=client.get_executor())
     assert all(path.stat().st_ino == number for path, number in before.items())
-    crm.write_dataset(BANK, tmp_path / "fresh", **SIZES)
+    crm.generators.write_dataset(BANK, tmp_path / "fresh", **SIZES)
     assert digests(tmp_path / "firm") == digests(tmp_path / "fresh")

@@ -11,7 +11,7 @@ from hmmlearn import hmm
 import crmlab as crm
 from crmlab import chains
 from crmlab.models.emissions import Scorer
-from crmlab.models.recursion import forward_backward
+from crmlab.models.kernel.scalar import forward_backward
 
 # The peers import names from each other that newer versions have moved.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

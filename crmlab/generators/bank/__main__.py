@@ -7,7 +7,7 @@ from pathlib import Path
 from crmlab.generators.bank.dictionary import data_dictionary
 from crmlab.generators.bank.world import Bank
 from crmlab.generators.base import simulate
-from crmlab.storage import write_tables
+from crmlab.tables import write_tables
 
 N_CUSTOMERS = 500
 SEED = 2026

@@ -1,7 +1,7 @@
 """Knobs: numbers of a world that carry their unit, their source and their rule with them.
 
 A group of knobs is a frozen dataclass. What `knob` says of each field becomes the docstring of the
-group, the rows of `Bank.describe()`, and the rule that a world checks: it is written once.
+group, the rows of `describe`, and the rule that a world checks: it is written once.
 """
 
 from collections.abc import Callable, Iterable, Mapping

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crmlab.generators.bank.chance import choose, choose_within, normal
 from crmlab.generators.bank.levers import Levers
+from crmlab.generators.bank.quantiles import choose, choose_within, normal
 from crmlab.streams import Streams
 
 Floats = NDArray[np.float64]

@@ -12,11 +12,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crmlab.actions import FirmView, Policy, choose_actions
-from crmlab.encounters import adjust_encounters, prospect_value, remember_sum
-from crmlab.generators.bank.chance import choose, expit, logit, normal, poisson
+from crmlab.behaviour.encounters import adjust_encounters, prospect_value, remember_sum
 from crmlab.generators.bank.levers import Levers
 from crmlab.generators.bank.people import COMMUNITY, N_TIES, REFERRAL, People
 from crmlab.generators.bank.profile import StageProfile
+from crmlab.generators.bank.quantiles import choose, expit, logit, normal, poisson
 from crmlab.generators.bank.tilts import (
     TREATMENTS,
     Moment,

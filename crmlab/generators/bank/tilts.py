@@ -14,14 +14,9 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from crmlab.encounters import contact_response
+from crmlab.behaviour.encounters import contact_response
 from crmlab.generators.bank.levers import Levers, Pillars
-from crmlab.generators.bank.people import (
-    CHANNEL_STRENGTH,
-    DEDICATED,
-    REFERRAL,
-    People,
-)
+from crmlab.generators.bank.people import CHANNEL_STRENGTH, DEDICATED, REFERRAL, People
 from crmlab.generators.bank.profile import (
     APART,
     CLOSER,

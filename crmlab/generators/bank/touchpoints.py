@@ -7,9 +7,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crmlab.generators.bank.cells import DAYS, Rows, days, rows_of
-from crmlab.generators.bank.chance import choose, choose_within, expit, log_normal, normal
 from crmlab.generators.bank.levers import Levers
 from crmlab.generators.bank.people import SELF_SERVICE, People
+from crmlab.generators.bank.quantiles import choose, choose_within, expit, log_normal, normal
 from crmlab.generators.bank.relationship import CAUSES, DISMISSED, Course
 from crmlab.streams import Streams
 

@@ -7,10 +7,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crmlab.generators.bank.cells import DAYS, Rows, days, rows_of
-from crmlab.generators.bank.chance import choose, choose_within, log_normal
 from crmlab.generators.bank.levers import Levers
 from crmlab.generators.bank.people import People
 from crmlab.generators.bank.profile import StageProfile
+from crmlab.generators.bank.quantiles import choose, choose_within, log_normal
 from crmlab.generators.bank.relationship import CAUSES, Course
 from crmlab.generators.bank.touchpoints import CHANNELS
 from crmlab.streams import Streams

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from crmlab.actions import NoAction, Policy
 from crmlab.errors import SpecError, raise_problems
 from crmlab.generators import kernels
-from crmlab.generators.bank import key, ledger, touchpoints, transactions, voices
+from crmlab.generators.bank import feedback, ledger, touchpoints, transactions, truth
 from crmlab.generators.bank.knobs import knob_problems, turn
 from crmlab.generators.bank.levers import Levers
 from crmlab.generators.bank.people import People, draw_people, whole_communities
@@ -30,7 +30,7 @@ class Bank(Generator):
     One latent relationship per customer drives every table. In each quarter a customer in stage i
     moves to stage j with a probability proportional to ``transition_matrix[i, j]`` times the odds
     that the levers, the customer's traits and all that happened in the quarter give to a move of
-    this meaning. `describe` prints the world as tables; `crm.data_dictionary()` explains each
+    this meaning. `describe` prints the world as tables; `crm.bank.data_dictionary()` explains each
     column.
 
     Parameters
@@ -134,17 +134,6 @@ class Bank(Generator):
             return np.eye(len(self.space))[0]
         return np.array(self.initial_probs)
 
-    def describe(self) -> key.Description:
-        """Say what the world is, before anything is simulated.
-
-        Returns
-        -------
-        dict of DataFrames that prints itself as tables
-            "world" (its size and clock), "levers" (each knob with value, default, unit, source,
-            meaning), "stages" (what each looks like), "moves" (the bare matrix, with meanings).
-        """
-        return key.describe(self)
-
     def sample(self, streams: Streams, customers: NDArray[np.int64]) -> CustomerTables:
         """Live through whole communities, then write the tables of the customers asked for."""
         customers = np.asarray(customers, dtype=np.int64)
@@ -189,7 +178,9 @@ class Bank(Generator):
         load = touchpoints.load_factors(streams, self.n_periods)
         contacts = touchpoints.draw_touchpoints(streams, people, course, levers, load)
         sales = transactions.draw_transactions(streams, people, course, levers, profile)
-        surveys, labels = voices.survey_tables(streams, people, course, levers, profile, self.space)
+        surveys, labels = feedback.survey_tables(
+            streams, people, course, levers, profile, self.space
+        )
         decided = ledger.assignment_table(people, course)
         log = ledger.action_table(people, course, self.space.names)
         policy = NoAction() if self.policy is None else self.policy  # the bank's own is logged
@@ -197,19 +188,19 @@ class Bank(Generator):
             customers=ledger.customer_table(people, course),
             events=ledger.event_table(people, course, sales),
             surveys=surveys,
-            cases=voices.case_table(streams, people, course),
+            cases=feedback.case_table(streams, people, course),
             labels=labels,
             actions=exported(log, policy),
             window=(0, self.n_periods - 1),
             units={"contacts": "contacts", "purchases": "transactions", "margin": "EUR"},
-            truth={**key.truth(people, course, self.space), "decisions": log},
+            truth={**truth.truth(people, course, self.space), "decisions": log},
             more={
                 "touchpoints": touchpoints.touchpoint_table(contacts, people),
                 "transactions": transactions.transaction_table(sales, people, self.n_periods),
                 "opportunities": transactions.opportunity_table(
                     streams, people, course, sales, profile
                 ),
-                "posts": voices.post_table(streams, people, course, levers),
+                "posts": feedback.post_table(streams, people, course, levers),
                 "ties": ledger.tie_table(people, course),
                 "assignments": decided if policy.logged else decided.drop(columns="propensity"),
                 "service_levels": touchpoints.service_levels(load, levers),

@@ -1,0 +1,164 @@
+"""What a report asks of orders, whether they lie in memory or on disk.
+
+Each function takes a frame (customer_id, date, perhaps amount) or `Stored` orders, of which an
+engine answers the same by expressions; what comes back is as small as the number of customers.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from crmlab.btyd.customers import count_purchases
+from crmlab.reading.disk import Stored, part_codes
+from crmlab.tables import tables_from_orders
+from crmlab.tables.orders import purchase_days
+from crmlab.warehouse import daily_purchases, order_summary
+
+Orders = pd.DataFrame | Stored
+_BLOCK_ROWS = 100_000
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What a plan needs to know.
+
+    Parameters
+    ----------
+    joined : Series
+        Customers by the day of their first order.
+    repeats : Series
+        Repeat purchases by day.
+    n_repeaters : int
+        Customers with a repeat purchase.
+    """
+
+    joined: pd.Series
+    repeats: pd.Series
+    n_repeaters: int
+
+    def exposure(self, last: pd.Timestamp) -> int:
+        """Days, over all customers, from the first order to a day, both included."""
+        return int((((last - self.joined.index).days + 1) * self.joined).sum())
+
+
+def tally_days(orders: Orders) -> Tally:
+    """Count customers by the day on which they came, and repeat purchases by day."""
+    if isinstance(orders, Stored):
+        return _tally_stored(orders)
+    days = purchase_days(orders)
+    repeats = days[days["date"] > days["first"]]
+    return Tally(
+        days.groupby("customer_id")["first"].first().value_counts().sort_index(),
+        repeats["date"].value_counts().sort_index(),
+        repeats["customer_id"].nunique(),
+    )
+
+
+def _tally_stored(orders: Stored) -> Tally:
+    import ibis
+
+    days = _days_of(orders)
+    first = days["day"].min().over(ibis.window(group_by="customer_id"))
+    dated = days.mutate(first=first)
+    repeats = dated.filter(dated["day"] > dated["first"])
+    counts = [
+        orders.disk.collect(some.group_by("day").aggregate(n=some.count()).order_by("day"))
+        for some in (dated.filter(dated["day"] == dated["first"]), repeats)
+    ]
+    joined, repeated = (
+        pd.Series(found["n"].to_numpy(), pd.DatetimeIndex(found["day"])) for found in counts
+    )
+    n = repeats.select("customer_id").distinct().count()
+    return Tally(joined, repeated, int(orders.disk.connection.to_pyarrow(n).as_py()))
+
+
+def _days_of(orders: Stored) -> object:
+    """Merge the orders of one customer on one day; customer_id is a code."""
+    return daily_purchases(orders.table.rename(customer_id="customer"))
+
+
+def summarise_orders(orders: Orders, window: tuple[pd.Timestamp, pd.Timestamp]) -> pd.DataFrame:
+    """Give the history of each customer in weeks, as `count_purchases` does.
+
+    Parameters
+    ----------
+    orders : DataFrame or Stored
+    window : (first day, last day)
+    """
+    if not isinstance(orders, Stored):
+        return count_purchases(tables_from_orders(orders, window=window), freq="W")
+    table = orders.table.rename(customer_id="customer")
+    summary = order_summary(table, observation_end=window[1]).order_by("customer_id")
+    found = orders.disk.collect(summary)
+    columns = ["frequency", "recency", "T"]
+    frame = found[columns].assign(repeats=found["frequency"])
+    if "monetary_value" in found:
+        frame["monetary_value"] = found["monetary_value"]
+    return frame.set_index(_ids(orders, found["customer_id"]))
+
+
+def first_days(orders: Orders) -> pd.DataFrame:
+    """Give first and last day, purchases and amount of each customer, sorted by id."""
+    if isinstance(orders, Stored):
+        days = _days_of(orders)
+        sums = {"amount": days["amount"].sum()} if "amount" in orders else {}
+        table = days.group_by("customer_id").aggregate(
+            first_order=days["day"].min(), last_order=days["day"].max(), orders=days.count(), **sums
+        )
+        found = orders.disk.collect(table.order_by("customer_id"))
+        ids = _ids(orders, found["customer_id"])
+        return found.drop(columns="customer_id").set_index(ids)
+    days = purchase_days(orders)
+    by = days.groupby("customer_id")
+    frame = pd.DataFrame({"first_order": by["date"].min(), "last_order": by["date"].max(),
+                          "orders": by.size()})  # fmt: skip
+    return frame.assign(amount=by["amount"].sum()) if "amount" in days else frame
+
+
+def _ids(orders: Stored, codes: pd.Series) -> pd.Index:
+    names: NDArray[np.str_] = orders.names[codes.to_numpy(np.int64)]
+    return pd.Index(names, dtype="str", name="customer_id")
+
+
+def orders_of(orders: Orders, ids: pd.Index) -> pd.DataFrame:
+    """Bring the orders of some customers into memory."""
+    if isinstance(orders, Stored):
+        return orders.of(ids)
+    return orders[orders["customer_id"].isin(ids)]
+
+
+def orders_until(orders: Orders, last: pd.Timestamp) -> Orders:
+    """Leave out the orders after a day."""
+    if isinstance(orders, Stored):
+        return orders.until(last)
+    return orders[orders["date"] <= last].reset_index(drop=True)
+
+
+def count_until(orders: Orders, last: pd.Timestamp) -> int:
+    """Count the orders up to a day."""
+    if isinstance(orders, Stored):
+        return orders.count_until(last)
+    return int((orders["date"] <= last).sum())
+
+
+def order_blocks(orders: Orders, n_customers: int) -> Iterator[pd.DataFrame]:
+    """Bring the orders of all customers into memory, block after block, sorted by id.
+
+    Parameters
+    ----------
+    orders : DataFrame or Stored
+    n_customers : int
+        Customers per block of a frame; blocks of stored orders have about as many rows each.
+    """
+    if isinstance(orders, Stored):
+        by_customer = orders.table.group_by("customer").aggregate(n=orders.table.count())
+        counts = orders.disk.collect(by_customer.order_by("customer"))
+        for first, last in part_codes(counts, _BLOCK_ROWS):
+            yield orders.block(first, last)
+        return
+    ids = np.sort(orders["customer_id"].unique())
+    for begin in range(0, len(ids), n_customers):
+        yield orders_of(orders, pd.Index(ids[begin : begin + n_customers]))

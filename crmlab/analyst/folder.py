@@ -1,0 +1,351 @@
+"""The folder of a report: written aside and renamed into place, and a manifest that remakes it."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+
+import pandas as pd
+import xarray as xr
+
+from crmlab import __version__
+from crmlab.analyst.buying import study_buying
+from crmlab.analyst.customers import describe_columns, write_customers
+from crmlab.analyst.page import render_report
+from crmlab.analyst.plan import Plan
+from crmlab.analyst.publish import publish
+from crmlab.analyst.scoring import read_draws, score_orders
+from crmlab.analyst.study import Settings, Study, study_sales
+from crmlab.analyst.view import View, blank_channels
+from crmlab.analyst.window import settle_window
+from crmlab.demo.writing import to_csv
+from crmlab.errors import DataError, SpecError
+from crmlab.inference import load_fit
+from crmlab.reading import (
+    EventFile,
+    Events,
+    Quality,
+    ReadingOptions,
+    Sales,
+    neutralise,
+    read_events,
+    read_key,
+    read_raw,
+    read_sales,
+)
+from crmlab.value import per_year
+
+Tell = Callable[[str], None]
+MANIFEST = "manifest.json"
+FORM = "crmlab report"
+_SHOWN_VERSIONS = ("numpy", "pandas", "scipy", "pymc", "pytensor", "nutpie", "numba")
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything that decides what a report says.
+
+    Parameters
+    ----------
+    source : path
+    reading : ReadingOptions
+    settings : Settings
+    same_person : path, optional
+    key : path, optional
+        Of the pseudonyms.
+    events : tuple of EventFile
+        Touchpoints, surveys, cases, actions: at most one file of each kind.
+    """
+
+    source: Path
+    reading: ReadingOptions
+    settings: Settings
+    same_person: Path | None = None
+    key: Path | None = None
+    events: tuple[EventFile, ...] = ()
+
+
+def write_report(
+    request: Request,
+    folder: str | Path,
+    *,
+    tell: Tell,
+    show: Callable[[Quality, str], None] = lambda quality, noun: None,
+) -> Study:
+    """Read, study, and write the folder, all of it or nothing.
+
+    Parameters
+    ----------
+    request : Request
+    folder : path
+        New, empty, or an older report, which is replaced as a whole.
+    tell : callable
+        Takes each line of progress.
+    show : callable, optional
+        Takes the record of each reading, and what its rows are, before anything is fitted.
+
+    Returns
+    -------
+    Study
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read or carries no stages.
+    SpecError
+        If the folder is something else.
+    """
+    target = Path(folder).resolve()
+    check_target(target)
+    sales = settle_window(read_request(request))
+    show(sales.quality, "orders")
+    events = read_event_files(request, sales)
+    for one in events:
+        show(one.quality, one.kind)
+    study = study_sales(sales, request.settings, tell, events)
+    tell("drawing and writing")
+    texts = make_texts(study, request, target)
+    publish(target, lambda aside: _write(aside, texts, study, request))
+    return study
+
+
+def read_request(request: Request) -> Sales:
+    """Read the orders that a request names."""
+    people, key = _read_identities(request)
+    return read_sales(request.source, request.reading, same_person=people, key=key)
+
+
+def read_event_files(request: Request, sales: Sales) -> tuple[Events, ...]:
+    """Read the files beside the orders, ids under the same key and list of persons."""
+    people, key = _read_identities(request)
+    return tuple(
+        read_events(file, sales, request.reading, same_person=people, key=key)
+        for file in request.events
+    )
+
+
+def _read_identities(request: Request) -> tuple[pd.DataFrame | None, bytes | None]:
+    people = None if request.same_person is None else read_raw(request.same_person).frame
+    return people, None if request.key is None else read_key(request.key)
+
+
+def make_texts(study: Study, request: Request, target: Path) -> dict[str, str]:
+    """Make the text of the files that do not list customers."""
+    described = pd.DataFrame(describe_columns(study).items(), columns=["column", "meaning"])
+    manifest = describe_request(request, study, target)
+    return {
+        "customers_columns.csv": to_csv(described),
+        "quality.json": json.dumps(_describe_quality(study), indent=1, ensure_ascii=False) + "\n",
+        MANIFEST: json.dumps(manifest, indent=1, ensure_ascii=False) + "\n",
+    }
+
+
+def _describe_quality(study: Study) -> dict[str, object]:
+    """Give the record of the orders, and those of the files beside them."""
+    beside = {one.kind: one.quality.to_dict() for one in study.events}
+    return study.sales.quality.to_dict() | ({"beside": beside} if beside else {})
+
+
+def _write(aside: Path, texts: Mapping[str, str], study: Study, request: Request) -> None:
+    shown = write_customers(study, aside / "customers.csv")
+    made = f"Written by crmlab {__version__}, seed {request.settings.seed}."
+    page = render_report(study, shown, pseudonyms=request.key is not None, made=made)
+    for name, text in [*texts.items(), ("report.html", page)]:
+        (aside / name).write_text(text, encoding="utf-8", newline="\n")
+    study.fit.save(aside / "fit")
+
+
+# --- the manifest ---------------------------------------------------------------------------------
+
+
+def used_versions() -> dict[str, str]:
+    """Return the versions that may move a digit; a clone is no installed package."""
+    return {"crmlab": __version__, **{name: metadata.version(name) for name in _SHOWN_VERSIONS}}
+
+
+def describe_request(request: Request, study: Study, target: Path) -> dict[str, object]:
+    """Say as plain values what is needed to make the report again."""
+    inputs = {"source": request.source, "same_person": request.same_person, "key": request.key}
+    inputs |= {file.kind: file.source for file in request.events}
+    plan = {name: str(v) if isinstance(v, pd.Timestamp) else v for name, v in
+            asdict(study.plan).items()}  # fmt: skip
+    return {
+        "format": FORM,
+        "version": 1,
+        "versions": used_versions(),
+        "inputs": {
+            name: {"path": _relative(Path(path), target), "sha256": checksum(Path(path))}
+            for name, path in inputs.items()
+            if path is not None
+        },
+        "reading": asdict(request.reading),
+        "columns": {file.kind: dict(file.columns) for file in request.events},
+        "settings": asdict(request.settings),
+        "plan": plan,
+        "stages": list(study.names),
+        "currency": study.sales.currency,
+        "problems": list(study.fit.problems),
+    }
+
+
+def _relative(path: Path, target: Path) -> str:
+    """Give a path as seen from the report, so that both can be moved together."""
+    try:
+        return Path(os.path.relpath(path.resolve(), target)).as_posix()
+    except ValueError:  # another drive
+        return path.resolve().as_posix()
+
+
+def checksum(path: Path) -> str:
+    """Give the SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_manifest(path: str | Path) -> dict[str, object]:
+    """Read a manifest; say so if it is none.
+
+    Parameters
+    ----------
+    path : path
+        The file, or the folder that holds it.
+
+    Raises
+    ------
+    DataError
+        If it is no manifest of a report.
+    """
+    path = Path(path)
+    path = path / MANIFEST if path.is_dir() else path
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as problem:
+        raise DataError(f"{path.name}: cannot be read as a manifest ({problem})") from None
+    if not isinstance(found, dict) or (found.get("format"), found.get("version")) != (FORM, 1):
+        raise DataError(f"{path.name}: is not of the format '{FORM}', version 1")
+    return found
+
+
+def request_again(manifest: str | Path, tell: Tell) -> Request:
+    """Rebuild a request from a manifest; the inputs must be the same, byte for byte.
+
+    Parameters
+    ----------
+    manifest : path
+    tell : callable
+        Hears of versions that differ.
+
+    Raises
+    ------
+    DataError
+        If an input is missing or has changed; all problems at once.
+    """
+    said, place = read_manifest(manifest), Path(manifest)
+    home = place if place.is_dir() else place.parent
+    paths = {name: (home / one["path"]).resolve() for name, one in said["inputs"].items()}
+    problems = [
+        f"{path.name} is not at {said['inputs'][name]['path']}"
+        if not path.is_file()
+        else f"{path.name} has changed since (its checksum differs)"
+        for name, path in paths.items()
+        if not path.is_file() or checksum(path) != said["inputs"][name]["sha256"]
+    ]
+    if problems:
+        raise DataError(f"the report cannot be made again: {'; '.join(problems)}")
+    now = used_versions()
+    for name, version in said["versions"].items():
+        if now.get(name) != version:
+            tell(f"{name} is {now.get(name, 'missing')} and was {version}: digits may differ")
+    return Request(
+        paths["source"],
+        ReadingOptions(**said["reading"]),
+        Settings(**said["settings"]),
+        paths.get("same_person"),
+        paths.get("key"),
+        tuple(
+            EventFile(kind, paths[kind], columns)
+            for kind, columns in said.get("columns", {}).items()
+        ),
+    )
+
+
+def rewrite_report(manifest: str | Path, folder: str | Path, *, tell: Tell) -> Study:
+    """Make a report again from its manifest: the same versions give the same table, byte for byte.
+
+    Parameters
+    ----------
+    manifest : path
+        The manifest, or the folder of a report.
+    folder : path
+    tell : callable
+    """
+    return write_report(request_again(manifest, tell), folder, tell=tell)
+
+
+# --- scoring others under an old fit --------------------------------------------------------------
+
+
+def score_file(request: Request, report: str | Path, *, tell: Tell) -> pd.DataFrame:
+    """Score the customers of another file under the fit of a report.
+
+    Parameters
+    ----------
+    request : Request
+        Its settings but the margin are those of the report.
+    report : path
+        Folder of a report.
+    tell : callable
+
+    Returns
+    -------
+    DataFrame
+        customer_id, a probability per stage, expected orders and value.
+    """
+    said = read_manifest(report)
+    fitted = load_fit(Path(report) / "fit")
+    sales = settle_window(read_request(request))
+    old = said["plan"]
+    plan = Plan(**{**old, **{k: pd.Timestamp(old[k]) for k in ("first", "last", "cutoff")}})
+    plan = plan.covering(sales.window)
+    settings = Settings(**said["settings"])
+    rate = per_year(settings.discount).per_period(plan.freq)
+    spend = study_buying(sales.orders, (plan.first, plan.last)).per_order() * settings.margin
+    tell(f"scoring {len(spend):,} customers")
+    drawn = read_draws(fitted, plan.year, discount=rate)
+    unseen = [channel.name for channel in fitted.model.channels[1:]]
+    if unseen:
+        tell(f"{' and '.join(unseen)} count as not known: only orders are scored")
+
+    def read(orders: pd.DataFrame, plan: Plan) -> xr.Dataset:
+        view = View(sales.window[0])
+        return blank_channels(view.panel(orders, plan), fitted.model.channels)
+
+    frame = score_orders(sales.orders, spend, plan, fitted, drawn, read=read).customers
+    return tidy_scores(frame, fitted.model.space.names)
+
+
+def tidy_scores(frame: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
+    """Give scores the names of their stages, and ids that are safe for a spreadsheet."""
+    ids = frame["customer_id"].astype("str")
+    table = {"customer_id": ids}
+    table |= {f"p_{name}": frame[f"p_{k}"].round(4) for k, name in enumerate(names)}
+    table["most_likely_stage"] = pd.Series([names[k] for k in frame["now"]], dtype="str")
+    table["expected_orders"] = frame["expected"].round(4)
+    table["value"] = frame["value"].round(2)
+    return neutralise(pd.DataFrame(table), columns=["customer_id"])
+
+
+# --- all or nothing -------------------------------------------------------------------------------
+
+
+def check_target(target: Path) -> None:
+    """Refuse to replace anything but an older report."""
+    if target.is_dir() and (not any(target.iterdir()) or (target / MANIFEST).is_file()):
+        return
+    if target.exists():
+        raise SpecError(
+            f"--out must be new, empty or an older report; {target.name} is something else"
+        )

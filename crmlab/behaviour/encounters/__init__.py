@@ -1,0 +1,34 @@
+"""Encounters: what a customer remembers of a series of them, and how to arrange one.
+
+An encounter is a number: how good (above 0) or bad (below 0) it felt. A relationship is the sum
+of small encounters, says one claim; people keep the peak and the end, says another. Both are
+functions from the series so far to a memory, so they can be compared on the same customers. The
+rest is design: which encounters to join or part, in which order, how often, and how one bad link
+spoils a chain.
+
+References
+----------
+Kahneman, Fredrickson, Schreiber & Redelmeier (1993), *Psychological Science* 4 (from memory).
+Thaler (1985), *Marketing Science* 4 (from memory).
+Chase & Dasu (2001), *Harvard Business Review*, on five principles of encounters.
+Rows of the source map: C8, C9, C11, C12, C14, C15, C19, D48 to D54, D74.
+"""
+
+from crmlab.behaviour.encounters.design import best_contacts, best_order, contact_response
+from crmlab.behaviour.encounters.feelings import adjust_encounters, prospect_value
+from crmlab.behaviour.encounters.links import all_go_well, message_agreement, power_mean
+from crmlab.behaviour.encounters.memory import remember_mean, remember_peak_end, remember_sum
+
+__all__ = [
+    "adjust_encounters",
+    "all_go_well",
+    "best_contacts",
+    "best_order",
+    "contact_response",
+    "message_agreement",
+    "power_mean",
+    "prospect_value",
+    "remember_mean",
+    "remember_peak_end",
+    "remember_sum",
+]

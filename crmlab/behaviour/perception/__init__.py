@@ -1,0 +1,40 @@
+"""What customers perceive, and what a firm sees of it.
+
+Three steps lie between what a firm does and the number on its screen. A customer *expects*, meets
+an experience, and is surprised one way or the other (expectation and confirmation); what is felt
+becomes an *answer* on a scale of a few boxes (graded response); and *who answers* depends on what
+would have been said (non-response). Each step has a closed form, so each can be checked, and where
+the law of the silence is known it can be undone.
+
+References
+----------
+Oliver (1980), *Journal of Marketing Research* 17, on expectation and confirmation (from memory).
+Samejima (1969), *Psychometrika Monograph* 17, on graded response.
+Rows of the source map: A21, B2, C18, D16, D21, D44.
+"""
+
+from crmlab.behaviour.perception.answers import answer_probs
+from crmlab.behaviour.perception.expectation import (
+    Confirmation,
+    follow_expectation,
+    learning_gains,
+    satisfaction,
+    when_gap_opens,
+)
+from crmlab.behaviour.perception.scores import Score, net_promoter, top_box
+from crmlab.behaviour.perception.silence import nonresponse_bias, shares_seen, weigh_answers
+
+__all__ = [
+    "Confirmation",
+    "Score",
+    "answer_probs",
+    "follow_expectation",
+    "learning_gains",
+    "net_promoter",
+    "nonresponse_bias",
+    "satisfaction",
+    "shares_seen",
+    "top_box",
+    "weigh_answers",
+    "when_gap_opens",
+]

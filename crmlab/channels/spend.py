@@ -1,0 +1,122 @@
+"""Money spent in a period: often nothing, otherwise log-normal."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from crmlab.channels.base import POSITIVE, SHARE, Channel, batch_shape, check_fields, freeze
+from crmlab.stages import StageSpace
+
+if TYPE_CHECKING:
+    from pytensor.tensor.variable import TensorVariable
+
+    Parameters = Mapping[str, TensorVariable]
+
+
+@dataclass(frozen=True)
+class ZeroInflatedSpend(Channel):
+    """Money spent in a period: often nothing, else log-normal [currency per period].
+
+    Parameters
+    ----------
+    name : str
+    prob : sequence of K floats, optional
+        Probability of spending at all; uniform prior if left out.
+    median : sequence of K floats, optional
+        Median amount when something is spent [currency]; log-normal prior if left out.
+    sigma : sequence of K floats, optional
+        Standard deviation of the log amount; half-normal prior if left out.
+    typical_spend : float, or sequence of K floats
+        Prior median of `median` [currency], for all stages or stage by stage, with a log standard
+        deviation of 1.
+
+    Notes
+    -----
+    ``P(y = 0) = 1 - prob`` and, for y > 0, ``log y ~ Normal(log median, sigma)`` with probability
+    ``prob``: a hurdle model, in which zero and the amounts have separate causes.
+
+    Examples
+    --------
+    >>> spend = ZeroInflatedSpend("spend", prob=(0.5,), median=(30.0,), sigma=(1.0,))
+    >>> spend.sample(np.array([0.2, 0.75]), prob=0.5, median=30.0, sigma=1.0)
+    array([ 0., 30.])
+    """
+
+    prob: tuple[float, ...] | None = None
+    median: tuple[float, ...] | None = None
+    sigma: tuple[float, ...] | None = None
+    typical_spend: float | tuple[float, ...] = 30.0
+
+    def __post_init__(self) -> None:
+        """Refuse what is no probability, and negative amounts."""
+        freeze(self)
+        amounts = dict.fromkeys(("median", "sigma", "typical_spend"), POSITIVE)
+        check_fields(self, {"prob": SHARE, **amounts})
+
+    def parameters(self, stages: StageSpace) -> "Parameters":
+        """Uniform probability, log-normal median, half-normal spread."""
+        import pymc as pm
+
+        n = len(stages)
+        return {
+            "prob": pm.Beta.dist(1, 1, shape=n),
+            "median": pm.LogNormal.dist(np.log(self.typical_spend), 1.0, shape=n),
+            "sigma": pm.HalfNormal.dist(1.0, shape=n),
+        }
+
+    def dist(
+        self, prob: "TensorVariable", median: "TensorVariable", sigma: "TensorVariable"
+    ) -> "TensorVariable":
+        """Hurdle log-normal, with an exact zero."""
+        import pymc as pm
+
+        return pm.CustomDist.dist(
+            prob, median, sigma, logp=_spend_logp, random=_random_spend, signature="(),(),()->()"
+        )
+
+    def sample(
+        self, u: NDArray[np.float64], prob: NDArray, median: NDArray, sigma: NDArray
+    ) -> NDArray[np.float64]:
+        """Nothing while `u` is within the zeros, then the log-normal quantile."""
+        # Counted from above, where 1 - u is exact: a large amount keeps all its digits.
+        possible = np.asarray(prob) > 0
+        tail = np.where(possible, np.minimum(1 - u, prob) / np.where(possible, prob, 1), 1)
+        return np.where(tail < 1, median * np.exp(-sigma * special.ndtri(tail)), 0.0)
+
+    def supports(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Whether each value is an amount, zero included."""
+        return (values >= 0) & np.isfinite(values)
+
+    @property
+    def support(self) -> str:
+        """The rule in words."""
+        return "an amount of at least 0 (net out returns first)"
+
+
+def _spend_logp(
+    value: "TensorVariable",
+    prob: "TensorVariable",
+    median: "TensorVariable",
+    sigma: "TensorVariable",
+) -> "TensorVariable":
+    import pytensor.tensor as pt
+
+    amount = pt.switch(value > 0, value, 1.0)
+    z = (pt.log(amount) - pt.log(median)) / sigma
+    density = -0.5 * z**2 - pt.log(sigma * amount) - 0.5 * np.log(2 * np.pi)
+    return pt.switch(value > 0, pt.log(prob) + density, pt.log1p(-prob))
+
+
+def _random_spend(
+    prob: NDArray,
+    median: NDArray,
+    sigma: NDArray,
+    rng: np.random.Generator,
+    size: tuple[int, ...] | None,
+) -> NDArray[np.float64]:
+    shape = batch_shape(size, prob, median, sigma)
+    return np.where(rng.random(shape) < prob, median * np.exp(sigma * rng.normal(size=shape)), 0.0)

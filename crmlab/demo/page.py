@@ -1,0 +1,474 @@
+"""The page of the demo: results in, one self-contained HTML text out."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+import crmlab.demo.bank as b
+import crmlab.demo.figures as draw
+import crmlab.demo.orders as o
+import crmlab.demo.sentences as say
+from crmlab.plots import style
+from crmlab.report.parts import Table, element, read_template
+from crmlab.stages import K10_MARGINS, KNAPP
+
+TITLE = "Where do the customers stand?"
+BANK_FILE, SHOP_FILE = "bank_customers.csv", "orders_customers.csv"
+N_TOP = 12
+
+
+def render_page(bank: "b.Bank", shop: "o.Shop", customers: Mapping[str, pd.DataFrame]) -> str:
+    """Write the whole page.
+
+    Parameters
+    ----------
+    bank : Bank
+    shop : Shop
+    customers : mapping of file name to DataFrame
+        The files beside the page, as they are written.
+
+    Returns
+    -------
+    str
+        HTML that needs no other file.
+    """
+    style("page")
+    first, second = _bank_part(bank, customers[BANK_FILE]), _shop_part(shop)
+    return read_template("crmlab.demo", "page.html.jinja").render(
+        title=TITLE,
+        bank=first,
+        shop=second,
+        short=_in_short(first["sentences"], second["sentences"]),
+        alarms=_alarms(bank, shop),
+        files=_describe_files(customers),
+        made=_tell_settings(bank, shop),
+    )
+
+
+# --- part one -------------------------------------------------------------------------------------
+
+
+def _bank_part(bank: "b.Bank", customers: pd.DataFrame) -> dict[str, object]:
+    scores, confusions = b.score_stages(bank), b.count_confusions(bank)
+    calibration, worth = b.calibrate_stages(bank), b.compare_worth(bank)
+    flags, listed = b.judge_flags(bank), _list_top(customers)
+    mistakes = b.split_mistakes(confusions)
+    example = listed.iloc[0]
+    sentences = {
+        "base": say.tell_base(*_shares_now(bank)),
+        "example": say.tell_example(example),
+        "accuracy": say.tell_accuracy(scores),
+        "sides": say.tell_sides(scores, mistakes),
+        "flags": say.tell_flags(flags),
+        "year": say.tell_year(b.judge_year(bank)),
+        "risk": _tell_risk(bank, listed),
+        "worth": say.tell_worth(worth),
+    }
+    figures = {
+        "staircase": element(draw.draw_staircase(bank), say.tell_staircase(_mean_matrix(bank))),
+        "base": element(draw.draw_base(bank), say.tell_river(_phase_shares(bank))),
+        "customer": element(
+            draw.draw_customer(bank, int(example["customer_id"])), _tell_band(bank, example)
+        ),
+        "confusions": element(draw.draw_confusions(confusions), say.tell_confusions(confusions)),
+        "calibration": element(
+            draw.draw_calibration(calibration), say.tell_calibration(calibration)
+        ),
+        "worth": element(draw.draw_worth(bank), _tell_widths(worth)),
+    }
+    return {
+        "n_customers": f"{b.N_CUSTOMERS:,}",
+        "n_seen": b.N_SEEN,
+        "n_hidden": b.N_HIDDEN,
+        "rate": say.percent(b.YEARLY_RATE),
+        "margin_low": say.number(K10_MARGINS.min()),
+        "margin_high": say.number(K10_MARGINS.max()),
+        "example": {"id": int(example["customer_id"])},
+        "tiles": _bank_tiles(scores, flags, worth),
+        "sentences": sentences,
+        "figures": figures,
+        "tables": {
+            "scores": _table_of_scores(scores),
+            "top": _table_of_top(listed),
+            "worth": _table_of_worth(worth),
+        },
+    }
+
+
+def _list_top(customers: pd.DataFrame) -> pd.DataFrame:
+    """List the flagged customers with most at risk; all customers if none is flagged."""
+    flagged = customers[customers["flagged"] == 1]
+    pool = flagged if len(flagged) else customers
+    order = ["value_at_risk", "p_coming_apart", "customer_id"]
+    return pool.sort_values(order, ascending=[False, False, True], kind="stable").head(N_TOP)
+
+
+def _shares_now(bank: "b.Bank") -> tuple[pd.Series, pd.Series]:
+    names = list(KNAPP.names)
+    believed = bank.law.mean(("chain", "draw", "customer_id")).values
+    true = np.bincount(bank.now, minlength=len(names)) / len(bank.now)
+    return pd.Series(believed, names), pd.Series(true, names)
+
+
+def _mean_matrix(bank: "b.Bank") -> pd.DataFrame:
+    names = list(KNAPP.names)
+    return pd.DataFrame(bank.matrices.mean(("chain", "draw")).values, names, names)
+
+
+def _phase_shares(bank: "b.Bank") -> pd.DataFrame:
+    mean = bank.hindsight.mean(("chain", "draw", "customer_id")).transpose("period", "stage").values
+    return pd.DataFrame(
+        {
+            "those coming together": mean[:, ~b.APART].sum(axis=1),
+            "those coming apart": mean[:, b.DRIFTING].sum(axis=1),
+            "those who have left": mean[:, b.LEFT],
+        },
+        index=range(1, len(mean) + 1),
+    )
+
+
+def _tell_band(bank: "b.Bank", example: pd.Series) -> str:
+    place = np.flatnonzero(bank.fit.panel["customer_id"].values == example["customer_id"])[0]
+    apart = bank.probs[place][:, b.DRIFTING].sum(axis=1)
+    return (
+        f"The probability that customer {example['customer_id']} is coming apart goes from "
+        f"{say.percent(apart[0])} in quarter 1 to {say.percent(apart[-1])} in quarter "
+        f"{len(apart)}; it is highest in quarter {apart.argmax() + 1}, at "
+        f"{say.percent(apart.max())}."
+    )
+
+
+def _tell_widths(worth: pd.DataFrame) -> str:
+    width = worth["high"] - worth["low"]
+    widest, best = width.idxmax(), worth["mean"].idxmax()
+    return (
+        f"Worth is highest in {best} ({say.money(worth.loc[best, 'mean'], 'EUR')}) and least sure "
+        f"in {widest}, whose interval is {say.money(width[widest], 'EUR')} wide."
+    )
+
+
+def _tell_risk(bank: "b.Bank", listed: pd.DataFrame) -> str:
+    risk = bank.at_risk.mean(("chain", "draw")).values
+    shown = np.isin(bank.fit.panel["customer_id"].values, listed["customer_id"])
+    return say.tell_risk(
+        risk.sum(),
+        risk[bank.flagged].sum(),
+        int(bank.flagged.sum()),
+        risk[shown].sum(),
+        len(listed),
+    )
+
+
+def _bank_tiles(
+    scores: pd.DataFrame, flags: "b.FlagQuality", worth: pd.DataFrame
+) -> list[tuple[str, str]]:
+    model, oracle = scores.loc["model"], scores.loc["oracle"]
+    return [
+        (
+            say.percent(model["stage"]),
+            f"of stages named rightly (best possible: {say.percent(oracle['stage'])})",
+        ),
+        (
+            say.percent(model["side"]),
+            f"of sides, together or apart (best possible: {say.percent(oracle['side'])})",
+        ),
+        (f"{flags.n_right} of {flags.n_flagged}", "flagged customers really coming apart"),
+        (f"{say.number(worth.loc['bonding', 'mean'])} EUR", "worth of a customer in bonding"),
+    ]
+
+
+def _table_of_scores(scores: pd.DataFrame) -> Table:
+    names = {
+        "model": "the model",
+        "oracle": "an oracle (knows the parameters)",
+        "guess": "a guess (the commonest)",
+    }
+    rows = [
+        [
+            names[name],
+            say.percent(row["stage"], 1),
+            say.percent(row["side"], 1),
+            say.number(row["log_score"], 2),
+        ]
+        for name, row in scores.iterrows()
+    ]
+    return Table(
+        "judges",
+        "How often each judge is right, over all customer-quarters before leaving.",
+        ["Judge", "right stage of ten", "right side", "log score"],
+        rows,
+        best=(0,),
+    )
+
+
+def _table_of_top(listed: pd.DataFrame) -> Table:
+    rows = [
+        [
+            str(row["customer_id"]),
+            row["most_likely_stage"],
+            say.percent(row["p_coming_apart"]),
+            say.percent(row["p_left_in_a_year"]),
+            f"{say.number(row['value'])} ({say.number(row['value_low'])} to "
+            f"{say.number(row['value_high'])})",
+            say.number(row["value_at_risk"]),
+            f"{row['true_stage']} {'✓' if _is_drifting(row['true_stage']) else '✗'}",
+        ]
+        for _, row in listed.iterrows()
+    ]
+    return Table(
+        "top",
+        "Flagged customers with most at risk. Worth with its central 90% interval; ✓ = really "
+        "coming apart.",
+        [
+            "Customer",
+            "most likely stage",
+            "coming apart",
+            "gone in a year",
+            "worth now (EUR)",
+            "at risk (EUR)",
+            "truth",
+        ],
+        rows,
+        word_columns=(1, 6),
+    )
+
+
+def _is_drifting(stage: str) -> bool:
+    return bool(b.DRIFTING[KNAPP.index(stage)])
+
+
+def _table_of_worth(worth: pd.DataFrame) -> Table:
+    rows = [
+        [
+            name,
+            say.number(row["mean"]),
+            f"{say.number(row['low'])} to {say.number(row['high'])}",
+            say.number(row["true"]),
+            "yes" if row["low"] <= row["true"] <= row["high"] else "no",
+        ]
+        for name, row in worth.iterrows()
+    ]
+    return Table(
+        "worth-of-stages",
+        "Worth of a customer in each stage, EUR, beside the truth.",
+        ["Stage", "mean", "90% interval", "true worth", "inside?"],
+        rows,
+    )
+
+
+# --- part two -------------------------------------------------------------------------------------
+
+
+def _shop_part(shop: "o.Shop") -> dict[str, object]:
+    errors, classes = o.score_forecasts(shop), o.compare_by_frequency(shop)
+    stages, tracks = o.describe_stages(shop), o.track_weeks(shop)
+    actual, rehearsal = float(shop.actual.sum()), shop.rehearsal
+    sentences = {
+        "rehearsal": say.tell_rehearsal(rehearsal.actual, rehearsal.scores),
+        "stages": say.tell_levels(stages),
+        "totals": say.tell_totals(actual, errors),
+        "winner": say.tell_winner(errors),
+        "why": say.tell_why(errors),
+        "classes": say.tell_classes(classes),
+        "alive": _tell_alive(shop, stages),
+        "value": _tell_value(shop),
+    }
+    figures = {
+        "tracking": element(draw.draw_tracking(tracks), _tell_tracks(tracks)),
+        "classes": element(draw.draw_classes(classes), _tell_slopes(classes)),
+    }
+    first = shop.weekly[np.arange(len(shop.weekly)), o.find_window(shop.panel).first]
+    days = 7 * (shop.summary["T"] % 1)
+    return {
+        "loglik": say.number(shop.loglik, 1),
+        "published_loglik": say.number(o.PUBLISHED_LOGLIK, 1),
+        "first_week_orders": say.number(first.sum()),
+        "first_week_days": say.number(days.mean(), 1),
+        "mean_spend": say.number(shop.mean_spend, 2),
+        "tiles": _shop_tiles(actual, errors),
+        "sentences": sentences,
+        "figures": figures,
+        "tables": {
+            "rehearsal": _table_of_rehearsal(rehearsal),
+            "stages": _table_of_stages(stages),
+            "scores": _table_of_errors(errors),
+        },
+    }
+
+
+def _tell_alive(shop: "o.Shop", stages: pd.DataFrame) -> str:
+    silent = shop.summary["frequency"].to_numpy() == 0
+    certain = silent & (shop.prob_alive == 1)
+    return say.tell_alive(stages, int(silent.sum()), int(certain.sum()))
+
+
+def _tell_value(shop: "o.Shop") -> str:
+    total = shop.value.sum("customer_id")
+    low, high = total.quantile([0.05, 0.95]).values
+    each = np.sort(shop.value.mean(("chain", "draw")).values)[::-1]
+    tenth = each[: round(len(each) / 10)].sum() / each.sum()
+    digits = int(np.floor(np.log10(max((high - low) / 2, 1))))
+    rounded = [round(float(v), -digits) for v in (total.mean(), low, high)]
+    return say.tell_value(*rounded, tenth)
+
+
+def _tell_tracks(tracks: Mapping[str, np.ndarray]) -> str:
+    actual = tracks["actual"]
+    at = {"week 39": o.N_SEEN - 1, "week 78": o.N_WEEKS - 1}
+    parts = [
+        f"by {when} there were {say.number(actual[k])} repeat orders, where the stages say "
+        f"{say.number(np.mean(tracks[o.STAGES], axis=0)[k])} and BG/NBD "
+        f"{say.number(tracks[o.BGNBD_NAME][k])}"
+        for when, k in at.items()
+    ]
+    return f"{'; '.join(parts)}.".capitalize().replace("bg/nbd", "BG/NBD")
+
+
+def _tell_slopes(classes: pd.DataFrame) -> str:
+    low, high = classes.iloc[0], classes.iloc[-1]
+    return (
+        f"Customers without a repeat order in weeks 1 to 39 made {low['actual']:.2f} in weeks 40 "
+        f"to 78 (stages {low[o.STAGES]:.2f}, BG/NBD {low[o.BGNBD_NAME]:.2f}, same rate "
+        f"{low[o.NAIVE]:.2f}); those with {classes.index[-1]} or more made {high['actual']:.1f} "
+        f"(stages {high[o.STAGES]:.1f}, BG/NBD {high[o.BGNBD_NAME]:.1f}, same rate "
+        f"{high[o.NAIVE]:.1f})."
+    )
+
+
+def _shop_tiles(actual: float, errors: pd.DataFrame) -> list[tuple[str, str]]:
+    tiles = [(say.number(actual), "repeat orders in weeks 40 to 78")]
+    for name, row in errors.iterrows():
+        label = f"{name}: expected {say.number(row['total'])}"
+        tiles.append((say.signed_percent(row["total_error"]), label))
+    return tiles
+
+
+def _table_of_rehearsal(rehearsal: "o.Rehearsal") -> Table:
+    scores = rehearsal.scores
+    rows = [
+        [
+            f"silent customers are {name}",
+            say.number(row["expected"]),
+            say.number(rehearsal.actual),
+            say.number(row["log_score"], 1),
+        ]
+        for name, row in scores.iterrows()
+    ]
+    return Table(
+        "rehearsal",
+        "The rehearsal: weeks 27 to 39, forecast from weeks 1 to 26. A higher log score is better.",
+        ["Version", "orders expected", "orders made", "log score"],
+        rows,
+        best=(int(scores["log_score"].argmax()),),
+    )
+
+
+def _table_of_stages(stages: pd.DataFrame) -> Table:
+    rows = [
+        [
+            name,
+            say.number(row["weeks_between"], 1 if row["weeks_between"] < 30 else 0),
+            say.number(row["sojourn"]) if np.isfinite(row["sojourn"]) else "for ever",
+            say.number(row["customers"]),
+            *(_or_dash(row[column]) for column in ("expected", "actual", "prob_alive")),
+        ]
+        for name, row in stages.iterrows()
+    ]
+    return Table(
+        "levels",
+        "The four levels, as learned from weeks 1 to 39, and the customers who most likely stood "
+        "there. The last three columns are means over these customers.",
+        [
+            "Level",
+            "weeks between orders",
+            "weeks until it is left",
+            "customers",
+            "orders expected, weeks 40 to 78",
+            "orders made",
+            "P(alive) by BG/NBD",
+        ],
+        rows,
+    )
+
+
+def _or_dash(value: float) -> str:
+    return "\N{EN DASH}" if np.isnan(value) else f"{value:.2f}"
+
+
+def _table_of_errors(errors: pd.DataFrame) -> Table:
+    rows = [
+        [
+            name,
+            say.number(row["total"]),
+            say.signed_percent(row["total_error"], 1),
+            f"{row['mean_absolute_error']:.3f}",
+            f"{row['root_mean_squared_error']:.3f}",
+        ]
+        for name, row in errors.iterrows()
+    ]
+    return Table(
+        "errors",
+        "Weeks 40 to 78. Errors per customer are in orders. The absolute error favours forecasts "
+        "that are too low, since most customers order nothing; the squared error and the total do "
+        "not.",
+        ["Rule", "total", "error of total", "mean absolute error", "root mean squared error"],
+        rows,
+        best=(int(errors["root_mean_squared_error"].argmin()),),
+    )
+
+
+# --- the frame ------------------------------------------------------------------------------------
+
+
+def _in_short(bank: Mapping[str, str], shop: Mapping[str, str]) -> list[str]:
+    return [
+        bank["accuracy"],
+        bank["flags"],
+        bank["worth"],
+        f"{shop['totals']} {shop['winner']}",
+    ]
+
+
+def _alarms(bank: "b.Bank", shop: "o.Shop") -> list[str]:
+    """Say loudly on the page what the sampler would not vouch for."""
+    fits = {"the bank": bank.fit, "the shop": shop.fit}
+    return [
+        f"The fit of {name} has not converged: {'; '.join(fitted.problems)}."
+        for name, fitted in fits.items()
+        if fitted.problems
+    ]
+
+
+def _describe_files(customers: Mapping[str, pd.DataFrame]) -> list[Table]:
+    columns = {BANK_FILE: b.COLUMNS, SHOP_FILE: o.COLUMNS}
+    return [
+        Table(
+            name.removesuffix(".csv"),
+            f"{name}: {say.number(len(frame))} rows.",
+            ["Column", "Meaning"],
+            list(columns[name].items()),
+            words=True,
+        )
+        for name, frame in customers.items()
+    ]
+
+
+def _tell_settings(bank: "b.Bank", shop: "o.Shop") -> Table:
+    rows = [
+        [
+            name,
+            f"{sizes['chain']} chains of {sizes['draw']} draws (seed {fitted.idata.attrs['seed']})",
+            "; ".join(fitted.problems) or "no sign of trouble",
+        ]
+        for name, fitted in (("the bank", bank.fit), ("the shop", shop.fit))
+        if (sizes := fitted.posterior.sizes)
+    ]
+    return Table(
+        "sampler",
+        "The sampler (No-U-Turn), and what the convergence checks say: R-hat at most 1.02, "
+        "effective sample size at least 100 per chain, no divergence.",
+        ["Fit", "draws", "verdict"],
+        rows,
+        words=True,
+    )

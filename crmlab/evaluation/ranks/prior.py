@@ -1,0 +1,100 @@
+"""Parameters drawn from a model's own prior, ordered stages included."""
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from crmlab.errors import SpecError
+from crmlab.evaluation.ranks.worlds import blank_panel
+from crmlab.models.base import StageModel
+
+if TYPE_CHECKING:
+    import pymc as pm
+
+Draw = dict[str, NDArray[np.float64]]
+
+_TRIES = 20_000
+
+
+def draw_prior(model: StageModel, design: xr.Dataset, *, seed: int) -> Iterator[Draw]:
+    """Yield draws of all posterior variables from the prior, one after the other, without end.
+
+    Parameters
+    ----------
+    model : StageModel
+    design : xr.Dataset
+        A panel's windows and covariates; see `empty_panel`.
+    seed : int
+        The n-th draw depends on it alone.
+
+    Raises
+    ------
+    SpecError
+        Hardly any draw is in the order that the model asks for.
+
+    Notes
+    -----
+    A parameter that orders the stages has the prior of its channel, given that it is in order:
+    draws that are not are thrown away.
+
+    Examples
+    --------
+    >>> import crmlab as crm
+    >>> from crmlab.evaluation.ranks import empty_panel
+    >>> space = crm.StageSpace(("dormant", "active"))
+    >>> model = crm.HiddenMarkov(space, channels=(crm.Poisson("visits"),), ordered_by="visits_rate")
+    >>> draw = next(draw_prior(model, empty_panel(3, 2), seed=1))
+    >>> sorted(draw), bool(draw["visits_rate"][0] < draw["visits_rate"][1])
+    (['initial_probs', 'transition_matrix', 'visits_rate'], True)
+    """
+    with_order = _compile(model, model.build(blank_panel(model, design)), seed)
+    while True:
+        found = next((draw for is_fine, draw in islice(with_order, _TRIES) if is_fine), None)
+        if found is None:
+            raise SpecError(
+                f"calibrate: none of {_TRIES} draws from the prior is in the order that "
+                "`ordered_by` asks for: give that channel typical values stage by stage."
+            )
+        yield found
+
+
+def _compile(model: StageModel, built: "pm.Model", seed: int) -> Iterator[tuple[bool, Draw]]:
+    """Yield whether a draw is in order, and the draw; interpreted, nothing to compile."""
+    import pytensor
+    from pymc.pytensorf import compile as compile_graph
+    from pytensor.compile.mode import Mode
+
+    names, orders = model.posterior_names, _orders(built)
+    outputs = [*(built[name] for name in names), *(rv for rv, _ in orders)]
+    with pytensor.config.change_flags(cxx=""):
+        function = compile_graph(
+            [], outputs, random_seed=seed, mode=Mode(linker="py", optimizer="fast_compile")
+        )
+    while True:
+        values = [np.array(value, dtype=float) for value in function()]
+        ordered, kept = values[len(names) :], dict(zip(names, values, strict=False))
+        rises = (rise(value) for (_, rise), value in zip(orders, ordered, strict=True))
+        yield all(rises), kept
+
+
+def _orders(built: "pm.Model") -> list[tuple[object, Callable[[NDArray], bool]]]:
+    """Find the variables that rise along groups of stages, and the test of it."""
+    from crmlab.models.ordering import OrderedWithin
+
+    def make(transform: OrderedWithin) -> Callable[[NDArray], bool]:
+        def rises(value: NDArray) -> bool:
+            steps = np.diff(value[transform.sequence])
+            return bool((steps[~transform.starts[1:]] > 0).all())
+
+        return rises
+
+    return [
+        (rv, make(part))
+        for rv, transform in built.rvs_to_transforms.items()
+        for part in getattr(transform, "transform_list", [transform])
+        if isinstance(part, OrderedWithin)
+    ]

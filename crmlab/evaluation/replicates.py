@@ -1,0 +1,225 @@
+"""Does the model make data like those that it was fitted to? Panels replicated from its draws.
+
+Each posterior draw simulates the same customers anew: in the same windows, with the same cells
+missing, under the same covariates, and with effects of their own drawn from the population. What a
+marketer would notice in the data (silence, bursts, streaks) is then computed in both.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from crmlab.channels import Channel
+from crmlab.errors import DataError
+from crmlab.evaluation.priors import prior_draws
+from crmlab.evaluation.ranks import simulate_panel
+from crmlab.inference import Fit
+from crmlab.inference.fitting import make_rng
+from crmlab.models.base import StageModel
+from crmlab.models.emissions import encode
+from crmlab.prediction.draws import check_memory, collect_all, thin
+from crmlab.prediction.paths import draw_paths
+from crmlab.prediction.reader import Parameters, open_reader
+
+DIMS = ("customer_id", "period")
+PATHS = "stage_paths"
+
+
+def predictive_checks(fit: Fit, *, draws: int = 200, seed: int) -> xr.DataTree:
+    """Replicate the fit's panel from its posterior, channel by channel.
+
+    Parameters
+    ----------
+    fit : Fit
+    draws : int
+        Posterior draws to use in all; each gives one panel.
+    seed : int
+
+    Returns
+    -------
+    xr.DataTree
+        ``posterior_predictive`` (chain, draw, customer_id, period) and ``observed_data``
+        (customer_id, period), a variable per channel in the channel's unit, NaN where the data are
+        missing; whole numbers are integers where nothing is missing. Reports of a stage are
+        positions in the space. ``stage_paths`` holds a drawn stage path behind each replicate
+        (``replicated``) and one behind the data (``observed``), -1 outside the windows. Read the
+        tree with `check_statistics`, or hand `seen_cells` of it to ArviZ's ``plot_ppc_*``.
+
+    Raises
+    ------
+    SpecError
+        The panels would not fit the memory budget.
+
+    References
+    ----------
+    Gelman, Meng and Stern (1996), *Statistica Sinica* 6, 733-807 (from memory).
+    """
+    reader, rng = open_reader(fit), make_rng("predictive_checks", seed)
+    answering, panel = _always_answering(fit.model), fit.panel.transpose(*DIMS, ...)
+    chosen = thin(fit, draws)
+    n_channels = len(fit.model.channels)
+    shape = (*(panel.sizes[dim] for dim in DIMS), n_channels + 2)
+    check_memory("predictive_checks", chosen.sizes["sample"], shape)
+
+    def once(parameters: Parameters) -> dict[str, NDArray]:
+        made = simulate_panel(answering, panel, parameters, rng=rng)
+        stages = draw_paths(reader, parameters, rng)
+        again = draw_paths(open_reader(fit, made), parameters, rng)
+        cells = {channel.name: made[channel.name].values for channel in fit.model.channels}
+        return {**_numbered(cells), "observed": stages, "replicated": again}
+
+    labels = {dim: panel[dim].values for dim in DIMS}
+    found = collect_all(once, chosen, labels, average=False)
+    replicated = found.drop_vars(["observed", "replicated"])
+    names = [channel.name for channel in fit.model.channels]
+    replicated = replicated.rename(dict(zip(replicated.data_vars, names, strict=True)))
+    paths = found[["observed", "replicated"]].assign_attrs(stages=list(fit.model.space.names))
+    return _tree("posterior_predictive", replicated, fit.model, panel, {PATHS: paths})
+
+
+def prior_checks(
+    model: StageModel, panel: xr.Dataset, *, draws: int = 200, seed: int
+) -> xr.DataTree:
+    """Draw panels from the prior of a model: what it holds possible before it sees anything.
+
+    Parameters
+    ----------
+    model : StageModel
+    panel : xr.Dataset
+        Windows, covariates and missing cells are taken from it; values of channels are only kept
+        beside the draws, to compare.
+    draws : int
+    seed : int
+
+    Returns
+    -------
+    xr.DataTree
+        ``prior`` (the parameters), ``prior_predictive`` (chain, draw, customer_id, period) and
+        ``observed_data``. Read it with `check_statistics`: a prior under which nine customers in
+        ten are silent for years, or buy a thousand times a month, says what you never meant.
+    """
+    model.check(panel)
+    panel = panel.transpose(*DIMS, ...)
+    size = (*(panel.sizes[dim] for dim in DIMS), len(model.channels))
+    check_memory("prior_checks", draws, size)
+    rng, answering = make_rng("prior_checks", seed), _always_answering(model)
+    prior = prior_draws(model, panel, draws, int(rng.integers(2**31)))
+    panels = [
+        simulate_panel(answering, panel, parameters, rng=rng) for parameters in _each(prior, draws)
+    ]
+    cells = {
+        channel.name: (
+            ("chain", "draw", *DIMS),
+            np.stack([made[channel.name].values for made in panels])[None],
+        )
+        for channel in model.channels
+    }
+    labels = {"chain": [0], "draw": np.arange(draws), **{dim: panel[dim].values for dim in DIMS}}
+    replicated = xr.Dataset(cells, coords=labels)
+    return _tree("prior_predictive", replicated, model, panel, {"prior": prior})
+
+
+def seen_cells(tree: xr.DataTree) -> xr.DataTree:
+    """Give a tree of replicated panels with the seen cells of each channel in one row.
+
+    Panels have cells outside a customer's window, and missing ones; ArviZ's plots know neither.
+
+    Parameters
+    ----------
+    tree : xr.DataTree
+        Of `predictive_checks` or `prior_checks`.
+
+    Returns
+    -------
+    xr.DataTree
+        The same with dims (chain, draw, ``<channel>_cell``) and (``<channel>_cell``,): what
+        ``plot_ppc_dist``, ``plot_ppc_rootogram``, ``plot_ppc_tstat``, ``plot_ppc_pit`` read. Whose
+        cell it is stands in ``<channel>_customer_id`` and ``<channel>_period``.
+    """
+    group = replicated_group(tree)
+    observed, replicated = tree["observed_data"].to_dataset(), tree[group].to_dataset()
+    flat = {"observed_data": {}, group: {}}
+    for name, cells in observed.data_vars.items():
+        rows, columns = np.nonzero(cells.notnull().values)
+        whose = {
+            f"{name}_{dim}": (f"{name}_cell", cells[dim].values[at])
+            for dim, at in zip(DIMS, (rows, columns), strict=True)
+        }
+        dims = ("chain", "draw", f"{name}_cell")
+        made = _whole(replicated[name].values[:, :, rows, columns])
+        flat["observed_data"][name] = xr.DataArray(
+            _whole(cells.values[rows, columns]), dims=dims[2:], coords=whose
+        )
+        flat[group][name] = xr.DataArray(made, dims=dims, coords=whose)
+    kept = {key: replicated[key].values for key in ("chain", "draw")}
+    groups = {
+        "observed_data": xr.Dataset(flat["observed_data"]),
+        group: xr.Dataset(flat[group]).assign_coords(kept),
+    }
+    return xr.DataTree.from_dict(groups)
+
+
+def replicated_group(tree: xr.DataTree) -> str:
+    """Name the group of the replicated panels; raise `DataError` if there is none."""
+    for group in ("posterior_predictive", "prior_predictive"):
+        if group in tree.children and "observed_data" in tree.children:
+            return group
+    raise DataError(
+        "This tree holds no replicated panels (posterior_predictive or prior_predictive, and "
+        f"observed_data) but {sorted(tree.children)}: make it with predictive_checks."
+    )
+
+
+def _always_answering(model: StageModel) -> StageModel:
+    """Give the model whose customers always answer: the panel says where they did."""
+    if not any(_is_sparse(channel) for channel in model.channels):
+        return model
+    channels = (
+        replace(channel, response_rate=1.0) if _is_sparse(channel) else channel
+        for channel in model.channels
+    )
+    return replace(model, channels=tuple(channels))
+
+
+def _is_sparse(channel: Channel) -> bool:
+    return getattr(channel, "response_rate", 1.0) < 1.0
+
+
+def _numbered(cells: dict[str, NDArray]) -> dict[str, NDArray]:
+    """Give the channels numbers for names, which collide with nothing."""
+    return {f"channel_{i}": values for i, values in enumerate(cells.values())}
+
+
+def _each(prior: xr.Dataset, draws: int) -> Iterator[Parameters]:
+    for i in range(draws):
+        yield {name: values.values[0, i] for name, values in prior.data_vars.items()}
+
+
+def _tree(
+    group: str,
+    replicated: xr.Dataset,
+    model: StageModel,
+    panel: xr.Dataset,
+    more: dict[str, xr.Dataset],
+) -> xr.DataTree:
+    labels = {dim: panel[dim].values for dim in DIMS}
+    observed = {}
+    for channel in model.channels:
+        values, codes = encode(panel, channel, model.space)
+        observed[channel.name] = (DIMS, _whole(np.append(values, np.nan)[codes]))
+        made = replicated[channel.name]
+        made = made.copy(data=_whole(made.values)).assign_attrs(table=channel.table)
+        replicated = replicated.assign({channel.name: made})
+    return xr.DataTree.from_dict(
+        {group: replicated, "observed_data": xr.Dataset(observed, coords=labels), **more}
+    )
+
+
+def _whole(values: NDArray) -> NDArray:
+    """Give whole numbers as integers if none is missing, which is how ArviZ tells counts."""
+    if np.isfinite(values).all() and (values == np.round(values)).all():
+        return values.astype(np.int64)
+    return values

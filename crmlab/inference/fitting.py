@@ -1,0 +1,261 @@
+"""Fit a model to a panel: the one door to every sampler.
+
+The same seed gives the same draws, on a cold compile cache as on a warm one (see
+`crmlab.inference.density`). `fit` judges the result before it hands it over: a fit that has not
+converged says so then, and again at every use.
+"""
+
+import json
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from crmlab import chains
+from crmlab.errors import (
+    DataError,
+    DataWarning,
+    SpecError,
+    check_one_of,
+    raise_problems,
+)
+from crmlab.inference.convergence import find_problems
+from crmlab.inference.result import Fit, find_remarks, warn_if_unconverged
+from crmlab.models.base import StageModel, coords
+from crmlab.models.emissions import Scorer, find_window
+
+if TYPE_CHECKING:
+    from crmlab.inference.density import Density
+
+ROUGH = 2000  # customers that are enough to find out where the mode is
+
+
+def fit(
+    model: StageModel,
+    panel: xr.Dataset,
+    *,
+    method: str | None = None,
+    draws: int = 500,
+    tune: int = 500,
+    chains: int = 2,
+    seed: int,
+) -> Fit:
+    """Sample the posterior of a model given a panel.
+
+    Parameters
+    ----------
+    model : StageModel
+    panel : xr.Dataset
+        Made by `to_panel`.
+    method : {"exact", "nuts", "laplace", "map"}, optional
+        The model's default if left out. "exact": independent draws from a closed form, for models
+        that have one. "nuts": the No-U-Turn sampler. "laplace": independent draws around the mode
+        of the unconstrained parameters, as wide as the curvature there says and chosen by their
+        weight under the posterior (see `crmlab.inference.laplace`): minutes where "nuts" needs
+        hours, good where customers are many. "map": that mode alone, a fit of one draw without
+        uncertainty. The last two are refused where customers have effects of their own.
+    draws, tune : int
+        Kept draws and warm-up draws per chain; only "nuts" needs a warm-up, and "map" has one draw.
+    chains : int
+    seed : int
+        The same seed and versions give the same draws, bit for bit.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    DataError
+        The panel cannot be read by the model (everything that is wrong is listed), or is
+        impossible under it.
+    SpecError
+        An option is wrong.
+
+    Warns
+    -----
+    DataWarning
+        The panel is too small, or too dull, to tell something that the model asks (a constant
+        channel, a stage never reported, covariates that make each other up): there the answer is
+        the prior's. Once for each, before the sampler starts.
+    SamplingWarning
+        The chains disagree, moved too slowly, or diverged; or no mode was found, or the posterior
+        is far from normal around it: do not read the result yet.
+
+    Notes
+    -----
+    "laplace" writes into ``idata.attrs``: `pareto_khat` of the weights and `n_effective`, the
+    number of independent draws that they are worth; like "map" also `log_density` at the mode, what
+    is `left_to_gain` there, `smallest_eigenvalue` of its curvature, and `n_agreeing`, the number of
+    starts, of 4, that ended there.
+    """
+    method = method or model.default_method
+    check_one_of("fit", "method", method, _methods(model))
+    _check_counts(draws=draws, tune=tune, chains=chains)
+    rng = make_rng("fit", seed)
+    model.check(panel)
+    for remark in find_remarks(model, panel):
+        warnings.warn(remark, DataWarning, stacklevel=2)
+    if method == "exact":
+        idata = _label_draws(model, model.sample_exact(panel, (chains, draws), rng))
+    elif method == "nuts":
+        idata = _sample_nuts(model, panel, draws, tune, chains, rng)
+    else:
+        size = (chains, draws) if method == "laplace" else None
+        idata = _sample_around_mode(model, panel, size, rng)
+    problems = json.loads(idata.attrs.get("problems", "[]")) + find_problems(idata, method)
+    idata.attrs.update(method=method, seed=int(seed), problems=json.dumps(problems))
+    result = Fit(model, panel, idata)
+    warn_if_unconverged(result)
+    return result
+
+
+def _methods(model: StageModel) -> tuple[str, ...]:
+    closed = ("exact",) if model.default_method == "exact" else ()
+    return (*closed, "nuts", "laplace", "map")
+
+
+def _check_counts(**counts: int) -> None:
+    raise_problems(
+        SpecError,
+        "fit",
+        [
+            f"`{name}` must be a positive integer, got {value!r}"
+            for name, value in counts.items()
+            if not isinstance(value, (int, np.integer)) or value < 1
+        ],
+    )
+
+
+def make_rng(owner: str, seed: int) -> np.random.Generator:
+    """Make a generator from a seed; raise `SpecError` on behalf of `owner` if it is none."""
+    if not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise SpecError(
+            f"The `seed` parameter of `{owner}` must be a non-negative integer, got {seed!r}."
+        )
+    return np.random.default_rng(seed)
+
+
+def _compile(model: StageModel, panel: xr.Dataset) -> "Density":
+    from crmlab.inference.density import compile_density
+
+    density = compile_density(model.build(panel), model.posterior_names)
+    _check_start(model, panel, density)
+    return density
+
+
+def _sample_around_mode(
+    model: StageModel, panel: xr.Dataset, size: tuple[int, int] | None, rng: np.random.Generator
+) -> xr.DataTree:
+    """Find the mode, and draw (chain, draw) from the normal law around it; the mode alone if None.
+
+    The normal law of customers' own effects given that of their population is a funnel, and the
+    joint mode says that all are alike: neither is an answer.
+    """
+    from crmlab.inference.laplace import find_mode, sample_around
+
+    _refuse_own_effects(model, "map" if size is None else "laplace")
+    density = _compile(model, panel)
+    mode = find_mode(density, density.start, rng, _rough(model, panel, density))
+    about = {
+        "log_density": mode.logp,
+        "left_to_gain": mode.left_to_gain,
+        "smallest_eigenvalue": mode.smallest_eigenvalue,
+        "n_agreeing": mode.n_agreeing,
+    }
+    problems, places = mode.problems, mode.place[None]
+    if size is not None:
+        cloud = sample_around(density, mode, int(np.prod(size)), rng)
+        about |= {"pareto_khat": cloud.khat, "n_effective": cloud.n_effective}
+        problems, places = problems + cloud.problems, cloud.places
+    rows = [density.constrain(x) for x in places]
+    draws = {
+        name: np.reshape([row[i] for row in rows], (*(size or (1, 1)), *np.shape(rows[0][i])))
+        for i, name in enumerate(density.names)
+    }
+    idata = _label_draws(model, draws)
+    idata.attrs.update(about, problems=json.dumps(problems))
+    return idata
+
+
+def _refuse_own_effects(model: StageModel, method: str) -> None:
+    law = getattr(model, "transitions", None)
+    if law is not None and law.n_customer_effects(model.space):
+        raise SpecError(
+            f"The `method` parameter of `fit` cannot be {method!r} where customers have effects of "
+            "their own (`customers`): the mode says that all are alike. Use method='nuts' on a "
+            "sample of the customers, or leave `customers` out and let covariates or `segments` "
+            "tell them apart."
+        )
+
+
+def _rough(model: StageModel, panel: xr.Dataset, density: "Density") -> "Density | None":
+    """Give the density of some of the customers, to find out where the climb should begin."""
+    stride = panel.sizes["customer_id"] // ROUGH
+    if stride < 2 or not hasattr(model, "read"):
+        return None
+    return density.with_data(model.read(panel.isel(customer_id=slice(None, None, stride))))
+
+
+def _sample_nuts(
+    model: StageModel,
+    panel: xr.Dataset,
+    draws: int,
+    tune: int,
+    chains: int,
+    rng: np.random.Generator,
+) -> xr.DataTree:
+    from crmlab.inference.density import sample_density
+
+    density = _compile(model, panel)
+    seed = int(rng.integers(2**31))
+    kept, stats = sample_density(density, draws=draws, tune=tune, chains=chains, seed=seed)
+    posterior = _label_draws(model, kept)["posterior"].to_dataset()
+    stats = stats[["diverging", "n_steps", "energy"]]
+    return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats})
+
+
+def _check_start(model: StageModel, panel: xr.Dataset, density: "Density") -> None:
+    """Refuse a panel that is impossible under the model: no sampler could take a step."""
+    if np.isfinite(density(density.start)[0]):
+        return
+    values = dict(zip(density.names, density.constrain(density.start), strict=True))
+    window = find_window(panel)
+    seen = window.last >= 0
+    scores = Scorer(panel, model.channels, model.space)(values)[seen]
+    moves = _moves_at_start(model, panel, values)
+    moves = moves[seen] if len(moves) > 1 else moves
+    first, last = window.first[seen], window.last[seen]
+    result = chains.forward(values["initial_probs"], moves, scores, first, last)
+    customers = panel["customer_id"].values[seen][result.loglik == -np.inf]
+    raise DataError(
+        f"{type(model).__name__} holds for impossible what {len(customers)} customers did, e.g. "
+        f"{customers[:3].tolist()}: allow more moves, or soften given parameters of exactly 0 or 1."
+    )
+
+
+def _moves_at_start(
+    model: StageModel, panel: xr.Dataset, values: Mapping[str, NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """Transition matrices (N or 1, T - 1 or 1, K, K) of average customers, at given values."""
+    if "transition_matrix" in values:
+        return values["transition_matrix"][None, None]
+    covariates = model.transitions.read(panel).get("covariates")
+    return model.transitions.matrices(model.space, values, covariates)
+
+
+def _label_draws(model: StageModel, draws: Mapping[str, NDArray[np.float64]]) -> xr.DataTree:
+    """Put names on the axes: (chain, draw), then those of the parameter."""
+    axes = {"initial_probs": ("stage",), "transition_matrix": ("stage_from", "stage_to")}
+    variables = {
+        name: (("chain", "draw", *axes.get(name, ("stage", "stage_to")[: values.ndim - 2])), values)
+        for name, values in draws.items()
+    }
+    n_chains, n_draws = next(iter(draws.values())).shape[:2]
+    labels = {"chain": np.arange(n_chains), "draw": np.arange(n_draws), **coords(model.space)}
+    posterior = xr.Dataset(variables)
+    posterior = posterior.assign_coords({k: v for k, v in labels.items() if k in posterior.dims})
+    return xr.DataTree.from_dict({"posterior": posterior})

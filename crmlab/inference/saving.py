@@ -1,0 +1,74 @@
+"""Fits on disk: model, panel and posterior in one folder."""
+
+import shutil
+from dataclasses import fields, is_dataclass
+from importlib import import_module
+from pathlib import Path
+from tempfile import mkdtemp
+
+import numpy as np
+import xarray as xr
+
+from crmlab.errors import (
+    DataError,
+    SpecError,
+)
+
+
+def to_spec(value: object) -> object:
+    """Describe nested frozen dataclasses as JSON."""
+    if is_dataclass(value):
+        home = f"{type(value).__module__}:{type(value).__qualname__}"
+        return {"class": home, **{f.name: to_spec(getattr(value, f.name)) for f in fields(value)}}
+    if isinstance(value, (tuple, list)):
+        return [to_spec(item) for item in value]
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    return value
+
+
+def from_spec(spec: object) -> object:
+    """Rebuild what `to_spec` has described; classes must be dataclasses that can be imported."""
+    if isinstance(spec, list):
+        return tuple(from_spec(item) for item in spec)
+    if not isinstance(spec, dict):
+        return spec
+    module, _, name = spec["class"].partition(":")
+    try:
+        found = getattr(import_module(module), name, None)
+    except ImportError:
+        found = None
+    if not is_dataclass(found):
+        raise DataError(f"The saved model needs the class {spec['class']}, which is not there.")
+    return found(**{key: from_spec(item) for key, item in spec.items() if key != "class"})
+
+
+def mend_attrs(panel: xr.Dataset) -> xr.Dataset:
+    """Give back what netCDF cannot say: that a list of one name is a list."""
+    for values in panel.data_vars.values():
+        if "categories" in values.attrs:
+            values.attrs["categories"] = [str(n) for n in np.atleast_1d(values.attrs["categories"])]
+    return panel
+
+
+def check_target(folder: Path) -> None:
+    """Refuse to replace anything but an older fit."""
+    replaceable = folder.is_dir() and (
+        (folder / "model.json").is_file() or not any(folder.iterdir())
+    )
+    if folder.exists() and not replaceable:
+        raise SpecError(
+            "The `folder` parameter of `Fit.save` must be new, empty or an older fit, but "
+            f"{folder} is something else: name a folder inside it."
+        )
+
+
+def swap(aside: Path, folder: Path) -> None:
+    """Put a finished folder in the place of an old one."""
+    if folder.exists():
+        old = Path(mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
+        folder.rename(old / "fit")
+        aside.rename(folder)
+        shutil.rmtree(old)
+    else:
+        aside.rename(folder)

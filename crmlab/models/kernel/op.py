@@ -1,0 +1,206 @@
+"""The likelihood of hidden stages as a PyTensor operation, so that PyMC's samplers can call it.
+
+The mathematics is in `crmlab.models.kernel.scalar`, the speed in `crmlab.models.kernel.shared`.
+"""
+
+import functools
+import hashlib
+import inspect
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from pytensor.gradient import disconnected_type
+from pytensor.graph.basic import Apply, Variable
+from pytensor.graph.op import Op
+from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
+from pytensor.tensor import as_tensor_variable, cast, concatenate, stack
+from pytensor.tensor.type import dmatrix, dscalar, dtensor3, dtensor4, dvector
+
+from crmlab.models.kernel import driven, scalar, shared, simd, steps
+from crmlab.models.kernel.scalar import Floats
+
+
+@functools.cache
+def compiled_kernel() -> Callable[..., tuple[Floats, Floats, Floats, Floats]]:
+    """`loglik_and_gradient` compiled by numba, without fast-math: the same bits on every run."""
+    import numba
+
+    compiled = numba.njit(error_model="numpy", fastmath=False, cache=True)
+    return compiled(shared.loglik_and_gradient)
+
+
+class PanelLikelihood(Op):
+    """PyTensor face of the kernel: outputs the log-likelihood and its gradients.
+
+    The gradients are outputs of the same call, so the sampler's backward pass only scales them.
+    """
+
+    __props__ = ()
+
+    def make_node(self, *inputs: Variable) -> Apply:
+        """Take (initial, matrices, table, codes, windows, times)."""
+        tensors = [as_tensor_variable(value) for value in inputs]
+        return Apply(self, tensors, [dscalar(), dvector(), dtensor4(), dmatrix()])
+
+    def perform(self, node: Apply, inputs: list, outputs: list) -> None:
+        """Run the kernel on arrays."""
+        results = compiled_kernel()(*[np.ascontiguousarray(value) for value in inputs])
+        for storage, value in zip(outputs, results, strict=True):
+            storage[0] = np.asarray(value)
+
+    def infer_shape(self, node: Apply, shapes: list) -> list:
+        """Give the gradients the shapes of what they belong to."""
+        return [(), *shapes[: len(node.outputs) - 1]]
+
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+        """Only the log-likelihood is differentiated, and not with respect to the windows."""
+        n_gradients, n_inputs = len(node.outputs) - 1, len(node.inputs)
+        none = [False] * n_gradients
+        return [[True, *none]] * n_gradients + [[False, *none]] * (n_inputs - n_gradients)
+
+    def pullback(self, inputs: list, outputs: list, cotangents: list) -> list:
+        """Scale the gradients that the forward call has computed."""
+        scaled = [cotangents[0] * gradient for gradient in outputs[1:]]
+        return [*scaled, *(disconnected_type() for _ in inputs[len(scaled) :])]
+
+
+@functools.cache
+def compiled_driven_kernel() -> Callable[..., tuple[Floats, ...]]:
+    """`driven.drive_side_by_side` on plain arrays, compiled by numba without fast-math."""
+    import numba
+
+    compiled = numba.njit(error_model="numpy", fastmath=False, cache=True)
+    return compiled(driven.loglik_and_gradient)
+
+
+class DrivenLikelihood(PanelLikelihood):
+    """The same for moves that covariates and customers drive; see `crmlab.models.kernel.driven`."""
+
+    def make_node(self, *inputs: Variable) -> Apply:
+        """Take what `driven.loglik_and_gradient` takes."""
+        tensors = [as_tensor_variable(value) for value in inputs]
+        gradients = [dvector(), dmatrix(), dtensor3(), dmatrix(), dmatrix()]
+        return Apply(self, tensors, [dscalar(), *gradients])
+
+    def perform(self, node: Apply, inputs: list, outputs: list) -> None:
+        """Run the kernel on arrays."""
+        results = compiled_driven_kernel()(*[np.ascontiguousarray(value) for value in inputs])
+        for storage, value in zip(outputs, results, strict=True):
+            storage[0] = np.asarray(value)
+
+
+def panel_loglik(
+    initial: Variable,
+    matrix: Variable,
+    tables: Sequence[Variable],
+    codes: Sequence[Variable],
+    windows: Variable,
+    times: Variable,
+) -> Variable:
+    """Log-likelihood of a panel as a PyTensor scalar.
+
+    Parameters
+    ----------
+    initial : (stage,)
+    matrix : (..., stage_from, stage_to)
+        Leading axes, if any: customer, period.
+    tables : one (value, stage) per channel
+        Log-densities of the distinct values.
+    codes : one (customer, period) per channel
+        Row of its table that each cell points to.
+    windows : (customer, 2)
+        First and last period.
+    times : (customer,)
+        Number of customers with this history.
+    """
+    rows, codes = _join_channels(tables, codes)
+    leading = (None,) * (4 - matrix.ndim)
+    return PanelLikelihood()(initial, matrix[leading], rows, codes, windows, times)[0]
+
+
+def driven_loglik(
+    initial: Variable,
+    drivers: driven.Drivers,
+    tables: Sequence[Variable],
+    codes: Sequence[Variable],
+    windows: Variable,
+    times: Variable,
+) -> Variable:
+    """Log-likelihood of a panel whose moves are driven, as a PyTensor scalar.
+
+    Parameters
+    ----------
+    initial : (stage,)
+    drivers : driven.Drivers of tensors
+        Differentiated with respect to base, effects and customers; covariates and loads are data.
+    tables, codes, windows, times
+        As `panel_loglik` takes them.
+    """
+    rows, codes = _join_channels(tables, codes)
+    base, effects, covariates, loads, customers = drivers
+    inputs = (initial, base, effects, customers, rows, covariates, loads, codes, windows, times)
+    return DrivenLikelihood()(*inputs)[0]
+
+
+def _join_channels(
+    tables: Sequence[Variable], codes: Sequence[Variable]
+) -> tuple[Variable, Variable]:
+    """Stack the tables; make the codes (customer, period, channel) point into the stack."""
+    starts = np.cumsum([0, *[table.shape[0] for table in tables[:-1]]])
+    moved = [as_tensor_variable(code) + start for code, start in zip(codes, starts, strict=True)]
+    return concatenate(list(tables), axis=0), cast(stack(moved, axis=-1), "int64")
+
+
+@register_funcify_default_op_cache_key(PanelLikelihood)
+def _compile_panel_likelihood(op: PanelLikelihood, node: Apply, **_: object) -> tuple:
+    """Hand numba the kernel; the cache key carries its source, which PyTensor does not see."""
+    import numba
+
+    kernel = compiled_kernel()
+
+    @numba.njit
+    def panel_likelihood(initial, matrices, table, codes, windows, times):
+        return kernel(
+            np.ascontiguousarray(initial),
+            np.ascontiguousarray(matrices),
+            np.ascontiguousarray(table),
+            np.ascontiguousarray(codes),
+            np.ascontiguousarray(windows),
+            np.ascontiguousarray(times),
+        )
+
+    return panel_likelihood, _fingerprint()
+
+
+@register_funcify_default_op_cache_key(DrivenLikelihood)
+def _compile_driven_likelihood(op: DrivenLikelihood, node: Apply, **_: object) -> tuple:
+    """Hand numba the kernel of driven moves."""
+    import numba
+
+    kernel = compiled_driven_kernel()
+
+    @numba.njit
+    def driven_likelihood(
+        initial, base, effects, customers, table, covariates, loads, codes, windows, times
+    ):
+        return kernel(
+            np.ascontiguousarray(initial),
+            np.ascontiguousarray(base),
+            np.ascontiguousarray(effects),
+            np.ascontiguousarray(customers),
+            np.ascontiguousarray(table),
+            np.ascontiguousarray(covariates),
+            np.ascontiguousarray(loads),
+            np.ascontiguousarray(codes),
+            np.ascontiguousarray(windows),
+            np.ascontiguousarray(times),
+        )
+
+    return driven_likelihood, _fingerprint()
+
+
+def _fingerprint() -> int:
+    """Sum up the kernels' source: PyTensor's own keys do not see it."""
+    modules = (simd, steps, scalar, shared, driven)
+    source = "".join(inspect.getsource(module) for module in modules)
+    return int(hashlib.sha256(source.encode()).hexdigest()[:12], 16)

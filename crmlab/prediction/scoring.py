@@ -1,0 +1,168 @@
+"""Scores for more customers than memory holds: block after block, on any executor.
+
+A score is what the fit says of a customer's last observed period. Nothing that a customer is given
+depends on the block or the worker; blocks come back in the order in which they went in, and only a
+few are on their way at a time, so memory stays flat however many customers there are.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from crmlab.errors import DataError, SpecError, raise_problems
+from crmlab.inference import Fit
+from crmlab.inference.result import warn_if_unconverged
+from crmlab.models.base import StageModel
+from crmlab.prediction.stages import current_stage_probs
+
+ON_THEIR_WAY = 8  # blocks; enough to keep some workers busy
+AXES = ["customer_id", "period"]
+
+
+def score_customers(
+    fit: Fit,
+    panels: xr.Dataset | Iterable[xr.Dataset],
+    *,
+    block: int = 20_000,
+    draws: int = 20,
+    worth: Mapping[str, float] | None = None,
+    executor: Executor | None = None,
+) -> Iterator[pd.DataFrame]:
+    """Score customers block by block: where each stands in the last period that was seen.
+
+    Parameters
+    ----------
+    fit : Fit
+    panels : xr.Dataset or iterable of xr.Dataset
+        One panel, or many that are read only when their turn comes (`read_panels` reads a folder).
+        All periods of a customer must be in one of them.
+    block : int
+        Customers per block; a larger panel is cut.
+    draws : int
+        Posterior draws to average over, evenly thinned from the chains.
+    worth : mapping of stage to number, optional
+        What a customer in each stage is worth, in your currency: adds the expectation.
+    executor : concurrent.futures.Executor, optional
+        Where the blocks are computed: threads, processes, or a cluster's. In this thread if left
+        out. With processes, start the program under ``if __name__ == "__main__":``.
+
+    Yields
+    ------
+    pd.DataFrame
+        Per block: `customer_id`, `stage` (the most likely one), ``p_<stage>`` for each stage, and
+        `expected_worth`. A customer who was never observed has the initial law.
+
+    Raises
+    ------
+    SpecError
+        An option is wrong.
+    DataError
+        A panel does not match the model.
+    """
+    names = fit.model.space.names
+    _check_options(block, draws, worth, names)
+    warn_if_unconverged(fit)
+    known = fit.model, _thin(fit, draws), None if worth is None else [worth[n] for n in names]
+    return _in_order(((*known, part) for part in _cut(panels, block)), executor)
+
+
+def read_panels(folder: str | Path) -> Iterator[xr.Dataset]:
+    """Read a folder of Parquet files as panels, one file at a time.
+
+    Parameters
+    ----------
+    folder : path
+        Its files ``*.parquet`` hold one row per customer and observed period, with the columns
+        `customer_id`, `period` and the variables of the panel; all rows of a customer are in one
+        file.
+
+    Yields
+    ------
+    xr.Dataset
+        A panel; periods without a row are unobserved.
+
+    Raises
+    ------
+    DataError
+        There are no such files, a column is missing, or a row stands twice.
+    """
+    files = sorted(Path(folder).glob("*.parquet"))
+    if not files:
+        raise DataError(f"{folder} holds no file *.parquet to read panels from.")
+    return (_read_panel(file) for file in files)
+
+
+def _read_panel(file: Path) -> xr.Dataset:
+    rows = pd.read_parquet(file)
+    problems = [f"column {name!r} is missing" for name in AXES if name not in rows]
+    if not problems and (twice := rows.duplicated(AXES)).any():
+        first = rows.loc[twice, AXES].iloc[0].tolist()
+        problems.append(f"{int(twice.sum())} rows stand twice, e.g. customer and period {first}")
+    raise_problems(DataError, f"{file.name} is no panel", problems)
+    panel = rows.assign(observed=1.0).set_index(AXES).to_xarray()
+    return panel.assign(observed=panel["observed"].notnull())
+
+
+def _check_options(
+    block: int, draws: int, worth: Mapping[str, float] | None, names: tuple[str, ...]
+) -> None:
+    problems = [
+        f"`{name}` must be a positive integer, got {value!r}"
+        for name, value in {"block": block, "draws": draws}.items()
+        if not isinstance(value, (int, np.integer)) or value < 1
+    ]
+    if worth is not None and set(worth) != set(names):
+        problems.append(f"`worth` must name each of {list(names)}, got {list(worth)}")
+    raise_problems(SpecError, "score_customers", problems)
+
+
+def _thin(fit: Fit, draws: int) -> xr.Dataset:
+    """Keep the draws that are averaged over: little to send to a worker."""
+    posterior = fit.posterior
+    n = min(posterior.sizes["draw"], -(-draws // posterior.sizes["chain"]))
+    keep = np.linspace(0, posterior.sizes["draw"] - 1, n).round().astype(int)
+    return posterior.isel(draw=keep).load()
+
+
+def _cut(panels: xr.Dataset | Iterable[xr.Dataset], block: int) -> Iterator[xr.Dataset]:
+    for panel in [panels] if isinstance(panels, xr.Dataset) else panels:
+        for start in range(0, panel.sizes["customer_id"], block):
+            yield panel.isel(customer_id=slice(start, start + block))
+
+
+def _in_order(tasks: Iterator[tuple], executor: Executor | None) -> Iterator[pd.DataFrame]:
+    """Hand out blocks, a few at a time, and give back what they become in the same order."""
+    if executor is None:
+        yield from (_score_block(*task) for task in tasks)
+        return
+    waiting: deque[Future] = deque()
+    try:
+        for task in tasks:
+            waiting.append(executor.submit(_score_block, *task))
+            if len(waiting) >= ON_THEIR_WAY:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def _score_block(
+    model: StageModel, posterior: xr.Dataset, worth: list[float] | None, panel: xr.Dataset
+) -> pd.DataFrame:
+    """Score one block; a worker needs nothing else."""
+    fit = Fit(model, panel, xr.DataTree.from_dict({"posterior": posterior}))
+    n_draws = posterior.sizes["chain"] * posterior.sizes["draw"]
+    law = current_stage_probs(fit, panel=panel, draws=n_draws).mean(("chain", "draw"))
+    probs, names = law.transpose("customer_id", "stage").values, np.array(model.space.names)
+    columns = {f"p_{name}": probs[:, k] for k, name in enumerate(names)}
+    if worth is not None:
+        columns["expected_worth"] = (probs * np.asarray(worth, dtype=float)).sum(axis=1)
+    stage = names[probs.argmax(axis=1)]
+    return pd.DataFrame({"customer_id": panel["customer_id"].values, "stage": stage, **columns})

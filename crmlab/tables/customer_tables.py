@@ -1,0 +1,267 @@
+"""What a firm records about its customers, and the holdout split.
+
+**Split first, aggregate second.** `split_holdout` cuts the records at a date or a period, before
+any cell is computed, so nothing from after the cut can reach a training panel. The truth of a
+simulated world stays beside the tables, out of reach: splitting and writing drop it, `to_panel`
+does not touch it.
+"""
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pandas as pd
+
+from crmlab.errors import SpecError
+from crmlab.tables.records import (
+    FORMS,
+    RecordForm,
+    Time,
+    clean_records,
+    customer_windows,
+    read_time,
+    times,
+    variables_of,
+)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class CustomerTables:
+    """What a firm knows about its customers, as tables that keep the format's rules.
+
+    Parameters
+    ----------
+    customers : DataFrame
+        One row per customer: `customer_id` (whole number or text); optional `start` and `end`, the
+        first and last period or day on which the customer is observed (missing: the window's);
+        any further column is a covariate that does not change (number, truth value, text, date).
+    events, surveys, cases, labels, actions : DataFrame, optional
+        Records: `customer_id`, a whole number `period` or a `date` (all tables agree which), the
+        `channel` (for actions: `action`), and `value` or, for labels, `stage`. How each table
+        fills a panel is listed in `crmlab.tables.records`. A channel column may be categorical: its
+        categories are the channels that exist, with or without records, and the categories of
+        `stage` are the stages in their order. Further columns are kept.
+    window : (first, last), optional
+        Periods or dates between which the firm records, both inclusive. Default: from the first
+        to the last record (or customers' start and end).
+    units : mapping of variable to text, optional
+        The unit of each channel, e.g. ``{"spend": "EUR"}``; goes to the panel's attrs.
+    provenance : mapping, optional
+        Where the tables come from; must be expressible as JSON to be written.
+    truth : mapping of DataFrames, optional
+        What a simulated world knows and no firm does.
+    more : mapping of name to DataFrame, optional
+        Further relational tables, which the panel does not read (touch points, orders line by
+        line, costs). Any columns; where there is a `customer_id`, a `period` or a `date`, it keeps
+        the rules of the records, and `split_holdout` cuts it.
+
+    Raises
+    ------
+    DataError
+        If any rule is broken: all problems at once, with example rows.
+
+    Examples
+    --------
+    >>> customers = pd.DataFrame({"customer_id": [1, 2]})
+    >>> visits = pd.DataFrame({"customer_id": [1, 1], "period": [0, 2], "channel": "visits"})
+    >>> tables = CustomerTables(customers, visits, window=(0, 3))
+    >>> tables
+    CustomerTables(2 customers; 2 events (visits); window 0 to 3)
+    >>> to_panel(tables, freq="M")["visits"].values
+    array([[1., 0., 1., 0.],
+           [0., 0., 0., 0.]])
+    """
+
+    customers: pd.DataFrame
+    events: pd.DataFrame | None = None
+    surveys: pd.DataFrame | None = None
+    cases: pd.DataFrame | None = None
+    labels: pd.DataFrame | None = None
+    actions: pd.DataFrame | None = None
+    window: tuple[Any, Any] | None = None
+    units: Mapping[str, str] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    truth: Mapping[str, pd.DataFrame] | None = None
+    more: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Keep converted copies of the tables, so that later changes to the input do not reach."""
+        names = ("customers", *(form.name for form in FORMS))
+        raw = {name: getattr(self, name) for name in names}
+        clean = clean_records(raw, self.window, self.more)
+        for name, frame in clean.frames.items():
+            object.__setattr__(self, name, frame)
+        object.__setattr__(self, "window", clean.window)
+        object.__setattr__(self, "more", clean.more)
+        object.__setattr__(self, "units", dict(self.units))
+        object.__setattr__(self, "provenance", dict(self.provenance))
+        _check_units(self)
+
+    def __repr__(self) -> str:
+        """Say what is there; the truth is not looked at."""
+        parts = [f"{len(self.customers):,} customers"]
+        parts += [
+            f"{len(frame):,} {form.name} ({', '.join(variables_of(form.name, frame))})"
+            for form, frame in self.records()
+        ]
+        parts += [f"{len(frame):,} {name}" for name, frame in self.more.items()]
+        first, last = (str(end).removesuffix(" 00:00:00") for end in self.window)
+        return f"CustomerTables({'; '.join(parts)}; window {first} to {last})"
+
+    def records(self) -> Iterator[tuple[RecordForm, pd.DataFrame]]:
+        """Give each record table that is there, with the form that says how it aggregates."""
+        for form in FORMS:
+            frame = getattr(self, form.name)
+            if frame is not None:
+                yield form, frame
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether the records have dates; if not, they have periods."""
+        return isinstance(self.window[0], pd.Timestamp)
+
+    @property
+    def periods(self) -> range:
+        """The periods of tables that have periods, e.g. range(0, 24)."""
+        if self.is_dated:
+            raise SpecError("These tables have dates: their periods depend on to_panel(freq=...).")
+        return range(self.window[0], self.window[1] + 1)
+
+    @property
+    def channels(self) -> dict[str, str]:
+        """The variables that the records give to a panel, and the table of each."""
+        return {
+            variable: form.name
+            for form, frame in self.records()
+            for variable in variables_of(form.name, frame)
+        }
+
+
+def _check_units(tables: CustomerTables) -> None:
+    known = [*tables.channels, *variables_of("customers", tables.customers)]
+    unknown = sorted(set(tables.units) - set(known))
+    if unknown:
+        raise SpecError(
+            f"The `units` parameter of `CustomerTables` names {listed(unknown)}, but the tables "
+            f"have {listed(known)}."
+        )
+
+
+def with_provenance(tables: CustomerTables, said: Mapping[str, Any]) -> CustomerTables:
+    """Add to what is said of the origin of tables, without checking the tables once more.
+
+    Parameters
+    ----------
+    tables : CustomerTables
+    said : mapping
+        Further entries of the provenance.
+
+    Returns
+    -------
+    CustomerTables
+        A copy that shares its frames.
+    """
+    stamped = copy.copy(tables)
+    object.__setattr__(stamped, "provenance", {**tables.provenance, **said})
+    return stamped
+
+
+def split_holdout(tables: CustomerTables, *, cutoff: Any) -> tuple[CustomerTables, CustomerTables]:
+    """Split tables in time, before anything is aggregated.
+
+    Parameters
+    ----------
+    tables : CustomerTables
+    cutoff : int or date
+        The first period, or the first day, of the holdout.
+
+    Returns
+    -------
+    train, holdout : CustomerTables
+        Records before the cutoff, and from it on; windows end and begin there. A customer stays in
+        a part if the customer's window reaches into it, with or without records. Neither part has
+        the truth. A part that is cut inside a week or month begins or ends with a piece of it:
+        choose a cutoff at the start of a period of the panel to come.
+
+    Raises
+    ------
+    SpecError
+        If the cutoff is of the wrong kind, or leaves one side empty.
+
+    Examples
+    --------
+    >>> customers = pd.DataFrame({"customer_id": [1]})
+    >>> visits = pd.DataFrame({"customer_id": 1, "period": [0, 2, 3], "channel": "visits"})
+    >>> train, holdout = split_holdout(CustomerTables(customers, visits), cutoff=2)
+    >>> train.periods, holdout.periods, len(holdout.events)
+    (range(0, 2), range(2, 4), 2)
+    """
+    cut = _check_cutoff(tables, cutoff)
+    before = cut - (pd.Timedelta(days=1) if tables.is_dated else 1)
+    first, last = tables.window
+    return _part(tables, "train", (first, before)), _part(tables, "holdout", (cut, last))
+
+
+def _check_cutoff(tables: CustomerTables, cutoff: object) -> Time:
+    cut = read_time(cutoff)
+    first, last = tables.window
+    kind = "a date" if tables.is_dated else "a whole number"
+    if cut is None or isinstance(cut, int) == tables.is_dated:
+        raise SpecError(
+            f"The `cutoff` parameter of `split_holdout` must be {kind}, as the tables have "
+            f"{'dates' if tables.is_dated else 'periods'}; got {cutoff!r}."
+        )
+    if not first < cut <= last:
+        raise SpecError(
+            "The `cutoff` parameter of `split_holdout` is the first of the holdout and must be "
+            f"after {first} and not after {last}, got {cutoff!r}."
+        )
+    return cut
+
+
+def _part(tables: CustomerTables, name: str, window: tuple[Time, Time]) -> CustomerTables:
+    customers = _customers_within(tables, name, window)
+    records = {
+        form.name: frame[_within(times(frame), window)].reset_index(drop=True)
+        for form, frame in tables.records()
+    }
+    more = {
+        title: _rows_within(frame, customers, window).reset_index(drop=True)
+        for title, frame in tables.more.items()
+    }
+    said = {"part": name, "part_window": [str(end) for end in window]}
+    changed = {"provenance": {**tables.provenance, **said}, "truth": None, "more": more, **records}
+    return replace(tables, customers=customers, window=window, **changed)
+
+
+def _rows_within(
+    frame: pd.DataFrame, customers: pd.DataFrame, window: tuple[Time, Time]
+) -> pd.DataFrame:
+    """Keep the rows of a further table that this part knows: its time, and its customers."""
+    kept = pd.Series(True, index=frame.index)
+    if "customer_id" in frame:
+        kept &= frame["customer_id"].isin(customers["customer_id"])
+    if "period" in frame or "date" in frame:
+        kept &= _within(times(frame), window)
+    return frame[kept]
+
+
+def _customers_within(tables: CustomerTables, name: str, window: tuple[Time, Time]) -> pd.DataFrame:
+    """Keep the customers whose window reaches into this one, and clip it."""
+    first, last = customer_windows(tables.customers, tables.window)
+    inside = (first <= window[1]) & (last >= window[0])
+    if not inside.any():
+        raise SpecError(f"The `cutoff` parameter leaves no customer in the {name}.")
+    clipped = {"start": first.clip(lower=window[0]), "end": last.clip(upper=window[1])}
+    given = {column: clipped[column] for column in clipped if column in tables.customers}
+    return tables.customers.assign(**given)[inside].reset_index(drop=True)
+
+
+def _within(values: pd.Series, window: tuple[Time, Time]) -> pd.Series:
+    return (values >= window[0]) & (values <= window[1])
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names as a list in words, "none" if there are none."""
+    return ", ".join(repr(name) for name in names) or "none"

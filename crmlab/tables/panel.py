@@ -1,0 +1,289 @@
+"""From tables to the panel that models read.
+
+**Tables say how they aggregate.** A firm's records arrive as rows: an order, an answer to a
+survey, a complaint, a stage that somebody noted, a mailing. The *table* a row is in decides what
+a cell of the panel holds (`crmlab.tables.records` has the list): events and actions add up, cases
+are counted, surveys are averaged, labels keep the last. Counts and sums are 0 in a cell without a
+record, because nothing happened; means and labels are missing there, because nobody asked.
+
+**The window decides what silence means.** A customer without a record is silent inside the window
+of observation, and unknown outside it. The window of the firm is (first, last), both inclusive; a
+customer's own may be shorter: `customers.start` and `customers.end`. In the panel `observed` says
+which cells are inside, and every channel is missing in the cells that are not.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpy.typing import NDArray
+
+from crmlab.errors import SpecError
+from crmlab.tables.customer_tables import CustomerTables, listed
+from crmlab.tables.records import RecordForm, customer_windows, variables_of
+
+_FREQUENCIES = re.compile(r"D|W(-(MON|TUE|WED|THU|FRI|SAT|SUN))?|M|[QY](-[A-Z]{3})?")
+_WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+
+
+def to_panel(
+    tables: CustomerTables, *, freq: str, channels: Sequence[str] | None = None
+) -> xr.Dataset:
+    """Aggregate records into one cell per customer and period.
+
+    Parameters
+    ----------
+    tables : CustomerTables
+    freq : str
+        The length of a period, a pandas period alias. Dates are binned by it: "D", "W", "M", "Q"
+        or "Y" (or an anchored one, such as "W-SUN": weeks that end on Sunday). **"W" counts weeks
+        from the first day of the window**, so that week 1 is whole. Tables with periods are never
+        re-binned: there `freq` says how long a period is.
+    channels : sequence of str, optional
+        The channels and actions to include; default all.
+
+    Returns
+    -------
+    Dataset
+        Dims (customer_id, period); one variable per channel and action, float; `observed` (bool),
+        whether the period reaches into the customer's window. Totals are 0 in an observed cell
+        without a record, means and labels are missing there; all are missing where not observed.
+        A label holds codes of ``attrs["categories"]``. Covariates have dim (customer_id,).
+        `period` is the whole number, or the first day of the period. Each variable's attrs say its
+        ``kind`` (total, mean, label, covariate), its ``table``, and its ``unit`` if known; the
+        panel's say ``freq``, ``window_start``, ``window_end`` and ``partial_periods``, the
+        periods that the window covers in part.
+
+    Raises
+    ------
+    SpecError
+        If `freq` is no such alias, or a channel is unknown.
+
+    Examples
+    --------
+    >>> orders = pd.DataFrame({"customer_id": [7, 7], "date": ["1997-01-01", "1997-01-08"],
+    ...                        "channel": "spend", "value": [29.33, 5.]})
+    >>> tables = CustomerTables(pd.DataFrame({"customer_id": [7]}), orders, units={"spend": "USD"})
+    >>> panel = to_panel(tables, freq="W")
+    >>> panel["spend"].values.tolist(), panel["spend"].attrs["unit"]
+    ([[29.33, 5.0]], 'USD')
+    >>> panel.attrs["partial_periods"]
+    '1997-01-08'
+    """
+    chosen = _chosen(tables, channels)
+    clock = _Clock.of(tables, freq)
+    grid = _Grid.of(tables, clock)
+    variables = {
+        name: values
+        for form, frame in tables.records()
+        for name, values in _variables(form, _keep(form, frame, chosen), grid, clock).items()
+    }
+    observed = xr.DataArray(grid.observed, dims=("customer_id", "period"))
+    coords = {"customer_id": _plain_ids(tables.customers), "period": clock.coordinate}
+    data = {**{name: variables[name] for name in chosen}, **_covariates(tables)}
+    panel = xr.Dataset({**data, "observed": observed}, coords, _panel_attrs(tables, freq, clock))
+    return panel.assign({name: _with_unit(panel[name], tables.units) for name in data})
+
+
+def _with_unit(values: xr.DataArray, units: Mapping[str, str]) -> xr.DataArray:
+    return values.assign_attrs(unit=units[values.name]) if values.name in units else values
+
+
+def _chosen(tables: CustomerTables, channels: Sequence[str] | None) -> list[str]:
+    known = list(tables.channels)
+    chosen = known if channels is None else [channels] if isinstance(channels, str) else channels
+    unknown = [name for name in chosen if name not in known]
+    if unknown:
+        raise SpecError(
+            f"The `channels` parameter of `to_panel` names {listed(unknown)}, but the tables "
+            f"have {listed(known)}."
+        )
+    return list(chosen)
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """Turns times into the numbers 0, 1, 2, ... of the panel's periods."""
+
+    first: int
+    n_periods: int
+    alias: str | None  # a pandas period alias; None if the tables have periods already
+    partial: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, tables: CustomerTables, freq: str) -> "_Clock":
+        if not tables.is_dated:
+            return cls(tables.periods[0], len(tables.periods), _checked_label(freq))
+        alias = _alias(freq, tables.window[0])
+        first, last = (pd.Period(end, freq=alias) for end in tables.window)
+        partial = {
+            period.start_time.date().isoformat(): None
+            for period, whole in (
+                (first, first.start_time == tables.window[0]),
+                (last, last.end_time.normalize() == tables.window[1]),
+            )
+            if not whole
+        }
+        return cls(first.ordinal, last.ordinal - first.ordinal + 1, alias, tuple(partial))
+
+    def codes(self, values: pd.Series) -> NDArray[np.int64]:
+        if self.alias is None:
+            return values.to_numpy(dtype=np.int64) - self.first
+        return pd.DatetimeIndex(values).to_period(self.alias).asi8 - self.first
+
+    @property
+    def coordinate(self) -> NDArray[Any]:
+        numbers = np.arange(self.first, self.first + self.n_periods)
+        if self.alias is None:
+            return numbers
+        starts = pd.PeriodIndex.from_ordinals(numbers, freq=self.alias).to_timestamp()
+        return starts.as_unit("ns").to_numpy()
+
+
+def _checked_label(freq: object) -> None:
+    if not isinstance(freq, str) or not freq:
+        raise SpecError(
+            "The `freq` parameter of `to_panel` must be text that says how long a period is, "
+            f"such as 'W', 'M' or 'Q', got {freq!r}."
+        )
+
+
+def _alias(freq: object, window_start: pd.Timestamp) -> str:
+    """Check a period alias, and anchor weeks on the weekday of the window's first day."""
+    if isinstance(freq, str) and _FREQUENCIES.fullmatch(freq):
+        try:
+            pd.Period(window_start, freq=freq)
+        except ValueError:  # an anchor that is no month
+            pass
+        else:
+            last_weekday = _WEEKDAYS[(window_start.weekday() - 1) % 7]
+            return f"W-{last_weekday}" if freq == "W" else freq
+    raise SpecError(
+        "The `freq` parameter of `to_panel` must be a period alias: 'D', 'W', 'M', 'Q', 'Y', or "
+        f"one with an anchor, such as 'W-SUN' or 'Q-JAN'; got {freq!r}."
+    )
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """The cells of a panel, customer by customer, and which of them are observed."""
+
+    ids: pd.Index
+    observed: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, tables: CustomerTables, clock: _Clock) -> "_Grid":
+        first, last = customer_windows(tables.customers, tables.window)
+        period = np.arange(clock.n_periods)
+        observed = (clock.codes(first)[:, None] <= period) & (period <= clock.codes(last)[:, None])
+        return cls(pd.Index(tables.customers["customer_id"]), observed)
+
+    def cells(self, ids: pd.Series, periods: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self.ids.get_indexer(ids) * self.observed.shape[1] + periods
+
+
+def _keep(form: RecordForm, frame: pd.DataFrame, chosen: Sequence[str]) -> pd.DataFrame:
+    """Keep the records of the chosen channels, and only these as categories."""
+    known = frame[form.key].cat.categories
+    if set(known) <= set(chosen):
+        return frame
+    keys = frame[form.key].cat.set_categories([name for name in known if name in chosen])
+    return frame.assign(**{form.key: keys})[keys.notna()]
+
+
+def _variables(
+    form: RecordForm, frame: pd.DataFrame, grid: _Grid, clock: _Clock
+) -> dict[str, xr.DataArray]:
+    """Fill the cells of all channels of one table at once: one long count over channel x cell."""
+    time = frame["period"] if "period" in frame else frame["date"]
+    keys = frame[form.key].cat
+    cells = grid.cells(frame["customer_id"], clock.codes(time))
+    cells = cells + keys.codes.to_numpy(dtype=np.int64) * grid.observed.size
+    size = grid.observed.size * len(keys.categories)
+    filled = _FILL[form.kind](form, frame, cells, size, time)
+    filled = filled.reshape(len(keys.categories), *grid.observed.shape)
+    attrs = {"kind": form.kind, "table": form.name}
+    if form.kind == "label":
+        attrs["categories"] = list(frame["stage"].cat.categories)
+    return {
+        name: xr.DataArray(
+            np.where(grid.observed, values, np.nan),
+            dims=("customer_id", "period"),
+            attrs=attrs,
+        )
+        for name, values in zip(keys.categories, filled, strict=True)
+    }
+
+
+def _fill_total(
+    form: RecordForm, frame: pd.DataFrame, cells: NDArray[np.int64], size: int, time: pd.Series
+) -> NDArray[np.float64]:
+    if form.value is None:
+        return np.bincount(cells, minlength=size).astype(np.float64)
+    return _sum(cells, frame[form.value].to_numpy(), size)
+
+
+def _fill_mean(
+    form: RecordForm, frame: pd.DataFrame, cells: NDArray[np.int64], size: int, time: pd.Series
+) -> NDArray[np.float64]:
+    values = frame[form.value].to_numpy()
+    answered = ~np.isnan(values)
+    n_answers = np.bincount(cells[answered], minlength=size)
+    total = _sum(cells[answered], values[answered], size)
+    return np.divide(total, n_answers, out=np.full(size, np.nan), where=n_answers > 0)
+
+
+def _fill_label(
+    form: RecordForm, frame: pd.DataFrame, cells: NDArray[np.int64], size: int, time: pd.Series
+) -> NDArray[np.float64]:
+    codes = frame[form.value].cat.codes.to_numpy()
+    said = np.flatnonzero(codes >= 0)
+    in_time = said[np.argsort(time.to_numpy()[said], kind="stable")]
+    filled = np.full(size, np.nan)
+    filled[cells[in_time]] = codes[in_time]  # of several values for one cell, the last stays
+    return filled
+
+
+_FILL = {"total": _fill_total, "mean": _fill_mean, "label": _fill_label}
+
+
+def _sum(cells: NDArray[np.int64], values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """Sum in an order that depends on the values only, so that the order of rows never shows."""
+    if not (values % 1 == 0).all():
+        order = np.lexsort((values, cells))
+        cells, values = cells[order], values[order]
+    return np.bincount(cells, weights=values, minlength=size)
+
+
+def _covariates(tables: CustomerTables) -> dict[str, xr.DataArray]:
+    return {
+        name: _covariate(tables.customers[name])
+        for name in variables_of("customers", tables.customers)
+    }
+
+
+def _covariate(values: pd.Series) -> xr.DataArray:
+    """Give a covariate as numbers, or as codes with their categories if it is text."""
+    attrs: dict[str, Any] = {"kind": "covariate", "table": "customers"}
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        attrs["categories"] = list(values.cat.categories)
+        codes = values.cat.codes.to_numpy()
+        return xr.DataArray(np.where(codes < 0, np.nan, codes), dims="customer_id", attrs=attrs)
+    if pd.api.types.is_datetime64_dtype(values):
+        return xr.DataArray(values.to_numpy("datetime64[ns]"), dims="customer_id", attrs=attrs)
+    return xr.DataArray(values.to_numpy(dtype=np.float64), dims="customer_id", attrs=attrs)
+
+
+def _plain_ids(customers: pd.DataFrame) -> NDArray[Any]:
+    ids = customers["customer_id"]
+    return ids.to_numpy(dtype=str if isinstance(ids.dtype, pd.StringDtype) else np.int64)
+
+
+def _panel_attrs(tables: CustomerTables, freq: str, clock: _Clock) -> dict[str, Any]:
+    first, last = (end.date().isoformat() if tables.is_dated else end for end in tables.window)
+    partial = ", ".join(clock.partial)
+    return {"freq": freq, "window_start": first, "window_end": last, "partial_periods": partial}
