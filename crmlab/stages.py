@@ -47,6 +47,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import Bools, Floats, Ints
 from crmlab.errors import SpecError, raise_problems
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ class StageSpace:
         return _read_only(kinds)
 
     @cached_property
-    def mask(self) -> NDArray[np.bool_]:
+    def mask(self) -> Bools:
         """Whether a stage may follow a stage, (K, K) of bool; staying is always allowed."""
         return _read_only((self.kinds != "") | np.eye(len(self), dtype=bool))
 
@@ -294,7 +295,7 @@ class Crosswalk:
         return tuple(translation[name] for name in self.space_from.names)
 
     @cached_property
-    def matrix(self) -> NDArray[np.int64]:
+    def matrix(self) -> Ints:
         """Whether a stage (row) becomes a stage (column), (K_from, K_to) of 0 and 1.
 
         Stage probabilities translate by a product: `probs_to = probs_from @ matrix`.
@@ -305,7 +306,7 @@ class Crosswalk:
         return _read_only(matrix)
 
 
-def check_transition_matrix(space: StageSpace, matrix: ArrayLike) -> NDArray[np.float64]:
+def check_transition_matrix(space: StageSpace, matrix: ArrayLike) -> Floats:
     """Check that a matrix holds transition probabilities of a stage space, per period.
 
     Parameters
@@ -350,7 +351,7 @@ def check_transition_matrix(space: StageSpace, matrix: ArrayLike) -> NDArray[np.
     return P
 
 
-def _problems_of_probabilities(space: StageSpace, P: NDArray[np.float64]) -> list[str]:
+def _problems_of_probabilities(space: StageSpace, P: Floats) -> list[str]:
     names = space.names
     not_finite = ~np.isfinite(P)
     sums = np.where(not_finite.any(axis=1), 1.0, P.sum(axis=1))
@@ -369,7 +370,7 @@ def _problems_of_probabilities(space: StageSpace, P: NDArray[np.float64]) -> lis
     ]
 
 
-def _where(condition: NDArray[np.bool_]) -> list[tuple[int, ...]]:
+def _where(condition: Bools) -> list[tuple[int, ...]]:
     return [tuple(map(int, index)) for index in np.argwhere(condition)]
 
 

@@ -22,6 +22,7 @@ from functools import reduce
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError
 
 _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
@@ -106,7 +107,7 @@ class Streams:
 
     def uniforms(
         self, purpose: str, customers: ArrayLike, periods: ArrayLike, size: int = 1
-    ) -> NDArray[np.float64]:
+    ) -> Floats:
         """Uniforms in the open interval (0, 1) at the given addresses.
 
         Parameters
@@ -134,7 +135,7 @@ class Streams:
 
     def fill(
         self,
-        out: NDArray[np.float64],
+        out: Floats,
         customers: NDArray[np.uint64],
         periods: NDArray[np.uint64],
         key: tuple[int, int],
@@ -185,7 +186,7 @@ def _address(values: ArrayLike) -> NDArray[np.uint64]:
     return array.astype(np.uint64)
 
 
-def _to_uniforms(words: Words) -> NDArray[np.float64]:
+def _to_uniforms(words: Words) -> Floats:
     """Make two doubles of 52 bits, centred in their cells so that 0 and 1 never occur."""
     high = np.stack([words[0], words[2]]).astype(np.float64)
     low = np.stack([words[1], words[3]]) >> np.uint64(12)

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import special
 
 from crmlab.actions import FirmView, Policy, check_propensities
+from crmlab.arrays import Floats, Ints
 from crmlab.channels import Channel
 from crmlab.errors import DataError, SpecError, raise_problems
 from crmlab.generators.base import Generator, simulate
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 SIZE = 1e-6
 _FEWEST = 5  # draws expected in a cell of the test
 _N_BINS = 20
-
-Floats = NDArray[np.float64]
 
 
 class ContractError(AssertionError, ValueError):
@@ -368,9 +367,7 @@ def check_generator(generator: Generator, *, seed: int, n_customers: int = 12) -
     raise_problems(ContractError, type(generator).__name__, breaches)
 
 
-def _differing(
-    world: CustomerTables, crowd: CustomerTables, customers: NDArray[np.int64] | None
-) -> list[str]:
+def _differing(world: CustomerTables, crowd: CustomerTables, customers: Ints | None) -> list[str]:
     """Names of the tables in which these customers differ; all customers if None."""
     ours, theirs = _all_frames(world), _all_frames(crowd)
     if set(ours) != set(theirs):
@@ -389,7 +386,7 @@ def _all_frames(world: CustomerTables) -> dict[str, pd.DataFrame]:
     return {"customers": world.customers, **records, **further, **truth}
 
 
-def _only(frame: pd.DataFrame, customers: NDArray[np.int64] | None) -> pd.DataFrame:
+def _only(frame: pd.DataFrame, customers: Ints | None) -> pd.DataFrame:
     if customers is None or "customer_id" not in frame:
         return frame
     return frame[frame["customer_id"].isin(customers)]
@@ -469,7 +466,7 @@ class _Watched(Policy):
         return given
 
 
-def _view_of(view: FirmView, who: NDArray[np.int64]) -> FirmView:
+def _view_of(view: FirmView, who: Ints) -> FirmView:
     """Show the same period, but only these customers, in this order."""
     return FirmView(
         view.period,

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from crmlab.arrays import Bools, Floats
 from crmlab.errors import SpecError, raise_problems
 from crmlab.stages import MOVE_KINDS, Move, StageSpace
 
-Floats = NDArray[np.float64]
 Pair = tuple[str, str]
 
 STAY = "stay"
@@ -128,7 +128,7 @@ def _misplaced(space: StageSpace, shifted: list[Pair], added: list[Pair]) -> Ite
             yield f"`adds` adds {a!r} -> {b!r}, which can happen anyway; put it into `effects`"
 
 
-def _moves_of_kind(space: StageSpace, kind: str) -> NDArray[np.bool_]:
+def _moves_of_kind(space: StageSpace, kind: str) -> Bools:
     return np.eye(len(space), dtype=bool) if kind == STAY else space.kinds == kind
 
 

@@ -10,9 +10,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from crmlab.actions.effects import read_pairs
+from crmlab.arrays import Bools, Floats, Ints
 from crmlab.errors import SpecError, raise_problems
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -308,7 +307,7 @@ def check_propensities(policy: Policy, given: ArrayLike, shape: tuple[int, int])
     return values
 
 
-def choose_actions(propensities: Floats, u: Floats) -> NDArray[np.int64]:
+def choose_actions(propensities: Floats, u: Floats) -> Ints:
     """Give the action of each customer, (N,): 0 nothing, 1 the first action, and so on.
 
     The action whose cell of the unit interval holds `u`. The cells of the actions come first, so
@@ -329,7 +328,7 @@ def choose_actions(propensities: Floats, u: Floats) -> NDArray[np.int64]:
     return np.where(cell < edges.shape[1], cell + 1, 0)
 
 
-def _targeted(policy: Any, view: FirmView, target: NDArray[np.bool_]) -> Floats:
+def _targeted(policy: Any, view: FirmView, target: Bools) -> Floats:
     if not _is_due(policy, view):
         return view.propensities({})
     chances = np.where(target, policy.prob_target, policy.prob_other)

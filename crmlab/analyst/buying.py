@@ -3,17 +3,15 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from crmlab.analyst.book import Orders, summarise_orders
 from crmlab.analyst.plan import draw_sample
+from crmlab.arrays import Floats
 from crmlab.btyd.bg_nbd import BGNBD
 from crmlab.btyd.gamma_gamma import GammaGamma, fit_gammagamma
 from crmlab.errors import DataError
 
-Floats = NDArray[np.float64]
 MOST = 100_000  # customers to whom the four parameters are fitted
 
 

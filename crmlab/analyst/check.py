@@ -3,12 +3,11 @@
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 
 from crmlab.analyst.scoring import Drawn
+from crmlab.arrays import Bools, Floats, Ints
 from crmlab.demo.orders import CHANNEL
 
-Floats = NDArray[np.float64]
 FREQUENCY_CLASSES = (0, 1, 2, 3, 6)
 
 
@@ -51,8 +50,8 @@ def _shares(counts: Floats) -> Floats:
 
 
 def _make_counts(
-    observed: NDArray[np.bool_],
-    counted: NDArray[np.bool_],
+    observed: Bools,
+    counted: Bools,
     initial: Floats,
     matrix: Floats,
     rate: Floats,
@@ -72,7 +71,7 @@ def _make_counts(
     return total
 
 
-def sort_into_classes(frequency: Floats) -> NDArray[np.int64]:
+def sort_into_classes(frequency: Floats) -> Ints:
     """Class of each customer by the lower end of its range of repeat orders.
 
     Examples

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from crmlab.analyst.buying import study_buying
 from crmlab.analyst.check import sort_into_classes
@@ -13,12 +12,12 @@ from crmlab.analyst.fitting import fit_stages
 from crmlab.analyst.plan import Plan
 from crmlab.analyst.scoring import Drawn, make_panel, read_draws, score_panel
 from crmlab.analyst.view import View
+from crmlab.arrays import Bools, Floats
 from crmlab.demo.orders import BGNBD_NAME, CHANNEL, NAIVE, STAGES, log_mean_exp
 from crmlab.evaluation import forecast_errors, mean_by_class
 from crmlab.inference import Fit
 
 Tell = Callable[[str], None]
-Floats = NDArray[np.float64]
 VERSIONS = {"asleep": False, "lost": True}
 ALONE = f"{STAGES} from orders alone"
 
@@ -195,7 +194,7 @@ def _rivals(
     return said, tracks, frequency
 
 
-def rely(said: Floats, came: NDArray[np.bool_], bins: int = 8) -> pd.DataFrame:
+def rely(said: Floats, came: Bools, bins: int = 8) -> pd.DataFrame:
     """Compare probabilities with how often it came true, in bins of equally many customers.
 
     Parameters

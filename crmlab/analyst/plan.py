@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from crmlab.analyst.book import Orders, tally_days
+from crmlab.arrays import Bools
 from crmlab.channels import Poisson
 from crmlab.demo.orders import CHANNEL, build_space
 from crmlab.errors import DataError
@@ -180,7 +180,7 @@ def build_stages(*, may_lose: bool, n_stages: int) -> StageSpace:
     return StageSpace(names, moves=kept)
 
 
-def draw_sample(histories: pd.DataFrame, size: int, *, seed: int) -> NDArray[np.bool_]:
+def draw_sample(histories: pd.DataFrame, size: int, *, seed: int) -> Bools:
     """Draw a stratified sample of customers, the same whatever the order of the rows.
 
     Strata are repeat purchases (0, 1, 2, 3 to 5, 6 or more) by quarter of the window in which a

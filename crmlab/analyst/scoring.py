@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from crmlab.analyst.book import Orders, order_blocks
 from crmlab.analyst.plan import Plan
 from crmlab.analyst.walk import Walk
+from crmlab.arrays import Floats
 from crmlab.demo.orders import CHANNEL, counts_to_come
 from crmlab.inference import Fit
 from crmlab.models.emissions import Scorer, encode, find_window
@@ -18,7 +19,6 @@ from crmlab.report.rounding import monte_carlo_error
 from crmlab.tables import tables_from_orders, to_panel
 from crmlab.value import stage_value
 
-Floats = NDArray[np.float64]
 BLOCK = 5_000
 DRAWS, FEW_DRAWS = 100, 40
 MANY = 100_000  # customers from which on fewer draws are read

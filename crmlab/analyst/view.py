@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 
 from crmlab.analyst.book import Orders, tally_days
 from crmlab.analyst.plan import Plan
 from crmlab.analyst.scoring import make_panel
+from crmlab.arrays import Floats
 from crmlab.channels import Channel, OrdinalSurvey, Poisson
 from crmlab.demo.orders import CHANNEL
 from crmlab.reading import Events
@@ -50,7 +50,7 @@ class Sight:
         """The kind of the file."""
         return self.channel.name
 
-    def cells(self, panel: xr.Dataset, plan: Plan) -> NDArray[np.float64]:
+    def cells(self, panel: xr.Dataset, plan: Plan) -> Floats:
         """Fill the cells (customer, period) of the panel's customers."""
         starts = pd.DatetimeIndex(panel["period"].values)
         known = self.days[self.days["date"].between(starts[0], plan.last)]
@@ -215,7 +215,7 @@ def _look(events: Events, plan: Plan, n_cells: float) -> tuple[Sight, str]:
     return Sight(ordered, *events.recorded, channel), said
 
 
-def _survey(name: str, levels: NDArray[np.float64], n_levels: int) -> OrdinalSurvey:
+def _survey(name: str, levels: Floats, n_levels: int) -> OrdinalSurvey:
     """Put the cutpoints where a customer at 0 answers as all customers together do."""
     reached = np.array([(levels > k).mean() for k in range(1, n_levels)])
     cuts = -np.log(reached / (1 - reached)) / _DISCRIMINATION
@@ -254,7 +254,7 @@ def find_edges(scores: pd.Series) -> tuple[float, ...]:
     return tuple(edges)
 
 
-def grade(scores: pd.Series, edges: Sequence[float]) -> NDArray[np.float64]:
+def grade(scores: pd.Series, edges: Sequence[float]) -> Floats:
     """Give the level of each score, from 1.
 
     Examples

@@ -4,12 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from crmlab import chains
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.integer]
+from crmlab.arrays import Floats, Ints
 
 
 @dataclass(frozen=True)

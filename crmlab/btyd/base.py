@@ -13,7 +13,7 @@ from typing import ClassVar, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from crmlab.btyd.histories import Array
+from crmlab.arrays import Floats
 from crmlab.btyd.maximum import log_covariance, maximise
 from crmlab.errors import SpecError, raise_problems
 
@@ -36,12 +36,12 @@ class Positive:
         """Names of the parameters, in order."""
         return tuple(field.name for field in fields(cls))
 
-    def logs(self) -> Array:
+    def logs(self) -> Floats:
         """Give the logs of the parameters, in order."""
         return np.log([getattr(self, name) for name in self.names()])
 
     @classmethod
-    def from_logs(cls, logs: Array) -> Self:
+    def from_logs(cls, logs: Floats) -> Self:
         """Make the population whose parameters have these logs."""
         return cls(*np.exp(logs))
 
@@ -61,21 +61,21 @@ class BuyTillYouDie(Positive, ABC):
         """Estimate the parameters by maximum likelihood."""
 
     @abstractmethod
-    def loglik(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Array:
+    def loglik(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Floats:
         """Log-likelihood of each customer's history (natural logarithm), shape (n,)."""
 
     @abstractmethod
-    def prob_alive(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Array:
+    def prob_alive(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Floats:
         """Probability that each customer is alive at the end of observation, shape (n,)."""
 
     @abstractmethod
     def expected_purchases(
         self, t: ArrayLike, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike
-    ) -> Array:
+    ) -> Floats:
         """Mean purchases of each customer in the time t after the end of observation."""
 
     @abstractmethod
-    def mean_purchases(self, t: ArrayLike) -> Array:
+    def mean_purchases(self, t: ArrayLike) -> Floats:
         """Mean repeat purchases up to time t of a new customer of whom nothing is known."""
 
 
@@ -111,7 +111,7 @@ def standard_errors(
     """
     columns, weights = merge_customers(*data, counts=counts)
 
-    def loglik(logs: Array) -> float:
+    def loglik(logs: Floats) -> float:
         return float(weights @ params.from_logs(logs).loglik(*columns))
 
     errors = np.sqrt(np.diag(log_covariance(loglik, params.logs())))
@@ -124,8 +124,8 @@ def standard_errors(
 def maximise_histories[Kind: BuyTillYouDie](
     owner: str,
     kind: type[Kind],
-    loglik: Callable[[Kind, Array, Array, Array], Array],
-    histories: tuple[Array, Array, Array],
+    loglik: Callable[[Kind, Floats, Floats, Floats], Floats],
+    histories: tuple[Floats, Floats, Floats],
 ) -> tuple[list[float], float]:
     """Find the parameters of greatest likelihood, and the unit of time that they are in.
 
@@ -142,7 +142,7 @@ def maximise_histories[Kind: BuyTillYouDie](
     return found, unit
 
 
-def merge_customers(*columns: ArrayLike, counts: ArrayLike | None = None) -> tuple[Array, Array]:
+def merge_customers(*columns: ArrayLike, counts: ArrayLike | None = None) -> tuple[Floats, Floats]:
     """Merge customers with one history: the histories (columns, m) and how many have each (m,)."""
     stacked = np.stack([np.asarray(column, dtype=float).ravel() for column in columns])
     unique, place = np.unique(stacked, axis=1, return_inverse=True)

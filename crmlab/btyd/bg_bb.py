@@ -32,8 +32,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betaln
 
+from crmlab.arrays import Floats
 from crmlab.btyd.base import BuyTillYouDie, merge_customers
-from crmlab.btyd.histories import Array, check_opportunities
+from crmlab.btyd.histories import check_opportunities
 from crmlab.btyd.maximum import maximise
 from crmlab.errors import DataError
 
@@ -83,11 +84,11 @@ class BGBB(BuyTillYouDie):
         """Estimate the parameters by maximum likelihood; see `fit_bgbb`."""
         return fit_bgbb(frequency, recency, T)
 
-    def loglik(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Array:
+    def loglik(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Floats:
         """Log-likelihood of each customer's history, shape (n,)."""
         return _loglik(self, *check_opportunities("BGBB.loglik", frequency, recency, T))
 
-    def prob_alive(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Array:
+    def prob_alive(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Floats:
         """Probability that each customer is alive in the last period observed, shape (n,).
 
         Fader, Hardie and Shang (2010) ask for the period after it: multiply by the mean of
@@ -98,7 +99,7 @@ class BGBB(BuyTillYouDie):
 
     def expected_purchases(
         self, t: ArrayLike, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike
-    ) -> Array:
+    ) -> Floats:
         """Mean purchases of each customer in the t periods after the end of observation.
 
         P(alive) (alpha + x) / (alpha + beta + n) times the mean number of the t periods that a
@@ -109,18 +110,18 @@ class BGBB(BuyTillYouDie):
         chance = (self.alpha + x) / (self.alpha + self.beta + n)
         return alive * chance * _mean_life(_whole(t), self.gamma, self.delta + n)
 
-    def mean_purchases(self, t: ArrayLike) -> Array:
+    def mean_purchases(self, t: ArrayLike) -> Floats:
         """Mean purchases in the first t periods of a new customer of whom nothing is known."""
         return self.expected_purchases(t, 0, 0, 0)
 
 
-def _log_alive(params: BGBB, x: Array, n: Array) -> Array:
+def _log_alive(params: BGBB, x: Floats, n: Floats) -> Floats:
     bought = betaln(params.alpha + x, params.beta + n - x) - betaln(params.alpha, params.beta)
     lived = betaln(params.gamma, params.delta + n) - betaln(params.gamma, params.delta)
     return bought + lived
 
 
-def _loglik(params: BGBB, x: Array, t_x: Array, n: Array) -> Array:
+def _loglik(params: BGBB, x: Floats, t_x: Floats, n: Floats) -> Floats:
     """Alive at the end, or dead since i periods after the last purchase: a sum of logs."""
     total = _log_alive(params, x, n)
     start = betaln(params.alpha, params.beta) + betaln(params.gamma, params.delta)
@@ -132,7 +133,7 @@ def _loglik(params: BGBB, x: Array, t_x: Array, n: Array) -> Array:
     return total
 
 
-def _mean_life(t: Array, gamma: float, delta: Array) -> Array:
+def _mean_life(t: Floats, gamma: float, delta: Floats) -> Floats:
     """Mean number of the next t periods lived through, theta ~ Beta(gamma, delta).
 
     A sum of survival probabilities, all positive: the closed form divides by gamma - 1.
@@ -145,7 +146,7 @@ def _mean_life(t: Array, gamma: float, delta: Array) -> Array:
     return total
 
 
-def _whole(t: ArrayLike) -> Array:
+def _whole(t: ArrayLike) -> Floats:
     times = np.asarray(t, dtype=float)
     if not (np.isfinite(times) & (times >= 0) & (times % 1 == 0)).all():
         raise DataError(f"BGBB: t must be a whole number of periods, 0 or more, got {t!r}")
@@ -195,7 +196,7 @@ def fit_bgbb(
     )
 
 
-def _check_counts(counts: ArrayLike | None, like: Array) -> Array | None:
+def _check_counts(counts: ArrayLike | None, like: Floats) -> Floats | None:
     if counts is None:
         return None
     weights = np.asarray(counts, dtype=float)

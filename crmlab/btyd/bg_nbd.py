@@ -36,9 +36,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betaln, expit, gammaln
 
+from crmlab.arrays import Floats
 from crmlab.btyd.base import BuyTillYouDie, maximise_histories
 from crmlab.btyd.dropouts import purchases_if_alive
-from crmlab.btyd.histories import Array, check_histories, check_times
+from crmlab.btyd.histories import check_histories, check_times
 
 
 @dataclass(frozen=True)
@@ -76,26 +77,26 @@ class BGNBD(BuyTillYouDie):
         """Estimate the parameters by maximum likelihood; see `fit_bgnbd`."""
         return fit_bgnbd(frequency, recency, T)
 
-    def loglik(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Array:
+    def loglik(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Floats:
         """Log-likelihood of each customer's history; see `bgnbd_loglik`."""
         return bgnbd_loglik(self, frequency, recency, T)
 
-    def prob_alive(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Array:
+    def prob_alive(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Floats:
         """Probability of being alive at the end of observation; see `bgnbd_prob_alive`."""
         return bgnbd_prob_alive(self, frequency, recency, T)
 
     def expected_purchases(
         self, t: ArrayLike, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike
-    ) -> Array:
+    ) -> Floats:
         """Mean purchases in the time t after T; see `bgnbd_expected_purchases`."""
         return bgnbd_expected_purchases(self, t, frequency, recency, T)
 
-    def mean_purchases(self, t: ArrayLike) -> Array:
+    def mean_purchases(self, t: ArrayLike) -> Floats:
         """Mean repeat purchases of a new customer up to t; see `bgnbd_mean_purchases`."""
         return bgnbd_mean_purchases(self, t)
 
 
-def bgnbd_loglik(params: BGNBD, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Array:
+def bgnbd_loglik(params: BGNBD, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Floats:
     """Log-likelihood of each customer's history; the sum is that of the sample.
 
     Parameters
@@ -128,7 +129,7 @@ def bgnbd_loglik(params: BGNBD, frequency: ArrayLike, recency: ArrayLike, T: Arr
     return _loglik(params, *check_histories("bgnbd_loglik", frequency, recency, T))
 
 
-def _loglik(params: BGNBD, x: Array, t_x: Array, T: Array) -> Array:
+def _loglik(params: BGNBD, x: Floats, t_x: Floats, T: Floats) -> Floats:
     r, alpha, a, b = params.r, params.alpha, params.a, params.b
     purchases = gammaln(r + x) - gammaln(r) + r * np.log(alpha)
     survivals = betaln(a, b + x) - betaln(a, b)
@@ -136,7 +137,7 @@ def _loglik(params: BGNBD, x: Array, t_x: Array, T: Array) -> Array:
     return purchases + survivals + np.logaddexp(alive, alive + _log_odds_dead(params, x, t_x, T))
 
 
-def _log_odds_dead(params: BGNBD, x: Array, t_x: Array, T: Array) -> Array:
+def _log_odds_dead(params: BGNBD, x: Floats, t_x: Floats, T: Floats) -> Floats:
     """Log odds of dead against alive at T; a customer without repeat purchases is alive."""
     r, alpha, a, b = params.r, params.alpha, params.a, params.b
     repeated = x > 0
@@ -147,7 +148,7 @@ def _log_odds_dead(params: BGNBD, x: Array, t_x: Array, T: Array) -> Array:
 
 def bgnbd_prob_alive(
     params: BGNBD, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike
-) -> Array:
+) -> Floats:
     """Probability that each customer is alive at the end of observation.
 
     Parameters
@@ -183,7 +184,7 @@ def bgnbd_prob_alive(
 
 def bgnbd_expected_purchases(
     params: BGNBD, t: ArrayLike, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike
-) -> Array:
+) -> Floats:
     """Predict the mean purchases of each customer in the time t after the end of observation.
 
     Parameters
@@ -221,7 +222,7 @@ def bgnbd_expected_purchases(
     )
 
 
-def bgnbd_mean_purchases(params: BGNBD, t: ArrayLike) -> Array:
+def bgnbd_mean_purchases(params: BGNBD, t: ArrayLike) -> Floats:
     """Predict the mean repeat purchases, up to time t, of a new customer of whom nothing is known.
 
     Parameters

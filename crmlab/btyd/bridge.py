@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from crmlab import chains
+from crmlab.arrays import Floats
 from crmlab.btyd.bg_bb import BGBB
-from crmlab.btyd.histories import Array
 from crmlab.errors import DataError
 
 
-def mixed_chain_loglik(params: BGBB, purchases: ArrayLike) -> Array:
+def mixed_chain_loglik(params: BGBB, purchases: ArrayLike) -> Floats:
     """Log-likelihood of purchase histories under the chain of two stages, mixed over customers.
 
     Parameters
@@ -61,7 +61,7 @@ def mixed_chain_loglik(params: BGBB, purchases: ArrayLike) -> Array:
     return np.log(likelihood)
 
 
-def chain_loglik(p: float, theta: float, purchases: ArrayLike) -> Array:
+def chain_loglik(p: float, theta: float, purchases: ArrayLike) -> Floats:
     """Log-likelihood of purchases of a customer who buys with p and dies with theta per period.
 
     Parameters
@@ -87,7 +87,7 @@ def chain_loglik(p: float, theta: float, purchases: ArrayLike) -> Array:
     return chains.forward(survives, [survives, [0.0, 1.0]], evidence).loglik
 
 
-def _beta_rule(a: float, b: float, n_nodes: int) -> tuple[Array, Array]:
+def _beta_rule(a: float, b: float, n_nodes: int) -> tuple[Floats, Floats]:
     """Nodes between 0 and 1 and weights of Gauss's rule for a Beta(a, b) mean."""
     from scipy.special import roots_jacobi
 

@@ -8,13 +8,13 @@ gamma rates and beta dropouts.
 import numpy as np
 from scipy.special import betaln, hyp2f1
 
-from crmlab.btyd.histories import Array
+from crmlab.arrays import Floats
 
 _NEAR_POLE = 1e-4
 _NODES = np.linspace(-8.5, 8.5, 3401)  # log odds up to 7700, so that a may be as small as 0.005
 
 
-def purchases_if_alive(t: Array, r: Array, alpha: Array, a: Array, b: Array) -> Array:
+def purchases_if_alive(t: Floats, r: Floats, alpha: Floats, a: Floats, b: Floats) -> Floats:
     """Mean of (1 - exp(-lambda p t)) / p over lambda ~ Gamma(r, alpha) and p ~ Beta(a, b).
 
     The closed form divides by a - 1 and has a pole at a + b = 1, where the mean itself is smooth,
@@ -32,7 +32,7 @@ def purchases_if_alive(t: Array, r: Array, alpha: Array, a: Array, b: Array) -> 
     return closed
 
 
-def _purchases_closed_form(t: Array, r: Array, alpha: Array, a: Array, b: Array) -> Array:
+def _purchases_closed_form(t: Floats, r: Floats, alpha: Floats, a: Floats, b: Floats) -> Floats:
     """Equation 9, with the hypergeometric function in the Euler-transformed form.
 
     2F1(r, b; c; z) = (1 - z)^(a - 1 - r) 2F1(c - r, a - 1; c; z), where c = a + b - 1: measured
@@ -42,7 +42,7 @@ def _purchases_closed_form(t: Array, r: Array, alpha: Array, a: Array, b: Array)
     return c / (a - 1) * (1 - (1 - z) ** (a - 1) * hyp2f1(c - r, a - 1, c, z))
 
 
-def _purchases_by_quadrature(t: Array, r: Array, alpha: Array, a: Array, b: Array) -> Array:
+def _purchases_by_quadrature(t: Floats, r: Floats, alpha: Floats, a: Floats, b: Floats) -> Floats:
     """Integrate over p by the tanh-sinh rule: p = 1 / (1 + exp(-pi sinh u)), u equally spaced.
 
     Takahasi and Mori (1974): the rule is exact to rounding for integrands with powers at both ends.

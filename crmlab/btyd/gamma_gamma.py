@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammaln
 
+from crmlab.arrays import Floats
 from crmlab.btyd.base import Positive
-from crmlab.btyd.histories import Array, broken_rules, check_numbers
+from crmlab.btyd.histories import broken_rules, check_numbers
 from crmlab.btyd.maximum import maximise
 from crmlab.errors import DataError, raise_problems
 
@@ -57,11 +58,11 @@ class GammaGamma(Positive):
     q: float
     v: float
 
-    def loglik(self, frequency: ArrayLike, monetary_value: ArrayLike) -> Array:
+    def loglik(self, frequency: ArrayLike, monetary_value: ArrayLike) -> Floats:
         """Log-likelihood of each customer's mean amount, shape (n,); at least one purchase each."""
         return _loglik(self, *_check_spenders("GammaGamma.loglik", frequency, monetary_value))
 
-    def expected_spend(self, frequency: ArrayLike, monetary_value: ArrayLike) -> Array:
+    def expected_spend(self, frequency: ArrayLike, monetary_value: ArrayLike) -> Floats:
         """Mean amount of each customer's purchases to come, in currency.
 
         Parameters
@@ -91,14 +92,14 @@ class GammaGamma(Positive):
             return np.where(strength > 0, self.p * (self.v + total) / strength, np.inf)
 
 
-def _loglik(params: GammaGamma, x: Array, mean: Array) -> Array:
+def _loglik(params: GammaGamma, x: Floats, mean: Floats) -> Floats:
     p, q, v = params.p, params.q, params.v
     shapes = gammaln(p * x + q) - gammaln(p * x) - gammaln(q)
     powers = q * np.log(v) + (p * x - 1) * np.log(mean) + p * x * np.log(x)
     return shapes + powers - (p * x + q) * np.log(v + x * mean)
 
 
-def _rules(x: Array, mean: Array) -> dict[str, Array]:
+def _rules(x: Floats, mean: Floats) -> dict[str, Floats]:
     return {
         "frequency must be a whole number, 0 or more": ~((x >= 0) & (x % 1 == 0)),
         "monetary_value must be finite": ~np.isfinite(mean),
@@ -107,7 +108,7 @@ def _rules(x: Array, mean: Array) -> dict[str, Array]:
 
 def _check_spenders(
     owner: str, frequency: ArrayLike, monetary_value: ArrayLike
-) -> tuple[Array, Array]:
+) -> tuple[Floats, Floats]:
     x, mean = check_numbers(owner, {"frequency": frequency, "monetary_value": monetary_value})
     rules = {
         "frequency must be a whole number, 1 or more (leave out who has not bought)": ~(

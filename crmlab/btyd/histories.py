@@ -7,16 +7,15 @@ observed, all counted from the first purchase (`crmlab.tables.orders.rfm_summary
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from crmlab.arrays import Bools, Floats
 from crmlab.errors import DataError, raise_problems
-
-Array = NDArray[np.float64]
 
 
 def check_histories(
     owner: str, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike
-) -> tuple[Array, Array, Array]:
+) -> tuple[Floats, Floats, Floats]:
     """Give the histories as equally long float arrays, or say everything that is wrong."""
     x, t_x, observed = check_numbers(owner, {"frequency": frequency, "recency": recency, "T": T})
     raise_problems(DataError, owner, _impossible(x, t_x, observed))
@@ -25,7 +24,7 @@ def check_histories(
 
 def check_opportunities(
     owner: str, frequency: ArrayLike, recency: ArrayLike, n: ArrayLike
-) -> tuple[Array, Array, Array]:
+) -> tuple[Floats, Floats, Floats]:
     """As `check_histories`, where time goes in whole periods with at most one purchase each."""
     x, t_x, n = check_numbers(owner, {"frequency": frequency, "recency": recency, "n": n})
     rules = {
@@ -40,7 +39,7 @@ def check_opportunities(
     return x, t_x, n
 
 
-def check_numbers(owner: str, given: Mapping[str, ArrayLike]) -> list[Array]:
+def check_numbers(owner: str, given: Mapping[str, ArrayLike]) -> list[Floats]:
     """Give each column as a float array of one shape with the others, at least one customer."""
     arrays = {name: _as_numbers(values) for name, values in given.items()}
     problems = [f"{name} must hold numbers" for name in arrays if arrays[name] is None]
@@ -55,7 +54,7 @@ def check_numbers(owner: str, given: Mapping[str, ArrayLike]) -> list[Array]:
     return list(arrays.values())
 
 
-def _impossible(x: Array, t_x: Array, T: Array) -> list[str]:
+def _impossible(x: Floats, t_x: Floats, T: Floats) -> list[str]:
     rules = {
         "frequency must be a whole number, 0 or more": ~((x >= 0) & (x % 1 == 0)),
         "recency must be a number, 0 or more": ~((t_x >= 0) & np.isfinite(t_x)),
@@ -66,7 +65,7 @@ def _impossible(x: Array, t_x: Array, T: Array) -> list[str]:
     return broken_rules(rules, {"frequency": x, "recency": t_x, "T": T})
 
 
-def broken_rules(rules: Mapping[str, NDArray[np.bool_]], columns: Mapping[str, Array]) -> list[str]:
+def broken_rules(rules: Mapping[str, Bools], columns: Mapping[str, Floats]) -> list[str]:
     """Say which rule is broken how often, with the first customer who breaks it."""
     size = next(iter(columns.values())).size
     return [
@@ -79,7 +78,7 @@ def broken_rules(rules: Mapping[str, NDArray[np.bool_]], columns: Mapping[str, A
     ]
 
 
-def check_times(owner: str, t: ArrayLike) -> Array:
+def check_times(owner: str, t: ArrayLike) -> Floats:
     """Give a horizon as a float array; refuse what is no time."""
     times = _as_numbers(t)
     if times is None or not (np.isfinite(times) & (times >= 0)).all():
@@ -87,7 +86,7 @@ def check_times(owner: str, t: ArrayLike) -> Array:
     return times
 
 
-def _as_numbers(values: ArrayLike) -> Array | None:
+def _as_numbers(values: ArrayLike) -> Floats | None:
     try:
         return np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError):

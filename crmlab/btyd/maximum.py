@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from crmlab.btyd.histories import Array
+from crmlab.arrays import Floats
 from crmlab.errors import DataError, raise_problems
 
 _LOG_BOUND = 12.0  # parameters are sought between exp(-12) and exp(12)
@@ -18,7 +18,7 @@ _NUMBERS = {2: "two", 3: "three", 4: "four"}
 
 
 def maximise(
-    owner: str, names: Sequence[str], mean_loglik: Callable[[Array], float]
+    owner: str, names: Sequence[str], mean_loglik: Callable[[Floats], float]
 ) -> list[float]:
     """Find the parameters that maximise a function of their logs.
 
@@ -55,7 +55,7 @@ def maximise(
 
 
 def _check_maximum(
-    owner: str, names: Sequence[str], mean_loglik: Callable[[Array], float], logs: Array
+    owner: str, names: Sequence[str], mean_loglik: Callable[[Floats], float], logs: Floats
 ) -> None:
     """Refuse a point that is no maximum: at the edge of the search range, or on a plateau."""
     far = [name for name, value in zip(names, logs, strict=True) if abs(value) > _LOG_FAR]
@@ -71,7 +71,7 @@ def _check_maximum(
     )
 
 
-def log_covariance(loglik: Callable[[Array], float], logs: Array) -> Array:
+def log_covariance(loglik: Callable[[Floats], float], logs: Floats) -> Floats:
     """Covariance of the logs of the parameters at the maximum of the total log-likelihood.
 
     The inverse of the observed information: minus the second derivatives, by differences.
@@ -79,7 +79,7 @@ def log_covariance(loglik: Callable[[Array], float], logs: Array) -> Array:
     return np.linalg.inv(-hessian(loglik, logs))
 
 
-def hessian(function: Callable[[Array], float], at: Array, step: float = 1e-3) -> Array:
+def hessian(function: Callable[[Floats], float], at: Floats, step: float = 1e-3) -> Floats:
     """Second differences."""
     moves = step * np.eye(len(at))
     return np.array(

@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betaln, expit, gammaln
 
+from crmlab.arrays import Floats
 from crmlab.btyd.base import BuyTillYouDie, maximise_histories
 from crmlab.btyd.dropouts import purchases_if_alive
-from crmlab.btyd.histories import Array, check_histories, check_times
+from crmlab.btyd.histories import check_histories, check_times
 
 
 @dataclass(frozen=True)
@@ -57,18 +58,18 @@ class MBGNBD(BuyTillYouDie):
         """Estimate the parameters by maximum likelihood; see `fit_mbgnbd`."""
         return fit_mbgnbd(frequency, recency, T)
 
-    def loglik(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Array:
+    def loglik(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Floats:
         """Log-likelihood of each customer's history, shape (n,)."""
         return _loglik(self, *check_histories("MBGNBD.loglik", frequency, recency, T))
 
-    def prob_alive(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Array:
+    def prob_alive(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Floats:
         """Probability that each customer is alive at the end of observation, shape (n,)."""
         histories = check_histories("MBGNBD.prob_alive", frequency, recency, T)
         return expit(-_log_odds_dead(self, *histories))
 
     def expected_purchases(
         self, t: ArrayLike, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike
-    ) -> Array:
+    ) -> Floats:
         """Mean purchases of each customer in the time t after the end of observation.
 
         A living customer has the parameters r + x, alpha + T, a and b + x + 1.
@@ -79,19 +80,19 @@ class MBGNBD(BuyTillYouDie):
         living = (self.r + x, self.alpha + T, np.asarray(self.a), self.b + x + 1)
         return alive * purchases_if_alive(t, *living)
 
-    def mean_purchases(self, t: ArrayLike) -> Array:
+    def mean_purchases(self, t: ArrayLike) -> Floats:
         """Mean repeat purchases up to time t of a new customer of whom nothing is known."""
         return self.expected_purchases(check_times("MBGNBD.mean_purchases", t), 0, 0, 0)
 
 
-def _loglik(params: MBGNBD, x: Array, t_x: Array, T: Array) -> Array:
+def _loglik(params: MBGNBD, x: Floats, t_x: Floats, T: Floats) -> Floats:
     r, alpha, a, b = params.r, params.alpha, params.a, params.b
     purchases = gammaln(r + x) - gammaln(r) + r * np.log(alpha)
     alive = betaln(a, b + x + 1) - betaln(a, b) - (r + x) * np.log(alpha + T)
     return purchases + np.logaddexp(alive, alive + _log_odds_dead(params, x, t_x, T))
 
 
-def _log_odds_dead(params: MBGNBD, x: Array, t_x: Array, T: Array) -> Array:
+def _log_odds_dead(params: MBGNBD, x: Floats, t_x: Floats, T: Floats) -> Floats:
     silence = np.log(params.alpha + T) - np.log(params.alpha + t_x)
     return np.log(params.a) - np.log(params.b + x) + (params.r + x) * silence
 

@@ -37,8 +37,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import exprel, gammaln, hyp2f1
 
+from crmlab.arrays import Floats
 from crmlab.btyd.base import BuyTillYouDie, maximise_histories
-from crmlab.btyd.histories import Array, check_histories, check_times
+from crmlab.btyd.histories import check_histories, check_times
 
 _STEP = 0.0125
 _NODES = np.arange(-4.6, 4.6 + _STEP / 2, _STEP)  # for the double exponential rule
@@ -77,20 +78,20 @@ class ParetoNBD(BuyTillYouDie):
         """Estimate the parameters by maximum likelihood; see `fit_paretonbd`."""
         return fit_paretonbd(frequency, recency, T)
 
-    def loglik(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Array:
+    def loglik(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Floats:
         """Log-likelihood of each customer's history, shape (n,).
 
         Fader and Hardie (2005), written as two positive terms.
         """
         return _loglik(self, *check_histories("ParetoNBD.loglik", frequency, recency, T))
 
-    def prob_alive(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Array:
+    def prob_alive(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Floats:
         """Probability that each customer is alive at the end of observation, shape (n,)."""
         return _prob_alive(self, *check_histories("ParetoNBD.prob_alive", frequency, recency, T))
 
     def expected_purchases(
         self, t: ArrayLike, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike
-    ) -> Array:
+    ) -> Floats:
         """Mean purchases of each customer in the time t after the end of observation.
 
         P(alive) (r + x) / (alpha + T) times the mean lifetime that falls into t.
@@ -106,7 +107,7 @@ class ParetoNBD(BuyTillYouDie):
         rate = (self.r + x) / (self.alpha + T)
         return _prob_alive(self, x, t_x, T) * rate * _mean_life(t, self.s, self.beta + T)
 
-    def mean_purchases(self, t: ArrayLike) -> Array:
+    def mean_purchases(self, t: ArrayLike) -> Floats:
         """Mean repeat purchases up to time t of a new customer of whom nothing is known.
 
         r beta / (alpha (s - 1)) (1 - (beta / (beta + t))^(s - 1)).
@@ -115,13 +116,15 @@ class ParetoNBD(BuyTillYouDie):
         return self.r / self.alpha * _mean_life(t, self.s, np.asarray(self.beta))
 
 
-def _mean_life(t: Array, s: float, beta: Array) -> Array:
+def _mean_life(t: Floats, s: float, beta: Floats) -> Floats:
     """Mean of the part of a Pareto(s, beta) lifetime that falls into t; smooth at s = 1."""
     log_ratio = np.log1p(t / beta)
     return beta * log_ratio * exprel((1 - s) * log_ratio)
 
 
-def _log_terms(params: ParetoNBD, x: Array, t_x: Array, T: Array) -> tuple[Array, Array, Array]:
+def _log_terms(
+    params: ParetoNBD, x: Floats, t_x: Floats, T: Floats
+) -> tuple[Floats, Floats, Floats]:
     """Give logs: alive at T; so and buying again; dead since t_x or dying before buying again."""
     k = params.r + x
     alive = _log_power(params, k, T)
@@ -132,23 +135,23 @@ def _log_terms(params: ParetoNBD, x: Array, t_x: Array, T: Array) -> tuple[Array
     )
 
 
-def _log_power(params: ParetoNBD, k: Array, tau: Array) -> Array:
+def _log_power(params: ParetoNBD, k: Floats, tau: Floats) -> Floats:
     return -k * np.log(params.alpha + tau) - params.s * np.log(params.beta + tau)
 
 
-def _loglik(params: ParetoNBD, x: Array, t_x: Array, T: Array) -> Array:
+def _loglik(params: ParetoNBD, x: Floats, t_x: Floats, T: Floats) -> Floats:
     purchases = gammaln(params.r + x) - gammaln(params.r)
     scale = params.r * np.log(params.alpha) + params.s * np.log(params.beta)
     _, buys_again, dies = _log_terms(params, x, t_x, T)
     return purchases + scale + np.logaddexp(buys_again, dies)
 
 
-def _prob_alive(params: ParetoNBD, x: Array, t_x: Array, T: Array) -> Array:
+def _prob_alive(params: ParetoNBD, x: Floats, t_x: Floats, T: Floats) -> Floats:
     alive, buys_again, dies = _log_terms(params, x, t_x, T)
     return np.exp(np.minimum(alive - np.logaddexp(buys_again, dies), 0.0))
 
 
-def _dies_first(params: ParetoNBD, k: Array, tau: Array) -> Array:
+def _dies_first(params: ParetoNBD, k: Floats, tau: Floats) -> Floats:
     """g(tau): probability of death before the next purchase, s / (k + s) where alpha = beta.
 
     A hypergeometric function with positive terms on either side of alpha = beta (Euler's and
@@ -169,7 +172,7 @@ def _dies_first(params: ParetoNBD, k: Array, tau: Array) -> Array:
     return probs
 
 
-def _dies_first_by_quadrature(params: ParetoNBD, k: Array, tau: Array) -> Array:
+def _dies_first_by_quadrature(params: ParetoNBD, k: Floats, tau: Floats) -> Floats:
     """Average over y = P(still alive), uniform between 0 and 1, by the tanh-sinh rule."""
     log_odds = np.pi * np.sinh(_NODES)
     log_y = -np.logaddexp(0, -log_odds)

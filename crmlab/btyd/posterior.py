@@ -21,11 +21,11 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from crmlab.arrays import Floats
 from crmlab.btyd.base import BuyTillYouDie, Positive, merge_customers
 from crmlab.btyd.customers import count_purchases
 from crmlab.btyd.fitted import FittedPurchases, amounts_of, by_draw, check_kind, spenders
 from crmlab.btyd.gamma_gamma import GammaGamma
-from crmlab.btyd.histories import Array
 from crmlab.btyd.maximum import hessian
 from crmlab.errors import DataError, SpecError, raise_problems
 from crmlab.tables import CustomerTables
@@ -95,7 +95,7 @@ class BuyersPosterior(FittedPurchases):
         spends = None if self.spends is None else tuple(self.spends[i] for i in places)
         return replace(self, populations=chosen, spends=spends)
 
-    def _by_draw(self, ask: Callable[..., Array]) -> xr.DataArray:
+    def _by_draw(self, ask: Callable[..., Floats]) -> xr.DataArray:
         # Customers with one history have one answer.
         unique, place = np.unique(np.stack(self.history), axis=1, return_inverse=True)
         answers = np.stack([ask(kind, *unique) for kind in self.populations])
@@ -188,7 +188,7 @@ def population_posterior[Kind: BuyTillYouDie](
     (x, t_x, observed), counts = merge_customers(x, t_x / unit, observed / unit)
     times = [name in ("alpha", "beta") and not kind.whole_periods for name in kind.names()]
 
-    def loglik(logs: Array) -> float:
+    def loglik(logs: Floats) -> float:
         return float(counts @ kind.from_logs(logs).loglik(x, t_x, observed))
 
     return _draw("population_posterior", kind, loglik, np.where(times, unit, 1.0), seed, n_draws)
@@ -214,7 +214,7 @@ def spend_posterior(
     x, amounts = (np.asarray(column, dtype=float) for column in (frequency, monetary_value))
     unit = float(amounts.mean())
 
-    def loglik(logs: Array) -> float:
+    def loglik(logs: Floats) -> float:
         return float(GammaGamma.from_logs(logs).loglik(x, amounts / unit).sum())
 
     units = np.array([1.0, 1.0, unit])
@@ -224,8 +224,8 @@ def spend_posterior(
 def _draw[Kind: Positive](
     owner: str,
     kind: type[Kind],
-    loglik: Callable[[Array], float],
-    units: Array,
+    loglik: Callable[[Floats], float],
+    units: Floats,
     seed: int,
     n_draws: int,
 ) -> ParameterDraws[Kind]:
@@ -238,7 +238,7 @@ def _draw[Kind: Positive](
     raise_problems(SpecError, owner, problems)
     rng = np.random.default_rng(seed)
 
-    def log_posterior(logs: Array) -> float:
+    def log_posterior(logs: Floats) -> float:
         return loglik(logs) - 0.5 * float((logs**2).sum()) / _PRIOR_SD**2
 
     centre, spread = _peak(log_posterior, len(units))
@@ -259,7 +259,7 @@ def _draw[Kind: Positive](
     return ParameterDraws(tuple(kind.from_logs(logs) for logs in chosen), effective)
 
 
-def _peak(log_posterior: Callable[[Array], float], size: int) -> tuple[Array, Array]:
+def _peak(log_posterior: Callable[[Floats], float], size: int) -> tuple[Floats, Floats]:
     """Mode of the logs and the inverse of the curvature there."""
     from scipy.optimize import minimize
 
@@ -271,12 +271,12 @@ def _peak(log_posterior: Callable[[Array], float], size: int) -> tuple[Array, Ar
 
 
 def _propose(
-    log_posterior: Callable[[Array], float],
-    centre: Array,
-    spread: Array,
+    log_posterior: Callable[[Floats], float],
+    centre: Floats,
+    spread: Floats,
     n_draws: int,
     rng: np.random.Generator,
-) -> tuple[Array, Array]:
+) -> tuple[Floats, Floats]:
     """Proposals (m, k) from a Student t, and the logs of their weights, up to a constant."""
     from scipy.stats import multivariate_t
 

@@ -29,6 +29,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from crmlab.arrays import Ints
 from crmlab.chains.inputs import read_count, read_move_counts
 from crmlab.chains.lumping import membership
 from crmlab.errors import DataError
@@ -52,7 +53,7 @@ class ChiSquareTest(NamedTuple):
     p_value: float
 
 
-def transition_counts(paths: ArrayLike, n_stages: int, *, order: int = 1) -> NDArray[np.int64]:
+def transition_counts(paths: ArrayLike, n_stages: int, *, order: int = 1) -> Ints:
     """Count the runs of stages that follow each other directly.
 
     Parameters

@@ -24,8 +24,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
 
+from crmlab.arrays import Floats
 from crmlab.chains.counts import transition_counts
-from crmlab.chains.inputs import Floats, read_counts, read_move_counts, read_numbers
+from crmlab.chains.inputs import read_counts, read_move_counts, read_numbers
 from crmlab.errors import DataError, SpecError, raise_problems
 
 

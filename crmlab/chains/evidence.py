@@ -15,9 +15,10 @@ One matrix may serve all; or each customer, each period, or both may have their 
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from crmlab.chains.inputs import Floats, problems_of_probs, read_numbers
+from crmlab.arrays import Bools, Floats, Ints
+from crmlab.chains.inputs import problems_of_probs, read_numbers
 from crmlab.errors import DataError, SpecError, raise_problems
 
 
@@ -27,9 +28,9 @@ class Evidence(NamedTuple):
     log_initial: Floats  # (N, K)
     matrices: Floats  # (N or 1, T - 1 or 1, K, K)
     log_likelihoods: Floats  # (N, T, K), 0 outside the window
-    first: NDArray[np.int64]  # (N,)
-    last: NDArray[np.int64]  # (N,)
-    inside: NDArray[np.bool_]  # (N, T)
+    first: Ints  # (N,)
+    last: Ints  # (N,)
+    inside: Bools  # (N, T)
     faintest: float  # log of the smallest positive transition probability
 
     @property
@@ -100,7 +101,7 @@ def _problems_of_matrices(matrices: Floats, shape: tuple[int, int, int]) -> list
 
 def _windows(
     first: ArrayLike | None, last: ArrayLike | None, n_customers: int, n_periods: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]:
+) -> tuple[Ints, Ints, Bools]:
     begin = _bound("first", 0 if first is None else first, n_customers)
     end = _bound("last", n_periods - 1 if last is None else last, n_customers)
     wrong = np.flatnonzero((begin < 0) | (end >= n_periods) | (begin > end))
@@ -114,7 +115,7 @@ def _windows(
     return begin, end, (periods >= begin[:, None]) & (periods <= end[:, None])
 
 
-def _bound(name: str, values: ArrayLike, n_customers: int) -> NDArray[np.int64]:
+def _bound(name: str, values: ArrayLike, n_customers: int) -> Ints:
     bound = np.asarray(values)
     if bound.dtype.kind not in "iu" or bound.shape not in {(), (n_customers,)}:
         raise SpecError(
@@ -123,7 +124,7 @@ def _bound(name: str, values: ArrayLike, n_customers: int) -> NDArray[np.int64]:
     return np.broadcast_to(bound.astype(np.int64), (n_customers,))
 
 
-def _blank_outside(logs: Floats, inside: NDArray[np.bool_]) -> Floats:
+def _blank_outside(logs: Floats, inside: Bools) -> Floats:
     known = np.where(inside[:, :, None], logs, 0.0)
     wrong = np.argwhere(np.isnan(known) | (known == np.inf))
     if len(wrong):

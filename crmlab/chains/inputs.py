@@ -11,9 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import Bools, Floats
 from crmlab.errors import DataError, SpecError, raise_problems
-
-Floats = NDArray[np.float64]
 
 
 def read_numbers(name: str, values: ArrayLike, error: type[ValueError] = SpecError) -> Floats:
@@ -79,7 +78,7 @@ def read_stages(name: str, stages: int | Sequence[int], n_stages: int) -> NDArra
     return indices
 
 
-def mark_stages(name: str, stages: int | Sequence[int], n_stages: int) -> NDArray[np.bool_]:
+def mark_stages(name: str, stages: int | Sequence[int], n_stages: int) -> Bools:
     """Return which of the stages are named: one stage or several, (K,)."""
     mask = np.zeros(n_stages, dtype=bool)
     mask[read_stages(name, stages, n_stages)] = True

@@ -24,7 +24,8 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from crmlab.chains.inputs import Floats, read_matrix, read_numbers
+from crmlab.arrays import Floats
+from crmlab.chains.inputs import read_matrix, read_numbers
 from crmlab.errors import SpecError
 
 

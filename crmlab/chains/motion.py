@@ -30,7 +30,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from crmlab.chains.inputs import Floats, read_count, read_matrix, read_probs, read_stages
+from crmlab.arrays import Floats
+from crmlab.chains.inputs import read_count, read_matrix, read_probs, read_stages
 from crmlab.chains.reach import closed_sets
 from crmlab.errors import SpecError
 

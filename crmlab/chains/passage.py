@@ -28,10 +28,11 @@ Kemeny and Snell (1960), Finite Markov Chains, chapter III.
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import linalg
 
-from crmlab.chains.inputs import Floats, mark_stages, read_count, read_matrix, read_start
+from crmlab.arrays import Bools, Floats
+from crmlab.chains.inputs import mark_stages, read_count, read_matrix, read_start
 from crmlab.chains.reach import is_recurrent, reachable
 from crmlab.errors import SpecError
 
@@ -155,7 +156,7 @@ def first_passage_quantile(
     return quantile
 
 
-def _longest_wait(T: Floats, level: float, ends: NDArray[np.bool_]) -> Floats:
+def _longest_wait(T: Floats, level: float, ends: Bools) -> Floats:
     """Return the largest n at which the survival from each stage, T^n 1, still exceeds `level`.
 
     Powers of two first, then the binary digits of n from the top: about 2 log2(n) products.
@@ -356,7 +357,7 @@ def _occupancy_for_ever(P: Floats, probs: Floats) -> Floats:
     return periods
 
 
-def _require_end(P: Floats) -> NDArray[np.bool_]:
+def _require_end(P: Floats) -> Bools:
     """Return which stages are recurrent; refuse a chain in which all are."""
     recurrent = is_recurrent(P)
     if recurrent.all():
@@ -364,7 +365,7 @@ def _require_end(P: Floats) -> NDArray[np.bool_]:
     return recurrent
 
 
-def _solve_on(P: Floats, members: NDArray[np.bool_], right: Floats) -> Floats:
+def _solve_on(P: Floats, members: Bools, right: Floats) -> Floats:
     """Solve x = right + P x among the given stages."""
     if not members.any():
         return right
@@ -372,7 +373,7 @@ def _solve_on(P: Floats, members: NDArray[np.bool_], right: Floats) -> Floats:
     return linalg.solve(np.eye(len(T)) - T, right)
 
 
-def _stop_at(P: Floats, target: NDArray[np.bool_]) -> Floats:
+def _stop_at(P: Floats, target: Bools) -> Floats:
     """Let whoever arrives at the target stay there."""
     return np.where(target[:, None], np.eye(len(P)), P)
 

@@ -22,7 +22,8 @@ Kemeny and Snell (1960), Finite Markov Chains, chapter II.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crmlab.chains.inputs import Floats, read_matrix
+from crmlab.arrays import Bools, Floats
+from crmlab.chains.inputs import read_matrix
 
 
 def transient_stages(transition_matrix: ArrayLike) -> NDArray[np.intp]:
@@ -51,7 +52,7 @@ def transient_stages(transition_matrix: ArrayLike) -> NDArray[np.intp]:
     return np.flatnonzero(~is_recurrent(read_matrix(transition_matrix)))
 
 
-def reachable(P: Floats) -> NDArray[np.bool_]:
+def reachable(P: Floats) -> Bools:
     """Whether column can be reached from row in any number of moves, none included (..., K, K)."""
     n_stages = P.shape[-1]
     reach = (P > 0) | np.eye(n_stages, dtype=bool)
@@ -61,7 +62,7 @@ def reachable(P: Floats) -> NDArray[np.bool_]:
     return reach
 
 
-def is_recurrent(P: Floats) -> NDArray[np.bool_]:
+def is_recurrent(P: Floats) -> Bools:
     """Whether every stage that can be reached from a stage can reach it back."""
     reach = reachable(P)
     return (reach <= reach.T).all(axis=1)

@@ -28,8 +28,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import Floats, Ints
 from crmlab.chains.evidence import Evidence, log, read_evidence
-from crmlab.chains.inputs import Floats
 
 
 class Forward(NamedTuple):
@@ -192,7 +192,7 @@ def viterbi(
     log_likelihoods: ArrayLike,
     first: ArrayLike | None = None,
     last: ArrayLike | None = None,
-) -> NDArray[np.int64]:
+) -> Ints:
     """Find the most probable path of each customer, as a whole.
 
     Parameters
@@ -256,7 +256,7 @@ def sample_paths(
     log_likelihoods: ArrayLike,
     first: ArrayLike | None = None,
     last: ArrayLike | None = None,
-) -> NDArray[np.int64]:
+) -> Ints:
     """Sample one path per customer from its distribution given all the evidence.
 
     Filters forwards, then samples backwards. With log-likelihoods of 0 the paths come from the
@@ -307,13 +307,13 @@ def sample_paths(
     return paths
 
 
-def _sample_stage(uniforms: Floats, log_weights: Floats) -> NDArray[np.int64]:
+def _sample_stage(uniforms: Floats, log_weights: Floats) -> Ints:
     cumulative = np.exp(_normalised(log_weights)).cumsum(axis=1)
     # Divided by its own last entry, the sum ends in exactly 1, which no uniform reaches.
     return (cumulative / cumulative[:, -1:] <= uniforms[:, None]).sum(axis=1)
 
 
-def _log_column(matrices: Floats, stage: NDArray[np.int64]) -> Floats:
+def _log_column(matrices: Floats, stage: Ints) -> Floats:
     """Return log P[n, :, stage[n]], (N, K)."""
     customers = np.arange(len(stage)) if len(matrices) > 1 else np.zeros(len(stage), dtype=int)
     return log(matrices[customers, :, stage])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import Bools, Floats
 from crmlab.errors import SpecError, raise_problems
 from crmlab.stages import StageSpace
 
@@ -22,7 +23,7 @@ class Rule(NamedTuple):
     """What a number must be, in words and as a test of an array."""
 
     words: str
-    holds: Callable[[NDArray[np.float64]], NDArray[np.bool_]]
+    holds: Callable[[Floats], Bools]
 
 
 REAL = Rule("finite", np.isfinite)
@@ -61,10 +62,10 @@ class Channel(ABC):
         """Give the unnamed PyMC distribution of one observation."""
 
     @abstractmethod
-    def sample(self, u: NDArray[np.float64], **parameters: NDArray) -> NDArray[np.float64]:
+    def sample(self, u: Floats, **parameters: NDArray) -> Floats:
         """Observations at the uniforms `u`: the inverse distribution function."""
 
-    def supports(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def supports(self, values: Floats) -> Bools:
         """Whether each value can occur; unless refined, any finite number."""
         return np.isfinite(values)
 
@@ -100,7 +101,7 @@ class Channel(ABC):
         return [v for v in values if isinstance(v, tuple) and len(v) == len(stages)]
 
     @property
-    def known(self) -> dict[str, NDArray[np.float64]]:
+    def known(self) -> dict[str, Floats]:
         """The parameters that are given, as arrays with the stage axis first."""
         given = {name: getattr(self, name, None) for name in self.parameter_names}
         return {

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from crmlab.arrays import Bools, Floats
 from crmlab.channels.base import (
     NOT_NEGATIVE,
     OPEN_SHARE,
@@ -73,13 +74,13 @@ class Poisson(Channel):
 
         return pm.Poisson.dist(rate)
 
-    def sample(self, u: NDArray[np.float64], rate: NDArray) -> NDArray[np.float64]:
+    def sample(self, u: Floats, rate: NDArray) -> Floats:
         """Smallest count whose distribution function reaches `u`."""
         above = np.ceil(special.pdtrik(u, np.maximum(rate, 1e-300)))
         below = np.maximum(above - 1, 0)
         return np.where((special.pdtr(below, rate) >= u) | (rate == 0), below * (rate > 0), above)
 
-    def supports(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def supports(self, values: Floats) -> Bools:
         """Whether each value is a count."""
         return (values >= 0) & (values == np.floor(values)) & np.isfinite(values)
 
@@ -132,11 +133,11 @@ class Bernoulli(Channel):
 
         return pm.Bernoulli.dist(p=prob)
 
-    def sample(self, u: NDArray[np.float64], prob: NDArray) -> NDArray[np.float64]:
+    def sample(self, u: Floats, prob: NDArray) -> Floats:
         """One where `u` exceeds the probability of nothing."""
         return (u > 1 - prob).astype(float)
 
-    def supports(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def supports(self, values: Floats) -> Bools:
         """Whether each value is 0 or 1."""
         return (values == 0) | (values == 1)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from crmlab.arrays import Bools, Floats, Ints
 from crmlab.channels.base import (
     OPEN_SHARE,
     POSITIVE,
@@ -103,11 +104,11 @@ class StageLabel(Channel):
             dtype="int64",
         )
 
-    def sample(self, u: NDArray[np.float64], confusion: NDArray) -> NDArray[np.float64]:
+    def sample(self, u: Floats, confusion: NDArray) -> Floats:
         """Index of the reported stage; NaN where nothing is reported."""
         return np.where(u[1] < self.response_rate, _pick_label(u[0], confusion), np.nan)
 
-    def supports(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def supports(self, values: Floats) -> Bools:
         """Whether each value is the index of a stage."""
         return (values >= 0) & (values == np.floor(values))
 
@@ -129,11 +130,11 @@ def _label_logp(value: "TensorVariable", confusion: "TensorVariable") -> "Tensor
 
 def _random_label(
     confusion: NDArray, rng: np.random.Generator, size: tuple[int, ...] | None
-) -> NDArray[np.int64]:
+) -> Ints:
     return _pick_label(rng.random(batch_shape(size, confusion[..., 0])), confusion)
 
 
-def _pick_label(u: NDArray[np.float64], confusion: NDArray) -> NDArray[np.int64]:
+def _pick_label(u: Floats, confusion: NDArray) -> Ints:
     below = np.cumsum(confusion, axis=-1)
     # Divided by its own last entry, so that rounding never reports what cannot be reported.
     return (np.asarray(u)[..., None] > below / below[..., -1:]).sum(axis=-1)

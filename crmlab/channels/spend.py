@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from crmlab.arrays import Bools, Floats
 from crmlab.channels.base import POSITIVE, SHARE, Channel, batch_shape, check_fields, freeze
 from crmlab.stages import StageSpace
 
@@ -78,16 +79,14 @@ class ZeroInflatedSpend(Channel):
             prob, median, sigma, logp=_spend_logp, random=_random_spend, signature="(),(),()->()"
         )
 
-    def sample(
-        self, u: NDArray[np.float64], prob: NDArray, median: NDArray, sigma: NDArray
-    ) -> NDArray[np.float64]:
+    def sample(self, u: Floats, prob: NDArray, median: NDArray, sigma: NDArray) -> Floats:
         """Nothing while `u` is within the zeros, then the log-normal quantile."""
         # Counted from above, where 1 - u is exact: a large amount keeps all its digits.
         possible = np.asarray(prob) > 0
         tail = np.where(possible, np.minimum(1 - u, prob) / np.where(possible, prob, 1), 1)
         return np.where(tail < 1, median * np.exp(-sigma * special.ndtri(tail)), 0.0)
 
-    def supports(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def supports(self, values: Floats) -> Bools:
         """Whether each value is an amount, zero included."""
         return (values >= 0) & np.isfinite(values)
 
@@ -117,6 +116,6 @@ def _random_spend(
     sigma: NDArray,
     rng: np.random.Generator,
     size: tuple[int, ...] | None,
-) -> NDArray[np.float64]:
+) -> Floats:
     shape = batch_shape(size, prob, median, sigma)
     return np.where(rng.random(shape) < prob, median * np.exp(sigma * rng.normal(size=shape)), 0.0)

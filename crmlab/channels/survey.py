@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from crmlab.arrays import Bools, Floats, Ints
 from crmlab.channels.base import POSITIVE, REAL, SHARE, Channel, batch_shape, check_fields, freeze
 from crmlab.stages import StageSpace
 
@@ -77,7 +78,7 @@ class OrdinalSurvey(Channel):
         scales = {"discrimination": POSITIVE, "prior_sd": POSITIVE, "response_rate": SHARE}
         check_fields(self, {**places, **scales}, *problems)
 
-    def level_probs(self, location: ArrayLike) -> NDArray[np.float64]:
+    def level_probs(self, location: ArrayLike) -> Floats:
         """Probability of each level, on a last axis of length `n_levels`."""
         gap = np.asarray(location, dtype=float)[..., None] - np.asarray(self.cutpoints)
         reached = special.expit(self.discrimination * gap)
@@ -115,18 +116,18 @@ class OrdinalSurvey(Channel):
 
     def _random(
         self, location: NDArray, rng: np.random.Generator, size: tuple[int, ...] | None
-    ) -> NDArray[np.int64]:
+    ) -> Ints:
         return self._answer(rng.random(batch_shape(size, location)), location).astype(np.int64)
 
-    def _answer(self, u: NDArray[np.float64], location: NDArray) -> NDArray[np.float64]:
+    def _answer(self, u: Floats, location: NDArray) -> Floats:
         below = np.cumsum(self.level_probs(location), axis=-1)[..., :-1]
         return 1.0 + (np.asarray(u)[..., None] > below).sum(axis=-1)
 
-    def sample(self, u: NDArray[np.float64], location: NDArray) -> NDArray[np.float64]:
+    def sample(self, u: Floats, location: NDArray) -> Floats:
         """Level whose distribution function reaches `u[0]`; NaN where nobody answers."""
         return np.where(u[1] < self.response_rate, self._answer(u[0], location), np.nan)
 
-    def supports(self, values: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def supports(self, values: Floats) -> Bools:
         """Whether each value is a level of the scale."""
         return (values >= 1) & (values <= self.n_levels) & (values == np.floor(values))
 

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from crmlab.arrays import Floats
 from crmlab.btyd.maximum import log_covariance, maximise
 from crmlab.contract.populations import (
     BetaDiscreteWeibull,
@@ -13,8 +14,6 @@ from crmlab.contract.populations import (
     whole_numbers,
 )
 from crmlab.errors import DataError, raise_problems
-
-Array = NDArray[np.float64]
 
 
 def fit_sbg(survivors: ArrayLike | Sequence[ArrayLike]) -> ShiftedBetaGeometric:
@@ -98,12 +97,12 @@ def _fit[C: Contract](owner: str, kind: type[C], survivors: ArrayLike) -> C:
     )
 
 
-def _loglik(contract: Contract, losses: Array) -> float:
+def _loglik(contract: Contract, losses: Floats) -> float:
     logs = contract.log_survival(np.arange(losses.shape[1]))
     return float(weigh_losses(losses, logs))
 
 
-def weigh_losses(losses: Array, log_survival: Array) -> Array:
+def weigh_losses(losses: Floats, log_survival: Floats) -> Floats:
     """Log-likelihood from the logs of S (..., t): those who left in t (row 0), or stayed to t."""
     left, stayed = losses
     falls = np.minimum(np.diff(log_survival, axis=-1), 0.0)  # rounding can make S rise
@@ -113,7 +112,7 @@ def weigh_losses(losses: Array, log_survival: Array) -> Array:
     return gone.sum(axis=-1) + (stayed * log_survival).sum(axis=-1)
 
 
-def count_losses(owner: str, survivors: ArrayLike | Sequence[ArrayLike]) -> Array:
+def count_losses(owner: str, survivors: ArrayLike | Sequence[ArrayLike]) -> Floats:
     """Count who left at each renewal, and who stayed to the end of their cohort (2, longest)."""
     cohorts = _check_survivors(owner, _as_cohorts(survivors))
     losses = np.zeros((2, max(map(len, cohorts))))
@@ -129,7 +128,7 @@ def _as_cohorts(survivors: ArrayLike | Sequence[ArrayLike]) -> list[ArrayLike]:
     return list(survivors) if several else [survivors]
 
 
-def _check_survivors(owner: str, cohorts: Sequence[ArrayLike]) -> list[Array]:
+def _check_survivors(owner: str, cohorts: Sequence[ArrayLike]) -> list[Floats]:
     """Give cohorts as float arrays, or say everything that is wrong with them."""
     arrays, problems = [], []
     for place, counts in enumerate(cohorts):
@@ -152,7 +151,7 @@ def _check_survivors(owner: str, cohorts: Sequence[ArrayLike]) -> list[Array]:
     return arrays
 
 
-def project_survivors(contract: Contract, survivors: ArrayLike, *, n_periods: int) -> Array:
+def project_survivors(contract: Contract, survivors: ArrayLike, *, n_periods: int) -> Floats:
     """Project how many customers of one cohort will be left in the periods to come.
 
     Parameters

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import gammaln, hyp2f1
 
+from crmlab.arrays import Floats
 from crmlab.btyd.base import Positive
 from crmlab.errors import SpecError, raise_problems
-
-Array = NDArray[np.float64]
 
 _NEGLIGIBLE = 1e-14  # share of a discounted lifetime that a cut-off sum may leave out
 _LONGEST_SUM = 1_000_000
@@ -21,18 +20,18 @@ class Contract(Positive, ABC):
     """A population of customers under contract, who differ in how easily they leave."""
 
     @abstractmethod
-    def log_survival(self, t: ArrayLike) -> Array:
+    def log_survival(self, t: ArrayLike) -> Floats:
         """Log of the probability of still being a customer after t renewals."""
 
     @abstractmethod
     def discounted_lifetime(self, discount_rate: float, *, renewals: int | None = None) -> float:
         """Mean number of payments still to come, discounted; see `ShiftedBetaGeometric`."""
 
-    def survival(self, t: ArrayLike) -> Array:
+    def survival(self, t: ArrayLike) -> Floats:
         """Probability of still being a customer after t renewals; t are whole numbers from 0."""
         return np.exp(self.log_survival(t))
 
-    def retention_rate(self, t: ArrayLike) -> Array:
+    def retention_rate(self, t: ArrayLike) -> Floats:
         """Share of the customers of period t - 1 who renew into period t, t from 1 on."""
         t = whole_numbers("retention_rate", t, least=1)
         return np.exp(self.log_survival(t) - self.log_survival(t - 1))
@@ -65,7 +64,7 @@ class ShiftedBetaGeometric(Contract):
     alpha: float
     beta: float
 
-    def log_survival(self, t: ArrayLike) -> Array:
+    def log_survival(self, t: ArrayLike) -> Floats:
         """Log of S(t) = B(alpha, beta + t) / B(alpha, beta), Fader and Hardie (2007).
 
         Added up from the log retention rates, which loses no digits however large the parameters.
@@ -142,7 +141,7 @@ class BetaDiscreteWeibull(Contract):
     beta: float
     c: float
 
-    def log_survival(self, t: ArrayLike) -> Array:
+    def log_survival(self, t: ArrayLike) -> Floats:
         """Log of S(t) = B(alpha, beta + t^c) / B(alpha, beta), Fader et al. (2018)."""
         aged = whole_numbers("survival", t) ** self.c
         return log_beta_ratio(self.alpha, self.beta, aged)
@@ -165,7 +164,7 @@ class BetaDiscreteWeibull(Contract):
         return _sum_lifetime(self, keep, renewals)
 
 
-def log_beta_ratio(alpha: ArrayLike, beta: ArrayLike, u: ArrayLike) -> Array:
+def log_beta_ratio(alpha: ArrayLike, beta: ArrayLike, u: ArrayLike) -> Floats:
     """Log of B(alpha, beta + u) / B(alpha, beta)."""
     whole = np.asarray(alpha) + beta
     return (gammaln(beta + u) - gammaln(whole + u)) - (gammaln(beta) - gammaln(whole))
@@ -232,7 +231,7 @@ def cost_of_homogeneity(
     return Homogeneity(lifetime, at_mean, 1 - at_mean / lifetime)
 
 
-def whole_numbers(owner: str, t: ArrayLike, least: int = 0) -> Array:
+def whole_numbers(owner: str, t: ArrayLike, least: int = 0) -> Floats:
     """Give periods as a float array; refuse what is no whole number from `least` on."""
     values = np.asarray(t, dtype=float)
     if not (np.isfinite(values) & (values >= least) & (values % 1 == 0)).all():

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from crmlab.arrays import Bools, Floats
 from crmlab.contract.likelihood import count_losses, weigh_losses
 from crmlab.contract.populations import (
     BetaDiscreteWeibull,
@@ -20,8 +21,6 @@ from crmlab.contract.populations import (
     log_beta_ratio,
 )
 from crmlab.errors import SpecError
-
-Array = NDArray[np.float64]
 
 _FAINT = 25.0  # log density below the maximum at which a grid ends
 _ENDS = ((-14.0, 14.0), (-14.0, 14.0), (-2.5, 2.5))  # of the logits and log c: 5 sd of its prior
@@ -46,7 +45,7 @@ class ContractPosterior(NamedTuple):
         line of the grid is left out.
     """
 
-    draws: dict[str, Array]
+    draws: dict[str, Floats]
     contracts: tuple[Contract, ...]
     mean: dict[str, float]
     grid_error: float
@@ -132,18 +131,18 @@ def _posterior(
     )
 
 
-def _to_parameters(*points: Array) -> list[Array]:
+def _to_parameters(*points: Floats) -> list[Floats]:
     """From logits of leaving and polarization (and log c) to alpha, beta (and c)."""
     m, rest = _logistic(points[0]), _logistic(-points[0])
     size = np.exp(-points[1])  # alpha + beta = (1 - phi) / phi
     return [m * size, rest * size, *np.exp(points[2:])]
 
 
-def _logistic(u: Array) -> Array:
+def _logistic(u: Floats) -> Floats:
     return np.exp(-np.logaddexp(0, -u))
 
 
-def _log_density(losses: Array, axes: Sequence[Array]) -> Array:
+def _log_density(losses: Floats, axes: Sequence[Floats]) -> Floats:
     """Log posterior density, up to a constant, in the logits (and log c) on a grid."""
     points = np.meshgrid(*axes, indexing="ij")
     alpha, beta, *c = (values[..., None] for values in _to_parameters(*points))
@@ -158,7 +157,7 @@ def _log_density(losses: Array, axes: Sequence[Array]) -> Array:
     return prior + weigh_losses(losses, logs)
 
 
-def _zoom(losses: Array, n_axes: int) -> list[Array]:
+def _zoom(losses: Floats, n_axes: int) -> list[Floats]:
     """Find the box outside which the posterior is negligible, from a wide one inwards."""
     axes = [np.linspace(*ends, _LINES_OF_ZOOM) for ends in _ENDS[:n_axes]]
     for _ in range(_LONGEST_ZOOM):
@@ -179,7 +178,7 @@ def _zoom(losses: Array, n_axes: int) -> list[Array]:
     return axes
 
 
-def _adjust(axis: Array, kept: NDArray[np.bool_], ends: tuple[float, float]) -> Array:
+def _adjust(axis: Floats, kept: Bools, ends: tuple[float, float]) -> Floats:
     """Keep the stretch of an axis that matters and a step on either side; widen where it is cut.
 
     A coarse grid can pass by a narrow ridge, and then the box must grow again.
@@ -190,12 +189,12 @@ def _adjust(axis: Array, kept: NDArray[np.bool_], ends: tuple[float, float]) -> 
     return np.linspace(max(low, ends[0]), min(high, ends[1]), len(axis))
 
 
-def _normalised(log_density: Array) -> Array:
+def _normalised(log_density: Floats) -> Floats:
     weights = np.exp(log_density - log_density.max())
     return weights / weights.sum()
 
 
-def _compare_grids(axes: Sequence[Array], weights: Array) -> tuple[list[float], float]:
+def _compare_grids(axes: Sequence[Floats], weights: Floats) -> tuple[list[float], float]:
     """Means on the grid, and how far they move when every other line is left out."""
     summaries = [_logistic(axes[0]), _logistic(axes[1]), *axes[2:]]
     thin = weights[tuple(slice(None, None, 2) for _ in axes)]

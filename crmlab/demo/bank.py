@@ -13,9 +13,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 
 from crmlab import chains
+from crmlab.arrays import Bools, Floats, Ints
 from crmlab.channels import Bernoulli, OrdinalSurvey, Poisson, ZeroInflatedSpend
 from crmlab.evaluation import (
     FlagQuality,
@@ -47,7 +47,6 @@ DRIFTING = APART & (np.arange(len(KNAPP)) != LEFT)  # coming apart, and still th
 MIRROR = np.arange(len(KNAPP))[::-1]  # the stage on the same tread of the other side
 
 Tell = Callable[[str], None]
-Floats = NDArray[np.float64]
 
 
 def build_world(n_quarters: int = N_SEEN + N_HIDDEN) -> StageWorld:
@@ -134,19 +133,19 @@ class Bank:
     """
 
     fit: Fit
-    truth: NDArray[np.int64]
+    truth: Ints
     probs: Floats
     oracle: Floats
     hindsight: xr.DataArray
     law: xr.DataArray
 
     @property
-    def now(self) -> NDArray[np.int64]:
+    def now(self) -> Ints:
         """True stages at the end of what is seen."""
         return self.truth[:, N_SEEN - 1]
 
     @property
-    def later(self) -> NDArray[np.int64]:
+    def later(self) -> Ints:
         """True stages a year later."""
         return self.truth[:, -1]
 
@@ -192,7 +191,7 @@ class Bank:
         return self.law.mean(("chain", "draw")).values[:, DRIFTING].sum(axis=1)
 
     @cached_property
-    def flagged(self) -> NDArray[np.bool_]:
+    def flagged(self) -> Bools:
         """Customers flagged as coming apart."""
         return self.prob_drifting > FLAG_ABOVE
 
@@ -239,7 +238,7 @@ def read_bank(tables: CustomerTables, fitted: Fit) -> Bank:
     )
 
 
-def read_truth(tables: CustomerTables) -> NDArray[np.int64]:
+def read_truth(tables: CustomerTables) -> Ints:
     """Positions of the true stages (customer, quarter)."""
     wide = tables.truth["stages"].pivot(index="customer_id", columns="period", values="stage")
     place = {name: k for k, name in enumerate(KNAPP.names)}
@@ -282,7 +281,7 @@ def score_stages(bank: Bank) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index")
 
 
-def _score(probs: Floats, truth: NDArray[np.int64]) -> dict[str, float]:
+def _score(probs: Floats, truth: Ints) -> dict[str, float]:
     said_apart = probs[:, APART].sum(axis=1) > 0.5
     return {
         "stage": float((probs.argmax(axis=1) == truth).mean()),

@@ -20,9 +20,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 
 from crmlab import chains
+from crmlab.arrays import Floats, Ints
 from crmlab.btyd import (
     BGNBD,
     bgnbd_expected_purchases,
@@ -58,7 +58,6 @@ CHANNEL = "repeat_orders"
 STAGES, BGNBD_NAME, NAIVE = "stages", "BG/NBD", "same rate"
 
 Tell = Callable[[str], None]
-Floats = NDArray[np.float64]
 
 
 def build_space(*, may_lose: bool) -> StageSpace:
@@ -226,7 +225,7 @@ class Shop:
         }
 
     @cached_property
-    def most_likely(self) -> NDArray[np.int64]:
+    def most_likely(self) -> Ints:
         """Position of each customer's most likely stage at the end of week 39."""
         return self.law.mean(("chain", "draw")).values.argmax(axis=1)
 

@@ -4,10 +4,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import Floats
 from crmlab.errors import DataError, SpecError, raise_problems
 from crmlab.evaluation.given import length_problems
-
-Floats = NDArray[np.float64]
 
 
 def calibration_table(

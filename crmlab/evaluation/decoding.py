@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import Floats
 from crmlab.errors import DataError, raise_problems
 from crmlab.evaluation.calibration import calibration_table
 from crmlab.evaluation.stages import log_score
-
-Floats = NDArray[np.float64]
 
 
 class DecoderQuality(NamedTuple):

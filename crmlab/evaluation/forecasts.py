@@ -4,12 +4,11 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from crmlab.arrays import Floats
 from crmlab.errors import DataError, raise_problems
 from crmlab.evaluation.given import length_problems
-
-Floats = NDArray[np.float64]
 
 
 def forecast_errors(actual: ArrayLike, forecasts: Mapping[str, ArrayLike]) -> pd.DataFrame:

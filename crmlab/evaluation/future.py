@@ -7,13 +7,14 @@ import pandas as pd
 import xarray as xr
 from scipy.special import logsumexp
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError, raise_problems
 from crmlab.inference import Fit, fit
 from crmlab.inference.fitting import make_rng
 from crmlab.models.base import StageModel
 from crmlab.prediction.draws import collect, thin
 from crmlab.prediction.likelihood import period_logliks
-from crmlab.prediction.reader import Floats, open_reader
+from crmlab.prediction.reader import open_reader
 
 
 class FutureScore(NamedTuple):

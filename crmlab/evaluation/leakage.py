@@ -33,6 +33,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import Bools, Floats, Ints
 from crmlab.errors import DataError, SpecError, raise_problems
 from crmlab.evaluation.learned import learned_probs
 from crmlab.evaluation.oracle import Oracle, sample_stage_paths, stage_oracle
@@ -40,9 +41,6 @@ from crmlab.evaluation.stages import log_score
 from crmlab.generators.stage_world import StageWorld
 from crmlab.stages import StageSpace
 from crmlab.tables import CustomerTables, to_panel
-
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
 
 _MOST_CLASSES = 8
 _QUANTILES = 5
@@ -171,7 +169,7 @@ def audit_leakage(
     return LeakageReport(table, bound, now, _chance(stages, len(space)), alpha)
 
 
-def true_stages(tables: CustomerTables, space: StageSpace) -> Codes:
+def true_stages(tables: CustomerTables, space: StageSpace) -> Ints:
     """Give the true stages as positions in the space, (N, T); -1 where a customer has none.
 
     Raises
@@ -210,9 +208,9 @@ def _check(tables: CustomerTables, space: StageSpace | None, alpha: float, n_dra
 def _read_reference(
     tables: CustomerTables,
     reference: object,
-    stages: Codes,
+    stages: Ints,
     n_stages: int,
-    allowed: Sequence[Codes],
+    allowed: Sequence[Ints],
 ) -> tuple[Oracle | None, Floats]:
     """Give the oracle, if there is one, and probabilities of the stages given the channels."""
     if isinstance(reference, StageWorld):
@@ -240,7 +238,7 @@ def _names_of(world: StageWorld) -> set[str]:
 
 def _candidates(
     tables: CustomerTables, known: set[str], shape: tuple[int, int]
-) -> Iterator[tuple[str, Codes]]:
+) -> Iterator[tuple[str, Ints]]:
     """Name each column that the oracle does not use, and cut it into classes: (N,) or (N, T)."""
     for column in tables.customers:
         yield f"customers.{column}", _classes(tables.customers[column])
@@ -260,8 +258,8 @@ def _candidates(
 
 
 def _part_trusted(
-    found: dict[str, Codes], trusted: Sequence[str]
-) -> tuple[dict[str, Codes], list[Codes]]:
+    found: dict[str, Ints], trusted: Sequence[str]
+) -> tuple[dict[str, Ints], list[Ints]]:
     """Part the columns into those to audit, and the classes of those that may carry the stage."""
     tables = {name.split(".")[0] for name in found}
     unknown = [name for name in trusted if name not in found and name not in tables]
@@ -283,7 +281,7 @@ def _cells(
     columns: list[str],
     tables: CustomerTables,
     shape: tuple[int, int],
-) -> Iterator[tuple[str, Codes]]:
+) -> Iterator[tuple[str, Ints]]:
     """Aggregate columns to one value per customer and period, or per customer."""
     customers = pd.Index(tables.customers["customer_id"], name="customer_id")
     keys = ["customer_id", "period"] if "period" in frame else ["customer_id"]
@@ -300,7 +298,7 @@ def _cells(
         yield f"{table}.{column}", codes.reshape(shape) if "period" in frame else codes
 
 
-def _classes(values: pd.Series) -> Codes:
+def _classes(values: pd.Series) -> Ints:
     """Cut a column into a few classes, 0, 1, ...; what is missing is a class of its own."""
     numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
     is_time = pd.api.types.is_datetime64_any_dtype(values)
@@ -317,7 +315,7 @@ def _classes(values: pd.Series) -> Codes:
 # The test -----------------------------------------------------------------------------------------
 
 
-def _in_part(values: NDArray, stages: Codes, part: str) -> NDArray:
+def _in_part(values: NDArray, stages: Ints, part: str) -> NDArray:
     """Keep the periods of a part of each customer's time; what has no periods stays."""
     if values.ndim == 1 or part == "all periods":
         return values
@@ -326,13 +324,13 @@ def _in_part(values: NDArray, stages: Codes, part: str) -> NDArray:
     return values[np.arange(len(values)), ends[part]][:, None]
 
 
-def _last(here: NDArray[np.bool_]) -> Codes:
+def _last(here: Bools) -> Ints:
     return here.shape[1] - 1 - here[:, ::-1].argmax(axis=1)
 
 
 def _draw_sums(
-    found: Mapping[str, Codes],
-    stages: Codes,
+    found: Mapping[str, Ints],
+    stages: Ints,
     probs: Floats,
     oracle: Oracle | None,
     n_draws: int,
@@ -358,7 +356,7 @@ def _draw_sums(
     }
 
 
-def _residuals(stages: Codes, probs: Floats) -> Floats:
+def _residuals(stages: Ints, probs: Floats) -> Floats:
     """Give what came true less its probability, centred at each age of a relationship."""
     here = stages >= 0
     residuals = (np.eye(probs.shape[-1])[stages] - probs) * here[..., None]
@@ -369,7 +367,7 @@ def _residuals(stages: Codes, probs: Floats) -> Floats:
     return residuals
 
 
-def _counts(codes: Codes, paths: Codes, n_stages: int) -> Floats:
+def _counts(codes: Ints, paths: Ints, n_stages: int) -> Floats:
     """Count stages by class of the column, for each draw of paths: (draws, classes x K)."""
     classes = codes if codes.ndim == 2 else codes[:, None]
     cells = classes * n_stages + paths
@@ -377,11 +375,11 @@ def _counts(codes: Codes, paths: Codes, n_stages: int) -> Floats:
     return np.stack([np.bincount(cell.ravel(), minlength=size) for cell in cells]).astype(float)
 
 
-def _shuffles(n: int, n_draws: int, rng: np.random.Generator) -> Iterator[Codes]:
+def _shuffles(n: int, n_draws: int, rng: np.random.Generator) -> Iterator[Ints]:
     return (rng.permutation(n) for _ in range(n_draws))
 
 
-def _exchanged(codes: Codes, residuals: Floats, orders: Codes) -> Floats:
+def _exchanged(codes: Ints, residuals: Floats, orders: Ints) -> Floats:
     """Sum residuals by class, with customers in each of these orders: (draws, classes x K)."""
     if codes.ndim == 1:
         residuals = residuals.sum(axis=1, keepdims=True)
@@ -414,7 +412,7 @@ def _rank(statistics: Mapping[tuple[str, str], Floats], alpha: float) -> pd.Data
     return table.drop_duplicates("column", ignore_index=True)
 
 
-def _gain(codes: Codes, stages: Codes, probs: Floats, part: str) -> float:
+def _gain(codes: Ints, stages: Ints, probs: Floats, part: str) -> float:
     """Log score that a column adds on customers who did not help to estimate what it says."""
     classes = np.broadcast_to(codes if codes.ndim == 2 else codes[:, None], stages.shape)
     fold = np.broadcast_to(np.arange(len(stages))[:, None] % 2, stages.shape)
@@ -430,7 +428,7 @@ def _gain(codes: Codes, stages: Codes, probs: Floats, part: str) -> float:
 
 
 def _gain_on(
-    classes: Codes, stages: Codes, probs: Floats, fitted: NDArray, held_out: NDArray
+    classes: Ints, stages: Ints, probs: Floats, fitted: NDArray, held_out: NDArray
 ) -> float:
     """Multiply the oracle's odds by (seen / expected), class by class, and score what comes."""
     n_stages = probs.shape[-1]
@@ -443,7 +441,7 @@ def _gain_on(
     return log_score(tilted, stages[held_out]) - log_score(probs[held_out], stages[held_out])
 
 
-def _chance(stages: Codes, n_stages: int) -> float:
+def _chance(stages: Ints, n_stages: int) -> float:
     """Score the shares of the stages in each period, over those who have one."""
     hits = np.eye(n_stages)[stages] * (stages >= 0)[..., None]
     shares = hits.sum(axis=0) / np.maximum((stages >= 0).sum(axis=0), 1)[:, None]

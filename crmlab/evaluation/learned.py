@@ -9,19 +9,16 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
+from crmlab.arrays import Floats, Ints
 from crmlab.tables import CustomerTables, to_panel
-
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
 
 _RIDGE = 1.0
 _STEPS = 100
 
 
 def learned_probs(
-    tables: CustomerTables, stages: Codes, n_stages: int, trusted: Sequence[Codes] = ()
+    tables: CustomerTables, stages: Ints, n_stages: int, trusted: Sequence[Ints] = ()
 ) -> Floats:
     """Probability of each stage given the channels, learned on other customers, (N, T, K).
 
@@ -68,7 +65,7 @@ def channel_features(panel: xr.Dataset) -> Floats:
     return np.concatenate([np.ones((*shape, 1)), X], axis=-1)
 
 
-def _indicators(codes: Codes, shape: tuple[int, int]) -> Floats:
+def _indicators(codes: Ints, shape: tuple[int, int]) -> Floats:
     """One column per class but the first, (N, T, classes - 1)."""
     classes = np.broadcast_to(codes if codes.ndim == 2 else codes[:, None], shape)
     return np.eye(classes.max() + 1)[classes][..., 1:]
@@ -86,7 +83,7 @@ def _views(values: Floats) -> list[Floats]:
             onward[:, ::-1]]  # fmt: skip
 
 
-def _fit(X: Floats, stages: Codes, n_stages: int) -> Floats:
+def _fit(X: Floats, stages: Ints, n_stages: int) -> Floats:
     """Weights (F, K) of a multinomial logistic regression with a ridge."""
     from scipy.optimize import minimize
 

@@ -10,18 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from crmlab import chains
 from crmlab.actions import action_matrices
+from crmlab.arrays import Floats, Ints
 from crmlab.errors import DataError, raise_problems
 from crmlab.generators.confounding import stage_propensities
 from crmlab.generators.stage_world import StageWorld
 from crmlab.models.emissions import Scorer, check_panel
 from crmlab.tables import CustomerTables, to_panel
-
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +74,7 @@ def stage_oracle(tables: CustomerTables, world: StageWorld) -> Oracle:
     return Oracle(chains.forward(*inputs).filtered, chains.smooth(*inputs), matrices)
 
 
-def _chosen(panel: xr.Dataset, world: StageWorld) -> Codes:
+def _chosen(panel: xr.Dataset, world: StageWorld) -> Ints:
     """Code of the action of each customer and period, (N, T); 0 where nothing was done."""
     names = [action.name for action in world.actions]
     missing = [f"action {name!r} is not in the panel" for name in names if name not in panel]
@@ -86,7 +83,7 @@ def _chosen(panel: xr.Dataset, world: StageWorld) -> Codes:
     return np.where(done.any(axis=0), done.argmax(axis=0) + 1, 0)
 
 
-def _evidence_of_decisions(world: StageWorld, chosen: Codes) -> Floats:
+def _evidence_of_decisions(world: StageWorld, chosen: Ints) -> Floats:
     """Log probability of what was done in each stage; 0 for rules that look at records alone."""
     if world.policy.accuracy is None:
         return np.zeros((*chosen.shape, len(world.space)))
@@ -99,7 +96,7 @@ def _evidence_of_decisions(world: StageWorld, chosen: Codes) -> Floats:
     return np.stack(evidence, axis=1)
 
 
-def sample_stage_paths(oracle: Oracle, n_draws: int, rng: np.random.Generator) -> Codes:
+def sample_stage_paths(oracle: Oracle, n_draws: int, rng: np.random.Generator) -> Ints:
     """Draw histories from what the oracle holds possible, (n_draws, N, T).
 
     Given everything exported, the true history is one more such draw. Backward sampling as in

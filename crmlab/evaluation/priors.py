@@ -5,14 +5,12 @@ from itertools import islice
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError
 from crmlab.evaluation.ranks import draw_prior, empty_panel
 from crmlab.models.base import StageModel
 from crmlab.transitions import StickyDirichlet, TransitionModel
-
-Floats = NDArray[np.float64]
 
 UNITS = {
     "rate": "events per period",

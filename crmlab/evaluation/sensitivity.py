@@ -8,8 +8,8 @@ if it follows both, they pull in different directions.
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 
+from crmlab.arrays import Floats
 from crmlab.channels import Channel
 from crmlab.errors import SpecError
 from crmlab.inference import Fit
@@ -18,8 +18,6 @@ from crmlab.stages import StageSpace
 from crmlab.transitions import CovariateLogit, Horseshoe, OrderedLogit, StickyDirichlet
 from crmlab.transitions.driven import DrivenTransitions
 from crmlab.transitions.effects import Groups, group_moves, group_origins
-
-Floats = NDArray[np.float64]
 
 
 def sensitivity_data(fit: Fit, *, draws: int = 1000) -> xr.DataTree:

@@ -7,10 +7,9 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError
 from crmlab.evaluation.replicates import PATHS, replicated_group
-
-Floats = NDArray[np.float64]
 
 
 def check_statistics(tree: xr.DataTree, *, prob: float = 0.9) -> pd.DataFrame:

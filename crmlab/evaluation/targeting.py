@@ -15,15 +15,13 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from crmlab.actions import FirmView, Policy
+from crmlab.arrays import Floats
 from crmlab.errors import DataError, SpecError, raise_problems
 from crmlab.generators.base import Generator
 from crmlab.generators.twins import Margins, true_effects, true_regrets
-
-Floats = NDArray[np.float64]
-
 
 # What will they bring? ----------------------------------------------------------------------------
 

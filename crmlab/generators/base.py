@@ -4,10 +4,10 @@ from abc import ABC, abstractmethod
 from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 import crmlab
 from crmlab.actions import Policy
+from crmlab.arrays import Ints
 from crmlab.errors import SpecError
 from crmlab.streams import Streams
 from crmlab.tables import CustomerTables
@@ -18,7 +18,7 @@ class Generator(ABC):
     """A world of customers. A subclass is a frozen dataclass with one method."""
 
     @abstractmethod
-    def sample(self, streams: Streams, customers: NDArray[np.int64]) -> CustomerTables:
+    def sample(self, streams: Streams, customers: Ints) -> CustomerTables:
         """Tables and truth of the customers with these addresses.
 
         A customer's rows may depend on `streams` at that customer's address only, so that another

@@ -21,7 +21,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from crmlab.actions import (
     Action,
@@ -32,13 +31,13 @@ from crmlab.actions import (
     check_propensities,
     impression_probs,
 )
+from crmlab.arrays import Floats
 from crmlab.channels import Poisson, ZeroInflatedSpend
 from crmlab.errors import SpecError, raise_problems
 from crmlab.generators.stage_world import StageWorld
 from crmlab.generators.twins import problems_of_money
 from crmlab.stages import StageSpace
 
-Floats = NDArray[np.float64]
 Margins = Mapping[str, float]
 
 

@@ -15,10 +15,9 @@ from crmlab.actions import (
     choose_actions,
     impression_probs,
 )
+from crmlab.arrays import Floats, Ints
 from crmlab.streams import Streams
 
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
 Look = Callable[[str, int], Floats]
 
 
@@ -34,17 +33,17 @@ class Decision(NamedTuple):
         Stages as account managers saw them, if the policy looked at them.
     """
 
-    chosen: Codes
+    chosen: Ints
     propensities: Floats
-    impressions: Codes | None
+    impressions: Ints | None
 
 
 def decide(
     policy: Policy,
     view: FirmView,
     streams: Streams,
-    addresses: Codes,
-    stages: Codes,
+    addresses: Ints,
+    stages: Ints,
     stage_names: Sequence[str],
 ) -> Decision:
     """Ask the policy, then draw from its propensities at the customers' own addresses."""
@@ -63,11 +62,11 @@ def decide(
 def _impressions(
     accuracy: float,
     streams: Streams,
-    addresses: Codes,
+    addresses: Ints,
     period: int,
-    stages: Codes,
+    stages: Ints,
     stage_names: Sequence[str],
-) -> Codes:
+) -> Ints:
     edges = np.cumsum(impression_probs(len(stage_names), accuracy), axis=1)
     u = streams.uniforms("impression", addresses, period)
     return (u[:, None] > (edges / edges[:, -1:])[stages]).sum(axis=1)
@@ -93,7 +92,7 @@ class Records(Mapping[str, NDArray]):
         look: Look,
         channels: Sequence[str],
         actions: Sequence[str],
-        chosen: Sequence[Codes],
+        chosen: Sequence[Ints],
         period: int,
         totals: Sequence[str],
         n_customers: int,
@@ -148,7 +147,7 @@ def _time_since(history: Floats, period: int) -> Floats:
 
 
 def decision_log(
-    customers: Codes,
+    customers: Ints,
     actions: Sequence[Action],
     decisions: Sequence[Decision],
     stage_names: Sequence[str],
@@ -173,9 +172,9 @@ def decision_log(
 
 
 def tabulate_decisions(
-    customers: Codes,
+    customers: Ints,
     costs: Mapping[str, float],
-    chosen: Codes,
+    chosen: Ints,
     propensities: Floats,
     impressions: NDArray | None = None,
 ) -> pd.DataFrame:

@@ -17,11 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from crmlab.arrays import Floats, Ints
 from crmlab.channels import Channel, Poisson, ZeroInflatedSpend
 from crmlab.streams import Streams
 
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
 Words = NDArray[np.uint32]
 
 WORTH_COMPILING = 500_000  # cells; below, loading the compiler takes longer than it saves
@@ -52,7 +51,7 @@ def fill_uniforms(
         second[i] = (np.float64(c) * 2.0**20 + np.float64(d >> _CUT) + 0.5) * 2.0**-52
 
 
-def step(out: Codes, before: Codes, u: Floats, edges: Floats, guide: Codes) -> None:
+def step(out: Ints, before: Ints, u: Floats, edges: Floats, guide: Ints) -> None:
     """Move every customer: the first cell of her row whose upper edge reaches `u`.
 
     The guide knows where to begin for each 256th of the unit interval, so the search rarely takes
@@ -66,7 +65,7 @@ def step(out: Codes, before: Codes, u: Floats, edges: Floats, guide: Codes) -> N
         out[i] = k
 
 
-def look_up(out: Floats, stages: Codes, u: Floats, table: Floats, guide: Codes) -> None:
+def look_up(out: Floats, stages: Ints, u: Floats, table: Floats, guide: Ints) -> None:
     """Write the smallest count whose distribution function reaches `u`, searched as in `step`."""
     for i in range(u.shape[0]):
         row = stages[i]
@@ -76,7 +75,7 @@ def look_up(out: Floats, stages: Codes, u: Floats, table: Floats, guide: Codes) 
         out[i] = k
 
 
-def find_spenders(out: Codes, stages: Codes, u: Floats, prob: Floats) -> int:
+def find_spenders(out: Ints, stages: Ints, u: Floats, prob: Floats) -> int:
     """List the customers who spend something, and say how many they are."""
     n = 0
     for i in range(u.shape[0]):
@@ -115,7 +114,7 @@ class CompiledStreams(Streams):
     Streams(seed=7)
     """
 
-    def fill(self, out: Floats, customers: Codes, periods: Codes, key: tuple[int, int]) -> None:
+    def fill(self, out: Floats, customers: Ints, periods: Ints, key: tuple[int, int]) -> None:
         """Write the uniforms of n addresses; see `Streams.fill`."""
         words = customers.astype(np.uint32), periods.astype(np.uint32)
         _fill(out, *words, _round_keys(key), compiled())
@@ -138,12 +137,12 @@ def quick_streams(streams: Streams, n_cells: int) -> Streams:
 
 def walk(
     streams: Streams,
-    customers: Codes,
+    customers: Ints,
     n_periods: int,
     initial_edges: Floats,
     edges: Floats,
     loops: Loops | None = None,
-) -> Codes:
+) -> Ints:
     """Stage paths (customer, period) of a chain without actions.
 
     Parameters
@@ -167,7 +166,7 @@ def walk(
 
 
 def show(
-    streams: Streams, customers: Codes, channel: Channel, stages: Codes, loops: Loops | None = None
+    streams: Streams, customers: Ints, channel: Channel, stages: Ints, loops: Loops | None = None
 ) -> Floats:
     """Values of one channel (customer, period), NaN where there is none.
 
@@ -192,7 +191,7 @@ def show(
 
 
 def _uniforms_by_period(
-    streams: Streams, purpose: str, customers: Codes, n_periods: int, size: int, loops: Loops
+    streams: Streams, purpose: str, customers: Ints, n_periods: int, size: int, loops: Loops
 ) -> Iterator[tuple[int, Floats]]:
     """Yield each period with its uniforms, (size, N); the array is used again for the next."""
     keys = _round_keys(streams.key(purpose))
@@ -220,7 +219,7 @@ def _round_keys(key: tuple[int, int]) -> Words:
     )
 
 
-def _sampler(channel: Channel, loops: Loops) -> Callable[[Floats, Codes, Floats], None]:
+def _sampler(channel: Channel, loops: Loops) -> Callable[[Floats, Ints, Floats], None]:
     """Choose how one period of a channel is sampled: by table, where it is spent, or as it is."""
     known = channel.known
     if type(channel) is Poisson and known["rate"].max() <= _LARGEST_RATE:
@@ -232,7 +231,7 @@ def _sampler(channel: Channel, loops: Loops) -> Callable[[Floats, Codes, Floats]
     return functools.partial(_sample_as_it_is, channel, known)
 
 
-def _guide(edges: Floats) -> Codes:
+def _guide(edges: Floats) -> Ints:
     """First cell that each 256th of the unit interval can lie in, row by row."""
     lower = np.arange(256) / 256
     return np.stack([np.searchsorted(row, lower) for row in edges])
@@ -253,7 +252,7 @@ def _spend(
     known: dict[str, Floats],
     loops: Loops,
     out: Floats,
-    stages: Codes,
+    stages: Ints,
     u: Floats,
 ) -> None:
     """Compute amounts for those who spend; all others have 0."""
@@ -265,7 +264,7 @@ def _spend(
 
 
 def _sample_as_it_is(
-    channel: Channel, known: dict[str, Floats], out: Floats, stages: Codes, u: Floats
+    channel: Channel, known: dict[str, Floats], out: Floats, stages: Ints, u: Floats
 ) -> None:
     given = {name: value[stages] for name, value in known.items()}
     out[:] = channel.sample(u[0] if len(u) == 1 else u, **given)

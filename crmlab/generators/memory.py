@@ -32,16 +32,13 @@ from functools import cached_property
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from crmlab.arrays import Floats, Ints
 from crmlab.generators.bank.profile import CROSS, DEEPEN, REPAIR, profile_of
 from crmlab.generators.decisions import Decision
 from crmlab.generators.stage_world import StageWorld
 from crmlab.streams import Streams
 from crmlab.tables import CustomerTables
-
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ class MemoryWorld(StageWorld):
         """P(next stage | memory, stage), (M, K, K)."""
 
     @abstractmethod
-    def remember(self, memory: Codes, stage: Codes, after: Codes) -> Codes:
+    def remember(self, memory: Ints, stage: Ints, after: Ints) -> Ints:
         """Memory after a move from `stage` to `after`, elementwise."""
 
     def _problems(self) -> Iterable[str]:
@@ -67,7 +64,7 @@ class MemoryWorld(StageWorld):
         if self.actions:
             yield "`actions` must be empty: a world with memory has none"
 
-    def sample(self, streams: Streams, customers: NDArray[np.int64]) -> CustomerTables:
+    def sample(self, streams: Streams, customers: Ints) -> CustomerTables:
         """Tables of the world; its truth also holds the memory and how much it matters."""
         tables = super().sample(streams, customers)
         _, memories = self._remembered_walk(streams, customers)
@@ -80,12 +77,10 @@ class MemoryWorld(StageWorld):
         )
         return replace(tables, truth={**tables.truth, "memory": log, "gap": memory_gap(self)})
 
-    def _walk(
-        self, streams: Streams, customers: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], list[Decision]]:
+    def _walk(self, streams: Streams, customers: Ints) -> tuple[Ints, list[Decision]]:
         return self._remembered_walk(streams, customers)[0], []
 
-    def _remembered_walk(self, streams: Streams, customers: NDArray[np.int64]) -> tuple:
+    def _remembered_walk(self, streams: Streams, customers: Ints) -> tuple:
         """Stages and memories, (customer, period); chance is addressed as in `StageWorld`."""
         u = streams.uniforms("stage", customers[:, None], np.arange(self.n_periods))
         stages, memories = np.zeros((2, *u.shape), dtype=np.int64)
@@ -172,7 +167,7 @@ class ScarWorld(MemoryWorld):
         scars = np.arange(self.n_memories)[:, None, None]
         return _tilted(self.transition_matrix, self.scar * scars * marked)
 
-    def remember(self, memory: Codes, stage: Codes, after: Codes) -> Codes:
+    def remember(self, memory: Ints, stage: Ints, after: Ints) -> Ints:
         """Count one more scar where a move crosses over."""
         crossed = profile_of(self.space).motion[stage, after] == CROSS
         return np.minimum(memory + crossed, self.max_scars)
@@ -220,7 +215,7 @@ class DwellingWorld(MemoryWorld):
         doublings = np.log2(1 + np.arange(self.n_memories))[:, None, None]
         return _tilted(self.transition_matrix, self.dwelling * doublings * moves)
 
-    def remember(self, memory: Codes, stage: Codes, after: Codes) -> Codes:
+    def remember(self, memory: Ints, stage: Ints, after: Ints) -> Ints:
         """Count one more period in the stage, or start anew."""
         return np.where(after == stage, np.minimum(memory + 1, self.max_dwell - 1), 0)
 
@@ -282,7 +277,7 @@ def _tilted(matrix: object, log_odds: Floats) -> Floats:
     return weights / weights.sum(axis=-1, keepdims=True)
 
 
-def _pick(u: Floats, rows: Floats) -> Codes:
+def _pick(u: Floats, rows: Floats) -> Ints:
     edges = np.cumsum(rows, axis=-1)
     return (u[:, None] > edges / edges[..., -1:]).sum(axis=1)
 

@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from crmlab.actions import Action, FirmView, NoAction, Policy, action_matrices, check_actions
+from crmlab.arrays import Floats, Ints
 from crmlab.channels import Channel, StageLabel, check_channels
 from crmlab.errors import SpecError, raise_problems
 from crmlab.generators import kernels
@@ -30,8 +31,8 @@ class Draw(NamedTuple):
         NaN where a channel shows nothing.
     """
 
-    stages: NDArray[np.int64]
-    values: dict[str, NDArray[np.float64]]
+    stages: Ints
+    values: dict[str, Floats]
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class StageWorld(Generator):
             if getattr(action, "name", None) in taken:
                 yield f"{action.name!r} is the name of a channel and of an action"
 
-    def sample(self, streams: Streams, customers: NDArray[np.int64]) -> CustomerTables:
+    def sample(self, streams: Streams, customers: Ints) -> CustomerTables:
         """Walk the stages, under the policy if there is one, then let each channel show them."""
         stages, decisions = self._walk(streams, customers)
         values = self._values(streams, customers, stages)
@@ -139,7 +140,7 @@ class StageWorld(Generator):
             truth=truth,
         )
 
-    def draw(self, streams: Streams, customers: NDArray[np.int64]) -> Draw:
+    def draw(self, streams: Streams, customers: Ints) -> Draw:
         """Stages and values of the channels as arrays: what `sample` makes tables of.
 
         Parameters
@@ -160,17 +161,13 @@ class StageWorld(Generator):
         stages, _ = self._walk(streams, customers)
         return Draw(stages, self._values(streams, customers, stages))
 
-    def _values(
-        self, streams: Streams, customers: NDArray[np.int64], stages: NDArray[np.int64]
-    ) -> dict[str, NDArray[np.float64]]:
+    def _values(self, streams: Streams, customers: Ints, stages: Ints) -> dict[str, Floats]:
         if stages.size >= kernels.WORTH_COMPILING:
             return {c.name: kernels.show(streams, customers, c, stages) for c in self.channels}
         periods = np.arange(self.n_periods)
         return {c.name: self._show(streams, customers, c, stages, periods) for c in self.channels}
 
-    def _walk(
-        self, streams: Streams, customers: NDArray[np.int64]
-    ) -> tuple[NDArray[np.int64], list[Decision]]:
+    def _walk(self, streams: Streams, customers: Ints) -> tuple[Ints, list[Decision]]:
         """Stage paths (customer, period), each step by inverting one row's distribution."""
         if not self.actions and len(customers) * self.n_periods >= kernels.WORTH_COMPILING:
             edges = _cumulate(self.initial_probs), _cumulate(self.transition_matrix)
@@ -192,8 +189,8 @@ class StageWorld(Generator):
     def _decide(
         self,
         streams: Streams,
-        customers: NDArray[np.int64],
-        stages: NDArray[np.int64],
+        customers: Ints,
+        stages: Ints,
         decisions: Sequence[Decision],
     ) -> Decision:
         """Show the firm what it can see in the last of these periods, and let it act."""
@@ -215,11 +212,11 @@ class StageWorld(Generator):
     def _show(
         self,
         streams: Streams,
-        customers: NDArray[np.int64],
+        customers: Ints,
         channel: Channel,
-        stages: NDArray[np.int64],
+        stages: Ints,
         periods: ArrayLike,
-    ) -> NDArray[np.float64]:
+    ) -> Floats:
         """Values of one channel, NaN where there is none, in the shape of `stages`."""
         who = customers[:, None] if stages.ndim > 1 else customers
         u = streams.uniforms(channel.name, who, periods, size=channel.n_uniforms)
@@ -227,9 +224,9 @@ class StageWorld(Generator):
 
     def _rows(
         self,
-        customers: NDArray[np.int64],
+        customers: Ints,
         channel: Channel,
-        values: NDArray[np.float64],
+        values: Floats,
     ) -> pd.DataFrame:
         """Rows of one channel; what did not happen leaves none."""
         happened = ~np.isnan(values) & ((values != 0) | (channel.table != "events"))
@@ -250,7 +247,7 @@ class StageWorld(Generator):
     def _channels_in(self, table: str) -> list[Channel]:
         return [channel for channel in self.channels if channel.table == table]
 
-    def _truth(self, customers: NDArray[np.int64], stages: NDArray[np.int64]) -> pd.DataFrame:
+    def _truth(self, customers: Ints, stages: Ints) -> pd.DataFrame:
         names = pd.array(list(self.space.names), dtype="str")
         return pd.DataFrame(
             {
@@ -261,7 +258,7 @@ class StageWorld(Generator):
         )
 
 
-def _cumulate(probs: ArrayLike) -> NDArray[np.float64]:
+def _cumulate(probs: ArrayLike) -> Floats:
     """Upper edges of the cells of a distribution; the last one is exactly one.
 
     Probabilities sum to 1 up to rounding. Without the division, what is missing would become the

@@ -17,16 +17,15 @@ from dataclasses import dataclass, fields, replace
 from unicodedata import normalize
 
 import numpy as np
-from numpy.typing import NDArray
 
 from crmlab.actions import Action
+from crmlab.arrays import Floats
 from crmlab.channels import Channel
 from crmlab.errors import SpecError, raise_problems
 from crmlab.generators.base import Generator, simulate
 from crmlab.generators.stage_world import StageWorld
 from crmlab.tables import CustomerTables
 
-Floats = NDArray[np.float64]
 Factory = Callable[[np.random.Generator], Generator]
 
 _SHORTEST_KEY = 16

@@ -25,11 +25,12 @@ from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS
 from pytensor.link.numba.linker import NumbaLinker
 from threadpoolctl import threadpool_limits
 
+from crmlab.arrays import Floats
+
 if TYPE_CHECKING:
     import pymc as pm
     import xarray as xr
 
-Floats = NDArray[np.float64]
 
 _FEW = 200  # unconstrained numbers, up to which a low-rank mass matrix pays
 

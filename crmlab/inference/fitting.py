@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from crmlab import chains
+from crmlab.arrays import Floats
 from crmlab.errors import (
     DataError,
     DataWarning,
@@ -237,9 +237,7 @@ def _check_start(model: StageModel, panel: xr.Dataset, density: "Density") -> No
     )
 
 
-def _moves_at_start(
-    model: StageModel, panel: xr.Dataset, values: Mapping[str, NDArray[np.float64]]
-) -> NDArray[np.float64]:
+def _moves_at_start(model: StageModel, panel: xr.Dataset, values: Mapping[str, Floats]) -> Floats:
     """Transition matrices (N or 1, T - 1 or 1, K, K) of average customers, at given values."""
     if "transition_matrix" in values:
         return values["transition_matrix"][None, None]
@@ -247,7 +245,7 @@ def _moves_at_start(
     return model.transitions.matrices(model.space, values, covariates)
 
 
-def _label_draws(model: StageModel, draws: Mapping[str, NDArray[np.float64]]) -> xr.DataTree:
+def _label_draws(model: StageModel, draws: Mapping[str, Floats]) -> xr.DataTree:
     """Put names on the axes: (chain, draw), then those of the parameter."""
     axes = {"initial_probs": ("stage",), "transition_matrix": ("stage_from", "stage_to")}
     variables = {

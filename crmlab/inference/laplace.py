@@ -15,10 +15,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-Floats = NDArray[np.float64]
+from crmlab.arrays import Floats, Ints
+
 LogDensity = Callable[[Floats], tuple[float, Floats]]
 
 N_STARTS = 4
@@ -276,7 +276,7 @@ def sample_around(density: LogDensity, mode: Mode, n: int, rng: np.random.Genera
     return Cloud(places, float(khat), float(1 / (weights**2).sum()))
 
 
-def _choose(weights: Floats, rng: np.random.Generator) -> NDArray[np.int64]:
+def _choose(weights: Floats, rng: np.random.Generator) -> Ints:
     """Choose as many as there are, each as often as its weight says, in a random order."""
     n = len(weights)
     edges = np.cumsum(weights)

@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from crmlab.arrays import Floats, Ints
 from crmlab.channels import Channel, StageLabel
 from crmlab.errors import DataError, raise_problems
 from crmlab.stages import StageSpace
@@ -29,25 +30,25 @@ class Encoded(NamedTuple):
     `codes` (customer, period) index `values`; a missing cell has code ``len(values)``.
     """
 
-    values: NDArray[np.float64]
-    codes: NDArray[np.int64]
+    values: Floats
+    codes: Ints
 
 
 class Window(NamedTuple):
     """First and last observed period of each customer, as positions (customer,)."""
 
-    first: NDArray[np.int64]
-    last: NDArray[np.int64]
+    first: Ints
+    last: Ints
 
 
 class Histories(NamedTuple):
     """The different histories of a panel, and how many customers have each."""
 
-    first: NDArray[np.int64]  # (history,)
-    last: NDArray[np.int64]
-    codes: list[NDArray[np.int64]]  # of each channel (history, period)
-    times: NDArray[np.float64]  # (history,)
-    example: NDArray[np.int64]  # (history,): a customer who has it
+    first: Ints  # (history,)
+    last: Ints
+    codes: list[Ints]  # of each channel (history, period)
+    times: Floats  # (history,)
+    example: Ints  # (history,): a customer who has it
 
 
 def check_panel(
@@ -119,13 +120,13 @@ def _channel_problems(panel: xr.Dataset, channel: Channel, stages: StageSpace) -
     return [f"{channel.name!r} must be {channel.support}, got e.g. {bad[:3].tolist()}"]
 
 
-def _seen_values(panel: xr.Dataset, name: str) -> NDArray[np.float64]:
+def _seen_values(panel: xr.Dataset, name: str) -> Floats:
     cells = panel[name].transpose("customer_id", "period").values.astype(FLOAT)
     inside = panel["observed"].transpose("customer_id", "period").values.astype(bool)
     return cells[inside & ~np.isnan(cells)]
 
 
-def read_cells(panel: xr.Dataset, channel: Channel, stages: StageSpace) -> NDArray[np.float64]:
+def read_cells(panel: xr.Dataset, channel: Channel, stages: StageSpace) -> Floats:
     """Give the cells of a channel (customer, period), stages as indices; NaN where nothing is."""
     cells = panel[channel.name].transpose("customer_id", "period").values.astype(FLOAT)
     inside = panel["observed"].transpose("customer_id", "period").values.astype(bool)
@@ -143,7 +144,7 @@ def encode(panel: xr.Dataset, channel: Channel, stages: StageSpace) -> Encoded:
     return Encoded(values, codes.reshape(cells.shape).astype(np.int64))
 
 
-def _recode(cells: NDArray[np.float64], names: Sequence[str], stages: StageSpace) -> NDArray:
+def _recode(cells: Floats, names: Sequence[str], stages: StageSpace) -> NDArray:
     """Translate codes of the panel's own categories to indices of the space."""
     index = np.array([stages.index(name) for name in names] + [0], dtype=FLOAT)
     missing = np.isnan(cells)
@@ -163,8 +164,8 @@ def find_window(panel: xr.Dataset) -> Window:
 
 def merge_histories(
     window: Window,
-    codes: Sequence[NDArray[np.int64]],
-    covariates: NDArray[np.float64] | None = None,
+    codes: Sequence[Ints],
+    covariates: Floats | None = None,
     *,
     apart: bool = False,
 ) -> Histories:
@@ -230,7 +231,7 @@ class Scorer:
         self.shape = (panel.sizes["customer_id"], panel.sizes["period"], len(stages))
         self.encoded = [(channel, encode(panel, channel, stages)) for channel in channels]
 
-    def __call__(self, parameters: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
+    def __call__(self, parameters: Mapping[str, Floats]) -> Floats:
         """Log-density of what was seen (customer, period, stage); 0 where nothing was.
 
         Parameters
@@ -242,9 +243,7 @@ class Scorer:
             total += table[codes]
         return total
 
-    def tables(
-        self, parameters: Mapping[str, NDArray[np.float64]]
-    ) -> list[tuple[NDArray[np.float64], NDArray[np.integer]]]:
+    def tables(self, parameters: Mapping[str, Floats]) -> list[tuple[Floats, NDArray[np.integer]]]:
         """Log-density of each different value (value, stage), and which value each cell holds.
 
         Parameters

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
+from crmlab.arrays import Floats, Ints
 from crmlab.channels import StageLabel
 from crmlab.errors import DataError, SpecError, raise_problems
 from crmlab.models.base import StageModel, coords
@@ -96,7 +96,7 @@ class ObservedMarkov(StageModel):
         ]
         raise_problems(DataError, "ObservedMarkov cannot read this panel", problems)
 
-    def count_moves(self, panel: xr.Dataset) -> NDArray[np.int64]:
+    def count_moves(self, panel: xr.Dataset) -> Ints:
         """Count moves between neighbouring periods with reports (stage_from, stage_to)."""
         stages = self._stages(panel)
         known = (stages[:, :-1] >= 0) & (stages[:, 1:] >= 0)
@@ -104,14 +104,14 @@ class ObservedMarkov(StageModel):
         pairs = stages[:, :-1][known] * n + stages[:, 1:][known]
         return np.bincount(pairs, minlength=n * n).reshape(n, n)
 
-    def count_starts(self, panel: xr.Dataset) -> NDArray[np.int64]:
+    def count_starts(self, panel: xr.Dataset) -> Ints:
         """Count reported stages in the first period of each customer's window (stage,)."""
         stages = self._stages(panel)
         observed = panel["observed"].transpose("customer_id", "period").values.astype(bool)
         starts = stages[np.arange(len(stages)), observed.argmax(axis=1)]
         return np.bincount(starts[starts >= 0], minlength=len(self.space))
 
-    def _stages(self, panel: xr.Dataset) -> NDArray[np.int64]:
+    def _stages(self, panel: xr.Dataset) -> Ints:
         """Index of the reported stage (customer, period), -1 where there is no report."""
         cells = read_cells(panel, self.channels[0], self.space)
         return np.where(np.isnan(cells), -1, cells).astype(np.int64)
@@ -152,7 +152,7 @@ class ObservedMarkov(StageModel):
 
     def sample_exact(
         self, panel: xr.Dataset, size: tuple[int, int], rng: np.random.Generator
-    ) -> dict[str, NDArray[np.float64]]:
+    ) -> dict[str, Floats]:
         """Independent draws from the posterior, each with leading axes `size`."""
         self.check(panel)
         weights = self.transitions.alpha(self.space) + self.count_moves(panel)
@@ -167,9 +167,7 @@ class ObservedMarkov(StageModel):
         }
 
 
-def _sample_row(
-    weights: NDArray[np.float64], size: tuple[int, int], rng: np.random.Generator
-) -> NDArray[np.float64]:
+def _sample_row(weights: Floats, size: tuple[int, int], rng: np.random.Generator) -> Floats:
     """One Dirichlet row with structural zeros."""
     row = np.zeros((*size, len(weights)))
     if (weights > 0).sum() == 1:  # a stage that is never left, exactly

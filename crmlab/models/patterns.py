@@ -8,12 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from crmlab.arrays import Bools, Floats, Ints
 from crmlab.errors import DataError
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 MANY = 20_000_000  # numbers in the transition matrices of all patterns: 160 MB
 
@@ -66,7 +63,7 @@ def count_patterns(stages: Ints, design: Floats, n_states: int) -> Patterns:
     return Patterns(rows[:, None], counts.reshape(-1, n_states, n_states))
 
 
-def _number_rows(design: Floats, known: NDArray[np.bool_]) -> tuple[Ints, Floats]:
+def _number_rows(design: Floats, known: Bools) -> tuple[Ints, Floats]:
     """Give each known move the number of its row of the design, and the different rows."""
     n_columns = design.shape[-1]
     numbers = np.zeros(int(known.sum()), dtype=np.int64)

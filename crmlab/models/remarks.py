@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
+from crmlab.arrays import Bools, Floats
 from crmlab.channels import Channel, StageLabel
 from crmlab.models.emissions import read_cells
 from crmlab.stages import StageSpace
@@ -57,7 +57,7 @@ def data_remarks(
     return [*remarks, *transitions.remarks(panel)]
 
 
-def _size_remarks(panel: xr.Dataset, inside: NDArray[np.bool_], space: StageSpace) -> list[str]:
+def _size_remarks(panel: xr.Dataset, inside: Bools, space: StageSpace) -> list[str]:
     observed = panel["observed"].transpose("customer_id", "period").values.astype(bool)
     n_seen, n_moves = int(observed.any(axis=1).sum()), int(inside.sum())
     n_free = int(space.mask.sum()) - len(space)
@@ -102,9 +102,7 @@ def _channel_remarks(panel: xr.Dataset, channel: Channel, space: StageSpace) -> 
     return []
 
 
-def _design_remarks(
-    panel: xr.Dataset, inside: NDArray[np.bool_], transitions: TransitionModel
-) -> list[str]:
+def _design_remarks(panel: xr.Dataset, inside: Bools, transitions: TransitionModel) -> list[str]:
     """Find covariates that others, and the base, make up: their effects cannot be told apart."""
     names = getattr(transitions, "covariates", ())
     if len(names) < 2 or not inside.any():
@@ -126,5 +124,5 @@ def _design_remarks(
     ]
 
 
-def _rank(rows: NDArray[np.float64]) -> int:
+def _rank(rows: Floats) -> int:
     return int(np.linalg.matrix_rank(rows)) if rows.shape[1] else 0

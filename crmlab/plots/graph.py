@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import Bools, Floats
 from crmlab.plots.arrows import INCH, draw_key, draw_routes, label_routes, percent
 from crmlab.plots.layout import Box, paper_scale, take_axes, text_size
 from crmlab.plots.routes import Point, Route, bezier, outside
@@ -103,7 +104,7 @@ def _boxes(places: Sequence[Point]) -> list[Box]:
     return [Box.around(place, (width, _NODE_HEIGHT)) for place in places]
 
 
-def _routes(space: StageSpace, boxes: Sequence[Box], drawn: NDArray[np.bool_]) -> list[Route]:
+def _routes(space: StageSpace, boxes: Sequence[Box], drawn: Bools) -> list[Route]:
     edges = [
         (space.index(a), space.index(b), kind) for a, b, kind in space.graph().edges.data("kind")
     ]
@@ -125,7 +126,7 @@ def _look(space: StageSpace, i: int, j: int, kind: str) -> tuple[str, str]:
     return "step", UP if rises else DOWN
 
 
-def _curve(start: Box, end: Box) -> NDArray[np.float64]:
+def _curve(start: Box, end: Box) -> Floats:
     """Bow to the left of the way, so that a pair of moves stays two lines; flat between rows."""
     a, b = _centre(start), _centre(end)
     bow = 0.10
@@ -140,7 +141,7 @@ def _curve(start: Box, end: Box) -> NDArray[np.float64]:
     return outside(bezier(tuple(a), tuple(bend), tuple(b)), start, end)
 
 
-def _centre(box: Box) -> NDArray[np.float64]:
+def _centre(box: Box) -> Floats:
     return np.array([(box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2])
 
 

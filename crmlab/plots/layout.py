@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError
 from crmlab.stages import StageSpace
 
@@ -34,7 +35,7 @@ class Box(NamedTuple):
         apart_y = self.y1 <= other.y0 or other.y1 <= self.y0
         return not (apart_x or apart_y)
 
-    def holds(self, points: NDArray[np.float64]) -> int:
+    def holds(self, points: Floats) -> int:
         """Count the points, (n, 2), that lie inside."""
         inside = (points > (self.x0, self.y0)) & (points < (self.x1, self.y1))
         return int(inside.all(axis=1).sum())
@@ -88,7 +89,7 @@ def text_size(text: str, size: float, weight: str = "normal") -> tuple[float, fl
 
 def spread(
     positions: ArrayLike, gap: float, *, low: float = -np.inf, high: float = np.inf
-) -> NDArray[np.float64]:
+) -> Floats:
     """Move positions as little as possible (least squares) so that they keep order and distance.
 
     Parameters
@@ -126,7 +127,7 @@ def place_boxes(
     candidates: Sequence[Sequence[tuple[float, float]]],
     sizes: Sequence[tuple[float, float]],
     taken: Iterable[Box],
-    lines: NDArray[np.float64],
+    lines: Floats,
 ) -> list[tuple[float, float] | None]:
     """Choose a centre for each label: clear of what is taken, crossing the fewest lines.
 
@@ -154,7 +155,7 @@ def place_boxes(
 
 
 def _least_covering(
-    places: Sequence[tuple[Box, tuple[float, float]]], lines: NDArray[np.float64]
+    places: Sequence[tuple[Box, tuple[float, float]]], lines: Floats
 ) -> tuple[Box, tuple[float, float]]:
     """Choose the first place that covers no line, or else the first that covers the fewest."""
     covered = []
@@ -167,7 +168,7 @@ def _least_covering(
 
 def stage_draws(
     parameter: str, values: xr.DataArray | ArrayLike, space: StageSpace, dim: str = "stage"
-) -> NDArray[np.float64]:
+) -> Floats:
     """Return draws as (n, K), in the order of the space, whatever other dimensions there are.
 
     Raises

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from crmlab.arrays import Bools
 from crmlab.errors import SpecError, raise_problems
 from crmlab.plots.layout import points_of, take_axes
 from crmlab.plots.style import DOWN, INK, MUTED, UP, stage_colours, stage_title
@@ -188,7 +188,7 @@ def _draw_marks(ax: "Axes", touchpoints: pd.DataFrame, rows: dict[object, int], 
     ax.set_xlim(0, max(when.max(initial=1), 1))
 
 
-def _by_mark(kinds: pd.Series) -> list[NDArray[np.bool_]]:
+def _by_mark(kinds: pd.Series) -> list[Bools]:
     """Rows of each family; a kind that no family has is a contact of the customer."""
     text = kinds.astype("str").to_numpy()
     found = [np.isin(text, mark.kinds) for mark in _MARKS]

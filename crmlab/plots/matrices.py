@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError
 from crmlab.plots.layout import check_numbers, check_prob, points_of, stage_draws, take_axes
 from crmlab.plots.style import INK, MUTED, stage_colours, stage_title
@@ -162,7 +163,7 @@ def _draw_strips(ax: "Axes", space: StageSpace) -> None:
 
 def _row(
     draws: xr.DataArray | ArrayLike, space: StageSpace, stage_from: str | None
-) -> tuple[str, NDArray[np.float64]]:
+) -> tuple[str, Floats]:
     """Name of the row's stage, and its draws as (n, K)."""
     if isinstance(draws, xr.DataArray) and "stage_from" in draws.coords:
         if draws["stage_from"].ndim == 0:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from crmlab.arrays import Floats
 from crmlab.plots.layout import Box
 
 Point = tuple[float, float]
@@ -18,16 +18,16 @@ class Route:
     stage_to: int
     way: str  # 'step', 'skip', 'across', 'repair' or 'exit'
     colour: str
-    curve: NDArray[np.float64]  # (n, 2), from start to end
+    curve: Floats  # (n, 2), from start to end
 
 
-def bezier(start: Point, bend: Point, end: Point) -> NDArray[np.float64]:
+def bezier(start: Point, bend: Point, end: Point) -> Floats:
     """Quadratic curve from start to end, drawn towards its bend, (41, 2) points."""
     t = np.linspace(0, 1, 41)[:, None]
     return (1 - t) ** 2 * np.array(start) + 2 * t * (1 - t) * np.array(bend) + t**2 * np.array(end)
 
 
-def walk(curve: NDArray[np.float64], spacing: float) -> NDArray[np.float64]:
+def walk(curve: Floats, spacing: float) -> Floats:
     """Points on a curve at equal distances of about `spacing`, both ends included.
 
     Examples
@@ -41,14 +41,14 @@ def walk(curve: NDArray[np.float64], spacing: float) -> NDArray[np.float64]:
     return np.column_stack([np.interp(stops, travelled, curve[:, d]) for d in (0, 1)])
 
 
-def normals(curve: NDArray[np.float64]) -> NDArray[np.float64]:
+def normals(curve: Floats) -> Floats:
     """Find the unit vectors to the left of a curve, one at each of its points."""
     along = np.gradient(curve, axis=0)
     along = along / np.hypot(*along.T)[:, None]
     return np.column_stack([-along[:, 1], along[:, 0]])
 
 
-def outer_normals(curve: NDArray[np.float64]) -> NDArray[np.float64]:
+def outer_normals(curve: Floats) -> Floats:
     """Find the normals on the side to which a curve bulges; upwards where it is straight."""
     sides = normals(curve)
     middle = len(curve) // 2
@@ -57,7 +57,7 @@ def outer_normals(curve: NDArray[np.float64]) -> NDArray[np.float64]:
     return sides if sides[middle] @ outwards >= 0 else -sides
 
 
-def outside(curve: NDArray[np.float64], *boxes: Box) -> NDArray[np.float64]:
+def outside(curve: Floats, *boxes: Box) -> Floats:
     """Cut off the parts of a curve that lie in boxes at its ends."""
     points = walk(curve, 0.01)
     hidden = [any(box.holds(point[None]) for box in boxes) for point in points]

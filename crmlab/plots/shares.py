@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError
 from crmlab.plots.layout import check_prob, in_order, points_of, spread, take_axes, text_size
 from crmlab.plots.style import INK, MUTED, ink_on, stage_colours, stage_title
@@ -88,9 +89,7 @@ def plot_stage_probs(
     return ax
 
 
-def _shares_by_draw(
-    probs: xr.DataArray, space: StageSpace
-) -> tuple[tuple[NDArray, str], NDArray[np.float64]]:
+def _shares_by_draw(probs: xr.DataArray, space: StageSpace) -> tuple[tuple[NDArray, str], Floats]:
     """Time and its label, and (draws, periods, K): a mean over customers, or one over draws."""
     if not isinstance(probs, xr.DataArray):
         raise SpecError(f"probs: must be an xarray DataArray, got {type(probs).__name__}")
@@ -190,7 +189,7 @@ def _draw_layers(ax: "Axes", times: NDArray, draws: NDArray, colours: Sequence[s
         )
 
 
-def _mixture(x: NDArray, draws: NDArray, colours: Sequence[str]) -> NDArray[np.float64]:
+def _mixture(x: NDArray, draws: NDArray, colours: Sequence[str]) -> Floats:
     """Colour of each point of the river, (heights, times, RGBA): its stages, mixed over draws."""
     from matplotlib.colors import to_rgb
 

@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import Floats
 from crmlab.plots.arrows import LABEL, draw_key, draw_routes, label_places, label_size, line_width
 from crmlab.plots.layout import Box, check_numbers, check_prob, place_boxes, stage_draws
 from crmlab.plots.routes import Route, walk
@@ -102,7 +103,7 @@ def plot_step_worth(
     return ax
 
 
-def step_worth(value: NDArray, discount_rate: float) -> NDArray[np.float64]:
+def step_worth(value: NDArray, discount_rate: float) -> Floats:
     """Worth of each move instead of staying (K, K): (V_b - V_a) / (1 + d)."""
     return (value[None, :] - value[:, None]) / (1 + discount_rate)
 
@@ -150,7 +151,7 @@ def describe_steps(
     )
 
 
-def _read_values(values: xr.DataArray | ArrayLike, space: StageSpace) -> NDArray[np.float64]:
+def _read_values(values: xr.DataArray | ArrayLike, space: StageSpace) -> Floats:
     """Draws (n, K); one set of values is one draw."""
     if isinstance(values, xr.DataArray) or np.ndim(values) == 2:
         return stage_draws("values", values, space)

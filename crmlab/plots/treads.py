@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from crmlab.arrays import Bools, Floats
 from crmlab.plots.layout import Box
 from crmlab.plots.routes import Point, Route, bezier
 from crmlab.plots.style import AWAY, DOWN, UP
@@ -64,9 +65,7 @@ def build_treads(space: StageSpace, height: float, rise: float) -> list[Tread]:
     return sorted(treads, key=lambda tread: tread.stage)
 
 
-def build_routes(
-    space: StageSpace, treads: Sequence[Tread], drawn: NDArray[np.bool_]
-) -> list[Route]:
+def build_routes(space: StageSpace, treads: Sequence[Tread], drawn: Bools) -> list[Route]:
     """Route every move of `drawn`, (K, K) of bool, along or across the flights."""
     moves = [(int(i), int(j)) for i, j in np.argwhere(drawn & ~np.eye(len(space), dtype=bool))]
     ways = {(i, j): _way(space, treads, i, j) for i, j in moves}
@@ -107,7 +106,7 @@ def _colour(treads: Sequence[Tread], i: int, j: int, way: str) -> str:
     return UP if treads[j].bottom > treads[i].bottom else DOWN
 
 
-def _step(treads: Sequence[Tread], i: int, j: int) -> NDArray[np.float64]:
+def _step(treads: Sequence[Tread], i: int, j: int) -> Floats:
     """Run along the main direction in a wide arc, and back close to the riser."""
     lower, upper = sorted((treads[i], treads[j]), key=lambda tread: tread.bottom)
     side = lower.side
@@ -120,7 +119,7 @@ def _step(treads: Sequence[Tread], i: int, j: int) -> NDArray[np.float64]:
     return _directed(ends, bend, reverse=treads[i] is upper)
 
 
-def _skip(treads: Sequence[Tread], i: int, j: int) -> NDArray[np.float64]:
+def _skip(treads: Sequence[Tread], i: int, j: int) -> Floats:
     """Leap over one tread or more, outside the steps."""
     lower, upper = sorted((treads[i], treads[j]), key=lambda tread: tread.bottom)
     side = lower.side
@@ -134,7 +133,7 @@ def _skip(treads: Sequence[Tread], i: int, j: int) -> NDArray[np.float64]:
     return _directed(ends, bend, reverse=treads[i] is upper)
 
 
-def _across(treads: Sequence[Tread], ports: dict, i: int, j: int) -> NDArray[np.float64]:
+def _across(treads: Sequence[Tread], ports: dict, i: int, j: int) -> Floats:
     """Cross under the stairs; between the two treads on top, over them."""
     start, end = treads[i], treads[j]
     if start.shares_top and end.shares_top:
@@ -147,7 +146,7 @@ def _across(treads: Sequence[Tread], ports: dict, i: int, j: int) -> NDArray[np.
     return bezier(a, ((a[0] + b[0]) / 2, (a[1] + b[1]) / 2 + bulge), b)
 
 
-def _exit(start: Tread, end: Tread) -> NDArray[np.float64]:
+def _exit(start: Tread, end: Tread) -> Floats:
     """Fall from a tread's inner end to the ground, then run along it, up into the last tread."""
     x = start.inner + start.side * (RUN / 2 if start.bottom > GROUND else SLAB / 2)
     goal = (end.inner + end.outer) / 2
@@ -184,12 +183,12 @@ def _directed(
     bend: Point,
     *,
     reverse: bool,
-) -> NDArray[np.float64]:
+) -> Floats:
     start, end = ends[::-1] if reverse else ends
     return bezier(start, bend, end)
 
 
-def outline(treads: Sequence[Tread], side: int) -> NDArray[np.float64]:
+def outline(treads: Sequence[Tread], side: int) -> Floats:
     """Trace the profile of one flight, a polygon from the ground at its outer end to the centre."""
     flight = sorted((t for t in treads if t.side == side), key=lambda tread: tread.bottom)
     corners = [(flight[0].outer, 0.0), (flight[0].outer, flight[0].top)]

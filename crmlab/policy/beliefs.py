@@ -28,8 +28,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError, raise_problems
-from crmlab.policy.inputs import Floats, read_actions, read_law
+from crmlab.policy.inputs import read_actions, read_law
 from crmlab.policy.programme import iterate_policy
 from crmlab.value.inputs import as_floats
 
@@ -40,9 +41,9 @@ class Planes(NamedTuple):
     """A value function on beliefs: V(b) = max over planes of b . plane."""
 
     action: NDArray[np.intp]
-    plane: NDArray[np.float64]
+    plane: Floats
 
-    def value(self, belief: ArrayLike) -> NDArray[np.float64]:
+    def value(self, belief: ArrayLike) -> Floats:
         """Value of beliefs (..., K), in currency."""
         return (np.asarray(belief, dtype=float) @ self.plane.T).max(axis=-1)
 

@@ -17,8 +17,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError, raise_problems
-from crmlab.policy.inputs import Floats, by_action, read_actions, read_weights
+from crmlab.policy.inputs import by_action, read_actions, read_weights
 from crmlab.policy.programme import iterate_policy, value_policy
 from crmlab.value.inputs import as_floats
 
@@ -161,7 +162,7 @@ class BudgetPlan(NamedTuple):
     """The best policy within a lifetime budget: one policy, or two that are mixed by a coin."""
 
     policies: NDArray[np.intp]
-    shares: NDArray[np.float64]
+    shares: Floats
     value: float
     spent: float
     bound: float

@@ -25,8 +25,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import Bools, Floats
 from crmlab.errors import SpecError, raise_problems
-from crmlab.policy.inputs import Floats
 from crmlab.policy.programme import look_ahead
 from crmlab.value.inputs import as_floats, bare_rate_problems, margin_problems, matrix_problems
 
@@ -35,8 +35,8 @@ class Triage(NamedTuple):
     """Cases in the order in which to take them."""
 
     order: NDArray[np.intp]
-    handled: NDArray[np.bool_]
-    at_risk: NDArray[np.float64]
+    handled: Bools
+    at_risk: Floats
     saved: float
     bound: float
 
@@ -142,9 +142,9 @@ def _fractional_bound(at_risk: Floats, hours: Floats, capacity: float, first: ND
 class ServeOrEnd(NamedTuple):
     """Which stages are worth serving; arithmetic only, see the module docstring."""
 
-    serve: NDArray[np.bool_]
-    value: NDArray[np.float64]
-    charge: NDArray[np.float64]
+    serve: Bools
+    value: Floats
+    charge: Floats
 
 
 def serve_or_end(

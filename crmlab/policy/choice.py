@@ -17,8 +17,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError, raise_problems
-from crmlab.policy.inputs import Floats, read_actions, read_weights
+from crmlab.policy.inputs import read_actions, read_weights
 from crmlab.policy.programme import iterate_policy, value_policy
 from crmlab.value.inputs import as_floats
 
@@ -30,9 +31,9 @@ class Choice(NamedTuple):
     """One policy for all draws, and how sure it is."""
 
     policy: NDArray[np.intp]
-    value: NDArray[np.float64]
-    prob_best: NDArray[np.float64]
-    regret: NDArray[np.float64]
+    value: Floats
+    prob_best: Floats
+    regret: Floats
     evpi: float
     exact: bool
 
@@ -209,7 +210,7 @@ def evsi(net_benefit: ArrayLike, loglik: ArrayLike) -> float:
 
 def simulate_trial(
     rows: ArrayLike, n_customers: int, *, n_results: int, rng: np.random.Generator
-) -> NDArray[np.float64]:
+) -> Floats:
     """Log likelihoods of simulated trials of one action in one stage, for `evsi`.
 
     Each trial moves `n_customers` customers one period under the row of a draw chosen at random.

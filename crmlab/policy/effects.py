@@ -8,6 +8,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from crmlab.actions import Action, action_matrices
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError, raise_problems
 from crmlab.stages import StageSpace
 
@@ -20,7 +21,7 @@ def draw_action_matrices(
     space: StageSpace,
     actions: Sequence[Action],
     effects: Mapping[str, EffectDraws],
-) -> NDArray[np.float64]:
+) -> Floats:
     """Transition matrices without and with each action, one per draw, for `choose_policy`.
 
     Parameters

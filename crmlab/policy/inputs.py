@@ -3,10 +3,9 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError, raise_problems
 from crmlab.value.inputs import as_floats, bare_rate_problems, horizon_problems, matrix_problems
-
-Floats = NDArray[np.float64]
 
 
 def read_actions(

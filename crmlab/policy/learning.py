@@ -24,8 +24,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError, raise_problems
-from crmlab.policy.inputs import Floats
 from crmlab.value.inputs import as_floats
 
 # A rule sees successes and failures so far (worlds, arms), the customers served, and chance.
@@ -97,7 +97,7 @@ def plan_trial(n_customers: int, *, mean: float, prior_sd: float, response_sd: f
 
 def trial_profit(
     n: ArrayLike, n_customers: int, *, mean: float, prior_sd: float, response_sd: float
-) -> NDArray[np.float64]:
+) -> Floats:
     """Return the expected profit, in responses, of a test with n customers in each of two groups.
 
     Parameters
@@ -173,7 +173,7 @@ def regret_curves(
     n_customers: int,
     batch: int = 1,
     seed: int,
-) -> dict[str, NDArray[np.float64]]:
+) -> dict[str, Floats]:
     """Cumulative regret, in expected responses, of rules that choose a treatment per customer.
 
     Parameters

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from crmlab.arrays import Floats
 from crmlab.errors import DataError, raise_problems
-from crmlab.policy.inputs import Floats
 
 
 class Estimate(NamedTuple):

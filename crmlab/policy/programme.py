@@ -21,7 +21,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crmlab.policy.inputs import Floats, read_actions, read_allowed, read_policy
+from crmlab.arrays import Floats
+from crmlab.policy.inputs import read_actions, read_allowed, read_policy
 
 # A better action must be better by this share of the largest value, or rounding could go in rings.
 _TOLERANCE = 1e-12
@@ -31,8 +32,8 @@ class Plan(NamedTuple):
     """What to do in each stage, and what it brings."""
 
     action: NDArray[np.intp]
-    value: NDArray[np.float64]
-    action_values: NDArray[np.float64]
+    value: Floats
+    action_values: Floats
 
 
 def best_action(
@@ -109,7 +110,7 @@ def policy_value(
     policy: ArrayLike,
     *,
     discount_rate: float,
-) -> NDArray[np.float64]:
+) -> Floats:
     """Value of each stage, in currency, under a policy that is kept for ever.
 
     Parameters

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import Bools, Floats
 from crmlab.errors import DataError, SpecError, raise_problems
-from crmlab.policy.inputs import Floats
 
 
 def uplift_by_stage(
@@ -72,9 +72,7 @@ def _difference(yes: Floats, no: Floats) -> tuple[float, float, float, float]:
     return yes.mean(), no.mean(), yes.mean() - no.mean(), float(error)
 
 
-def transformed_outcome(
-    outcome: ArrayLike, treated: ArrayLike, propensity: ArrayLike
-) -> NDArray[np.float64]:
+def transformed_outcome(outcome: ArrayLike, treated: ArrayLike, propensity: ArrayLike) -> Floats:
     """One number per customer whose mean is the uplift: Y (W - e) / (e (1 - e)).
 
     Regress it on anything to model uplift; it is unbiased and noisy.
@@ -104,12 +102,12 @@ def transformed_outcome(
 class Qini(NamedTuple):
     """A Qini curve: gain per customer against the share of customers who are treated."""
 
-    share: NDArray[np.float64]
-    gain: NDArray[np.float64]
+    share: Floats
+    gain: Floats
     coefficient: float
 
     @property
-    def random(self) -> NDArray[np.float64]:
+    def random(self) -> Floats:
         """Gain of treating the same share at random."""
         return self.share * self.gain[-1]
 
@@ -194,7 +192,7 @@ def bootstrap_qini(
     return Qini(shares, np.array(gains), np.array(coefficients))
 
 
-def _qini(y: Floats, t: NDArray[np.bool_], last: NDArray[np.intp]) -> Qini:
+def _qini(y: Floats, t: Bools, last: NDArray[np.intp]) -> Qini:
     """Build the curve from customers in the order of their score, read at the ends of ties."""
     n_t, n_c = np.cumsum(t)[last], np.cumsum(~t)[last]
     won_t, won_c = np.cumsum(y * t)[last], np.cumsum(y * ~t)[last]
@@ -220,7 +218,7 @@ def _rank_input(score: ArrayLike, n: int) -> Floats:
     return s
 
 
-def _read_experiment(outcome: ArrayLike, treated: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
+def _read_experiment(outcome: ArrayLike, treated: ArrayLike) -> tuple[Floats, Bools]:
     y, t = np.asarray(outcome, dtype=float), np.asarray(treated)
     problems = []
     if y.ndim != 1 or y.shape != t.shape or not len(y):

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError, raise_problems
 from crmlab.value.inputs import as_floats
 
@@ -33,10 +34,10 @@ from crmlab.value.inputs import as_floats
 class Offer(NamedTuple):
     """Best offer to a lapsed customer, and what it brings; gain is against no offer."""
 
-    offer: NDArray[np.float64]
-    prob_return: NDArray[np.float64]
-    profit: NDArray[np.float64]
-    gain: NDArray[np.float64]
+    offer: Floats
+    prob_return: Floats
+    profit: Floats
+    gain: Floats
 
 
 def best_offer(second_life: ArrayLike, *, intercept: ArrayLike, slope: ArrayLike) -> Offer:
@@ -84,7 +85,7 @@ def best_offer(second_life: ArrayLike, *, intercept: ArrayLike, slope: ArrayLike
     return Offer(offer, prob, profit, profit - _logistic(a + 0 * offer) * W)
 
 
-def _lambert_of_exp(log_x: NDArray) -> NDArray[np.float64]:
+def _lambert_of_exp(log_x: NDArray) -> Floats:
     """Lambert's L(e^y) without the overflow of e^y: solve L + log L = y by Newton's method."""
     y = np.asarray(log_x, dtype=float)
     guess = np.where(y > 1, y - np.log(np.maximum(y, 1.0)), np.exp(np.minimum(y, 1.0) - 0.5))
@@ -95,16 +96,16 @@ def _lambert_of_exp(log_x: NDArray) -> NDArray[np.float64]:
     return L
 
 
-def _logistic(x: NDArray) -> NDArray[np.float64]:
+def _logistic(x: NDArray) -> Floats:
     return 0.5 * (1 + np.tanh(0.5 * x))
 
 
 class Returners(NamedTuple):
     """Who comes back, and for how long: of those who return, and of all if they all returned."""
 
-    prob_return: NDArray[np.float64]
-    tenure: NDArray[np.float64]
-    tenure_of_all: NDArray[np.float64]
+    prob_return: Floats
+    tenure: Floats
+    tenure_of_all: Floats
 
 
 def returner_tenure(

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
+from crmlab.arrays import Floats, Ints
 from crmlab.channels import Channel
 from crmlab.errors import DataError, SpecError, raise_problems
 from crmlab.prediction.draws import upper_edges
-from crmlab.prediction.reader import Floats, Parameters, Reader, law_of
+from crmlab.prediction.reader import Parameters, Reader, law_of
 
 
 def design_ahead(reader: Reader, n_periods: int, future: xr.Dataset | None) -> Floats | None:
@@ -37,7 +37,7 @@ def _future_problems(
     panel: xr.Dataset,
     future: xr.Dataset | None,
     changing: Sequence[str],
-    needed: NDArray[np.int64],
+    needed: Ints,
 ) -> list[str]:
     """Say which covariates to come are missing."""
     if not changing or len(needed) == 0:
@@ -66,9 +66,7 @@ def _future_problems(
     return problems
 
 
-def _continue(
-    reader: Reader, name: str, future: xr.Dataset | None, needed: NDArray[np.int64]
-) -> xr.DataArray:
+def _continue(reader: Reader, name: str, future: xr.Dataset | None, needed: Ints) -> xr.DataArray:
     """Join a covariate's value in each customer's last period with those to come."""
     last = np.maximum(reader.window.last, 0)
     held = reader.panel[name]
@@ -102,9 +100,7 @@ def step_ahead(now: Floats, matrices: Floats, n_periods: int) -> Floats:
     return np.stack(steps[1:], axis=1)
 
 
-def walk(
-    now: Floats, matrices: Floats, n_periods: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
+def walk(now: Floats, matrices: Floats, n_periods: int, rng: np.random.Generator) -> Ints:
     """Simulate one stage path per customer (customer, horizon)."""
     u = rng.random((n_periods + 1, len(now)))
     edges = upper_edges(matrices)
@@ -123,8 +119,8 @@ def forecast_name(channel: Channel, labels: Mapping[str, object]) -> str:
 
 
 def observe(
-    channel: Channel, parameters: Parameters, paths: NDArray[np.int64], rng: np.random.Generator
-) -> NDArray[np.float64]:
+    channel: Channel, parameters: Parameters, paths: Ints, rng: np.random.Generator
+) -> Floats:
     """Simulate what a channel shows along stage paths (customer, horizon)."""
     names = channel.parameter_names
     given = {name: parameters[f"{channel.name}_{name}"][paths] for name in names}

@@ -11,12 +11,13 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError, raise_problems
 from crmlab.inference import Fit
 from crmlab.prediction.crowd import advance
 from crmlab.prediction.customers import find_places, population_points
 from crmlab.prediction.draws import collect_all, thin
-from crmlab.prediction.reader import Floats, Parameters, Reader, law_of, open_reader
+from crmlab.prediction.reader import Parameters, Reader, law_of, open_reader
 from crmlab.transitions.design import moves_inside
 
 Setting = Mapping[str, float]

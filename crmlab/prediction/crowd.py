@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logsumexp
 
 from crmlab import chains
-from crmlab.prediction.reader import Floats, Parameters, Reader, law_of
+from crmlab.arrays import Bools, Floats, Ints
+from crmlab.prediction.reader import Parameters, Reader, law_of
 from crmlab.transitions import CovariateLogit
 
 LANES = 8192  # a row of so many numbers stays in a core's own cache
@@ -34,14 +34,14 @@ class Block(NamedTuple):
 
     initial: Floats  # (K,)
     scores: Floats  # (T, K, B) log-density of what was seen
-    first: NDArray[np.int64]  # (B,)
-    last: NDArray[np.int64]
+    first: Ints  # (B,)
+    last: Ints
     n_points: int
     moves: Callable[[int], Floats]
-    allowed: NDArray[np.bool_]  # (K, K)
+    allowed: Bools  # (K, K)
 
     @property
-    def inside(self) -> NDArray[np.bool_]:
+    def inside(self) -> Bools:
         """Whether each period is in the customer's window (T, B)."""
         periods = np.arange(len(self.scores))[:, None]
         return (periods >= self.first) & (periods <= self.last)
@@ -130,7 +130,7 @@ def _stacked(matrices: Floats, n_points: int = 1) -> Callable[[int], Floats]:
     return lambda t: ready[min(t, n_moves - 1)]
 
 
-def _tilts(offsets: Floats, allowed: NDArray[np.bool_]) -> Floats:
+def _tilts(offsets: Floats, allowed: Bools) -> Floats:
     """Turn what the points add to log-odds into factors (K, K, 1, P), the largest of a row 1."""
     tops = np.max(offsets, axis=-1, keepdims=True, where=allowed, initial=-np.inf)
     return np.moveaxis(np.where(allowed, np.exp(offsets - tops), 0.0), 0, -1)[:, :, None]
@@ -175,7 +175,7 @@ def _follow_block(block: Block, smooth: bool) -> Crowd:
     return crowd
 
 
-def _forward(block: Block) -> tuple[Crowd, NDArray[np.bool_]]:
+def _forward(block: Block) -> tuple[Crowd, Bools]:
     """Filter; and which customers must be done again."""
     n_periods, n_stages, n = block.scores.shape
     shape = (n_periods, n_stages, n, block.n_points)
@@ -197,7 +197,7 @@ def _forward(block: Block) -> tuple[Crowd, NDArray[np.bool_]]:
     return Crowd(filtered, predicted, None, running), faint
 
 
-def _backward(block: Block, filtered: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+def _backward(block: Block, filtered: Floats) -> tuple[Floats, Bools]:
     """Smooth; and which customers must be done again."""
     seen, _ = _seen(block.scores)
     smoothed, inside = np.empty_like(filtered), block.inside
@@ -220,7 +220,7 @@ def _seen(scores: Floats) -> tuple[Floats, Floats]:
     return np.exp(scores - peak[:, None]), peak
 
 
-def advance(now: Floats, weights: Floats, allowed: NDArray[np.bool_]) -> Floats:
+def advance(now: Floats, weights: Floats, allowed: Bools) -> Floats:
     """Move laws (K, B, P) one period on, by weights proportional to the probabilities."""
     leaving = now / weights.sum(axis=1)
     ahead = np.zeros(now.shape)
@@ -229,7 +229,7 @@ def advance(now: Floats, weights: Floats, allowed: NDArray[np.bool_]) -> Floats:
     return ahead
 
 
-def _retreat(later: Floats, weights: Floats, allowed: NDArray[np.bool_]) -> Floats:
+def _retreat(later: Floats, weights: Floats, allowed: Bools) -> Floats:
     """Bring what the future says one period back, (K, B, P)."""
     before = np.zeros(later.shape)
     for i, j in np.argwhere(allowed):
@@ -237,7 +237,7 @@ def _retreat(later: Floats, weights: Floats, allowed: NDArray[np.bool_]) -> Floa
     return before / weights.sum(axis=1)
 
 
-def _mend(crowd: Crowd, block: Block, who: NDArray[np.int64]) -> None:
+def _mend(crowd: Crowd, block: Block, who: Ints) -> None:
     """Do some customers again, in logarithms."""
     for n in who:
         evidence = _evidence_of(block, int(n))

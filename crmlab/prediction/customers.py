@@ -8,12 +8,12 @@ import functools
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logsumexp, ndtri, softmax
 
+from crmlab.arrays import Bools, Floats
 from crmlab.prediction.crowd import Crowd, follow
 from crmlab.prediction.draws import upper_edges
-from crmlab.prediction.reader import Floats, Parameters, Reader
+from crmlab.prediction.reader import Parameters, Reader
 
 N_POINTS = 64
 
@@ -73,7 +73,7 @@ def _sum_out(probs: Floats, logs: Floats) -> Floats:
         return np.moveaxis(joint / total[:, None], -1, 0)
 
 
-def _inside(reader: Reader) -> NDArray[np.bool_]:
+def _inside(reader: Reader) -> Bools:
     periods = np.arange(reader.score.shape[1])
     first, last = (ends[reader.seen][:, None] for ends in reader.window)
     return (periods >= first) & (periods <= last)

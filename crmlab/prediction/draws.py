@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError
 from crmlab.inference import Fit
 from crmlab.prediction.reader import Parameters
@@ -43,7 +44,7 @@ def _parameters(chosen: xr.Dataset) -> Iterator[Parameters]:
 
 
 def collect(
-    compute: Callable[[Parameters], NDArray[np.float64]],
+    compute: Callable[[Parameters], Floats],
     chosen: xr.Dataset,
     dims: tuple[str, ...],
     labels: Mapping[str, object],
@@ -55,7 +56,7 @@ def collect(
 
 
 def collect_all(
-    compute: Callable[[Parameters], dict[str, NDArray[np.float64]]],
+    compute: Callable[[Parameters], dict[str, Floats]],
     chosen: xr.Dataset,
     labels: Mapping[str, object],
     average: bool,
@@ -94,7 +95,7 @@ def _stack(results: Iterator[dict[str, NDArray]], chosen: xr.Dataset) -> dict[st
     return {name: array.reshape(n_chains, -1, *array.shape[1:]) for name, array in stacked.items()}
 
 
-def upper_edges(probs: NDArray[np.float64]) -> NDArray[np.float64]:
+def upper_edges(probs: Floats) -> Floats:
     """Upper edges of the cells of each row; the last is exactly 1, which no uniform reaches."""
     edges = np.cumsum(probs, axis=-1)
     return edges / edges[..., -1:]

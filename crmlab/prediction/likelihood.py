@@ -8,10 +8,11 @@ her own rows, so they are averaged over the population.
 import numpy as np
 import xarray as xr
 
+from crmlab.arrays import Floats
 from crmlab.inference import Fit
 from crmlab.prediction.customers import running_logliks
 from crmlab.prediction.draws import collect, thin
-from crmlab.prediction.reader import Floats, Parameters, Reader, open_reader
+from crmlab.prediction.reader import Parameters, Reader, open_reader
 
 
 def customer_loglik(

@@ -2,9 +2,9 @@
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from crmlab import chains
+from crmlab.arrays import Ints
 from crmlab.inference import Fit
 from crmlab.inference.fitting import make_rng
 from crmlab.prediction.customers import sample_normals
@@ -49,9 +49,7 @@ def sample_stages(
     )
 
 
-def draw_paths(
-    reader: Reader, parameters: Parameters, rng: np.random.Generator
-) -> NDArray[np.int64]:
+def draw_paths(reader: Reader, parameters: Parameters, rng: np.random.Generator) -> Ints:
     """Draw one path per customer under one draw (customer, period), -1 outside the window."""
     paths = np.full(reader.score.shape[:2], -1)
     normals = sample_normals(reader, parameters, rng)

@@ -3,16 +3,14 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
+from crmlab.arrays import Bools, Floats
 from crmlab.inference import Fit
 from crmlab.inference.result import warn_if_unconverged
 from crmlab.models.emissions import Scorer, Window, find_window
 from crmlab.transitions import StickyDirichlet, TransitionModel
 
-Floats = NDArray[np.float64]
 Parameters = Mapping[str, Floats]
 
 
@@ -27,7 +25,7 @@ class Reader:
     design: Floats | None  # covariates of each move (customer or 1, move or 1, column)
 
     @property
-    def seen(self) -> NDArray[np.bool_]:
+    def seen(self) -> Bools:
         """Customers with at least one observed period."""
         return self.window.last >= 0
 

@@ -2,16 +2,16 @@
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from crmlab import chains
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError, check_one_of
 from crmlab.inference import Fit
 from crmlab.inference.fitting import make_rng
 from crmlab.prediction.ahead import design_ahead, forecast_name, observe, step_ahead, walk
 from crmlab.prediction.customers import law_under, mean_normals, probs_of_seen, sample_normals
 from crmlab.prediction.draws import check_memory, collect, collect_all, thin
-from crmlab.prediction.reader import Floats, Parameters, Reader, open_reader
+from crmlab.prediction.reader import Parameters, Reader, open_reader
 
 
 def stage_probs(
@@ -58,7 +58,7 @@ def stage_probs(
     shape = reader.score.shape
     check_memory("stage_probs", 1 if average else chosen.sizes["sample"], shape)
 
-    def probs(parameters: Parameters) -> NDArray[np.float64]:
+    def probs(parameters: Parameters) -> Floats:
         result = np.full(shape, np.nan)
         result[reader.seen] = probs_of_seen(reader, parameters, kind)
         return result
@@ -156,7 +156,7 @@ def forecast(
 
     design = design_ahead(reader, n_periods, future)
 
-    def look_ahead(parameters: Parameters) -> dict[str, NDArray[np.float64]]:
+    def look_ahead(parameters: Parameters) -> dict[str, Floats]:
         normals = sample_normals(reader, parameters, rng)
         now = law_under(reader, parameters, normals)
         matrix = reader.move(parameters, design, normals)

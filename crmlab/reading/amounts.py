@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from crmlab.arrays import Floats
 from crmlab.errors import DataError
 from crmlab.reading.cells import Cells, collect_cells
 from crmlab.reading.quality import Decision
@@ -75,9 +76,7 @@ def numbers_of(raw: pd.Series) -> pd.Series:
     return _finite(pd.Series(raw.to_numpy(dtype="float64", na_value=np.nan), index=raw.index))
 
 
-def read_amount_texts(
-    cells: Cells, *, decimal: str | None = None
-) -> tuple[NDArray[np.float64], str, Decision]:
+def read_amount_texts(cells: Cells, *, decimal: str | None = None) -> tuple[Floats, str, Decision]:
     """Read the different texts of a column of amounts.
 
     Parameters

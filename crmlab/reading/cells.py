@@ -12,9 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from crmlab.arrays import Bools, Ints
 from crmlab.reading.quality import listed_rows, show_rows
-
-Marks = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -35,14 +34,14 @@ class Cells:
 
     name: str
     texts: pd.Index
-    counts: NDArray[np.int64]
-    show: Callable[[Marks, int], tuple[str, ...]]
+    counts: Ints
+    show: Callable[[Bools, int], tuple[str, ...]]
 
-    def count(self, marks: Marks) -> int:
+    def count(self, marks: Bools) -> int:
         """Count the rows whose text is marked."""
         return int(self.counts[marks].sum())
 
-    def listed(self, marks: Marks, *, most: int = 3) -> str:
+    def listed(self, marks: Bools, *, most: int = 3) -> str:
         """List the first rows whose text is marked, and say how many more there are."""
         return listed_rows(self.show(marks, most), self.count(marks))
 
@@ -78,7 +77,7 @@ def collect_cells(
     codes, texts = pd.factorize(as_words(raw))
     frame = raw.to_frame(name) if shown is None else shown
 
-    def show(marks: Marks, most: int) -> tuple[str, ...]:
+    def show(marks: Bools, most: int) -> tuple[str, ...]:
         return show_rows(frame, pd.Series(marks[codes], index=frame.index), most=most)
 
     return Cells(name, texts, np.bincount(codes, minlength=len(texts)), show), codes

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+
+from crmlab.arrays import Bools, Floats
 
 _CENT = 0.005
 
@@ -30,11 +31,11 @@ class Settled:
         With partial returns taken off.
     """
 
-    is_return: NDArray[np.bool_]
-    unmatched: NDArray[np.bool_]
-    undone: NDArray[np.bool_]
-    reduced: NDArray[np.bool_]
-    amounts: NDArray[np.float64]
+    is_return: Bools
+    unmatched: Bools
+    undone: Bools
+    reduced: Bools
+    amounts: Floats
 
 
 def settle_returns(orders: pd.DataFrame) -> Settled:
@@ -73,9 +74,7 @@ def settle_returns(orders: pd.DataFrame) -> Settled:
     return Settled(negative, marks["unmatched"], marks["undone"], marks["reduced"], amounts)
 
 
-def _settle(
-    row: int, earlier: list[int], amounts: NDArray[np.float64], marks: dict[str, NDArray[np.bool_]]
-) -> None:
+def _settle(row: int, earlier: list[int], amounts: Floats, marks: dict[str, Bools]) -> None:
     """Find the purchase that one return belongs to, the latest first."""
     back = -amounts[row]
     whole = next((r for r in reversed(earlier) if abs(amounts[r] - back) < _CENT), None)

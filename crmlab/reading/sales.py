@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from crmlab.arrays import Bools
 from crmlab.errors import DataError, SpecError, raise_problems
 from crmlab.reading.amounts import DECIMALS, STORED_NUMBERS, check_one_currency, read_amount_texts
 from crmlab.reading.cells import Cells, as_words, collect_cells
@@ -304,7 +303,7 @@ def _one_currency(cells: Cells) -> str:
     return next((unit for unit in units if unit), "")
 
 
-def _is_cancelled(cells: Cells) -> NDArray[np.bool_]:
+def _is_cancelled(cells: Cells) -> Bools:
     words = pd.Series(cells.texts, dtype="str").str.casefold()
     plain = words.str.normalize("NFKD").str.replace("[^a-z]", "", regex=True)
     return plain.isin(_CANCELLED).to_numpy()

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from crmlab.arrays import Bools
 from crmlab.errors import DataError
 from crmlab.reading.amounts import LARGEST
 from crmlab.reading.cells import Cells, as_words
@@ -135,7 +136,7 @@ class StoredRows(Rows):
             codes, texts = pd.factorize(as_words(found["text"]))
             counts = np.bincount(codes, weights=found["n"], minlength=len(texts)).astype(np.int64)
 
-            def show(marks: NDArray[np.bool_], most: int) -> tuple[str, ...]:
+            def show(marks: Bools, most: int) -> tuple[str, ...]:
                 some = self._with(place, {"hit": pd.Series(marks[codes])}, found["text"])
                 return self._show(some.filter(some["hit"]), [place], most)
 

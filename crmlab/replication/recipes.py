@@ -5,8 +5,8 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from crmlab.arrays import Floats
 from crmlab.btyd import (
     BGBB,
     BGNBD,
@@ -32,8 +32,6 @@ from crmlab.policy.learning import plan_trial
 from crmlab.policy.programme import best_action, policy_value
 from crmlab.tables import rfm_summary
 from crmlab.value import berger_nasr, blattberg_deighton_optimum, retention_multiple, stage_value
-
-Numbers = NDArray[np.float64]
 
 # Data, each read and fitted once ------------------------------------------------------------------
 
@@ -260,13 +258,13 @@ def recency_chain_mailed() -> Sequence[float]:
     return stage_value(P, [36, -4, -4, 0], discount_rate=0.2, n_periods=5)
 
 
-def _recency_chain(mailed: int) -> tuple[Numbers, list[float]]:
+def _recency_chain(mailed: int) -> tuple[Floats, list[float]]:
     """Recency 1 to `mailed`, then former: the matrix and the net contribution of each state."""
     P = _recency_matrix((0.3, 0.2, 0.15, 0.05)[:mailed])
     return P, [40 - 4, *[-4.0] * (mailed - 1), 0]
 
 
-def _recency_matrix(chances: Sequence[float]) -> Numbers:
+def _recency_matrix(chances: Sequence[float]) -> Floats:
     """Matrix of who starts anew by buying, or else grows colder by one; the last is for good."""
     n = len(chances)
     P = np.zeros((n + 1, n + 1))

@@ -2,12 +2,14 @@
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from crmlab.arrays import Floats, Ints
 
 _BATCHES = 10
 
 
-def monte_carlo_error(draws: xr.DataArray) -> NDArray[np.float64]:
+def monte_carlo_error(draws: xr.DataArray) -> Floats:
     """Estimate the standard error of means over posterior draws, by batch means.
 
     Parameters
@@ -57,9 +59,7 @@ def supported_decimals(error: ArrayLike) -> int:
     return int(min(np.floor(-np.log10(usual)), 6))
 
 
-def round_by_error(
-    draws: xr.DataArray, values: ArrayLike | None = None
-) -> NDArray[np.float64] | NDArray[np.int64]:
+def round_by_error(draws: xr.DataArray, values: ArrayLike | None = None) -> Floats | Ints:
     """Round means over draws, or other summaries of them, to what the draws support.
 
     Parameters

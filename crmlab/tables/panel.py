@@ -22,6 +22,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
+from crmlab.arrays import Bools, Floats, Ints
 from crmlab.errors import SpecError
 from crmlab.tables.customer_tables import CustomerTables, listed
 from crmlab.tables.records import RecordForm, customer_windows, variables_of
@@ -130,7 +131,7 @@ class _Clock:
         }
         return cls(first.ordinal, last.ordinal - first.ordinal + 1, alias, tuple(partial))
 
-    def codes(self, values: pd.Series) -> NDArray[np.int64]:
+    def codes(self, values: pd.Series) -> Ints:
         if self.alias is None:
             return values.to_numpy(dtype=np.int64) - self.first
         return pd.DatetimeIndex(values).to_period(self.alias).asi8 - self.first
@@ -173,7 +174,7 @@ class _Grid:
     """The cells of a panel, customer by customer, and which of them are observed."""
 
     ids: pd.Index
-    observed: NDArray[np.bool_]
+    observed: Bools
 
     @classmethod
     def of(cls, tables: CustomerTables, clock: _Clock) -> "_Grid":
@@ -182,7 +183,7 @@ class _Grid:
         observed = (clock.codes(first)[:, None] <= period) & (period <= clock.codes(last)[:, None])
         return cls(pd.Index(tables.customers["customer_id"]), observed)
 
-    def cells(self, ids: pd.Series, periods: NDArray[np.int64]) -> NDArray[np.int64]:
+    def cells(self, ids: pd.Series, periods: Ints) -> Ints:
         return self.ids.get_indexer(ids) * self.observed.shape[1] + periods
 
 
@@ -220,16 +221,16 @@ def _variables(
 
 
 def _fill_total(
-    form: RecordForm, frame: pd.DataFrame, cells: NDArray[np.int64], size: int, time: pd.Series
-) -> NDArray[np.float64]:
+    form: RecordForm, frame: pd.DataFrame, cells: Ints, size: int, time: pd.Series
+) -> Floats:
     if form.value is None:
         return np.bincount(cells, minlength=size).astype(np.float64)
     return _sum(cells, frame[form.value].to_numpy(), size)
 
 
 def _fill_mean(
-    form: RecordForm, frame: pd.DataFrame, cells: NDArray[np.int64], size: int, time: pd.Series
-) -> NDArray[np.float64]:
+    form: RecordForm, frame: pd.DataFrame, cells: Ints, size: int, time: pd.Series
+) -> Floats:
     values = frame[form.value].to_numpy()
     answered = ~np.isnan(values)
     n_answers = np.bincount(cells[answered], minlength=size)
@@ -238,8 +239,8 @@ def _fill_mean(
 
 
 def _fill_label(
-    form: RecordForm, frame: pd.DataFrame, cells: NDArray[np.int64], size: int, time: pd.Series
-) -> NDArray[np.float64]:
+    form: RecordForm, frame: pd.DataFrame, cells: Ints, size: int, time: pd.Series
+) -> Floats:
     codes = frame[form.value].cat.codes.to_numpy()
     said = np.flatnonzero(codes >= 0)
     in_time = said[np.argsort(time.to_numpy()[said], kind="stable")]
@@ -251,7 +252,7 @@ def _fill_label(
 _FILL = {"total": _fill_total, "mean": _fill_mean, "label": _fill_label}
 
 
-def _sum(cells: NDArray[np.int64], values: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+def _sum(cells: Ints, values: Floats, size: int) -> Floats:
     """Sum in an order that depends on the values only, so that the order of rows never shows."""
     if not (values % 1 == 0).all():
         order = np.lexsort((values, cells))

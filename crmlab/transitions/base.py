@@ -6,15 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from crmlab.arrays import Floats
 from crmlab.stages import StageSpace
 
 if TYPE_CHECKING:
     import xarray as xr
     from pytensor.tensor.variable import TensorVariable
 
-Floats = NDArray[np.float64]
 Parameters = Mapping[str, Floats]
 
 

@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from crmlab.arrays import Bools, Floats
 from crmlab.errors import SpecError, raise_problems
 
 if TYPE_CHECKING:
     import xarray as xr
 
-Floats = NDArray[np.float64]
 
 AXES = ("customer_id", "period")
 # Standard deviations beyond these, in the covariate's own unit, hide effects of a usual size: they
@@ -102,7 +101,7 @@ class Segments:
         return held.copy(data=names[np.nan_to_num(held.values, nan=-1).astype(int)])
 
 
-def moves_inside(panel: "xr.Dataset") -> NDArray[np.bool_]:
+def moves_inside(panel: "xr.Dataset") -> Bools:
     """Whether both ends of a move lie inside the customer's window (N, max(T - 1, 1))."""
     observed = panel["observed"].transpose(*AXES).values.astype(bool)
     if observed.shape[1] == 1:
@@ -134,15 +133,13 @@ def read_design(
     ]
 
 
-def _at_moves(column: "xr.DataArray", inside: NDArray[np.bool_], lag: int) -> Floats:
+def _at_moves(column: "xr.DataArray", inside: Bools, lag: int) -> Floats:
     """Give one covariate (N or 1, moves or 1), 0 where no move reads it."""
     cells, inside = _cells(column, inside, lag)
     return np.where(inside, cells, 0.0)
 
 
-def _cells(
-    column: "xr.DataArray", inside: NDArray[np.bool_], lag: int
-) -> tuple[Floats, NDArray[np.bool_]]:
+def _cells(column: "xr.DataArray", inside: Bools, lag: int) -> tuple[Floats, Bools]:
     """Give a covariate at the moves, and whether any move reads the cell."""
     for axis, dim in enumerate(AXES):
         if dim not in column.dims:
@@ -167,7 +164,7 @@ def design_problems(panel: "xr.Dataset", covariates: Sequence[str], lag: int) ->
     return [problem for name in covariates for problem in _problems_of(panel, name, inside, lag)]
 
 
-def _problems_of(panel: "xr.Dataset", name: str, inside: NDArray[np.bool_], lag: int) -> list[str]:
+def _problems_of(panel: "xr.Dataset", name: str, inside: Bools, lag: int) -> list[str]:
     if name not in panel:
         have = [str(variable) for variable in panel.data_vars if variable != "observed"]
         return [f"covariate {name!r} is not among its variables {have}"]
@@ -183,9 +180,7 @@ def _problems_of(panel: "xr.Dataset", name: str, inside: NDArray[np.bool_], lag:
     return [_say_where(panel, column, bad, lag)] if bad.any() else []
 
 
-def _say_where(
-    panel: "xr.Dataset", column: "xr.DataArray", bad: NDArray[np.bool_], lag: int
-) -> str:
+def _say_where(panel: "xr.Dataset", column: "xr.DataArray", bad: Bools, lag: int) -> str:
     """Name the cells in which a covariate is missing, a few of them."""
     rows, moves = np.nonzero(bad)
     ids, periods = panel["customer_id"].values, panel["period"].values

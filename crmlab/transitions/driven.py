@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError, raise_problems
 from crmlab.stages import StageSpace
-from crmlab.transitions.base import Floats, Parameters, TransitionModel
+from crmlab.transitions.base import Parameters, TransitionModel
 from crmlab.transitions.design import (
     Segments,
     design_problems,
@@ -274,7 +274,7 @@ class DrivenTransitions(TransitionModel):
         push = self._push(parameters, means, None, face)
         return self._law(stages, parameters[self._base_name], push, face)
 
-    def typical_probs(self, stages: StageSpace) -> NDArray[np.float64]:
+    def typical_probs(self, stages: StageSpace) -> Floats:
         """Typical probabilities (K, K) without a push: stay, or leave evenly to all sides."""
         moves = stages.mask & ~np.eye(len(stages), dtype=bool)
         n_moves = moves.sum(axis=1)

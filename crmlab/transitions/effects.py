@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from crmlab.arrays import Bools, Floats, Ints
 from crmlab.errors import SpecError, check_one_of, raise_problems
 from crmlab.stages import StageSpace
 from crmlab.transitions.faces import Face
@@ -29,14 +30,14 @@ class Groups(NamedTuple):
     """
 
     names: tuple[str, ...]
-    index: NDArray[np.int64]
+    index: Ints
 
     def spread(self, effects: Any, face: Face) -> Any:
         """Give each place its group's effect: (..., group) to (..., K[, K])."""
         longer = face.concatenate([effects, 0.0 * effects[..., :1]], axis=-1)
         return longer[..., self.index]
 
-    def indicators(self) -> NDArray[np.float64]:
+    def indicators(self) -> Floats:
         """1 where a group's effect is added, else 0: (group, K[, K])."""
         numbers = np.arange(len(self.names)).reshape(-1, *(1,) * self.index.ndim)
         return (self.index == numbers).astype(float)
@@ -72,7 +73,7 @@ def group_origins(stages: StageSpace, shared: str) -> Groups:
     return _number(words, stages.mask.sum(axis=1) > 1)
 
 
-def _number(words: NDArray[np.object_], used: NDArray[np.bool_]) -> Groups:
+def _number(words: NDArray[np.object_], used: Bools) -> Groups:
     names = sorted({str(word) for word in words[used]})
     index = np.full(words.shape, len(names))
     for number, name in enumerate(names):
@@ -238,8 +239,8 @@ class CustomerEffects:
         return sd, factor
 
     def read(
-        self, groups: Groups, parameters: Mapping[str, NDArray[np.float64]]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        self, groups: Groups, parameters: Mapping[str, Floats]
+    ) -> tuple[Floats, Floats | None]:
         """Read standard deviations and factor of one posterior draw."""
         sd = groups.gather(parameters["customer_sd"])
         if not self.correlates(groups):

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from crmlab.arrays import Bools, Floats, Ints
 from crmlab.errors import check_one_of
 from crmlab.stages import StageSpace
 from crmlab.transitions.driven import DIMS, DrivenTransitions
@@ -133,17 +133,15 @@ class _Ladder(NamedTuple):
     row, rising. They are ``from_lowest @ lowest + from_gaps @ gaps``.
     """
 
-    order: NDArray[np.int64]  # (K,) stages from low to high
-    below: NDArray[np.int64]  # (K, K) the next lower destination, or the same
-    is_lowest: NDArray[np.bool_]  # (K, K)
-    is_highest: NDArray[np.bool_]
-    places: tuple[NDArray[np.int64], NDArray[np.int64]]
-    from_lowest: NDArray[np.float64]  # (thresholds, stages that can be left)
-    from_gaps: NDArray[np.float64]  # (thresholds, gaps)
+    order: Ints  # (K,) stages from low to high
+    below: Ints  # (K, K) the next lower destination, or the same
+    is_lowest: Bools  # (K, K)
+    is_highest: Bools
+    places: tuple[Ints, Ints]
+    from_lowest: Floats  # (thresholds, stages that can be left)
+    from_gaps: Floats  # (thresholds, gaps)
 
-    def typical(
-        self, probs: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def typical(self, probs: Floats) -> tuple[Floats, Floats]:
         """Lowest thresholds and logarithms of the gaps at which the moves have `probs`."""
         below = np.empty_like(probs)
         below[:, self.order] = np.cumsum(probs[:, self.order], axis=1)
@@ -153,7 +151,7 @@ class _Ladder(NamedTuple):
         return cuts[starts], np.log(gaps)
 
 
-def _climb(mask: NDArray[np.bool_], order: NDArray[np.int64]) -> _Ladder:
+def _climb(mask: Bools, order: Ints) -> _Ladder:
     """Find each stage's ladder in a space."""
     below, places = np.tile(np.arange(len(mask)), (len(mask), 1)), []
     is_lowest, is_highest = np.zeros_like(mask), np.zeros_like(mask)

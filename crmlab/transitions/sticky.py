@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from crmlab.arrays import Bools, Floats, Ints
 from crmlab.errors import SpecError, raise_problems
 from crmlab.stages import StageSpace
 from crmlab.transitions.base import TransitionModel
@@ -60,7 +60,7 @@ class StickyDirichlet(TransitionModel):
             SpecError, "StickyDirichlet", [rule for rule, holds in rules.items() if not holds]
         )
 
-    def alpha(self, stages: StageSpace) -> NDArray[np.float64]:
+    def alpha(self, stages: StageSpace) -> Floats:
         """Dirichlet weights (K, K) in pseudo-moves; 0 where a move is not allowed."""
         return self.concentration * stages.mask + self.stickiness * np.eye(len(stages))
 
@@ -80,7 +80,7 @@ class StickyDirichlet(TransitionModel):
         return pm.Deterministic("transition_matrix", matrix, dims=("stage_from", "stage_to"))
 
 
-def break_sticks(shares: "TensorVariable", is_last: NDArray[np.bool_]) -> "TensorVariable":
+def break_sticks(shares: "TensorVariable", is_last: Bools) -> "TensorVariable":
     """Turn shares of what is left into probabilities: ``p_m = v_m * prod_{l<m} (1 - v_l)``.
 
     Computed through cumulated logarithms, whose gradient stays finite where a product's would not.
@@ -93,8 +93,8 @@ def break_sticks(shares: "TensorVariable", is_last: NDArray[np.bool_]) -> "Tenso
 
 
 def _stick_order(
-    alpha: NDArray[np.float64],
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
+    alpha: Floats,
+) -> tuple[Ints, Floats, Bools]:
     """Sort each row: staying first, then the allowed moves, then the forbidden ones."""
     n = len(alpha)
     rank = np.where(np.eye(n, dtype=bool), 0, np.where(alpha > 0, 1, 2))
@@ -103,7 +103,7 @@ def _stick_order(
     return order, ordered, (ordered > 0) & ~_is_last(ordered)
 
 
-def _is_last(ordered: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _is_last(ordered: Floats) -> Bools:
     """Mark the last allowed move of each row, which takes what is left."""
     n_allowed = (ordered > 0).sum(axis=1)
     return np.arange(ordered.shape[1]) == (n_allowed - 1)[:, None]

@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError, raise_problems
 from crmlab.value.inputs import as_floats, by_stage
 
@@ -16,7 +17,7 @@ _BLOCK_NUMBERS = 4_000_000
 
 def customer_equity(
     values: xr.DataArray | ArrayLike, *, n_customers: Mapping[str, float] | ArrayLike | None = None
-) -> xr.DataArray | NDArray[np.float64]:
+) -> xr.DataArray | Floats:
     """Worth of a whole customer base in currency: the sum of its customers' lifetime values.
 
     Parameters
@@ -65,10 +66,10 @@ def _counts(n_customers: Mapping[str, float] | ArrayLike | None, names: tuple[st
 class BaseValue(NamedTuple):
     """Values of many customers, summarised over draws, and the total under each draw."""
 
-    mean: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    total: NDArray[np.float64]
+    mean: Floats
+    low: Floats
+    high: Floats
+    total: Floats
 
 
 def value_in_blocks(
@@ -173,7 +174,7 @@ def cohort_value(
     *,
     acquisition_cost: ArrayLike | xr.DataArray = 0.0,
     n_customers: float = 1.0,
-) -> xr.DataArray | NDArray[np.float64]:
+) -> xr.DataArray | Floats:
     """Worth of a cohort at the moment it is won, in currency, net of what winning it cost.
 
     n (sum over s of start(s) V(s) - cost). At n = 1 and cost 0 it is the most that winning one such

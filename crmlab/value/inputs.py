@@ -7,11 +7,12 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError, raise_problems
 from crmlab.value.rates import DiscountRate, rate_problems, spell
 
 
-def as_floats(parameter: str, given: ArrayLike) -> NDArray[np.float64]:
+def as_floats(parameter: str, given: ArrayLike) -> Floats:
     """Read numbers; refuse names, mappings and rows of unequal length with a word on why."""
     try:
         return np.asarray(given, dtype=float)
@@ -89,7 +90,7 @@ def _naming_problems(parameter: str, names: Sequence[str], given: Sequence[str])
 
 def margins_by_draw(
     owner: str, margin: object, names: tuple[str, ...], draws: xr.DataArray
-) -> NDArray[np.float64]:
+) -> Floats:
     """Margins in the order of `names`: (stage,), or (chain, draw, stage) if they are a posterior.
 
     `draws` carries the chains and draws that are valued; a posterior of margins must have them.

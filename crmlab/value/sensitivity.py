@@ -27,6 +27,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError, check_one_of, raise_problems
 from crmlab.value.inputs import (
     as_floats,
@@ -46,7 +47,7 @@ def transition_gradient(
     taken_from: str = "stay",
     n_periods: int | None = None,
     timing: str = "start",
-) -> NDArray[np.float64]:
+) -> Floats:
     """Change of each stage's value, in currency, per unit of probability of each move.
 
     Multiply by .01 for the worth of one percentage point.
@@ -102,7 +103,7 @@ def action_gradient(
     discount_rate: float,
     n_periods: int | None = None,
     timing: str = "start",
-) -> NDArray[np.float64]:
+) -> Floats:
     """Change of each stage's value, in currency, per unit of an action's effect in log-odds.
 
     An action of strength h changes the matrix to P_ab exp(h x_ab), each row divided by its sum;
@@ -217,9 +218,9 @@ def _covariance(P: NDArray, effects: NDArray, value: NDArray) -> NDArray:
 class Elasticities(NamedTuple):
     """Per cent change of customer equity per 1 % change of each input."""
 
-    transitions: NDArray[np.float64]
-    margins: NDArray[np.float64]
-    discount_rate: NDArray[np.float64]
+    transitions: Floats
+    margins: Floats
+    discount_rate: Floats
 
 
 def equity_elasticities(
@@ -295,7 +296,7 @@ def break_even_cost(
     *,
     discount_rate: float,
     timing: str = "start",
-) -> NDArray[np.float64]:
+) -> Floats:
     """Highest cost per customer and period, in currency, at which an offer pays, by stage.
 
     q sum_j (P'_ij - P_ij) V_j: what the offer's changed row gains, one period later. The same

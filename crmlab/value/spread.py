@@ -22,6 +22,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError, check_one_of, raise_problems
 from crmlab.value.inputs import (
     as_floats,
@@ -41,7 +42,7 @@ def value_variance(
     n_periods: int | None = None,
     timing: str = "start",
     margin_sd: ArrayLike = 0.0,
-) -> NDArray[np.float64]:
+) -> Floats:
     """Variance of what one customer in each stage will bring, in currency squared.
 
     Parameters
@@ -134,11 +135,11 @@ def _variance_of_horizon(
 class Spread(NamedTuple):
     """A variance in two parts, in currency squared: chance stays, ignorance shrinks with data."""
 
-    chance: NDArray[np.float64]
-    ignorance: NDArray[np.float64]
+    chance: Floats
+    ignorance: Floats
 
     @property
-    def total(self) -> NDArray[np.float64]:
+    def total(self) -> Floats:
         """Variance of what will be brought, all told."""
         return self.chance + self.ignorance
 
@@ -174,7 +175,7 @@ def split_variance(values: ArrayLike, variances: ArrayLike) -> Spread:
     return Spread(variances.mean(axis=0), values.var(axis=0))
 
 
-def hidden_variance(law: ArrayLike, values: ArrayLike, variances: ArrayLike) -> NDArray[np.float64]:
+def hidden_variance(law: ArrayLike, values: ArrayLike, variances: ArrayLike) -> Floats:
     """Variance of what one customer brings whose stage is hidden, in currency squared.
 
     sum_s p(s) [W(s) + V(s)^2] - [sum_s p(s) V(s)]^2: not knowing the stage adds to the chance.

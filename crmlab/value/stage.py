@@ -15,6 +15,7 @@ time spent, priced.
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import Bools, Floats
 from crmlab.chains.reach import reachable
 from crmlab.errors import SpecError, check_one_of, raise_problems
 from crmlab.value.inputs import (
@@ -36,7 +37,7 @@ def stage_value(
     discount_rate: float,
     n_periods: int | None = None,
     timing: str = "start",
-) -> NDArray[np.float64]:
+) -> Floats:
     """Worth of standing in each stage now, in currency: the discounted margins still to come.
 
     For ever, V = [I - P/(1+d)]^(-1) R; over a horizon, V = sum over t = 0 .. n_periods-1 of
@@ -95,7 +96,7 @@ def stage_value(
 
 def discounted_occupancy(
     P: ArrayLike, *, discount_rate: float, n_periods: int | None = None
-) -> NDArray[np.float64]:
+) -> Floats:
     """Discounted periods spent in each stage (column) by a customer who starts in a stage (row).
 
     N = [I - P/(1+d)]^(-1) for ever, or the sum of [P/(1+d)]^t over t = 0 .. n_periods-1. Payments
@@ -169,7 +170,7 @@ def sum_for_ever(P: NDArray, margin: NDArray, keep: float) -> NDArray:
     return np.linalg.solve(np.eye(P.shape[-1]) - keep * inside, right)[..., 0]
 
 
-def _paying_stages(P: NDArray, margin: NDArray) -> NDArray[np.bool_]:
+def _paying_stages(P: NDArray, margin: NDArray) -> Bools:
     """Stages from which some stage with a margin other than 0 can be reached in the end."""
     return (reachable(P) & (margin != 0)[..., None, :]).any(axis=-1)
 

@@ -4,8 +4,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError, raise_problems
 
 
@@ -47,7 +48,7 @@ def berger_nasr(
     return float(contribution.sum() - cost.sum())
 
 
-def retention_multiple(retention: ArrayLike, discount_rate: ArrayLike) -> NDArray[np.float64]:
+def retention_multiple(retention: ArrayLike, discount_rate: ArrayLike) -> Floats:
     """Lifetime value as a multiple of the margin, r / (1+d-r), for constant margin and retention.
 
     It counts payments from the next period on: the present one is not in it (Gupta & Lehmann

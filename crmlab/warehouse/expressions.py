@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from crmlab.arrays import Ints
 from crmlab.errors import DataError, SpecError, check_one_of, raise_problems
 from crmlab.tables.records import FORMS, RecordForm, read_time
 
@@ -292,7 +292,7 @@ def stage_moves(labels: "ir.Table") -> "ir.Table":
     return direct.group_by("stage_from", "stage_to").aggregate(n=direct.count())
 
 
-def move_matrix(moves: pd.DataFrame, stages: Sequence[str]) -> NDArray[np.int64]:
+def move_matrix(moves: pd.DataFrame, stages: Sequence[str]) -> Ints:
     """Write counted moves as a matrix.
 
     Parameters
@@ -371,7 +371,7 @@ def _last_period(first: pd.Timestamp, last: pd.Timestamp, freq: str) -> int:
     return last.to_period(freq).ordinal - first.to_period(freq).ordinal
 
 
-def recency_moves(gaps: pd.DataFrame, n_stages: int) -> NDArray[np.int64]:
+def recency_moves(gaps: pd.DataFrame, n_stages: int) -> Ints:
     """Count the moves between stages of recency, from the gaps alone.
 
     A customer is in stage r if the last purchase was r - 1 periods ago; the last stage holds

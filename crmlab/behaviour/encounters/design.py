@@ -4,11 +4,10 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import permutations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError, raise_problems
-
-Floats = NDArray[np.float64]
 
 _LONGEST_SERIES = 8  # 40,320 orders
 

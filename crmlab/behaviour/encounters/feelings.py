@@ -1,11 +1,10 @@
 """What gains, losses, choice and ritual feel like."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError, raise_problems
-
-Floats = NDArray[np.float64]
 
 
 def prospect_value(

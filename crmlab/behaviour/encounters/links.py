@@ -1,12 +1,11 @@
 """Several contacts or pillars as one: from additive to weakest link."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError
-
-Floats = NDArray[np.float64]
 
 
 def all_go_well(probs: ArrayLike) -> Floats:

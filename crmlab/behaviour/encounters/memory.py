@@ -1,11 +1,10 @@
 """What remains of a series of encounters: peak and end, mean, or a sum that fades."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError
-
-Floats = NDArray[np.float64]
 
 
 def remember_peak_end(encounters: ArrayLike, *, peak_weight: float = 0.5) -> Floats:

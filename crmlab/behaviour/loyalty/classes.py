@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import logsumexp, xlog1py, xlogy
 
+from crmlab.arrays import Floats, Ints
 from crmlab.errors import DataError, SpecError, raise_problems
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ def fit_classes(
 
 
 def _climb(
-    y: Floats, counts: NDArray[np.int64], n_classes: int, max_rounds: int, rng: np.random.Generator
+    y: Floats, counts: Ints, n_classes: int, max_rounds: int, rng: np.random.Generator
 ) -> LatentClasses | None:
     """Climb from one random start; None if it has not settled by the last round."""
     shares = rng.dirichlet(np.full(n_classes, 5.0))

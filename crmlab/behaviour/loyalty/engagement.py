@@ -1,12 +1,11 @@
 """The gate from satisfaction and experience to engagement."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import expit, log_expit
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError, raise_problems
-
-Floats = NDArray[np.float64]
 
 
 def prob_engaged(

@@ -3,11 +3,10 @@
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from crmlab.arrays import Floats
 from crmlab.errors import DataError, SpecError, raise_problems
-
-Floats = NDArray[np.float64]
 
 
 class Mistake(NamedTuple):

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
+from crmlab.arrays import Floats
 from crmlab.errors import DataError, SpecError, raise_problems
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

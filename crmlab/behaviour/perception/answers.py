@@ -1,12 +1,11 @@
 """Answers on a scale of a few boxes."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import expit
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError, raise_problems
-
-Floats = NDArray[np.float64]
 
 
 def answer_probs(latent: ArrayLike, *, discrimination: float, thresholds: ArrayLike) -> Floats:

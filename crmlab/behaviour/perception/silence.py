@@ -1,11 +1,10 @@
 """Who answers: the bias of those who stay silent, and how to undo it."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError, raise_problems
-
-Floats = NDArray[np.float64]
 
 
 def shares_seen(shares: ArrayLike, response: ArrayLike) -> Floats:

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import gammaln, xlogy
 
+from crmlab.arrays import Floats
 from crmlab.behaviour.word_of_mouth.reach import NegativeBinomialReach
 from crmlab.errors import SpecError
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

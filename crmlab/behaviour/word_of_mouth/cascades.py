@@ -11,8 +11,9 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from crmlab.arrays import Floats, Ints
 from crmlab.errors import SpecError
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def cascade_sizes(
     pass_on: ArrayLike,
     n_runs: int,
     rng: np.random.Generator,
-) -> NDArray[np.int64]:
+) -> Ints:
     """People who hear the news, seeds included, in each of `n_runs` independent cascades.
 
     The standard error of their mean is the standard deviation over sqrt(n_runs).
@@ -179,7 +180,7 @@ def seed_greedily(
 
 
 def _hearers(
-    graph: "nx.Graph", pass_on: ArrayLike, uniforms: NDArray[np.float64]
+    graph: "nx.Graph", pass_on: ArrayLike, uniforms: Floats
 ) -> Mapping[Hashable, set[tuple[int, Hashable]]]:
     """List for each person the (run, hearer) pairs that would follow from telling that person."""
     import networkx as nx

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError, raise_problems
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import betainc, betaincc, ndtr, ndtri
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError, raise_problems
 
-Floats = NDArray[np.float64]
 Claim = tuple[float, float]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError
 from crmlab.evaluation.ranks.worlds import blank_panel
 from crmlab.models.base import StageModel
@@ -15,7 +16,7 @@ from crmlab.models.base import StageModel
 if TYPE_CHECKING:
     import pymc as pm
 
-Draw = dict[str, NDArray[np.float64]]
+Draw = dict[str, Floats]
 
 _TRIES = 20_000
 

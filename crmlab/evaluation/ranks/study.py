@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 import xarray as xr
-from numpy.typing import NDArray
 
 from crmlab import chains
+from crmlab.arrays import Floats
 from crmlab.errors import SpecError, check_one_of, raise_problems
 from crmlab.evaluation.ranks.prior import Draw, draw_prior
 from crmlab.evaluation.ranks.uniformity import count_problems, rank_p_value
@@ -22,7 +22,6 @@ from crmlab.models.emissions import Scorer, find_window
 if TYPE_CHECKING:
     from crmlab.inference.density import Density
 
-Floats = NDArray[np.float64]
 LOGLIK = "loglik"
 
 # A run that is too short for the draws that are kept is repeated with twice as many, so often.

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from crmlab.arrays import Floats, Ints
 from crmlab.errors import SpecError, raise_problems
-
-Floats = NDArray[np.float64]
 
 
 def rank_p_value(ranks: ArrayLike, n_draws: int) -> float:
@@ -97,7 +96,7 @@ def count_problems(counts: Mapping[str, int]) -> list[str]:
     return problems
 
 
-def _count_below(ranks: ArrayLike, n_draws: int) -> tuple[NDArray[np.int64], int]:
+def _count_below(ranks: ArrayLike, n_draws: int) -> tuple[Ints, int]:
     values = np.ravel(np.asarray(ranks))
     is_whole = len(values) > 0 and np.isin(values, np.arange(n_draws + 1)).all()
     if not is_whole:
@@ -113,7 +112,7 @@ def _shares(n_draws: int) -> Floats:
     return np.arange(1, n_draws + 1) / (n_draws + 1)
 
 
-def _tail(counts: NDArray[np.int64], n: int, shares: Floats) -> Floats:
+def _tail(counts: Ints, n: int, shares: Floats) -> Floats:
     """Two-sided tail probability of each count, at most 1."""
     from scipy.stats import binom
 
@@ -121,7 +120,7 @@ def _tail(counts: NDArray[np.int64], n: int, shares: Floats) -> Floats:
     return np.minimum(2 * np.minimum(below, above), 1.0)
 
 
-def _limits(n: int, shares: Floats, tail: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _limits(n: int, shares: Floats, tail: float) -> tuple[Ints, Ints]:
     """Smallest and largest count whose two-sided tail is above `tail`, at each share."""
     counts = np.arange(n + 1)
     inside = _tail(counts[None, :], n, shares[:, None]) > tail

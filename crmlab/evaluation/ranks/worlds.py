@@ -2,8 +2,8 @@
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
+from crmlab.arrays import Floats, Ints
 from crmlab.errors import SpecError, raise_problems
 from crmlab.evaluation.ranks.uniformity import count_problems
 from crmlab.models.base import StageModel
@@ -14,7 +14,6 @@ from crmlab.prediction.reader import Parameters
 from crmlab.transitions import StickyDirichlet, TransitionModel
 
 DIMS = ("customer_id", "period")
-Floats = NDArray[np.float64]
 
 
 def empty_panel(n_customers: int, n_periods: int) -> xr.Dataset:
@@ -119,7 +118,7 @@ def moving(
 
 def _walk(
     initial: Floats, matrices: Floats, window: Window, n_periods: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
+) -> Ints:
     """Stage paths (customer, period); what they are before a window says nothing."""
     start, edges = upper_edges(initial), upper_edges(matrices)
     who = np.arange(len(window.first))

@@ -5,11 +5,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from crmlab.arrays import Floats, Ints
 from crmlab.generators.bank.people import People
 from crmlab.streams import Streams
-
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
 
 DAYS = 90
 _ROWS_PER_CELL = 64
@@ -18,9 +16,9 @@ _ROWS_PER_CELL = 64
 class Rows(NamedTuple):
     """Where n rows belong: positions of customers, periods, places inside the cell."""
 
-    who: Codes
-    when: Codes
-    which: Codes
+    who: Ints
+    when: Ints
+    which: Ints
 
     def uniforms(self, streams: Streams, people: People, purpose: str, size: int) -> Floats:
         """Uniforms at the address of each row, (size, n)."""
@@ -44,6 +42,6 @@ def rows_of(counts: NDArray) -> Rows:
     )
 
 
-def days(u: Floats) -> Codes:
+def days(u: Floats) -> Ints:
     """Days of a quarter, from 0 to 89."""
     return np.floor(u * DAYS).astype(np.int64)

@@ -17,15 +17,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from crmlab.arrays import Bools, Floats, Ints
 from crmlab.errors import SpecError, raise_problems
 from crmlab.generators.bank.relationship import Course, run_course
 from crmlab.generators.bank.tilts import TREATMENTS
 from crmlab.generators.bank.world import Bank
 from crmlab.streams import Streams
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,7 @@ def bank_contrast(
 
 def _live(
     bank: Bank,
-    ids: NDArray[np.int64],
+    ids: Ints,
     n_periods: int,
     seed: int,
     forced: tuple[int, int] | None,
@@ -129,9 +127,7 @@ def _live(
     return run_course(replace(scene, n_periods=n_periods, forced=forced))
 
 
-def _compare(
-    y1: Floats, y0: Floats, treated: NDArray[np.bool_], untreated: NDArray[np.bool_]
-) -> BankContrast:
+def _compare(y1: Floats, y0: Floats, treated: Bools, untreated: Bools) -> BankContrast:
     if not treated.any() or not untreated.any():
         raise SpecError("bank_contrast: the bank treats everybody or nobody in this period")
     naive = y1[treated].mean() - y0[untreated].mean()

@@ -4,8 +4,8 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from crmlab.arrays import Floats, Ints
 from crmlab.behaviour.word_of_mouth import negative_binomial_through
 from crmlab.channels import OrdinalSurvey
 from crmlab.generators.bank.cells import days, rows_of
@@ -17,9 +17,6 @@ from crmlab.generators.bank.relationship import CAUSES, Course
 from crmlab.generators.bank.touchpoints import complaint_days
 from crmlab.stages import StageSpace
 from crmlab.streams import Streams
-
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
 
 QUESTIONS = ("expectation", "experience", "satisfaction")
 MOMENTS = ("before", "at", "after")
@@ -98,7 +95,7 @@ def _rate(u: Floats, places: tuple[Floats, ...]) -> Floats:
     return np.stack([scale.sample(np.stack([u[k], always]), p) for k, p in enumerate(places)])
 
 
-def _say_stage(stage: Codes, u: Floats, levers: Levers, n_stages: int) -> Codes:
+def _say_stage(stage: Ints, u: Floats, levers: Levers, n_stages: int) -> Ints:
     """Name the stage, or with some probability one that stands beside it in the list."""
     step = np.where(u[1] < 0.5, -1, 1)
     step = np.where(stage + step < 0, 1, np.where(stage + step >= n_stages, -1, step))

@@ -5,8 +5,8 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from crmlab.arrays import Ints
 from crmlab.generators.bank.people import (
     ACQUISITION,
     BRANCHES,
@@ -22,8 +22,6 @@ from crmlab.generators.bank.touchpoints import CHANNELS
 from crmlab.generators.bank.transactions import Sales
 from crmlab.generators.decisions import tabulate_decisions
 
-Codes = NDArray[np.int64]
-
 EVENTS = ("contacts", "purchases", "margin")
 ACTIONS = (*TREATMENTS, "win_back")
 TYPES = ("long_term", "transactional")
@@ -38,7 +36,7 @@ def numbered(people: People, course: Course) -> tuple[People, Course]:
     return replace(people, ties=people.ids[people.ties]), replace(course, referrer=referrer)
 
 
-def only(people: People, course: Course, who: Codes) -> tuple[People, Course]:
+def only(people: People, course: Course, who: Ints) -> tuple[People, Course]:
     """Keep some customers, once their communities have been lived through."""
     named = [f.name for f in fields(people) if f.name not in ("size", "traits")]
     kept = {name: getattr(people, name)[who] for name in named}
@@ -166,5 +164,5 @@ def cost_table() -> pd.DataFrame:
     )
 
 
-def _named(codes: Codes, names: tuple[str, ...]) -> pd.Categorical:
+def _named(codes: Ints, names: tuple[str, ...]) -> pd.Categorical:
     return pd.Categorical.from_codes(codes, list(names))

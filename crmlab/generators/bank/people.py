@@ -8,14 +8,11 @@ and referrer are always earlier ones, and a table of the first n customers names
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from crmlab.arrays import Bools, Floats, Ints
 from crmlab.generators.bank.levers import Levers
 from crmlab.generators.bank.quantiles import choose, choose_within, normal
 from crmlab.streams import Streams
-
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
 
 TRAITS = (
     "adaptation",
@@ -78,20 +75,20 @@ class People:
     size : customers per community
     """
 
-    ids: Codes
-    start: Codes
-    found_by: Codes
-    mode: Codes
-    segment: Codes
-    branch: Codes
-    need: Codes
-    transactional: NDArray[np.bool_]
-    passive: NDArray[np.bool_]
+    ids: Ints
+    start: Ints
+    found_by: Ints
+    mode: Ints
+    segment: Ints
+    branch: Ints
+    need: Ints
+    transactional: Bools
+    passive: Bools
     traits: Floats
     ease: Floats
     unrest: Floats
     pace: Floats
-    ties: Codes
+    ties: Ints
     size: int
 
     def __len__(self) -> int:
@@ -103,12 +100,12 @@ class People:
         return self.traits[TRAITS.index(name)]
 
     @property
-    def place(self) -> Codes:
+    def place(self) -> Ints:
         """Place of each customer in the community, from 0."""
         return self.ids % self.size
 
 
-def whole_communities(customers: NDArray[np.int64], size: int) -> Codes:
+def whole_communities(customers: Ints, size: int) -> Ints:
     """List all members of the communities that these customers belong to.
 
     Examples
@@ -121,7 +118,7 @@ def whole_communities(customers: NDArray[np.int64], size: int) -> Codes:
 
 
 def draw_people(
-    streams: Streams, ids: Codes, levers: Levers, *, size: int, arrival_span: int
+    streams: Streams, ids: Ints, levers: Levers, *, size: int, arrival_span: int
 ) -> People:
     """Draw attributes at each customer's own address.
 
@@ -161,7 +158,7 @@ def draw_people(
     )
 
 
-def _draw_ties(streams: Streams, ids: Codes, place: Codes) -> Codes:
+def _draw_ties(streams: Streams, ids: Ints, place: Ints) -> Ints:
     """Pick acquaintances among those who came before, as positions in the block."""
     u = streams.uniforms("ties", ids, 0, size=N_TIES)
     steps = 1 + np.floor(u * np.maximum(place, 1)).astype(np.int64)

@@ -8,11 +8,9 @@ apart mirrors it and is somewhat cooler; a stage that is never left is silent.
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from crmlab.arrays import Bools, Floats, Ints
 from crmlab.stages import StageSpace
-
-Floats = NDArray[np.float64]
 
 MOTIONS = ("stay", "deepen", "ease", "repair", "slip", "drift", "cross", "exit")
 """Moves by what they mean: deepen, ease and repair bring closer; the last four lead apart."""
@@ -42,16 +40,16 @@ class StageProfile:
     """
 
     intensity: Floats
-    rank: NDArray[np.int64]
-    together: NDArray[np.bool_]
-    lost: NDArray[np.bool_]
+    rank: Ints
+    together: Bools
+    lost: Bools
     contacts: Floats
     purchases: Floats
     warmth: Floats
-    motion: NDArray[np.int64]
+    motion: Ints
 
     @property
-    def highest(self) -> NDArray[np.bool_]:
+    def highest(self) -> Bools:
         """Whether a stage is the most intense one of coming together, (K,)."""
         best = self.intensity[self.together].max(initial=0.0)
         return self.together & ~self.lost & (self.intensity == best)
@@ -91,7 +89,7 @@ def profile_of(space: StageSpace) -> StageProfile:
     )
 
 
-def _places(space: StageSpace, no_step: NDArray[np.bool_]) -> tuple[NDArray[np.int64], Floats]:
+def _places(space: StageSpace, no_step: Bools) -> tuple[Ints, Floats]:
     """Place of each stage on its side; an end is no step of coming together."""
     rank = np.zeros(len(space), dtype=np.int64)
     intensity = np.full(len(space), _FLAT)
@@ -103,7 +101,7 @@ def _places(space: StageSpace, no_step: NDArray[np.bool_]) -> tuple[NDArray[np.i
     return rank, intensity
 
 
-def _motions(space: StageSpace, lost: NDArray[np.bool_]) -> NDArray[np.int64]:
+def _motions(space: StageSpace, lost: Bools) -> Ints:
     motion = np.zeros((len(space), len(space)), dtype=np.int64)
     for i, j in np.argwhere(space.kinds != ""):
         motion[i, j] = _motion(space, int(i), int(j), bool(lost[j]))

@@ -5,16 +5,15 @@ serve several choices in turn; 52 binary digits are enough for a handful of them
 """
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import special
 
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
+from crmlab.arrays import Floats, Ints
 
 _LARGEST_COUNT = 60
 
 
-def choose(u: Floats, probs: ArrayLike) -> tuple[Codes, Floats]:
+def choose(u: Floats, probs: ArrayLike) -> tuple[Ints, Floats]:
     """Pick a cell for each uniform, and give back what is left of the uniform.
 
     Parameters
@@ -38,7 +37,7 @@ def choose(u: Floats, probs: ArrayLike) -> tuple[Codes, Floats]:
     return choose_within(u, np.zeros(len(u), dtype=np.int64), np.atleast_2d(probs))
 
 
-def choose_within(u: Floats, groups: Codes, probs: ArrayLike) -> tuple[Codes, Floats]:
+def choose_within(u: Floats, groups: Ints, probs: ArrayLike) -> tuple[Ints, Floats]:
     """Pick a cell for each uniform, by the law of its group.
 
     Parameters
@@ -76,7 +75,7 @@ def inside(u: Floats) -> Floats:
     return np.clip(u, 2.0**-53, 1 - 2.0**-53)
 
 
-def poisson(u: Floats, rate: ArrayLike) -> Codes:
+def poisson(u: Floats, rate: ArrayLike) -> Ints:
     """Count with mean `rate`: the smallest k whose distribution function reaches u, 59 at most.
 
     Examples
@@ -115,7 +114,7 @@ def log_normal(u: Floats, median: ArrayLike, sigma: ArrayLike) -> Floats:
     return np.asarray(median) * np.exp(np.asarray(sigma) * special.ndtri(u))
 
 
-def negative_binomial(u: Floats, rest: Floats, mean: float, shape: float) -> Codes:
+def negative_binomial(u: Floats, rest: Floats, mean: float, shape: float) -> Ints:
     """Count with mean `mean` and variance mean + mean^2 / shape: Poisson with a gamma rate.
 
     Parameters

@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crmlab.actions import FirmView, Policy, choose_actions
+from crmlab.arrays import Bools, Floats, Ints
 from crmlab.behaviour.encounters import adjust_encounters, prospect_value, remember_sum
 from crmlab.generators.bank.levers import Levers
 from crmlab.generators.bank.people import COMMUNITY, N_TIES, REFERRAL, People
@@ -27,9 +28,6 @@ from crmlab.generators.bank.tilts import (
 )
 from crmlab.generators.decisions import Records, decide
 from crmlab.streams import Streams
-
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
 
 CAUSES = ("innovation_lack", "low_standard", "inconvenience", "delays")
 EXIT_REASONS = (
@@ -74,26 +72,26 @@ class Course:
     referrer : position of the referrer, -1 if none, (N,)
     """
 
-    stage: Codes
-    active: NDArray[np.bool_]
+    stage: Ints
+    active: Bools
     satisfaction: Floats
     experience: Floats
-    incident: Codes
-    complaint: NDArray[np.bool_]
-    resolved: NDArray[np.bool_]
-    back_office: NDArray[np.bool_]
-    contacts: Codes
-    purchases: Codes
-    outgoing: Codes
-    personal: Codes
-    contradictory: Codes
-    treatment: Codes
+    incident: Ints
+    complaint: Bools
+    resolved: Bools
+    back_office: Bools
+    contacts: Ints
+    purchases: Ints
+    outgoing: Ints
+    personal: Ints
+    contradictory: Ints
+    treatment: Ints
     propensities: Floats
-    impression: Codes
-    won_back: Codes
-    exit_reason: Codes
-    found_by: Codes
-    referrer: Codes
+    impression: Ints
+    won_back: Ints
+    exit_reason: Ints
+    found_by: Ints
+    referrer: Ints
 
     @classmethod
     def blank(cls, people: People, n_periods: int) -> "Course":
@@ -122,7 +120,7 @@ class Course:
             referrer=np.full(len(people), -1),
         )
 
-    def has_bought(self, who: Codes, t: int) -> NDArray[np.bool_]:
+    def has_bought(self, who: Ints, t: int) -> Bools:
         """Whether customers have bought anything up to period t: before, there is no account."""
         return self.purchases[who, : t + 1].any(axis=1)
 
@@ -160,7 +158,7 @@ def run_course(scene: Scene) -> Course:
     lasting = lasting_tilts(people, scene.levers)
     circle = _Circle.of(people)
     state = _State.fresh(people)
-    log: list[Codes] = []
+    log: list[Ints] = []
     for t in range(scene.n_periods):
         _arrive(scene, course, state, t)
         here = state.stage >= 0
@@ -179,12 +177,12 @@ def run_course(scene: Scene) -> Course:
 class _State:
     """Where everybody stands now, (N,)."""
 
-    stage: Codes
+    stage: Ints
     satisfaction: Floats
-    crossings: Codes
-    dwell: Codes
-    departed: NDArray[np.bool_]
-    life_event: NDArray[np.bool_]
+    crossings: Ints
+    dwell: Ints
+    departed: Bools
+    life_event: Bools
 
     @classmethod
     def fresh(cls, people: People) -> "_State":
@@ -203,9 +201,9 @@ class _State:
 class _Circle:
     """Who hears of whom: both ends of every tie, and how many ties each customer has."""
 
-    ends: Codes
-    others: Codes
-    degree: Codes
+    ends: Ints
+    others: Ints
+    degree: Ints
 
     @classmethod
     def of(cls, people: People) -> "_Circle":
@@ -239,7 +237,7 @@ def _arrive(scene: Scene, course: Course, state: _State, t: int) -> None:
     state.satisfaction[new] = past - levers.market.power_asymmetry
 
 
-def _find_referrers(scene: Scene, state: _State, new: Codes, u: Floats) -> Codes:
+def _find_referrers(scene: Scene, state: _State, new: Ints, u: Floats) -> Ints:
     """Pick one of the willing who came before, inside the community; -1 if there is none."""
     people, profile = scene.people, scene.profile
     willing = (state.stage >= 0) & profile.together[state.stage]
@@ -251,7 +249,7 @@ def _find_referrers(scene: Scene, state: _State, new: Codes, u: Floats) -> Codes
     return np.where(earlier[:, -1] > 0, new - people.place[new] + found, -1)
 
 
-def _observe(scene: Scene, course: Course, state: _State, active: Codes, t: int) -> None:
+def _observe(scene: Scene, course: Course, state: _State, active: Ints, t: int) -> None:
     """Contacts, purchases, experience, incidents and complaints of one period."""
     people, levers, profile = scene.people, scene.levers, scene.profile
     ids, stage = people.ids[active], state.stage[active]
@@ -277,9 +275,9 @@ def _observe(scene: Scene, course: Course, state: _State, active: Codes, t: int)
 
 def _have_incidents(
     course: Course,
-    member: NDArray[np.bool_],
+    member: Bools,
     levers: Levers,
-    active: Codes,
+    active: Ints,
     t: int,
     u: Floats,
 ) -> None:
@@ -297,7 +295,7 @@ def _have_incidents(
     course.resolved[active, t] = complaint & (rest < levers.stagnation.resolution)
 
 
-def _feel(course: Course, levers: Levers, active: Codes, t: int, u: Floats) -> Floats:
+def _feel(course: Course, levers: Levers, active: Ints, t: int, u: Floats) -> Floats:
     """Experience of a period as it is felt: losses weigh more, chosen ones less."""
     quality = levers.quality
     back, rest = choose(u[1], (1 - _BACK_OFFICE_SHARE, _BACK_OFFICE_SHARE))
@@ -315,7 +313,7 @@ def _feel(course: Course, levers: Levers, active: Codes, t: int, u: Floats) -> F
     return prospect_value(eased, curvature=1.0, loss_aversion=_LOSS_WEIGHT)
 
 
-def _treat(scene: Scene, course: Course, active: Codes, t: int, log: list[Codes]) -> None:
+def _treat(scene: Scene, course: Course, active: Ints, t: int, log: list[Ints]) -> None:
     """Decide what to do for whom, after the period was seen; keep the propensity of the choice."""
     if scene.policy is None:
         chances = _default_propensities(scene.levers, course.satisfaction[active, t])
@@ -340,8 +338,8 @@ def _default_propensities(levers: Levers, satisfaction: Floats) -> Floats:
 
 
 def _ask_policy(
-    scene: Scene, course: Course, active: Codes, t: int, log: list[Codes]
-) -> tuple[Codes, Floats]:
+    scene: Scene, course: Course, active: Ints, t: int, log: list[Ints]
+) -> tuple[Ints, Floats]:
     """Show a policy what the bank has seen of everybody, and take its word for the active."""
     seen = {
         "contacts": course.contacts,
@@ -370,7 +368,7 @@ def _ask_policy(
     return done[active], decision.propensities[active]
 
 
-def _win_back(scene: Scene, course: Course, state: _State, lost: Codes, t: int) -> None:
+def _win_back(scene: Scene, course: Course, state: _State, lost: Ints, t: int) -> None:
     """Contact some of those who had an account and left lately; a few of them begin anew."""
     treatments = scene.levers.treatments
     state.dwell[lost] += 1
@@ -388,7 +386,7 @@ def _advance(
     scene: Scene,
     course: Course,
     state: _State,
-    active: Codes,
+    active: Ints,
     t: int,
     lasting: Floats,
     circle: "_Circle",
@@ -430,11 +428,11 @@ def _advance(
 def _dismiss(
     levers: Levers,
     profile: StageProfile,
-    stage: Codes,
-    after: Codes,
-    idle: NDArray[np.bool_],
+    stage: Ints,
+    after: Ints,
+    idle: Bools,
     u: Floats,
-) -> tuple[Codes, Codes]:
+) -> tuple[Ints, Ints]:
     """End stale and fraudulent relationships; 0 kept, 1 unprofitable, 2 fraud.
 
     Nobody is told to go in a quarter in which she bought something.
@@ -453,9 +451,9 @@ def _note_exits(
     course: Course,
     state: _State,
     profile: StageProfile,
-    active: Codes,
-    after: Codes,
-    dismissed: Codes,
+    active: Ints,
+    after: Ints,
+    dismissed: Ints,
     t: int,
 ) -> None:
     stage, unhappy = state.stage[active], state.satisfaction[active] < _DISSATISFIED

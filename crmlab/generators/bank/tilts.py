@@ -12,8 +12,8 @@ multiplies by 1.
 from dataclasses import astuple, dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from crmlab.arrays import Bools, Floats, Ints
 from crmlab.behaviour.encounters import contact_response
 from crmlab.generators.bank.levers import Levers, Pillars
 from crmlab.generators.bank.people import CHANNEL_STRENGTH, DEDICATED, REFERRAL, People
@@ -28,9 +28,6 @@ from crmlab.generators.bank.profile import (
     SLIP,
     StageProfile,
 )
-
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
 
 TREATMENTS = ("follow_up", "inform", "note", "gift", "information", "automation")
 
@@ -63,18 +60,18 @@ class Moment:
     """
 
     period: int
-    stage: Codes
+    stage: Ints
     satisfaction: Floats
-    incident: NDArray[np.bool_]
-    life_event: NDArray[np.bool_]
-    treatment: Codes
-    outgoing: Codes
-    personal: Codes
-    contradictory: Codes
+    incident: Bools
+    life_event: Bools
+    treatment: Ints
+    outgoing: Ints
+    personal: Ints
+    contradictory: Ints
     departures: Floats
     devotion: Floats
-    crossings: Codes
-    dwell: Codes
+    crossings: Ints
+    dwell: Ints
 
 
 def pillar_score(pillars: Pillars) -> float:
@@ -108,7 +105,7 @@ def lasting_tilts(people: People, levers: Levers) -> Floats:
     return tilts
 
 
-def lasting_gates(found_by: Codes, levers: Levers) -> Floats:
+def lasting_gates(found_by: Ints, levers: Levers) -> Floats:
     """Say what helps on from the first, the second and a later stage, (3, N) log-odds."""
     awareness = levers.awareness
     first = awareness.message_fit + awareness.channel_pull * CHANNEL_STRENGTH[found_by]
@@ -118,7 +115,7 @@ def lasting_gates(found_by: Codes, levers: Levers) -> Floats:
 
 def tilts_of(
     moment: Moment, lasting: Floats, gates: Floats, people: People, levers: Levers,
-    profile: StageProfile, who: Codes,
+    profile: StageProfile, who: Ints,
 ) -> Floats:  # fmt: skip
     """All that acts on n customers in one period, (8, n) log-odds.
 
@@ -155,9 +152,7 @@ def _add_stage(
     tilts[[SLIP, CROSS, EXIT]] -= levers.talk.reward * profile.highest[moment.stage]
 
 
-def _add_experience(
-    tilts: Floats, moment: Moment, passive: NDArray[np.bool_], levers: Levers
-) -> None:
+def _add_experience(tilts: Floats, moment: Moment, passive: Bools, levers: Levers) -> None:
     pull = levers.quality.weight * moment.satisfaction
     scandal = levers.shocks.scandal * (moment.period == levers.shocks.scandal_period)
     rival = levers.market.rival_pull * (moment.period >= levers.market.rival_period)
@@ -193,7 +188,7 @@ def _add_memory(tilts: Floats, moment: Moment, levers: Levers) -> None:
     tilts -= levers.memory.dwelling * np.log2(moment.dwell)
 
 
-def move(stage: Codes, tilts: Floats, u: Floats, matrix: Floats, motion: Codes) -> Codes:
+def move(stage: Ints, tilts: Floats, u: Floats, matrix: Floats, motion: Ints) -> Ints:
     """Next stages: each row of the matrix, tilted, inverted at a uniform.
 
     Parameters

@@ -4,17 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from crmlab.arrays import Bools, Floats, Ints
 from crmlab.generators.bank.cells import DAYS, Rows, days, rows_of
 from crmlab.generators.bank.levers import Levers
 from crmlab.generators.bank.people import SELF_SERVICE, People
 from crmlab.generators.bank.quantiles import choose, choose_within, expit, log_normal, normal
 from crmlab.generators.bank.relationship import CAUSES, DISMISSED, Course
 from crmlab.streams import Streams
-
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
 
 CHANNELS = ("branch", "call_centre", "app", "e_mail", "forum")
 KINDS = (
@@ -79,16 +76,16 @@ _LOAD_SD = 0.2
 class Contacts:
     """Touch points as columns of (n,), in the order of customer, period and day."""
 
-    who: Codes
-    when: Codes
-    day: Codes
-    kind: Codes
-    channel: Codes
+    who: Ints
+    when: Ints
+    day: Ints
+    kind: Ints
+    channel: Ints
     duration: Floats
     wait: Floats
-    outcome: Codes
-    reason: Codes
-    contradictory: NDArray[np.bool_]
+    outcome: Ints
+    reason: Ints
+    contradictory: Bools
 
 
 def load_factors(streams: Streams, n_periods: int) -> Floats:
@@ -136,7 +133,7 @@ def draw_touchpoints(
     )  # fmt: skip
 
 
-Part = tuple[Codes, Codes, Codes, Codes, Codes]
+Part = tuple[Ints, Ints, Ints, Ints, Ints]
 
 
 def _first_contacts(streams: Streams, people: People, course: Course) -> Part:
@@ -180,7 +177,7 @@ def _complaints(streams: Streams, people: People, course: Course) -> Part:
     return who, when, complaint_days(streams, people, who, when), kind, channel
 
 
-def complaint_days(streams: Streams, people: People, who: Codes, when: Codes) -> Codes:
+def complaint_days(streams: Streams, people: People, who: Ints, when: Ints) -> Ints:
     """Days on which complaints come in: one rule for the contact and for the case."""
     return days(streams.uniforms("complaint_day", people.ids[who], when))
 
@@ -212,7 +209,7 @@ def _win_backs(streams: Streams, people: People, course: Course) -> Part:
     return who, when, days(u), np.full(len(who), kind), np.full(len(who), channel)
 
 
-def _number_in_cell(who: Codes, when: Codes, n_periods: int) -> Codes:
+def _number_in_cell(who: Ints, when: Ints, n_periods: int) -> Ints:
     cell = who * n_periods + when
     starts = np.flatnonzero(np.diff(cell, prepend=-1))
     return np.arange(len(cell)) - np.repeat(starts, np.diff(starts, append=len(cell)))
@@ -220,9 +217,9 @@ def _number_in_cell(who: Codes, when: Codes, n_periods: int) -> Codes:
 
 def _with_details(
     rows: Rows,
-    day: Codes,
-    kind: Codes,
-    channel: Codes,
+    day: Ints,
+    kind: Ints,
+    channel: Ints,
     u: Floats,
     people: People,
     course: Course,
@@ -276,7 +273,7 @@ def touchpoint_table(contacts: Contacts, people: People) -> pd.DataFrame:
     )
 
 
-def _named(codes: Codes, names: tuple[str, ...]) -> pd.Categorical:
+def _named(codes: Ints, names: tuple[str, ...]) -> pd.Categorical:
     return pd.Categorical.from_codes(codes, list(names))
 
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from crmlab.arrays import Floats, Ints
 from crmlab.generators.bank.cells import DAYS, Rows, days, rows_of
 from crmlab.generators.bank.levers import Levers
 from crmlab.generators.bank.people import People
@@ -14,9 +14,6 @@ from crmlab.generators.bank.quantiles import choose, choose_within, log_normal
 from crmlab.generators.bank.relationship import CAUSES, Course
 from crmlab.generators.bank.touchpoints import CHANNELS
 from crmlab.streams import Streams
-
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
 
 PROCESSES = ("deposit", "withdrawal", "card", "loan", "investment")
 STATUSES = ("open", "won", "lost")
@@ -44,11 +41,11 @@ _LARGE = (PROCESSES.index("loan"), PROCESSES.index("investment"))
 class Sales:
     """Transactions as columns of (n,)."""
 
-    who: Codes
-    when: Codes
-    day: Codes
-    process: Codes
-    channel: Codes
+    who: Ints
+    when: Ints
+    day: Ints
+    process: Ints
+    channel: Ints
     amount: Floats
     margin: Floats
     processing: Floats
@@ -80,7 +77,7 @@ def draw_transactions(
     )
 
 
-def _one_loan_a_quarter(process: Codes, rows: Rows) -> Codes:
+def _one_loan_a_quarter(process: Ints, rows: Rows) -> Ints:
     """Turn a second loan of the same customer and quarter into a card statement."""
     loans = np.flatnonzero(process == _LARGE[0])
     same = np.diff(rows.who[loans], prepend=-1) == 0
@@ -133,7 +130,7 @@ def opportunity_table(
     return frame.sort_values(["customer_id", "period", "opportunity_id"], ignore_index=True)
 
 
-Deal = tuple[Codes, Codes, Codes, Codes, Codes, Floats]
+Deal = tuple[Ints, Ints, Ints, Ints, Ints, Floats]
 
 
 def _won(course: Course, sales: Sales) -> Deal:

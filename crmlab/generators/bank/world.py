@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from crmlab.actions import NoAction, Policy
+from crmlab.arrays import Floats, Ints
 from crmlab.errors import SpecError, raise_problems
 from crmlab.generators import kernels
 from crmlab.generators.bank import feedback, ledger, touchpoints, transactions, truth
@@ -128,13 +129,13 @@ class Bank(Generator):
         return profile_of(self.space)
 
     @property
-    def first_law(self) -> NDArray[np.float64]:
+    def first_law(self) -> Floats:
         """Stage law on arrival, (K,)."""
         if self.initial_probs is None:
             return np.eye(len(self.space))[0]
         return np.array(self.initial_probs)
 
-    def sample(self, streams: Streams, customers: NDArray[np.int64]) -> CustomerTables:
+    def sample(self, streams: Streams, customers: Ints) -> CustomerTables:
         """Live through whole communities, then write the tables of the customers asked for."""
         customers = np.asarray(customers, dtype=np.int64)
         ids = whole_communities(customers, self.community_size)
@@ -145,7 +146,7 @@ class Bank(Generator):
             people, course = ledger.only(people, course, np.searchsorted(ids, np.sort(customers)))
         return self._tables(streams, people, course)
 
-    def scene(self, streams: Streams, ids: NDArray[np.int64]) -> Scene:
+    def scene(self, streams: Streams, ids: Ints) -> Scene:
         """Set the scene for whole communities: what stays the same while they live.
 
         Parameters

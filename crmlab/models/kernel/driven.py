@@ -25,15 +25,8 @@ from typing import NamedTuple
 import numpy as np
 from numba.extending import register_jitable
 
-from crmlab.models.kernel.scalar import (
-    Floats,
-    Gradient,
-    Ints,
-    Notes,
-    new_notes,
-    walk_backward,
-    walk_forward,
-)
+from crmlab.arrays import Floats, Ints
+from crmlab.models.kernel.scalar import Gradient, Notes, new_notes, walk_backward, walk_forward
 from crmlab.models.kernel.simd import WIDTH, exponential, higher, load, multiply_add, spread, store
 from crmlab.models.kernel.steps import (
     NEVER,

@@ -16,8 +16,8 @@ from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache
 from pytensor.tensor import as_tensor_variable, cast, concatenate, stack
 from pytensor.tensor.type import dmatrix, dscalar, dtensor3, dtensor4, dvector
 
+from crmlab.arrays import Floats
 from crmlab.models.kernel import driven, scalar, shared, simd, steps
-from crmlab.models.kernel.scalar import Floats
 
 
 @functools.cache

@@ -28,10 +28,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numba.extending import register_jitable
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from crmlab.arrays import Floats, Ints
 
 # A stage that cannot be reached may explain what was seen better by any factor. Its weight is
 # stopped here, so that its product with a probability of zero is zero and never NaN.

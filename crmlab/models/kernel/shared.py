@@ -12,10 +12,9 @@ contradict each other beyond 1e-100. Such customers are told apart and walked ag
 import numpy as np
 from numba.extending import register_jitable
 
+from crmlab.arrays import Floats, Ints
 from crmlab.models.kernel.scalar import (
-    Floats,
     Gradient,
-    Ints,
     Notes,
     forward_backward,
     new_notes,

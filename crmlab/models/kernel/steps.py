@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numba.extending import register_jitable
 
-from crmlab.models.kernel.scalar import LARGEST, Floats, Ints
+from crmlab.arrays import Floats, Ints
+from crmlab.models.kernel.scalar import LARGEST
 from crmlab.models.kernel.simd import (
     WIDTH,
     exponent,
