@@ -386,3 +386,12 @@ def test_architecture_lists_every_module():
     parts = {p.stem for p in PACKAGE.glob("*.py")} | {p.parent.name for p in PACKAGE.glob("*/*.py")}
     assert sorted(parts - listed - {"__init__", "__main__"}) == []
     assert sorted(listed - parts) == []
+
+
+def test_the_answers_of_the_map_exist():
+    """Each row of "Where is ...?" names a file or a folder that is there."""
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    table = text.partition("## Where is ...?")[2].partition("\n## ")[0]
+    named = re.findall(r"\| `(crmlab/[\w/.]+)` \|", table)
+    assert len(named) >= 15
+    assert [name for name in named if not (ROOT / name).exists()] == []
