@@ -12,9 +12,8 @@ import pytest
 import xarray as xr
 
 import crmlab as crm
-from crmlab import density, inference
 from crmlab.errors import DataError, DataWarning, SamplingWarning, SpecError
-from crmlab.inference import Fit
+from crmlab.inference import Fit, convergence, density
 from crmlab.inference.convergence import find_problems
 from tests import interpreted
 from tests.ragged import SPACE
@@ -459,4 +458,4 @@ def test_fit_is_frozen(exact):
     assert isinstance(exact, Fit)
     with pytest.raises(AttributeError):
         exact.model = None
-    assert inference.RHAT_LIMIT == 1.02
+    assert convergence.RHAT_LIMIT == 1.02
