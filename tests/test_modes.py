@@ -161,7 +161,7 @@ def test_the_mode_is_one_draw_that_nothing_improves(laplace_fit, loyalty_model, 
 
 @pytest.mark.sampling
 def test_a_poor_approximation_is_said_loudly(loyalty_model, loyalty_panel, monkeypatch, tmp_path):
-    monkeypatch.setattr(modes, "KHAT_LIMIT", -5.0)
+    monkeypatch.setattr(laplace, "KHAT_LIMIT", -5.0)
     with pytest.warns(SamplingWarning, match="Pareto k.*Use method='nuts'"):
         found = crm.fit(loyalty_model, loyalty_panel, method="laplace", draws=50, seed=4)
     found.save(tmp_path / "fit")
