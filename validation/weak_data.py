@@ -28,7 +28,7 @@ CUSTOMERS, PERIODS, STAGES, MISSING = 60, 12, 3, 0.3
 DRAWS, TUNE, FIRST_SEED = 300, 400, 9000
 MODEL = crm.HiddenMarkov(
     crm.StageSpace(("low", "mid", "high")),
-    crm.OrderedLogit(("x",)),
+    crm.transitions.OrderedLogit(("x",)),
     (crm.OrdinalSurvey("survey"), crm.ZeroInflatedSpend("spend")),
     ordered_by="survey_location",
 )

@@ -8,8 +8,8 @@ import shutil
 
 import pytest
 
+from crmlab.analyst import fitting
 from crmlab.cli import analyst
-from crmlab.report.own import fitting
 from tests.cases.faults import need
 from tests.test_own_report import hand_made
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
+from crmlab.analyst import fitting
+from crmlab.analyst.folder import checksum
 from crmlab.cli import analyst
-from crmlab.report.own import fitting
-from crmlab.report.own.folder import checksum
 from tests.cases.faults import fault, given, need
 from tests.test_own_report import hand_made
 

@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from crmlab.analyst.book import orders_of, summarise_orders
+from crmlab.analyst.plan import build_model, draw_sample, make_plan
+from crmlab.analyst.scoring import read_draws, score_orders
+from crmlab.analyst.view import View
 from crmlab.cli import analyst
 from crmlab.inference import fit
 from crmlab.reading import ReadingOptions, read_sales
-from crmlab.report.own.book import orders_of, summarise_orders
-from crmlab.report.own.plan import build_model, draw_sample, make_plan
-from crmlab.report.own.scoring import read_draws, score_orders
-from crmlab.report.own.view import View
 from tests.cases.faults import fault, given, need
 
 # --- files that need an option --------------------------------------------------------------------

@@ -323,14 +323,14 @@ def test_observed_stages_with_gaps_are_warned_of(patients):
 @fault("a case that must be handled is left: 0.1 + 0.1 + 0.1 is above 0.3")
 def test_triage_handles_what_must_be_handled():
     need(math.fsum([0.1] * 3) > 0.3 or sum([0.1] * 3) > 0.3, "rounding goes above the capacity")
-    found = crm.triage([10] * 3, [0] * 3, [0.1] * 3, capacity=0.3, must=[True] * 3)
+    found = crm.policy.triage([10] * 3, [0] * 3, [0.1] * 3, capacity=0.3, must=[True] * 3)
     assert found.handled.tolist() == [True] * 3
     assert found.saved == 30
 
 
 @fault("a third action of 0.1 does not fit into a budget of 0.3")
 def test_a_budget_that_is_enough_is_spent():
-    found = crm.allocate([[0, 1]] * 3, [0, 0.1], budget=0.3)
+    found = crm.policy.allocate([[0, 1]] * 3, [0, 0.1], budget=0.3)
     assert found.gain == 3
     assert found.spent == pytest.approx(0.3)
 
@@ -346,7 +346,7 @@ def test_a_budget_that_is_enough_is_spent():
 )
 @fault("a difference of logarithms of huge numbers: survival rises, retention is up to 1e41")
 def test_beta_discrete_weibull_keeps_its_digits(alpha, beta, c, t, survival, retention):
-    model = crm.BetaDiscreteWeibull(alpha, beta, c)
+    model = crm.contract.BetaDiscreteWeibull(alpha, beta, c)
     periods = np.arange(t + 1)
     assert model.survival(periods)[-1] == pytest.approx(survival, rel=1e-10)
     assert model.retention_rate(periods[1:])[-1] == pytest.approx(retention, rel=1e-10)
