@@ -69,6 +69,7 @@ def test_every_draw_obeys_the_model(loyalty_fit):
     assert (posterior["visits_rate"].diff("stage") > 0).all()
 
 
+@pytest.mark.bits
 @pytest.mark.sampling
 def test_the_seed_decides(loyalty_fit, loyalty_model, loyalty_panel):
     options = {"draws": 400, "tune": 400}
@@ -92,6 +93,7 @@ def test_an_observed_model_needs_no_sampler(exact):
     assert exact.problems == ()
 
 
+@pytest.mark.bits
 def test_exact_draws_follow_the_seed(reports, exact):
     again, other = (crm.fit(OBSERVED, reports, draws=2000, seed=s) for s in (1, 2))
     assert again.posterior.identical(exact.posterior)
@@ -193,6 +195,7 @@ def assert_same(one, other):
     assert one.problems == other.problems
 
 
+@pytest.mark.bits
 @pytest.mark.sampling
 def test_a_sampled_fit_comes_back_whole(loyalty_fit, tmp_path):
     loyalty_fit.save(tmp_path / "deep" / "fit")

@@ -62,6 +62,7 @@ def test_provenance_of_numpy_comes_back_as_numbers(tmp_path):
     }
 
 
+@pytest.mark.bits
 def test_writing_twice_writes_the_same_bytes(tmp_path):
     tables = CustomerTables(ONE, VISIT, window=(0, 3))
     first, second = (write_tables(tables, tmp_path / name) for name in "ab")

@@ -60,6 +60,7 @@ def test_an_action_with_no_reach_changes_nothing(action):
     assert treated.actions["value"].sum() == 300 * 6
 
 
+@pytest.mark.bits
 def test_twins_differ_only_where_the_policies_do():
     """One policy treats customers with an even id from period 2 on, the other nobody."""
     world = replace(WORLD, actions=(crm.Action("call", 5.0, {"repair": 3.0, "exit": -3.0}),))
@@ -178,6 +179,7 @@ def test_only_simulated_lives_have_a_true_value():
         life_values(tables, margins=MARGINS)
 
 
+@pytest.mark.bits
 def test_the_bank_has_twins_too():
     bank = Bank(n_periods=8)
     gift = crm.AlwaysTreat(bank_action(bank))
