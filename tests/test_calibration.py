@@ -175,6 +175,7 @@ def test_the_closed_form_is_calibrated_over_a_thousand_worlds():
     assert "1000 replicates x 10 ranks among 99 draws (0 left out" in repr(found)
 
 
+@pytest.mark.bits
 def test_a_replicate_depends_on_its_number_alone():
     arguments = {"n_draws": 19, "seed": 2}
     design = empty_panel(3, 4)

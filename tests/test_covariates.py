@@ -316,6 +316,7 @@ def test_a_shift_in_one_period_moves_one_matrix(lag, move, panel):
     assert np.abs(found[move] - found[usual[0]]).max() > 0.01
 
 
+@pytest.mark.bits
 def test_cells_that_no_move_reads_may_hold_anything(panel):
     contacts = panel[CONTACTS].copy()
     contacts[1, :2] = np.nan  # before the window of customer 1, and its first period: no move in
@@ -819,6 +820,7 @@ def test_futures_of_customers_who_differ_spread_more_than_those_of_the_typical_o
     assert laws.std(axis=0) == pytest.approx(spread, rel=0.25, abs=0.005)
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("law", [LOGITS["many"], DIFFERING, ORDERED["ordered, shared"]], ids=repr)
 def test_a_fit_comes_back_from_disk_and_predicts_the_same(law, panel, tmp_path):
     fit = hand_made_fit(law, panel)

@@ -125,6 +125,7 @@ def drawn():
     return MANY.draw(Streams(5), np.arange(3000))
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("name", ["compiled", "interpreted"])
 def test_compiled_loops_give_the_same_bits(drawn, name, monkeypatch):
     """Interpreted, the loops are held to NumPy too, on a few customers."""
@@ -140,6 +141,7 @@ def test_compiled_loops_give_the_same_bits(drawn, name, monkeypatch):
         assert np.array_equal(values, expected, equal_nan=True), channel.name
 
 
+@pytest.mark.bits
 def test_large_worlds_have_the_tables_of_small_ones(monkeypatch):
     small = crm.simulate(MANY, 300, seed=5)
     monkeypatch.setattr(kernels, "WORTH_COMPILING", 1)
@@ -149,6 +151,7 @@ def test_large_worlds_have_the_tables_of_small_ones(monkeypatch):
     assert small.truth["stages"].equals(large.truth["stages"])
 
 
+@pytest.mark.bits
 def test_worlds_with_actions_show_the_same_through_compiled_loops(monkeypatch):
     mail = crm.actions.Action("mail", 1.0, {"exit": -1.0})
     world = replace(MANY, actions=(mail,), policy=crm.actions.RandomPolicy({"mail": 0.5}))
@@ -160,6 +163,7 @@ def test_worlds_with_actions_show_the_same_through_compiled_loops(monkeypatch):
         assert np.array_equal(values, made.values[name], equal_nan=True)
 
 
+@pytest.mark.bits
 @given(st.lists(st.floats(0, 60), min_size=1, max_size=4), st.integers(0, 2**20))
 def test_counts_from_the_table_are_those_of_the_channel(rates, seed):
     """Also where there is no table: rates above 50 are sampled as in small worlds."""
@@ -174,6 +178,7 @@ def test_counts_from_the_table_are_those_of_the_channel(rates, seed):
 # Twins --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.bits
 def test_worlds_that_differ_in_one_channel_share_the_rest(tables):
     spendthrift = replace(CHANNELS[1], median=(20.0, 60.0, 1.0))
     twin = crm.simulate(replace(WORLD, channels=(CHANNELS[0], spendthrift)), 2000, seed=5)
@@ -186,6 +191,7 @@ def test_worlds_that_differ_in_one_channel_share_the_rest(tables):
     assert ((one["spend"] > 0) == (other["spend"] > 0)).all()
 
 
+@pytest.mark.bits
 def test_a_longer_world_begins_like_the_shorter_one(tables):
     longer = crm.simulate(replace(WORLD, n_periods=11), 2000, seed=5)
     start = longer.truth["stages"].query("period < 8").reset_index(drop=True)

@@ -7,7 +7,7 @@ from scipy import special
 
 import crmlab as crm
 from crmlab.errors import DataError, DataWarning, SamplingWarning, SpecError
-from crmlab.inference import laplace, result, saving
+from crmlab.inference.fitting import laplace, result, saving
 from tests.conftest import LOYALTY
 
 # Of a standard normal, one value in ten thousand lies further out.
@@ -139,6 +139,7 @@ def test_a_laplace_fit_is_a_fit(laplace_fit, loyalty_fit, tmp_path):
     assert crm.load_fit(tmp_path / "fit").idata.attrs["pareto_khat"] < laplace.KHAT_LIMIT
 
 
+@pytest.mark.bits
 @pytest.mark.sampling
 def test_the_seed_decides(laplace_fit, loyalty_model, loyalty_panel):
     options = {"method": "laplace", "draws": 500}
@@ -214,6 +215,7 @@ def test_chains_begin_on_the_high_hill():
     assert all(abs(x - 3) < 0.1 for x in begin)
 
 
+@pytest.mark.bits
 def test_chains_begin_apart_and_again_at_the_same_place():
     first, second, again = (laplace.find_start(two_hills, np.zeros(1), rng(s)) for s in (1, 2, 1))
     assert first != second

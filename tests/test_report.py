@@ -677,6 +677,7 @@ def test_rows_agree_with_themselves(customers):
     assert (frame["value_low"] <= frame["value_high"]).all()
 
 
+@pytest.mark.bits
 def test_the_same_results_make_the_same_bytes(small_bank, small_shop, customers):
     again = {
         page.BANK_FILE: bank.list_customers(small_bank),
@@ -687,6 +688,7 @@ def test_the_same_results_make_the_same_bytes(small_bank, small_shop, customers)
         assert "\r" not in demo.to_csv(frame)
 
 
+@pytest.mark.bits
 def test_draws_that_differ_in_the_last_bit_make_the_same_bytes(small_bank):
     """What another processor may do to a sum must not reach the file."""
     law = small_bank.law * (1 + 1e-14)

@@ -62,6 +62,7 @@ def test_an_action_with_no_reach_changes_nothing(action):
     assert treated.actions["value"].sum() == 300 * 6
 
 
+@pytest.mark.bits
 def test_twins_differ_only_where_the_policies_do():
     """One policy treats customers with an even id from period 2 on, the other nobody."""
     world = replace(
@@ -182,6 +183,7 @@ def test_only_simulated_lives_have_a_true_value():
         life_values(tables, margins=MARGINS)
 
 
+@pytest.mark.bits
 def test_the_bank_has_twins_too():
     bank = Bank(n_periods=8)
     gift = crm.actions.AlwaysTreat(bank_action(bank))

@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from crmlab.arrays import Floats, Ints
+from crmlab.chains.motion import move_probs
 from crmlab.channels import Channel
 from crmlab.errors import DataError, SpecError, raise_problems
 from crmlab.prediction.draws import upper_edges
@@ -94,9 +95,7 @@ def step_ahead(now: Floats, matrices: Floats, n_periods: int) -> Floats:
     """Laws of the periods to come (customer, horizon, stage)."""
     steps = [now]
     for h in range(n_periods):
-        matrix = matrices[:, h % matrices.shape[1]]
-        shared = len(matrix) == 1
-        steps.append(steps[-1] @ matrix[0] if shared else (steps[-1][:, None] @ matrix)[:, 0])
+        steps.append(move_probs(steps[-1], matrices[:, h % matrices.shape[1]]))
     return np.stack(steps[1:], axis=1)
 
 
