@@ -13,9 +13,8 @@ import xarray as xr
 
 import crmlab as crm
 from crmlab.errors import DataError, DataWarning, SamplingWarning, SpecError
-from crmlab.inference import Fit
+from crmlab.inference import Fit, convergence, density
 from crmlab.inference.convergence import find_problems
-from crmlab.inference.fitting import convergence, density
 from tests import interpreted
 from tests.ragged import SPACE
 

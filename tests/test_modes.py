@@ -7,7 +7,7 @@ from scipy import special
 
 import crmlab as crm
 from crmlab.errors import DataError, DataWarning, SamplingWarning, SpecError
-from crmlab.inference.fitting import laplace, result, saving
+from crmlab.inference import laplace, result, saving
 from tests.conftest import LOYALTY
 
 # Of a standard normal, one value in ten thousand lies further out.

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from crmlab.errors import DataError, SpecError
-from crmlab.tables import CustomerTables, read_tables, write_tables
-from crmlab.tables.panel import storage
+from crmlab.tables import CustomerTables, read_tables, storage, write_tables
 from tests.table_strategies import customer_tables
 from tests.test_tables import Untouchable
 
