@@ -116,7 +116,6 @@ def test_a_world_without_channels_has_customers_and_truth_only():
 # Compiled loops -----------------------------------------------------------------------------------
 
 MANY = replace(WORLD, n_periods=12)
-REFERENCE = kernels.Loops()
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +129,7 @@ def test_compiled_loops_give_the_same_bits(drawn, name, monkeypatch):
     """Interpreted, the loops are held to NumPy too, on a few customers."""
     n = 3000 if name == "compiled" else 40
     if name == "interpreted":
-        monkeypatch.setattr(kernels, "compiled", lambda: REFERENCE)
+        monkeypatch.setattr(kernels, "compiled", lambda loop: loop)
     monkeypatch.setattr(kernels, "WORTH_COMPILING", 1)
     with np.errstate(over="ignore"):
         made = MANY.draw(Streams(5), np.arange(n))

@@ -79,12 +79,11 @@ class MixedUp(crm.HiddenMarkov):
         return {**arrays, "covariates": np.ascontiguousarray(arrays["covariates"][::-1])}
 
 
-@dataclass(frozen=True)
-class Stale(crm.CovariateLogit):
+class Stale(crm.HiddenMarkov):
     """Takes the covariates of the move before."""
 
-    def read(self, covariates):
-        arrays = super().read(covariates)
+    def read(self, panel):
+        arrays = super().read(panel)
         return {**arrays, "covariates": np.roll(arrays["covariates"], 1, axis=1)}
 
 

@@ -4,7 +4,7 @@ A channel is the distribution of one observation given the stage of the customer
 and they must never disagree:
 
 * it **simulates**: `Channel.sample` turns uniforms into observations by inverting the distribution
-  function, so two worlds that share their uniforms share their chance;
+  function, so two worlds with the same uniforms are random in the same way;
 * it **scores**: `Channel.dist` is the same distribution in PyMC, whose log-density feeds every
   model.
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from crmlab.actions import Action, FirmView, NoAction, Policy, action_matrices, check_actions
 from crmlab.arrays import Floats, Ints
-from crmlab.channels import Channel, StageLabel, check_channels
+from crmlab.channels import Channel, check_channels
 from crmlab.errors import SpecError, raise_problems
 from crmlab.generators import kernels
 from crmlab.generators.base import Generator
@@ -237,7 +237,7 @@ class StageWorld(Generator):
             "period": when,
             "channel": pd.Categorical([channel.name] * len(who), categories=siblings),
         }
-        if isinstance(channel, StageLabel):
+        if channel.names_stages:
             codes = values[happened].astype(int)
             return pd.DataFrame(
                 {**rows, "stage": pd.Categorical.from_codes(codes, list(self.space.names))}

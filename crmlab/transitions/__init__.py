@@ -7,15 +7,17 @@ sees nothing else. Markov chains give a (K, K) matrix; covariates add leading ax
 
 | model | the moves from one stage | differ by |
 |---|---|---|
-| `StickyDirichlet` | a row of a Dirichlet law that may prefer staying | nothing |
+| `StickyDirichlet` | a row of a Dirichlet distribution that may prefer staying | nothing |
 | `CovariateLogit` | multinomial logit against staying | covariates, segments, people |
 | `OrderedLogit` | one propensity to rise, cut by thresholds | the same |
 
-`Horseshoe`, `Segments` and `CustomerEffects` are what the last two may be given.
+`Horseshoe`, `Segments` and `CustomerEffects` are what the last two may be given; together they make
+a `Design`, which a model of your own may use.
 """
 
 from crmlab.transitions.base import TransitionModel
-from crmlab.transitions.design import Segments
+from crmlab.transitions.covariates import Segments
+from crmlab.transitions.design import Design
 from crmlab.transitions.driven import DrivenTransitions
 from crmlab.transitions.effects import CustomerEffects, Horseshoe
 from crmlab.transitions.logit import CovariateLogit
@@ -25,6 +27,7 @@ from crmlab.transitions.sticky import StickyDirichlet, break_sticks
 __all__ = [
     "CovariateLogit",
     "CustomerEffects",
+    "Design",
     "DrivenTransitions",
     "Horseshoe",
     "OrderedLogit",

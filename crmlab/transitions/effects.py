@@ -170,6 +170,19 @@ def prior_problems(prior: float | tuple[float, ...] | Horseshoe, n_covariates: i
     ]
 
 
+def typical_size(prior: float | tuple[float, ...] | Horseshoe) -> float:
+    """Give the size that effects may well have [log-odds per unit]."""
+    scales = prior.slab_scale if isinstance(prior, Horseshoe) else prior
+    return float(np.max(scales))
+
+
+def normal_log_density(values: Floats, centre: Floats | float, scale: Floats | float) -> Floats:
+    """Log-density of independent normals, summed over all but the draws, up to a constant."""
+    scale = np.broadcast_to(scale, values.shape)
+    terms = -0.5 * ((values - centre) / scale) ** 2 - np.log(scale)
+    return terms.reshape(len(values), -1).sum(axis=1)
+
+
 # Customers who differ -----------------------------------------------------------------------------
 
 
@@ -205,7 +218,7 @@ class CustomerEffects:
     correlated: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse groups that do not exist and scales that are none."""
+        """Refuse groups that do not exist and scales that are not above 0."""
         check_one_of("CustomerEffects", "shared", self.shared, SHARED)
         if not 0 < self.scale < np.inf:
             raise SpecError(
@@ -262,7 +275,7 @@ def _lkj_factor(name: str, size: int, eta: float) -> "TensorVariable":
     Partial correlations are independent, ``(z_ij + 1) / 2 ~ Beta(b_j, b_j)`` with
     ``b_j = eta + (size - 2 - j) / 2``, and ``L_ij = z_ij prod_{l<j} sqrt(1 - z_il^2)``
     (Lewandowski, Kurowicka and Joe 2009, *J. Multivariate Analysis* 100; from memory, tested
-    against the marginal law of a correlation). PyMC's own `LKJCorr` needs a compiler to be drawn.
+    against the marginal distribution of a correlation). PyMC's own `LKJCorr` needs a compiler.
     """
     import pymc as pm
     import pytensor.tensor as pt
