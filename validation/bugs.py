@@ -168,7 +168,7 @@ SAMPLED = {
     "stale covariate": Bug(
         "the covariates of the move before",
         DRIVEN,
-        _hidden(crm.HiddenMarkov, Stale(("contacts",), effect_scale=1.0, spread=0.7)),
+        _hidden(Stale, CONTACTS),
         WIDE,
     ),
     "mixed-up customers": Bug(
