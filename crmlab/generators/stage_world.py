@@ -84,10 +84,10 @@ class StageWorld(Generator):
         """Check the whole world, then keep its numbers as tuples."""
         object.__setattr__(self, "channels", tuple(self.channels))
         object.__setattr__(self, "actions", tuple(self.actions))
+        check_actions("StageWorld", self.actions, self.space)
         raise_problems(SpecError, "StageWorld", list(self._problems()))
         check_channels("StageWorld", self.channels, self.space)
         check_transition_matrix(self.space, self.transition_matrix)
-        check_actions("StageWorld", self.actions, self.space)
         matrix = np.asarray(self.transition_matrix, dtype=float)
         object.__setattr__(self, "initial_probs", tuple(map(float, self.initial_probs)))
         object.__setattr__(self, "transition_matrix", tuple(map(tuple, matrix.tolist())))
@@ -103,7 +103,7 @@ class StageWorld(Generator):
         for channel in self.channels:
             unknown = [name for name in channel.parameter_names if name not in channel.known]
             if unknown:
-                yield f"channel {channel.name!r} must be given {unknown}: a world knows its laws"
+                yield f"channel {channel.name!r} must be given {unknown}: a world has no priors"
 
     def _problems_of_actions(self) -> Iterable[str]:
         if not isinstance(self.policy, Policy):
@@ -112,7 +112,7 @@ class StageWorld(Generator):
             yield f"`policy` has no `actions` to choose from, got {self.policy!r}"
         taken = {channel.name for channel in self.channels}
         for action in self.actions:
-            if getattr(action, "name", None) in taken:
+            if action.name in taken:
                 yield f"{action.name!r} is the name of a channel and of an action"
 
     def sample(self, streams: Streams, customers: Ints) -> CustomerTables:
