@@ -202,7 +202,8 @@ def test_provenance_says_how_to_make_the_world_again(tables):
     assert tables.provenance["seed"] == 5
     assert tables.provenance["n_customers"] == 2000
     assert tables.provenance["crmlab"] == crm.__version__
-    names = {name: getattr(crm, name) for name in dir(crm) if name[0].isupper()}
+    names = {**vars(crm.stages), **vars(crm.actions)}
+    names |= {name: getattr(crm, name) for name in dir(crm) if name[0].isupper()}
     again = eval(tables.provenance["generator"], names)
     assert again == WORLD
 
