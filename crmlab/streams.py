@@ -6,8 +6,8 @@ address depends on the address alone,
 
     u = Philox4x32-10(key = hash(seed, purpose), counter = (block, customer, period)).
 
-Two worlds that differ in a policy therefore share the chance of every customer exactly, and a
-customer looks the same in a world of ten and in a world of a million.
+Two worlds that differ in a policy therefore share the random numbers of every customer exactly, and
+a customer looks the same in a world of ten and in a world of a million.
 
 References
 ----------
@@ -80,7 +80,7 @@ def _philox_round(words: Words, key: tuple[np.uint64, np.uint64]) -> Words:
 
 @dataclass(frozen=True)
 class Streams:
-    """The chance of one world: uniforms by (seed, customer, period, purpose).
+    """The random numbers of one world: uniforms by (seed, customer, period, purpose).
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ class Streams:
         Parameters
         ----------
         purpose : str
-            What the chance is for, e.g. the name of a channel.
+            What the uniforms are for, e.g. the name of a channel.
         customers, periods : array_like of int, below 2**32
             Addresses; they broadcast against each other.
         size : int

@@ -5,7 +5,7 @@ every function of crmlab can be used with it. A check that fails raises `Contrac
 breaches at once; one that passes says nothing.
 
 =========================  ====================================================================
-`check_channel`            `sample` and `dist` are one law, in every stage
+`check_channel`            `sample` and `dist` are one distribution, in every stage
 `check_transition_model`   matrices are stochastic and make no move that the space forbids
 `check_generator`          nobody changes when others are simulated too
 `check_policy`             propensities that depend on each customer alone
@@ -53,7 +53,7 @@ class ContractError(AssertionError, ValueError):
 
 
 def check_channel(channel: Channel, space: StageSpace, *, seed: int, n_draws: int = 20_000) -> None:
-    """Check that the two faces of a channel, `sample` and `dist`, show one law in every stage.
+    """Check that `sample` and `dist` of a channel are one distribution in every stage.
 
     Parameters that the channel knows are used as they are; the others are drawn once from their
     priors. Draws of `sample` (and of `dist`, if it can draw) are counted in cells and held against
@@ -72,8 +72,8 @@ def check_channel(channel: Channel, space: StageSpace, *, seed: int, n_draws: in
     ------
     ContractError
         With every breach: parameters without a value per stage, values outside the channel's own
-        support, a `sample` that does not rise with its uniform, laws that differ (naming the stage
-        and the worst cell).
+        support, a `sample` that does not rise with its uniform, distributions that differ (naming
+        the stage and the worst cell).
 
     Examples
     --------
@@ -98,7 +98,9 @@ def check_channel(channel: Channel, space: StageSpace, *, seed: int, n_draws: in
             for source, values in sources.items()
             if values is not None
             for k in range(len(space))
-            for breach in _law_breaches(channel, source, values[k], _law_of(channel, parameters, k))
+            for breach in _dist_breaches(
+                channel, source, values[k], _read_dist(channel, parameters, k)
+            )
         ],
     )
 
@@ -133,7 +135,7 @@ def _sample_breaches(
         yield f"`sample` gives shape {np.shape(draws)} for uniforms of shape {u.shape}"
         return
     if not np.array_equal(draws, channel.sample(u, **given), equal_nan=True):
-        yield "`sample` gives other values when it is called again: its chance is `u` alone"
+        yield "`sample` gives other values when it is called again: `u` alone may decide"
     seen = draws[~np.isnan(draws)]
     outside = seen[~channel.supports(seen)]
     if len(outside):
@@ -152,14 +154,14 @@ def _draw_dist(channel: Channel, given: Mapping[str, Floats], seed: int) -> Floa
         return None
 
 
-class _Law(NamedTuple):
+class _Dist(NamedTuple):
     """What `dist` says in one stage."""
 
     density: Callable[[ArrayLike], Floats]
     is_discrete: bool
 
 
-def _law_of(channel: Channel, parameters: Mapping[str, Floats], stage: int) -> _Law:
+def _read_dist(channel: Channel, parameters: Mapping[str, Floats], stage: int) -> _Dist:
     import pytensor.tensor as pt
 
     from crmlab.models.emissions import score_table
@@ -168,7 +170,7 @@ def _law_of(channel: Channel, parameters: Mapping[str, Floats], stage: int) -> _
     values = pt.dvector("values")
     score = _interpret([values], [score_table(channel, values, here)[:-1, 0]])
     is_discrete = channel.dist(**here).dtype.startswith(("int", "uint"))
-    return _Law(lambda x: np.exp(score(np.asarray(x, dtype=float))[0]), is_discrete)
+    return _Dist(lambda x: np.exp(score(np.asarray(x, dtype=float))[0]), is_discrete)
 
 
 class _Cells(NamedTuple):
@@ -179,11 +181,11 @@ class _Cells(NamedTuple):
     expected: Floats
 
 
-def _law_breaches(channel: Channel, source: str, draws: Floats, law: _Law) -> Iterator[str]:
+def _dist_breaches(channel: Channel, source: str, draws: Floats, dist: _Dist) -> Iterator[str]:
     draws = draws[~np.isnan(draws)]
     if len(draws) == 0:
         return
-    cells = _count_cells(draws, law)
+    cells = _count_cells(draws, dist)
     if not np.isfinite(cells.expected).all() or (cells.expected < -1e-6 * len(draws)).any():
         yield "the density of `dist` is not finite, or adds up to more than 1"
         return
@@ -199,21 +201,21 @@ def _law_breaches(channel: Channel, source: str, draws: Floats, law: _Law) -> It
     )
 
 
-def _count_cells(draws: Floats, law: _Law) -> _Cells:
+def _count_cells(draws: Floats, dist: _Dist) -> _Cells:
     """Count atoms one by one and the continuous part in bins; the last cell takes the rest.
 
     The bins are placed by every other draw and filled by the remaining ones, so that the counts
     know nothing of the edges.
     """
     values, counts = np.unique(draws, return_counts=True)
-    atoms = values if law.is_discrete else values[counts > 1]
+    atoms = values if dist.is_discrete else values[counts > 1]
     smooth = draws[~np.isin(draws, atoms)]
     edges = np.empty(0)
     if len(smooth) > 2 * _N_BINS * _FEWEST:
         edges = np.quantile(smooth[::2], np.linspace(0, 1, _N_BINS + 1)[1:-1])
         draws = np.concatenate([draws[np.isin(draws, atoms)][::2], smooth[1::2]])
     n = len(draws)
-    probs = np.concatenate([law.density(atoms), _integrate(law.density, edges)])
+    probs = np.concatenate([dist.density(atoms), _integrate(dist.density, edges)])
     observed = [(draws == atom).sum() for atom in atoms]
     observed += [((draws > low) & (draws <= high)).sum() for low, high in _pairs(edges)]
     words = [f"the value {atom:g}" for atom in atoms]
@@ -346,7 +348,7 @@ def check_generator(generator: Generator, *, seed: int, n_customers: int = 12) -
         With every breach: another result on a second call, a customer who differs when others
         are simulated too or alone, a seed without effect, missing truth.
     """
-    crowd = simulate(generator, n_customers, seed=seed)
+    everybody = simulate(generator, n_customers, seed=seed)
     half = np.arange(n_customers // 2)
     some = np.arange(n_customers)[::-3]
     sample = generator.sample
@@ -358,18 +360,20 @@ def check_generator(generator: Generator, *, seed: int, n_customers: int = 12) -
     breaches = [
         f"{words}: {name}"
         for words, (world, customers) in worlds.items()
-        for name in _differing(world, crowd, customers)
+        for name in _differing(world, everybody, customers)
     ]
-    if not _differing(simulate(generator, n_customers, seed=seed + 1), crowd, None):
+    if not _differing(simulate(generator, n_customers, seed=seed + 1), everybody, None):
         breaches.append("the seed changes nothing")
-    if crowd.truth is None:
+    if everybody.truth is None:
         breaches.append("`truth` is missing: a world knows what a firm cannot see")
     raise_problems(ContractError, type(generator).__name__, breaches)
 
 
-def _differing(world: CustomerTables, crowd: CustomerTables, customers: Ints | None) -> list[str]:
+def _differing(
+    world: CustomerTables, everybody: CustomerTables, customers: Ints | None
+) -> list[str]:
     """Names of the tables in which these customers differ; all customers if None."""
-    ours, theirs = _all_frames(world), _all_frames(crowd)
+    ours, theirs = _all_frames(world), _all_frames(everybody)
     if set(ours) != set(theirs):
         return sorted(set(ours) ^ set(theirs))
     return [
@@ -482,7 +486,7 @@ def _replay(policy: Policy, view: FirmView, given: Floats) -> Iterator[str]:
     orders = {
         "gives other propensities when it is asked again": [everybody],
         "gives other propensities in another order of the customers": [everybody[::-1]],
-        "gives a customer alone other propensities than in the crowd": everybody[:, None],
+        "gives a customer alone other propensities than among all": everybody[:, None],
     }
     for words, groups in orders.items():
         for who in groups:

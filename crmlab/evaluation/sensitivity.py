@@ -31,8 +31,9 @@ def sensitivity_data(fit: Fit, *, draws: int = 1000) -> xr.DataTree:
     xr.DataTree
         ``posterior`` without what never varies, ``log_likelihood`` (customers' own effects averaged
         out) and ``log_prior``, a variable per prior (chain, draw), up to constants. The prior of
-        the initial law is uniform, and is left out; so are the parts of which the posterior keeps
-        no trace (``attrs["left_out"]``): Horseshoe scales and customers' correlations.
+        the initial probabilities is uniform, and is left out; so are the parts of which the
+        posterior keeps no trace (``attrs["left_out"]``): Horseshoe scales and customers'
+        correlations.
 
     Raises
     ------

@@ -38,7 +38,7 @@ def simulate(
         More customers leave the first ones as they were.
     seed : int
         The same seed gives the same tables. Twins, the same world and seed under two policies,
-        share their chance: they differ only where the policies do.
+        share their random numbers: they differ only where the policies do.
     policy : Policy, optional
         Who is treated; default the world's own policy, if it has actions.
 

@@ -43,7 +43,7 @@ class StageWorld(Generator):
     ----------
     space : StageSpace
     initial_probs : sequence of K floats
-        Stage law in period 0.
+        Stage probabilities in period 0.
     transition_matrix : K x K array_like
         Rows sum to 1; 0 where `space` allows no move.
     channels : sequence of Channel
@@ -262,7 +262,7 @@ def _cumulate(probs: ArrayLike) -> Floats:
     """Upper edges of the cells of a distribution; the last one is exactly one.
 
     Probabilities sum to 1 up to rounding. Without the division, what is missing would become the
-    chance of the last stage, which the space may forbid.
+    probability of the last stage, which the space may forbid.
     """
     edges = np.cumsum(np.asarray(probs, dtype=float), axis=-1)
     return edges / edges[..., -1:]

@@ -25,7 +25,7 @@ from crmlab.transitions.effects import (
     scale_customers,
     typical_size,
 )
-from crmlab.transitions.faces import Face, numpy_face
+from crmlab.transitions.backend import Backend, numpy_backend
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -115,12 +115,12 @@ class Design:
         cells = read_design(panel, self.covariates, self.segments, lag=self.lag, apart=apart)
         return {"covariates": cells, "covariate_means": mean_design(cells, panel)}
 
-    def push(self, parameters: Mapping, cells: Any, offsets: Any, face: Face) -> Any:
+    def push(self, parameters: Mapping, cells: Any, offsets: Any, xp: Backend) -> Any:
         """Add up what covariates and customers do to each move (N or 1, moves or 1, K[, K])."""
         push = 0.0
         if self.columns:
-            table = face.stack([parameters[f"{column}_effect"] for column in self.columns])
-            push = face.tensordot(cells, table, axes=[[-1], [0]])
+            table = xp.stack([parameters[f"{column}_effect"] for column in self.columns])
+            push = xp.tensordot(cells, table, axes=[[-1], [0]])
         return push if offsets is None else push + offsets[:, None]
 
 
@@ -141,7 +141,7 @@ class Effects(NamedTuple):
         segments = ("segment_sd",) if self.design.segments else ()
         return (*effects, *segments, *(self.design.customers.names(self.own) if self.own else ()))
 
-    def register(self, face: Face) -> dict[str, "TensorVariable"]:
+    def register(self, xp: Backend) -> dict[str, "TensorVariable"]:
         """Register the effects of covariates and segments in the open model."""
         import pymc as pm
 
@@ -155,30 +155,30 @@ class Effects(NamedTuple):
             sd = pm.HalfNormal("segment_sd_by_group", segments.scale, shape=size)
             normals = pm.Normal("segment_normals", shape=(len(segments.columns), size))
             tables |= {name: normals[s] * sd for s, name in enumerate(segments.columns)}
-            spread = self.groups.spread(sd, face)
+            spread = self.groups.spread(sd, xp)
             found["segment_sd"] = pm.Deterministic("segment_sd", spread, dims=dims)
         for name, effects in tables.items():
-            spread = self.groups.spread(effects, face)
+            spread = self.groups.spread(effects, xp)
             found[f"{name}_effect"] = pm.Deterministic(f"{name}_effect", spread, dims=dims)
         return found
 
-    def register_customers(self, n_customers: Any, face: Face) -> Any:
+    def register_customers(self, n_customers: Any, xp: Backend) -> Any:
         """Register the customers' own effects (N, group); None if they are alike."""
         import pymc as pm
 
         if self.own is None or not self.own.names:
             return None
         dims = DIMS[: self.own.index.ndim]
-        population = self.design.customers.register(self.own, face, dims)
+        population = self.design.customers.register(self.own, xp, dims)
         normals = pm.Normal("customer_normals", shape=(n_customers, len(self.own.names)))
-        return scale_customers(population, normals, face)
+        return scale_customers(population, normals, xp)
 
     def offsets(self, parameters: Mapping[str, Floats], normals: Floats) -> Floats | None:
         """Turn standard normals (N, group) into what customers add to their logits."""
         if self.own is None or not self.own.names:
             return None
-        population, face = self.design.customers.read(self.own, parameters), numpy_face()
-        return self.own.spread(scale_customers(population, normals, face), face)
+        population, xp = self.design.customers.read(self.own, parameters), numpy_backend()
+        return self.own.spread(scale_customers(population, normals, xp), xp)
 
     def log_prior(self, values: Mapping[str, Floats]) -> tuple[dict[str, Floats], list[str]]:
         """Log-density of the prior at posterior draws, each group's once; and what is left out."""

@@ -14,7 +14,7 @@ from crmlab.transitions.base import Parameters, TransitionModel
 from crmlab.transitions.covariates import Segments
 from crmlab.transitions.design import Design, Effects
 from crmlab.transitions.effects import CustomerEffects, Horseshoe
-from crmlab.transitions.faces import numpy_face, pytensor_face
+from crmlab.transitions.backend import numpy_backend, pytensor_backend
 from crmlab.transitions.link import Link
 
 if TYPE_CHECKING:
@@ -98,25 +98,25 @@ class DrivenTransitions(TransitionModel):
         """Register the priors, and give the matrices of every move."""
         import pymc as pm
 
-        face, link = pytensor_face(), self.link(stages)
+        xp, link = pytensor_backend(), self.link(stages)
         base, parameters, cells, own = self._register(stages, covariates)
         if self.design.is_empty:
-            matrix = link.probs(base, 0.0, face)
+            matrix = link.probs(base, 0.0, xp)
             return pm.Deterministic("transition_matrix", matrix, dims=("stage_from", "stage_to"))
-        offsets = None if own is None else self.effects(stages).own.spread(own, face)
-        return link.probs(base, self.design.push(parameters, cells, offsets, face), face)
+        offsets = None if own is None else self.effects(stages).own.spread(own, xp)
+        return link.probs(base, self.design.push(parameters, cells, offsets, xp), xp)
 
     def _register(self, stages: StageSpace, covariates: "xr.Dataset | None") -> tuple:
         """Register all priors: the base, named parameters, design, and customers' own effects."""
         raise_problems(SpecError, type(self).__name__, self.space_problems(stages))
         data = {name: _data(name, cells) for name, cells in self.design.read(covariates).items()}
-        face, link, effects = pytensor_face(), self.link(stages), self.effects(stages)
+        xp, link, effects = pytensor_backend(), self.link(stages), self.effects(stages)
         base = link.register()
         if self.design.is_empty:
             return base, {}, None, None
-        parameters = {link.base_name: base, **effects.register(face)}
+        parameters = {link.base_name: base, **effects.register(xp)}
         cells = data["covariates"]
-        return base, parameters, cells, effects.register_customers(cells.shape[0], face)
+        return base, parameters, cells, effects.register_customers(cells.shape[0], xp)
 
     def matrices(
         self,
@@ -126,9 +126,9 @@ class DrivenTransitions(TransitionModel):
         offsets: Floats | None = None,
     ) -> Floats:
         """Give the matrices of one posterior draw, in NumPy."""
-        face, link = numpy_face(), self.link(stages)
-        push = self.design.push(parameters, covariates, offsets, face)
-        matrices = link.probs(parameters[link.base_name], push, face)
+        xp, link = numpy_backend(), self.link(stages)
+        push = self.design.push(parameters, covariates, offsets, xp)
+        matrices = link.probs(parameters[link.base_name], push, xp)
         return matrices.reshape((1,) * (4 - matrices.ndim) + matrices.shape)
 
     def customer_offsets(
@@ -143,10 +143,10 @@ class DrivenTransitions(TransitionModel):
         """Transition matrix (K, K) at mean covariates, of a customer like the population."""
         if self.design.is_empty:
             return parameters["transition_matrix"]
-        face, link = pytensor_face(), self.link(stages)
+        xp, link = pytensor_backend(), self.link(stages)
         means = parameters["covariate_means"] if self.design.columns else None
-        push = self.design.push(parameters, means, None, face)
-        return link.probs(parameters[link.base_name], push, face)
+        push = self.design.push(parameters, means, None, xp)
+        return link.probs(parameters[link.base_name], push, xp)
 
     def log_prior(
         self, stages: StageSpace, values: Parameters

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from crmlab.arrays import Bools, Floats, Ints
 from crmlab.errors import SpecError, check_one_of, raise_problems
 from crmlab.stages import StageSpace
-from crmlab.transitions.faces import Face
+from crmlab.transitions.backend import Backend
 
 if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable
@@ -32,9 +32,9 @@ class Groups(NamedTuple):
     names: tuple[str, ...]
     index: Ints
 
-    def spread(self, effects: Any, face: Face) -> Any:
+    def spread(self, effects: Any, xp: Backend) -> Any:
         """Give each place its group's effect: (..., group) to (..., K[, K])."""
-        longer = face.concatenate([effects, 0.0 * effects[..., :1]], axis=-1)
+        longer = xp.concatenate([effects, 0.0 * effects[..., :1]], axis=-1)
         return longer[..., self.index]
 
     def indicators(self) -> Floats:
@@ -236,18 +236,18 @@ class CustomerEffects:
         """Whether there is anything to correlate."""
         return self.correlated and len(groups.names) > 1
 
-    def register(self, groups: Groups, face: Face, dims: Sequence[str]) -> tuple[Any, Any]:
+    def register(self, groups: Groups, xp: Backend, dims: Sequence[str]) -> tuple[Any, Any]:
         """Register the population's priors; give its standard deviations and its factor L."""
         import pymc as pm
 
         size = len(groups.names)
         sd = pm.HalfNormal("customer_sd_by_group", self.scale, shape=size)
-        pm.Deterministic("customer_sd", groups.spread(sd, face), dims=dims)
+        pm.Deterministic("customer_sd", groups.spread(sd, xp), dims=dims)
         if not self.correlates(groups):
             return sd, None
         factor = _lkj_factor("customer_corr_partial", size, eta=2.0)
         for g, name in enumerate(groups.names):
-            correlations = groups.spread((factor * factor[g]).sum(axis=1), face)
+            correlations = groups.spread((factor * factor[g]).sum(axis=1), xp)
             pm.Deterministic(f"customer_corr_{name}", correlations, dims=dims)
         return sd, factor
 
@@ -262,10 +262,10 @@ class CustomerEffects:
         return sd, np.linalg.cholesky(np.stack(rows))
 
 
-def scale_customers(population: tuple, normals: Any, face: Face) -> Any:
+def scale_customers(population: tuple, normals: Any, xp: Backend) -> Any:
     """Turn standard normals (N, group) into the customers' effects (N, group)."""
     sd, factor = population
-    effects = normals if factor is None else face.tensordot(normals, factor, axes=[[1], [1]])
+    effects = normals if factor is None else xp.tensordot(normals, factor, axes=[[1], [1]])
     return effects * sd
 
 

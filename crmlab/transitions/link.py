@@ -9,7 +9,7 @@ import numpy as np
 from crmlab.arrays import Floats
 from crmlab.stages import StageSpace
 from crmlab.transitions.effects import Groups
-from crmlab.transitions.faces import Face
+from crmlab.transitions.backend import Backend
 
 if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable
@@ -44,7 +44,7 @@ class Link(ABC):
         """Register the prior of the base (K, K) in the open model, under `base_name`."""
 
     @abstractmethod
-    def probs(self, base: Any, push: Any, face: Face) -> Any:
+    def probs(self, base: Any, push: Any, xp: Backend) -> Any:
         """Turn a push (..., K[, K]) into transition matrices (..., K, K)."""
 
     @abstractmethod

@@ -12,7 +12,7 @@ from crmlab.transitions.base import Drivers
 from crmlab.transitions.design import DIMS
 from crmlab.transitions.driven import DrivenTransitions
 from crmlab.transitions.effects import SHARED, Groups, group_moves, normal_log_density
-from crmlab.transitions.faces import Face
+from crmlab.transitions.backend import Backend
 from crmlab.transitions.link import Link
 
 if TYPE_CHECKING:
@@ -126,8 +126,8 @@ class _MultinomialLogit(Link):
         probs = self.typical_probs
         return moves, np.log(probs[moves] / probs[moves[0], moves[0]])
 
-    def probs(self, base: Any, push: Any, face: Face) -> Any:
-        return face.softmax(face.where(self.stages.mask, base + push, -np.inf), axis=-1)
+    def probs(self, base: Any, push: Any, xp: Backend) -> Any:
+        return xp.softmax(xp.where(self.stages.mask, base + push, -np.inf), axis=-1)
 
     def log_prior(self, base: Floats) -> Floats:
         moves, typical = self._typical

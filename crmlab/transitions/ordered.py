@@ -11,7 +11,7 @@ from crmlab.stages import StageSpace
 from crmlab.transitions.design import DIMS
 from crmlab.transitions.driven import DrivenTransitions
 from crmlab.transitions.effects import Groups, group_origins, normal_log_density
-from crmlab.transitions.faces import Face
+from crmlab.transitions.backend import Backend
 from crmlab.transitions.link import Link
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class _OrderedLogit(Link):
             cuts = cuts[ladder.places].set(height)
         return pm.Deterministic("thresholds", cuts, dims=DIMS)
 
-    def probs(self, base: Any, push: Any, face: Face) -> Any:
+    def probs(self, base: Any, push: Any, xp: Backend) -> Any:
         """Multiply three factors instead of subtracting: no probability is lost to rounding.
 
         ``L(u) - L(l) = L(u) L(-l) (1 - exp(l - u))``.
@@ -130,11 +130,11 @@ class _OrderedLogit(Link):
         ladder = self._ladder
         push = push[..., None] if np.ndim(push) else push
         lower = base[np.arange(len(self.stages))[:, None], ladder.below]
-        below_upper = face.where(ladder.is_highest, 1.0, face.sigmoid(base - push))
-        above_lower = face.where(ladder.is_lowest, 1.0, face.sigmoid(push - lower))
+        below_upper = xp.where(ladder.is_highest, 1.0, xp.sigmoid(base - push))
+        above_lower = xp.where(ladder.is_lowest, 1.0, xp.sigmoid(push - lower))
         is_between = ~ladder.is_highest & ~ladder.is_lowest
-        width = face.where(is_between, -face.expm1(lower - base), 1.0)
-        return face.where(self.stages.mask, below_upper * above_lower * width, 0.0)
+        width = xp.where(is_between, -xp.expm1(lower - base), 1.0)
+        return xp.where(self.stages.mask, below_upper * above_lower * width, 0.0)
 
     def log_prior(self, base: Floats) -> Floats:
         """Take the lowest thresholds, and logarithms of the gaps above them, for normal."""

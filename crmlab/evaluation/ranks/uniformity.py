@@ -31,8 +31,8 @@ def rank_p_value(ranks: ArrayLike, n_draws: int) -> float:
     Notes
     -----
     Under uniformity the number of ranks below k is Binomial(n, k / (n_draws + 1)). The statistic is
-    the smallest two-sided tail probability over all k (Säilynoja, Bürkner and Vehtari 2022,
-    section 2). Its law follows from walking through the counts, which form a Markov chain in k
+    the smallest two-sided tail probability over all k (Säilynoja, Bürkner and Vehtari 2022, section
+    2). Its distribution follows from walking through the counts, which form a Markov chain in k
     (their algorithm 2), so nothing is simulated.
 
     Examples
@@ -130,8 +130,8 @@ def _limits(n: int, shares: Floats, tail: float) -> tuple[Ints, Ints]:
 def _prob_inside(n: int, n_draws: int, tail: float) -> float:
     """Probability that all counts stay where their two-sided tail is above `tail`.
 
-    Of the n - i ranks that are not below k, each is below k + 1 with a chance that is the same for
-    all: the counts are a Markov chain with binomial steps.
+    Of the n - i ranks that are not below k, each is below k + 1 with a probability that is the same
+    for all: the counts are a Markov chain with binomial steps.
     """
     from scipy.stats import binom
 

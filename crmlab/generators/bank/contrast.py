@@ -1,7 +1,7 @@
 """How wrong a naive comparison of treated and untreated customers of a bank is: the answer key.
 
-Everybody's life is lived three times with the same chance: as the bank decides, with the action in
-one period, and without any. Both outcomes of each customer are then known, so that
+Everybody's life is lived three times with the same random numbers: as the bank decides, with the
+action in one period, and without any. Both outcomes of each customer are then known, so that
 
     naive      =  mean(Y1 of the treated) - mean(Y0 of the untreated)
     effect     =  mean(Y1 - Y0 of all)
@@ -9,7 +9,7 @@ one period, and without any. Both outcomes of each customer are then known, so t
                =  selection + (effect on the treated - effect),
     selection  =  mean(Y0 of the treated) - mean(Y0 of the untreated)
 
-hold exactly for these customers; standard errors say how far they may be from the law. A
+hold exactly for these customers; standard errors say how far they may be from the expectation. A
 `StageWorld` has the same by closed form: `expected_contrast`.
 """
 
