@@ -8,6 +8,7 @@ import numpy as np
 
 from crmlab.arrays import Floats
 from crmlab.errors import SpecError
+from crmlab.transitions.backend import Backend, numpy_backend
 from crmlab.transitions.covariates import (
     Segments,
     design_problems,
@@ -25,7 +26,6 @@ from crmlab.transitions.effects import (
     scale_customers,
     typical_size,
 )
-from crmlab.transitions.backend import Backend, numpy_backend
 
 if TYPE_CHECKING:
     import xarray as xr

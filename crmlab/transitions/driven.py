@@ -10,11 +10,11 @@ import numpy as np
 from crmlab.arrays import Floats
 from crmlab.errors import SpecError, raise_problems
 from crmlab.stages import StageSpace
+from crmlab.transitions.backend import numpy_backend, pytensor_backend
 from crmlab.transitions.base import Parameters, TransitionModel
 from crmlab.transitions.covariates import Segments
 from crmlab.transitions.design import Design, Effects
 from crmlab.transitions.effects import CustomerEffects, Horseshoe
-from crmlab.transitions.backend import numpy_backend, pytensor_backend
 from crmlab.transitions.link import Link
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import numpy as np
 
 from crmlab.arrays import Floats
 from crmlab.stages import StageSpace
-from crmlab.transitions.effects import Groups
 from crmlab.transitions.backend import Backend
+from crmlab.transitions.effects import Groups
 
 if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable

@@ -8,11 +8,11 @@ import numpy as np
 from crmlab.arrays import Floats, Ints
 from crmlab.errors import check_one_of
 from crmlab.stages import StageSpace
+from crmlab.transitions.backend import Backend
 from crmlab.transitions.base import Drivers
 from crmlab.transitions.design import DIMS
 from crmlab.transitions.driven import DrivenTransitions
 from crmlab.transitions.effects import SHARED, Groups, group_moves, normal_log_density
-from crmlab.transitions.backend import Backend
 from crmlab.transitions.link import Link
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ import numpy as np
 from crmlab.arrays import Bools, Floats, Ints
 from crmlab.errors import check_one_of
 from crmlab.stages import StageSpace
+from crmlab.transitions.backend import Backend
 from crmlab.transitions.design import DIMS
 from crmlab.transitions.driven import DrivenTransitions
 from crmlab.transitions.effects import Groups, group_origins, normal_log_density
-from crmlab.transitions.backend import Backend
 from crmlab.transitions.link import Link
 
 if TYPE_CHECKING:
