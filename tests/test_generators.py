@@ -221,7 +221,7 @@ def test_everything_wrong_with_a_world_is_reported_at_once():
         crm.StageWorld(SPACE, (0.5, 0.2, 0.1), MATRIX, (crm.Poisson("visits"),), n_periods=0)
     message = str(error.value)
     assert "`initial_probs` must be 3 probabilities that sum to 1" in message
-    assert "`n_periods` must be a positive integer, got 0" in message
+    assert "`n_periods` must be a whole number of at least 1, got 0" in message
     assert "channel 'visits' must be given ['rate']" in message
 
 

@@ -33,7 +33,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from crmlab.arrays import Floats, Ints
+from crmlab.arrays import Floats, Ints, count_problems
 from crmlab.generators.bank.profile import CROSS, DEEPEN, REPAIR, profile_of
 from crmlab.generators.decisions import Decision
 from crmlab.generators.stage_world import StageWorld
@@ -285,5 +285,4 @@ def _pick(u: Floats, rows: Floats) -> Ints:
 def _problems_of(effect: str, value: object, limit: str, count: object) -> Iterable[str]:
     if not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
         yield f"`{effect}` must be a finite number [log-odds], got {value!r}"
-    if not isinstance(count, (int, np.integer)) or count < 1:
-        yield f"`{limit}` must be a positive integer, got {count!r}"
+    yield from count_problems({limit: count})

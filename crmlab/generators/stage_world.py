@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from crmlab.actions import Action, FirmView, NoAction, Policy, action_matrices, check_actions
-from crmlab.arrays import Floats, Ints
+from crmlab.arrays import Floats, Ints, count_problems
 from crmlab.channels import Channel, check_channels
 from crmlab.errors import SpecError, raise_problems
 from crmlab.generators import kernels
@@ -97,8 +97,7 @@ class StageWorld(Generator):
         n = len(self.space)
         if probs.shape != (n,) or not np.isclose(probs.sum(), 1) or (probs < 0).any():
             yield f"`initial_probs` must be {n} probabilities that sum to 1, got {probs}"
-        if not isinstance(self.n_periods, (int, np.integer)) or self.n_periods < 1:
-            yield f"`n_periods` must be a positive integer, got {self.n_periods!r}"
+        yield from count_problems({"n_periods": self.n_periods})
         yield from self._problems_of_actions()
         for channel in self.channels:
             unknown = [name for name in channel.parameter_names if name not in channel.known]

@@ -21,7 +21,7 @@ import numpy as np
 from crmlab.actions import Action
 from crmlab.arrays import Floats
 from crmlab.channels import Channel
-from crmlab.errors import SpecError, raise_problems
+from crmlab.errors import SpecError, raise_problems, wrong_value
 from crmlab.generators.base import Generator, simulate
 from crmlab.generators.stage_world import StageWorld
 from crmlab.tables import CustomerTables
@@ -152,10 +152,8 @@ def own_world(
         return _vary_world(world, bounds or Bounds(), rng)
     made = world(rng) if callable(world) else None
     if not isinstance(made, Generator):
-        raise SpecError(
-            "own_world: `world` must be a StageWorld or a function that returns a world, got "
-            f"{world!r}"
-        )
+        rule = "be a StageWorld or a function that returns a world"
+        raise SpecError(wrong_value("own_world", "world", rule, world))
     return made
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmlab.arrays import Bools, Floats, Ints
-from crmlab.errors import SpecError, check_one_of, raise_problems
+from crmlab.errors import SpecError, check_one_of, raise_problems, wrong_value
 from crmlab.stages import StageSpace
 from crmlab.transitions.backend import Backend
 
@@ -221,9 +221,8 @@ class CustomerEffects:
         """Refuse groups that do not exist and scales that are not above 0."""
         check_one_of("CustomerEffects", "shared", self.shared, SHARED)
         if not 0 < self.scale < np.inf:
-            raise SpecError(
-                f"CustomerEffects: `scale` must be finite and above 0, got {self.scale!r}"
-            )
+            rule = "be finite and above 0"
+            raise SpecError(wrong_value("CustomerEffects", "scale", rule, self.scale))
 
     def names(self, groups: Groups) -> tuple[str, ...]:
         """Posterior variables that describe the population."""

@@ -10,10 +10,10 @@ import pandas as pd
 import xarray as xr
 
 from crmlab import chains
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, count_problems
 from crmlab.errors import SpecError, check_one_of, raise_problems
 from crmlab.evaluation.ranks.prior import Draw, draw_prior
-from crmlab.evaluation.ranks.uniformity import count_problems, rank_p_value
+from crmlab.evaluation.ranks.uniformity import rank_p_value
 from crmlab.evaluation.ranks.worlds import moving, simulate_panel
 from crmlab.inference.fitting import make_rng
 from crmlab.models.base import StageModel

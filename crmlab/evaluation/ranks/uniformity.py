@@ -1,11 +1,9 @@
 """One exact test of uniform ranks, and the simultaneous band that belongs to it."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import ArrayLike
 
-from crmlab.arrays import Floats, Ints
+from crmlab.arrays import Floats, Ints, count_problems
 from crmlab.errors import SpecError, raise_problems
 
 
@@ -85,15 +83,6 @@ def rank_band(n_ranks: int, n_draws: int, prob: float = 0.95) -> tuple[Floats, F
         )
     lower, upper = _limits(n_ranks, _shares(n_draws), low)
     return lower / n_ranks, upper / n_ranks
-
-
-def count_problems(counts: Mapping[str, int]) -> list[str]:
-    """Say which numbers, by name, do not count anything."""
-    problems = []
-    for name, value in counts.items():
-        if not isinstance(value, (int, np.integer)) or value < 1:
-            problems.append(f"`{name}` must be a positive integer, got {value!r}")
-    return problems
 
 
 def _count_below(ranks: ArrayLike, n_draws: int) -> tuple[Ints, int]:

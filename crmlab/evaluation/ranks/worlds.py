@@ -3,9 +3,8 @@
 import numpy as np
 import xarray as xr
 
-from crmlab.arrays import Floats, Ints
+from crmlab.arrays import Floats, Ints, count_problems
 from crmlab.errors import SpecError, raise_problems
-from crmlab.evaluation.ranks.uniformity import count_problems
 from crmlab.models.base import StageModel
 from crmlab.models.emissions import Window, find_window
 from crmlab.prediction.ahead import observe

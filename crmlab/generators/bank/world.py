@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from crmlab.actions import NoAction, Policy
-from crmlab.arrays import Floats, Ints
+from crmlab.arrays import Floats, Ints, count_problems
 from crmlab.errors import SpecError, raise_problems
 from crmlab.generators import kernels
 from crmlab.generators.bank import feedback, ledger, touchpoints, transactions, truth
@@ -90,10 +90,8 @@ class Bank(Generator):
             yield from _coverage_problems(self.levers)
         else:
             yield f"`levers` must be Levers, got {type(self.levers).__name__}"
-        for name in ("n_periods", "arrival_span", "community_size"):
-            value = getattr(self, name)
-            if not isinstance(value, (int, np.integer)) or value < 1:
-                yield f"`{name}` must be a positive integer, got {value!r}"
+        sizes = ("n_periods", "arrival_span", "community_size")
+        yield from count_problems({name: vars(self)[name] for name in sizes})
         if self.policy is not None and not isinstance(self.policy, Policy):
             yield f"`policy` must be a Policy, got {self.policy!r}"
         yield from self._matrix_problems()
