@@ -41,7 +41,8 @@ class Channel(ABC):
     """One kind of observation, per customer and period.
 
     A subclass is a frozen dataclass with three methods; its parameters are the arguments of
-    `sample` after `u`, and each may be a field that is None while it is to be learned.
+    `sample` after `u`, and each may be a field that is None while it is to be learned. All other
+    methods are defaults of what models, worlds and reports ask a channel.
 
     Attributes
     ----------
