@@ -45,6 +45,14 @@ def count_problems(counts: Mapping[str, object], at_least: int = 1) -> list[str]
     ]
 
 
+def length_problems(arrays: Mapping[str, NDArray]) -> list[str]:
+    """Say what is wrong with the lengths of arrays that belong together."""
+    lengths = {name: len(values) for name, values in arrays.items()}
+    if 0 in lengths.values():
+        return [f"nothing to judge: {lengths}"]
+    return [] if len(set(lengths.values())) == 1 else [f"lengths differ: {lengths}"]
+
+
 def _is_count(value: object, at_least: int) -> bool:
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     return whole and value >= at_least

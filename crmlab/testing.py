@@ -144,6 +144,13 @@ def _sample_breaches(
         falls = np.diff(np.take_along_axis(draws, np.argsort(u, axis=1), axis=1), axis=1) < 0
         if falls.any():
             yield "`sample` falls while `u` rises: it must invert the distribution function"
+    if set(channel.known) == set(given):
+        sampler = channel.sampler(lambda loop: loop)
+        again = np.stack(
+            [sampler(u[..., k, :], np.full(row.shape, k)) for k, row in enumerate(draws)]
+        )
+        if not np.array_equal(draws, again, equal_nan=True):
+            yield "`sampler` gives other values than `sample`"
 
 
 def _draw_dist(channel: Channel, given: Mapping[str, Floats], seed: int) -> Floats | None:
@@ -284,8 +291,9 @@ def check_transition_model(
     ------
     ContractError
         With every breach: shape, rows that do not sum to 1, negative entries, probability where
-        the space allows no move, a missing "transition_matrix (stage_from, stage_to)", a
-        log-density whose gradient is not finite at the start.
+        the space allows no move, a missing "transition_matrix (stage_from, stage_to)" or other name
+        that is promised, `matrices` that are not those of `matrix`, a log-density whose gradient
+        is not finite at the start.
 
     Examples
     --------
@@ -296,8 +304,13 @@ def check_transition_model(
 
     with pm.Model(coords=coords(space)) as model:
         matrix = transitions.matrix(space, covariates)
-    draws = np.asarray(_draw([matrix], seed, n_draws)[0])
-    breaches = list(_matrix_breaches(draws, space))
+    promised = [name for name in transitions.posterior_names(space) if name in model.named_vars]
+    draws, *values = _draw([matrix, *(model[name] for name in promised)], seed, n_draws)
+    breaches = list(_matrix_breaches(draws, space)) or list(
+        _numpy_breaches(
+            transitions, space, covariates, draws, dict(zip(promised, values, strict=True))
+        )
+    )
     if covariates is None:
         dims = model.named_vars_to_dims.get("transition_matrix")
         if dims != ("stage_from", "stage_to"):
@@ -327,6 +340,27 @@ def _matrix_breaches(draws: Floats, space: StageSpace) -> Iterator[str]:
             f"{space.names[i]!r} -> {space.names[j]!r} has probability {largest[i, j]:.2g}, but "
             "the space does not allow this move"
         )
+
+
+def _numpy_breaches(
+    transitions: TransitionModel,
+    space: StageSpace,
+    covariates: xr.Dataset | None,
+    draws: Floats,
+    values: Mapping[str, Floats],
+) -> Iterator[str]:
+    """Hold `matrices`, draw by draw, against what `matrix` gave; customers are alike."""
+    missing = [name for name in transitions.posterior_names(space) if name not in values]
+    for name in missing:
+        yield f"`matrix` registers no {name!r}, which `posterior_names` promises"
+    if missing or transitions.n_customer_effects(space):
+        return
+    cells = transitions.design.read(covariates).get("covariates")
+    for k, draw in enumerate(draws):
+        found = transitions.matrices(space, {name: v[k] for name, v in values.items()}, cells)
+        if not np.allclose(found, draw, rtol=0, atol=1e-9):
+            yield f"`matrices` and `matrix` disagree by {np.abs(found - draw).max():.2g}"
+            return
 
 
 # Generators ---------------------------------------------------------------------------------------

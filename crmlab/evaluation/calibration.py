@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from crmlab.arrays import Floats, count_problems
+from crmlab.arrays import Floats, count_problems, length_problems
 from crmlab.errors import DataError, SpecError, raise_problems
-from crmlab.evaluation.given import length_problems
 
 
 def calibration_table(

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import length_problems
 from crmlab.errors import DataError, raise_problems
-from crmlab.evaluation.given import length_problems
 from crmlab.stages import StageSpace
 
 
