@@ -89,10 +89,13 @@ class Policy(ABC):
         stage). None: the policy does not look at impressions, and none are formed.
     logged : bool
         Whether the firm records the propensities. They are always in the truth of a world.
+    acts : bool
+        Whether the policy ever chooses an action; then the world must have some.
     """
 
     accuracy: float | None = None
     logged: ClassVar[bool] = True
+    acts: ClassVar[bool] = True
 
     @abstractmethod
     def propensities(self, view: FirmView) -> Floats:
@@ -110,6 +113,8 @@ class NoAction(Policy):
     array([[0.],
            [0.]])
     """
+
+    acts: ClassVar[bool] = False
 
     def propensities(self, view: FirmView) -> Floats:
         """Zero throughout."""

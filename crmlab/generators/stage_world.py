@@ -107,7 +107,7 @@ class StageWorld(Generator):
     def _problems_of_actions(self) -> Iterable[str]:
         if not isinstance(self.policy, Policy):
             yield f"`policy` must be a Policy, got {self.policy!r}"
-        if not self.actions and not isinstance(self.policy, NoAction):
+        elif self.policy.acts and not self.actions:
             yield f"`policy` has no `actions` to choose from, got {self.policy!r}"
         taken = {channel.name for channel in self.channels}
         for action in self.actions:

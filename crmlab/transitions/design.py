@@ -18,6 +18,7 @@ from crmlab.transitions.covariates import (
 )
 from crmlab.transitions.effects import (
     CustomerEffects,
+    EffectPrior,
     Groups,
     Horseshoe,
     normal_log_density,
@@ -61,7 +62,7 @@ class Design:
     """
 
     covariates: tuple[str, ...] = ()
-    effect_scale: float | tuple[float, ...] | Horseshoe = 1.0
+    effect_scale: EffectPrior = 1.0
     segments: Segments | None = None
     customers: CustomerEffects | None = None
     lag: int = 0

@@ -14,7 +14,7 @@ from crmlab.transitions.backend import numpy_backend, pytensor_backend
 from crmlab.transitions.base import Parameters, TransitionModel
 from crmlab.transitions.covariates import Segments
 from crmlab.transitions.design import Design, Effects
-from crmlab.transitions.effects import CustomerEffects, Horseshoe
+from crmlab.transitions.effects import CustomerEffects, EffectPrior
 from crmlab.transitions.link import Link
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class DrivenTransitions(TransitionModel):
     """
 
     covariates: tuple[str, ...] = ()
-    effect_scale: float | tuple[float, ...] | Horseshoe = 1.0
+    effect_scale: EffectPrior = 1.0
     typical_stay: float | tuple[float, ...] = 0.8
     spread: float = 1.5
     lag: int = 0

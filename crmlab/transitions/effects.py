@@ -145,9 +145,10 @@ class Horseshoe:
         return pm.Normal(f"{name}_raw", shape=shape) * free * pt.sqrt(slab / (slab + free**2))
 
 
-def register_effects(
-    name: str, prior: float | tuple[float, ...] | Horseshoe, shape: tuple[int, int]
-) -> "TensorVariable":
+EffectPrior = float | tuple[float, ...] | Horseshoe
+
+
+def register_effects(name: str, prior: EffectPrior, shape: tuple[int, int]) -> "TensorVariable":
     """Register effects (covariate, group): normal around 0 with one scale or one per covariate."""
     import pymc as pm
 
@@ -157,7 +158,7 @@ def register_effects(
     return pm.Normal(name, 0.0, scales[:, None], shape=shape)
 
 
-def prior_problems(prior: float | tuple[float, ...] | Horseshoe, n_covariates: int) -> list[str]:
+def prior_problems(prior: EffectPrior, n_covariates: int) -> list[str]:
     """Say what is wrong with the scales of normal effects."""
     if isinstance(prior, Horseshoe):
         return []
@@ -170,7 +171,7 @@ def prior_problems(prior: float | tuple[float, ...] | Horseshoe, n_covariates: i
     ]
 
 
-def typical_size(prior: float | tuple[float, ...] | Horseshoe) -> float:
+def typical_size(prior: EffectPrior) -> float:
     """Give the size that effects may well have [log-odds per unit]."""
     scales = prior.slab_scale if isinstance(prior, Horseshoe) else prior
     return float(np.max(scales))
