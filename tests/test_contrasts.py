@@ -298,7 +298,9 @@ def test_paths_are_drawn_inside_the_windows_and_follow_the_seed(fit):
 
 @dataclass(frozen=True)
 class AnyLaw(crm.CovariateLogit):
-    """The same law, but nothing is known of how offsets act on its odds."""
+    """The same model, but nothing is known of how offsets act on its odds."""
+
+    offsets_are_log_odds = False
 
 
 @pytest.mark.parametrize("smooth", [False, True])

@@ -138,7 +138,9 @@ def test_zero_and_one_never_occur():
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "1", None])
 def test_a_seed_is_a_non_negative_integer(seed):
-    with pytest.raises(SpecError, match="`seed` parameter must be a non-negative integer"):
+    with pytest.raises(
+        SpecError, match="`seed` parameter of `Streams` must be a whole number of at least 0"
+    ):
         Streams(seed=seed)
 
 

@@ -7,6 +7,7 @@ import xarray as xr
 from crmlab.analyst.scoring import Drawn
 from crmlab.arrays import Bools, Floats, Ints
 from crmlab.demo.orders import CHANNEL
+from crmlab.tables import observed_cells
 
 FREQUENCY_CLASSES = (0, 1, 2, 3, 6)
 
@@ -26,7 +27,7 @@ def check_counts(panel: xr.Dataset, drawn: Drawn, *, seed: int) -> pd.DataFrame:
         Index: lower end of a class of repeat orders. `seen`: share of customers; `expected`,
         `low`, `high`: mean and central 90 % interval over simulated bases.
     """
-    observed = panel["observed"].transpose("customer_id", "period").values.astype(bool)
+    observed = observed_cells(panel)
     cells = panel[CHANNEL].transpose("customer_id", "period").values
     counted = observed & ~np.isnan(cells)  # of a period that was cut, nothing is known
     seen = _shares(np.where(counted, cells, 0).sum(axis=1))

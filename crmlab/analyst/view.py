@@ -20,6 +20,7 @@ from crmlab.arrays import Floats
 from crmlab.channels import Channel, OrdinalSurvey, Poisson
 from crmlab.demo.orders import CHANNEL
 from crmlab.reading import Events
+from crmlab.tables import observed_cells
 
 FEWEST_RECORDS, FEWEST_CUSTOMERS = 60, 20
 _DISCRIMINATION = 1.7
@@ -57,8 +58,8 @@ class Sight:
         row = pd.Index(panel["customer_id"].values).get_indexer(known["customer_id"])
         column = starts.searchsorted(known["date"], side="right") - 1
         here, value = row >= 0, known["value"].to_numpy(float)
-        observed = panel["observed"].transpose("customer_id", "period").values
-        if isinstance(self.channel, OrdinalSurvey):
+        observed = observed_cells(panel)
+        if self.channel.table == "surveys":
             filled = np.full(observed.shape, np.nan)
             filled[row[here], column[here]] = value[here]  # sorted by day: the last answer stays
         else:

@@ -178,8 +178,7 @@ def _sample_around_mode(
 
 
 def _refuse_own_effects(model: StageModel, method: str) -> None:
-    law = getattr(model, "transitions", None)
-    if law is not None and law.n_customer_effects(model.space):
+    if model.transitions.n_customer_effects(model.space):
         raise SpecError(
             f"The `method` parameter of `fit` cannot be {method!r} where customers have effects of "
             "their own (`customers`): the mode says that all are alike. Use method='nuts' on a "
@@ -191,9 +190,10 @@ def _refuse_own_effects(model: StageModel, method: str) -> None:
 def _rough(model: StageModel, panel: xr.Dataset, density: "Density") -> "Density | None":
     """Give the density of some of the customers, to find out where the climb should begin."""
     stride = panel.sizes["customer_id"] // ROUGH
-    if stride < 2 or not hasattr(model, "read"):
+    if stride < 2:
         return None
-    return density.with_data(model.read(panel.isel(customer_id=slice(None, None, stride))))
+    arrays = model.read(panel.isel(customer_id=slice(None, None, stride)))
+    return density.with_data(arrays) if arrays else None
 
 
 def _sample_nuts(
@@ -237,7 +237,7 @@ def _moves_at_start(model: StageModel, panel: xr.Dataset, values: Mapping[str, F
     """Transition matrices (N or 1, T - 1 or 1, K, K) of average customers, at given values."""
     if "transition_matrix" in values:
         return values["transition_matrix"][None, None]
-    covariates = model.transitions.read(panel).get("covariates")
+    covariates = model.transitions.design.read(panel).get("covariates")
     return model.transitions.matrices(model.space, values, covariates)
 
 

@@ -15,23 +15,21 @@ from crmlab.prediction.reader import Parameters, Reader, law_of
 
 def design_ahead(reader: Reader, n_periods: int, future: xr.Dataset | None) -> Floats | None:
     """Covariates of the moves to come (customer or 1, horizon or 1, column)."""
-    law, panel = law_of(reader.fit), reader.panel
+    design, panel = law_of(reader.fit).design, reader.panel
     if reader.design is None:
         return None
-    changing = [name for name in law.variables if "period" in panel[name].dims]
-    needed = np.arange(1, n_periods + 1 - law.lag)
+    changing = [name for name in design.variables if "period" in panel[name].dims]
+    needed = np.arange(1, n_periods + 1 - design.lag)
     raise_problems(SpecError, "forecast", _future_problems(panel, future, changing, needed))
     observed = np.ones((panel.sizes["customer_id"], n_periods + 1), dtype=bool)
-    ahead = {name: panel[name] for name in law.variables if name not in changing}
+    ahead = {name: panel[name] for name in design.variables if name not in changing}
     ahead |= {name: _continue(reader, name, future, needed) for name in changing}
     panel = xr.Dataset({**ahead, "observed": (("customer_id", "period"), observed)})
     panel = panel.assign_coords(
         customer_id=reader.panel["customer_id"].values, period=np.arange(n_periods + 1)
     )
-    raise_problems(
-        DataError, "forecast, period 0 being the last", law.check(reader.fit.model.space, panel)
-    )
-    return law.read(panel)["covariates"]
+    raise_problems(DataError, "forecast, period 0 being the last", design.check(panel))
+    return design.read(panel)["covariates"]
 
 
 def _future_problems(
@@ -83,7 +81,7 @@ def _continue(reader: Reader, name: str, future: xr.Dataset | None, needed: Ints
             given = given.sel(customer_id=reader.panel["customer_id"].values)
             given = given.transpose("customer_id", "horizon")
         cells[:] = given.values
-    if law_of(reader.fit).lag:
+    if law_of(reader.fit).design.lag:
         first, end = now[:, None], np.zeros((len(last), 1))  # the last one is left by no move
         return xr.DataArray(np.hstack([first, cells, end]), dims=("customer_id", "period"))
     if "customer_id" not in given.dims:

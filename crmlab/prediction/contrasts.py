@@ -18,7 +18,7 @@ from crmlab.prediction.crowd import advance
 from crmlab.prediction.customers import find_places, population_points
 from crmlab.prediction.draws import collect_all, thin
 from crmlab.prediction.reader import Parameters, Reader, law_of, open_reader
-from crmlab.transitions.design import moves_inside
+from crmlab.transitions.covariates import moves_inside
 
 Setting = Mapping[str, float]
 LANES = 2**15  # rows of transition matrices made at a time
@@ -264,7 +264,7 @@ def _say(low: Setting, high: Setting, prob: float) -> dict[str, object]:
 
 
 def _read_contrast(owner: str, fit: Fit, low: Setting, high: Setting, prob: float) -> Contrast:
-    columns = getattr(law_of(fit), "columns", ())
+    columns = law_of(fit).design.columns
     problems = []
     if not low or set(low) != set(high):
         problems.append(

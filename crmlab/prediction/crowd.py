@@ -18,7 +18,6 @@ from scipy.special import logsumexp
 from crmlab import chains
 from crmlab.arrays import Bools, Floats, Ints
 from crmlab.prediction.reader import Parameters, Reader, law_of
-from crmlab.transitions import CovariateLogit
 
 LANES = 8192  # a row of so many numbers stays in a core's own cache
 CELLS = 2**21  # of the arrays (period, stage, lane) of one block
@@ -111,7 +110,7 @@ def _mover(
     if points is None:
         return lambda some: _stacked(_some(reader.matrices(parameters, own), some))
     offsets = law.customer_offsets(space, parameters, points)
-    if type(law) is CovariateLogit:
+    if law.offsets_are_log_odds:
         tilts = _tilts(offsets, space.mask)
         plain = reader.matrices(parameters)
         return lambda some: _tilted(_some(plain, some), tilts)

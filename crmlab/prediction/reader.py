@@ -9,7 +9,7 @@ from crmlab.arrays import Bools, Floats
 from crmlab.inference import Fit
 from crmlab.inference.result import warn_if_unconverged
 from crmlab.models.emissions import Scorer, Window, find_window
-from crmlab.transitions import StickyDirichlet, TransitionModel
+from crmlab.transitions import TransitionModel
 
 Parameters = Mapping[str, Floats]
 
@@ -71,8 +71,8 @@ class Reader:
 
 
 def law_of(fit: Fit) -> TransitionModel:
-    """Give the model of moves; a model without one holds its matrix in the posterior."""
-    return getattr(fit.model, "transitions", StickyDirichlet())
+    """Give the model of moves."""
+    return fit.model.transitions
 
 
 def open_reader(fit: Fit, panel: xr.Dataset | None = None) -> Reader:
@@ -88,4 +88,5 @@ def open_reader(fit: Fit, panel: xr.Dataset | None = None) -> Reader:
         fit.model.check(panel)
     panel = fit.panel if panel is None else panel
     scorer = Scorer(panel, fit.model.channels, fit.model.space)
-    return Reader(fit, panel, find_window(panel), scorer, law_of(fit).read(panel).get("covariates"))
+    design = law_of(fit).design.read(panel).get("covariates")
+    return Reader(fit, panel, find_window(panel), scorer, design)
