@@ -1,4 +1,4 @@
-"""The periods to come: covariates that are handed over, laws, simulated paths and observations."""
+"""The periods to come: covariates handed over, stage probabilities, simulated observations."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,29 +8,31 @@ import xarray as xr
 from crmlab.arrays import Floats, Ints
 from crmlab.channels import Channel
 from crmlab.errors import DataError, SpecError, raise_problems
+from crmlab.prediction.customers import Customers, Parameters
 from crmlab.prediction.draws import upper_edges
-from crmlab.prediction.reader import Parameters, Reader, law_of
 
 
-def design_ahead(reader: Reader, n_periods: int, future: xr.Dataset | None) -> Floats | None:
+def design_ahead(customers: Customers, n_periods: int, future: xr.Dataset | None) -> Floats | None:
     """Covariates of the moves to come (customer or 1, horizon or 1, column)."""
-    law, panel = law_of(reader.fit), reader.panel
-    if reader.design is None:
+    moves, panel = customers.transitions, customers.panel
+    if customers.design is None:
         return None
-    changing = [name for name in law.variables if "period" in panel[name].dims]
-    needed = np.arange(1, n_periods + 1 - law.lag)
+    changing = [name for name in moves.variables if "period" in panel[name].dims]
+    needed = np.arange(1, n_periods + 1 - moves.lag)
     raise_problems(SpecError, "forecast", _future_problems(panel, future, changing, needed))
     observed = np.ones((panel.sizes["customer_id"], n_periods + 1), dtype=bool)
-    ahead = {name: panel[name] for name in law.variables if name not in changing}
-    ahead |= {name: _continue(reader, name, future, needed) for name in changing}
+    ahead = {name: panel[name] for name in moves.variables if name not in changing}
+    ahead |= {name: _continue(customers, name, future, needed) for name in changing}
     panel = xr.Dataset({**ahead, "observed": (("customer_id", "period"), observed)})
     panel = panel.assign_coords(
-        customer_id=reader.panel["customer_id"].values, period=np.arange(n_periods + 1)
+        customer_id=customers.panel["customer_id"].values, period=np.arange(n_periods + 1)
     )
     raise_problems(
-        DataError, "forecast, period 0 being the last", law.check(reader.fit.model.space, panel)
+        DataError,
+        "forecast, period 0 being the last",
+        moves.check(customers.fit.model.space, panel),
     )
-    return law.read(panel)["covariates"]
+    return moves.read(panel)["covariates"]
 
 
 def _future_problems(
@@ -66,10 +68,12 @@ def _future_problems(
     return problems
 
 
-def _continue(reader: Reader, name: str, future: xr.Dataset | None, needed: Ints) -> xr.DataArray:
+def _continue(
+    customers: Customers, name: str, future: xr.Dataset | None, needed: Ints
+) -> xr.DataArray:
     """Join a covariate's value in each customer's last period with those to come."""
-    last = np.maximum(reader.window.last, 0)
-    held = reader.panel[name]
+    last = np.maximum(customers.window.last, 0)
+    held = customers.panel[name]
     if "customer_id" in held.dims:
         now = held.transpose("customer_id", "period").values[np.arange(len(last)), last]
     else:
@@ -79,10 +83,10 @@ def _continue(reader: Reader, name: str, future: xr.Dataset | None, needed: Ints
     if n_ahead:
         given = future[name].sel(horizon=needed)
         if "customer_id" in given.dims:
-            given = given.sel(customer_id=reader.panel["customer_id"].values)
+            given = given.sel(customer_id=customers.panel["customer_id"].values)
             given = given.transpose("customer_id", "horizon")
         cells[:] = given.values
-    if law_of(reader.fit).lag:
+    if customers.transitions.lag:
         first, end = now[:, None], np.zeros((len(last), 1))  # the last one is left by no move
         return xr.DataArray(np.hstack([first, cells, end]), dims=("customer_id", "period"))
     if "customer_id" not in given.dims:
@@ -91,7 +95,7 @@ def _continue(reader: Reader, name: str, future: xr.Dataset | None, needed: Ints
 
 
 def step_ahead(now: Floats, matrices: Floats, n_periods: int) -> Floats:
-    """Laws of the periods to come (customer, horizon, stage)."""
+    """Stage probabilities of the periods to come (customer, horizon, stage)."""
     steps = [now]
     for h in range(n_periods):
         matrix = matrices[:, h % matrices.shape[1]]

@@ -18,6 +18,7 @@ from crmlab.errors import DataError, SpecError, raise_problems
 from crmlab.inference import Fit
 from crmlab.inference.result import warn_if_unconverged
 from crmlab.models.base import StageModel
+from crmlab.prediction.draws import count_draws, thin_draws
 from crmlab.prediction.stages import current_stage_probs
 
 ON_THEIR_WAY = 8  # blocks; enough to keep some workers busy
@@ -55,7 +56,7 @@ def score_customers(
     ------
     pd.DataFrame
         Per block: `customer_id`, `stage` (the most likely one), ``p_<stage>`` for each stage, and
-        `expected_worth`. A customer who was never observed has the initial law.
+        `expected_worth`. A customer who was never observed has the initial probabilities.
 
     Raises
     ------
@@ -67,7 +68,11 @@ def score_customers(
     names = fit.model.space.names
     _check_options(block, draws, worth, names)
     warn_if_unconverged(fit)
-    known = fit.model, _thin(fit, draws), None if worth is None else [worth[n] for n in names]
+    known = (
+        fit.model,
+        thin_draws(fit, draws).load(),
+        None if worth is None else [worth[n] for n in names],
+    )
     return _in_order(((*known, part) for part in _cut(panels, block)), executor)
 
 
@@ -121,14 +126,6 @@ def _check_options(
     raise_problems(SpecError, "score_customers", problems)
 
 
-def _thin(fit: Fit, draws: int) -> xr.Dataset:
-    """Keep the draws that are averaged over: little to send to a worker."""
-    posterior = fit.posterior
-    n = min(posterior.sizes["draw"], -(-draws // posterior.sizes["chain"]))
-    keep = np.linspace(0, posterior.sizes["draw"] - 1, n).round().astype(int)
-    return posterior.isel(draw=keep).load()
-
-
 def _cut(panels: xr.Dataset | Iterable[xr.Dataset], block: int) -> Iterator[xr.Dataset]:
     for panel in [panels] if isinstance(panels, xr.Dataset) else panels:
         for start in range(0, panel.sizes["customer_id"], block):
@@ -158,9 +155,9 @@ def _score_block(
 ) -> pd.DataFrame:
     """Score one block; a worker needs nothing else."""
     fit = Fit(model, panel, xr.DataTree.from_dict({"posterior": posterior}))
-    n_draws = posterior.sizes["chain"] * posterior.sizes["draw"]
-    law = current_stage_probs(fit, panel=panel, draws=n_draws).mean(("chain", "draw"))
-    probs, names = law.transpose("customer_id", "stage").values, np.array(model.space.names)
+    n_draws = count_draws(posterior)
+    probs = current_stage_probs(fit, panel=panel, draws=n_draws, average=True).values
+    names = np.array(model.space.names)
     columns = {f"p_{name}": probs[:, k] for k, name in enumerate(names)}
     if worth is not None:
         columns["expected_worth"] = (probs * np.asarray(worth, dtype=float)).sum(axis=1)

@@ -9,8 +9,8 @@ from crmlab.evaluation.ranks.uniformity import count_problems
 from crmlab.models.base import StageModel
 from crmlab.models.emissions import Window, find_window
 from crmlab.prediction.ahead import observe
+from crmlab.prediction.customers import Parameters
 from crmlab.prediction.draws import upper_edges
-from crmlab.prediction.reader import Parameters
 from crmlab.transitions import StickyDirichlet, TransitionModel
 
 DIMS = ("customer_id", "period")
