@@ -174,7 +174,14 @@ def write_row(sizes: tuple[int, int, int], times: list[float]) -> str:
     """One line of a Markdown table, with the ratios that are promised."""
     cells = [f"{size:,}" for size in sizes] + [f"{ms:.3g}" for ms in times]
     driven, _, scan, jax, shared, em, extras, copy, flops = times
-    ratios = [scan / driven, jax / driven, em / shared, extras / shared, driven / copy, driven / flops]
+    ratios = [
+        scan / driven,
+        jax / driven,
+        em / shared,
+        extras / shared,
+        driven / copy,
+        driven / flops,
+    ]
     return " | ".join(["", *cells, *(f"{ratio:.1f}" for ratio in ratios), ""]).strip()
 
 

@@ -5,15 +5,27 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from crmlab.errors import SpecError, wrong_value
+from crmlab.errors import refuse, wrong
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 
-def check_count(owner: str, parameter: str, value: object, at_least: int = 1) -> int:
-    """Give a whole number of at least `at_least`; raise `SpecError` on behalf of `owner` if not.
+def is_count(value: object, at_least: int = 1) -> bool:
+    """Whether a value is a whole number of at least `at_least`; True and False are not.
+
+    Examples
+    --------
+    >>> is_count(3), is_count(np.int64(0), at_least=0), is_count(0), is_count(2.0), is_count(True)
+    (True, True, False, False, False)
+    """
+    is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    return is_whole and bool(value >= at_least)
+
+
+def check_count(owner: str, parameter: str, value: object, at_least: int = 1) -> None:
+    """Raise `SpecError` on behalf of `owner` unless a parameter is a whole number.
 
     Examples
     --------
@@ -23,11 +35,8 @@ def check_count(owner: str, parameter: str, value: object, at_least: int = 1) ->
     crmlab.errors.SpecError: The `n_customers` parameter of `simulate` must be a whole number of \
 at least 1, got 0.
     """
-    if not _is_count(value, at_least):
-        raise SpecError(
-            wrong_value(owner, parameter, f"be a whole number of at least {at_least}", value)
-        )
-    return int(value)
+    if not is_count(value, at_least):
+        refuse(owner, parameter, f"a whole number of at least {at_least}", value)
 
 
 def count_problems(counts: Mapping[str, object], at_least: int = 1) -> list[str]:
@@ -38,11 +47,8 @@ def count_problems(counts: Mapping[str, object], at_least: int = 1) -> list[str]
     >>> count_problems({"n_ranks": 10, "n_draws": 0})
     ['`n_draws` must be a whole number of at least 1, got 0']
     """
-    return [
-        f"`{name}` must be a whole number of at least {at_least}, got {value!r}"
-        for name, value in counts.items()
-        if not _is_count(value, at_least)
-    ]
+    rule = f"a whole number of at least {at_least}"
+    return [wrong(name, rule, v) for name, v in counts.items() if not is_count(v, at_least)]
 
 
 def length_problems(arrays: Mapping[str, NDArray]) -> list[str]:
@@ -53,6 +59,12 @@ def length_problems(arrays: Mapping[str, NDArray]) -> list[str]:
     return [] if len(set(lengths.values())) == 1 else [f"lengths differ: {lengths}"]
 
 
-def _is_count(value: object, at_least: int) -> bool:
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    return whole and value >= at_least
+def spread_evenly(n: int, wanted: int) -> Ints:
+    """Positions of at most `wanted` of n things, evenly spread, the first and the last included.
+
+    Examples
+    --------
+    >>> spread_evenly(100, 3)
+    array([ 0, 50, 99])
+    """
+    return np.linspace(0, n - 1, min(n, wanted)).round().astype(np.int64)

@@ -1,4 +1,4 @@
-"""What covariates do: to moves, and to the periods ahead; and the recursions in lanes."""
+"""What covariates do: to moves, and to the periods ahead; and the recursion in blocks."""
 
 import itertools
 import math
@@ -16,9 +16,9 @@ from crmlab.behaviour.encounters import best_contacts
 from crmlab.errors import DataError, SpecError
 from crmlab.evaluation.ranks import empty_panel
 from crmlab.inference import Fit
-from crmlab.prediction import crowd
-from crmlab.prediction.crowd import follow
-from crmlab.prediction.reader import open_reader
+from crmlab.prediction import recursion
+from crmlab.prediction.customers import read_customers
+from crmlab.prediction.recursion import follow
 from tests import test_covariates
 from tests.oracles import paths
 from tests.ragged import FIRST, LAST, SPACE
@@ -293,7 +293,7 @@ def test_paths_are_drawn_inside_the_windows_and_follow_the_seed(fit):
     assert not one.equals(other)
 
 
-# The recursions in lanes --------------------------------------------------------------------------
+# The recursion in blocks --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -303,39 +303,41 @@ class AnyLaw(crm.CovariateLogit):
     offsets_are_log_odds = False
 
 
-@pytest.mark.parametrize("smooth", [False, True])
-@pytest.mark.parametrize("lanes", [1, 130, 8192])
-def test_lanes_say_what_the_plain_recursions_say(lanes, smooth, panel, monkeypatch):
+@pytest.mark.parametrize("kind", ["filtered", "predicted", "smoothed"])
+@pytest.mark.parametrize("width", [1, 130, 8192])
+def test_blocks_say_what_the_plain_recursions_say(width, kind, panel, monkeypatch):
     """Customers and points in blocks of any size, tilted or made one by one."""
-    monkeypatch.setattr(crowd, "LANES", lanes)
+    monkeypatch.setattr(recursion, "WIDTH", width)
     points = np.array([[-1.3], [0.0], [0.8], [2.0]])
     knobs = {name: getattr(DIFFERING, name) for name in ("covariates", "shared", "customers")}
     for law in (DIFFERING, AnyLaw(**knobs)):
         fit = hand_made_fit(law, panel, n_draws=1)
-        reader, parameters = open_reader(fit), draw_of(fit, 0)
-        for some, found in follow(reader, parameters, points, smooth=smooth):
+        customers, parameters = read_customers(fit), draw_of(fit, 0)
+        example, compared = customers.histories.example, 0
+        for some, found in follow(customers, parameters, points, kind=kind):
             for p, point in enumerate(points):
-                own = np.broadcast_to(point, (reader.n_seen, 1))
-                evidence = reader.evidence(parameters, own)
-                plain, back = chains.forward(*evidence), chains.smooth(*evidence)
-                for n in range(some.start, some.stop):
+                own = np.broadcast_to(point, (len(SEEN), 1))
+                evidence = customers.evidence(parameters, own)
+                plain = chains.forward(*evidence)._asdict() | {"smoothed": chains.smooth(*evidence)}
+                for place in range(some.start, some.stop):
+                    if (n := example[place]) not in SEEN:
+                        continue
                     window = slice(FIRST[n], LAST[n] + 1)
-                    mine = np.s_[window, :, n - some.start, p]
-                    assert found.filtered[mine] == pytest.approx(plain.filtered[n, window])
-                    assert found.predicted[mine] == pytest.approx(plain.predicted[n, window])
-                    if smooth:
-                        assert found.smoothed[mine] == pytest.approx(back[n, window], abs=1e-12)
-                    last = found.running[-1, n - some.start, p]
-                    assert last == pytest.approx(plain.loglik[n], abs=1e-10)
+                    mine = found.probs[window, :, place - some.start, p]
+                    assert mine == pytest.approx(plain[kind][n, window], abs=1e-12)
+                    last = found.running[-1, place - some.start, p]
+                    assert last == pytest.approx(plain["loglik"][n], abs=1e-10)
+                    compared += 1
+        assert compared == len(points) * len(SEEN)
 
 
 FAR = (1e-3, 900.0, 1e-6)  # rates so different that a count rules out all other stages
 
 
 @pytest.mark.parametrize("counts", [[0, 900, 900, 0], [900, 0, 0, 900], [0, 0, 2000, 2000]])
-def test_extreme_evidence_leaves_the_lanes_and_is_still_right(counts, panel, monkeypatch):
-    again, mend = [], crowd._mend
-    monkeypatch.setattr(crowd, "_mend", lambda *given: (again.append(given), mend(*given)))
+def test_extreme_evidence_is_done_again_in_logarithms(counts, panel, monkeypatch):
+    again, plain = [], recursion._do_again
+    monkeypatch.setattr(recursion, "_do_again", lambda *given: (again.append(given), plain(*given)))
     model_fit = hand_made_fit(crm.CovariateLogit((AGE,)), panel, n_draws=1)
     rate = model_fit.posterior["visits_rate"]
     posterior = model_fit.posterior.assign(visits_rate=rate.copy(data=np.array(FAR)[None, None]))
@@ -347,8 +349,8 @@ def test_extreme_evidence_leaves_the_lanes_and_is_still_right(counts, panel, mon
     fit = replace(model_fit, idata=xr.DataTree.from_dict({"posterior": posterior}))
     one = panel.isel(customer_id=[0])
     one = one.assign(visits=one["visits"].copy(data=[counts]))
-    reader, parameters = open_reader(fit, one), draw_of(fit, 0)
-    evidence = reader.evidence(parameters)
+    customers, parameters = read_customers(fit, one), draw_of(fit, 0)
+    evidence = customers.evidence(parameters)
     for kind in ("filtered", "predicted"):
         expected = getattr(chains.forward(*evidence), kind)[0]
         found = crm.stage_probs(fit, kind=kind, panel=one).values[0, 0, 0]
@@ -364,7 +366,7 @@ def test_extreme_evidence_leaves_the_lanes_and_is_still_right(counts, panel, mon
 
 def test_a_big_base_is_scored_block_by_block_and_in_order(fit, panel, monkeypatch):
     whole = crm.stage_probs(fit, kind="smoothed")
-    monkeypatch.setattr(crowd, "CELLS", 13)
+    monkeypatch.setattr(recursion, "CELLS", 13)
     xr.testing.assert_allclose(crm.stage_probs(fit, kind="smoothed"), whole, rtol=1e-12)
     turned = panel.isel(customer_id=[3, 2, 1, 0])
     found = crm.stage_probs(fit, kind="smoothed", panel=turned)

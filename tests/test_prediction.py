@@ -415,3 +415,38 @@ def test_probabilities_sum_to_one_wherever_they_are_given(fit):
         assert known.sum() == 6 * (LAST - FIRST + 1).sum()
         assert sums[known] == pytest.approx(1, abs=1e-12)
     assert math.isclose(float(crm.current_stage_probs(fit).sum()), 6 * N, rel_tol=1e-12)
+
+
+# One pass over the histories ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ago", [0, 1, 9])
+def test_one_pass_says_what_the_other_functions_say(panel, fit, ago):
+    """Customers who share a history, one who was never seen, and an earlier look at each."""
+    again = panel.isel(customer_id=[0, 1, 2, 3, 4, 2, 0, 0]).assign_coords(customer_id=np.arange(8))
+    found = crm.prediction.score_histories(fit, panel=again, ago=ago)
+    filtered = crm.stage_probs(fit, kind="filtered", panel=again)
+    assert found["now"].identical(crm.current_stage_probs(fit, panel=again).rename("now"))
+    assert found["occupancy"].values == pytest.approx(filtered.sum("customer_id").values)
+    logliks = crm.prediction.customer_loglik(fit, panel=again)["log_likelihood"]["customer"]
+    seen = np.isin(np.arange(8), logliks["customer_id"])
+    assert found["loglik"].values[..., seen] == pytest.approx(logliks.values)
+    assert (found["loglik"].values[..., ~seen] == 0).all()
+    for place, n in enumerate([0, 1, 2, 3, 4, 2, 0, 0]):
+        then = max(LAST[n] - ago, FIRST[n])
+        expected = filtered.values[:, :, place, then] if n in SEEN else fit.posterior.initial_probs
+        assert found["earlier"].values[:, :, place] == pytest.approx(np.asarray(expected))
+
+
+def test_the_average_of_the_last_period_is_the_mean_over_draws(fit):
+    average = crm.current_stage_probs(fit, average=True)
+    assert average.dims == ("customer_id", "stage")
+    xr.testing.assert_allclose(average, crm.current_stage_probs(fit).mean(("chain", "draw")))
+
+
+def test_one_pass_refuses_a_look_ahead_and_what_does_not_fit(fit, monkeypatch):
+    with pytest.raises(SpecError, match="`ago` parameter of `score_histories`"):
+        crm.prediction.score_histories(fit, ago=-1)
+    monkeypatch.setattr(kept, "MEMORY_BUDGET", 8 * 6 * N * (2 * K + 1) - 1)
+    with pytest.raises(SpecError, match="score_histories would need"):
+        crm.prediction.score_histories(fit)

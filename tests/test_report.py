@@ -191,7 +191,10 @@ def test_value_at_risk_is_the_gap_to_the_mirror_stage(small_bank):
     )
     one = bank.Bank(small_bank.fit, None, None, None, None, sure)
     worth = stage_value(
-        one.matrices.values, K10_MARGINS, discount_rate=per_year(0.1).per_period("Q")
+        one.matrices.values,
+        K10_MARGINS,
+        discount_rate=per_year(0.1).per_period("Q"),
+        first="current",
     )
     expected = np.zeros_like(worth)
     for apart, together in ((5, 4), (6, 3), (7, 2), (8, 1)):

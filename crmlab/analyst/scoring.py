@@ -80,9 +80,7 @@ def read_draws(fit: Fit, n_ahead: int, *, discount: float, draws: int = DRAWS) -
         for name in channel.parameter_names
     }
     rate = seen[f"{CHANNEL}_rate"]
-    now = stage_value(matrix, rate, discount_rate=discount, n_periods=n_ahead)
-    # money comes from the next period on: one move, and one period of discount, before the first
-    worth = (matrix @ now[..., None])[..., 0] / (1 + discount)
+    worth = stage_value(matrix, rate, discount_rate=discount, n_periods=n_ahead)
     return Drawn(
         initial,
         matrix,

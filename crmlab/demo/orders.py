@@ -189,9 +189,9 @@ class Shop:
         """Expected revenue [USD] of the 52 weeks after week 39, discounted, as `expected`."""
         rate = per_year(YEARLY_RATE).per_period("W")
         margin = self._rates * self.mean_spend
-        worth = stage_value(self._matrices, margin, discount_rate=rate, n_periods=N_VALUED)
-        # Money comes from next week on: one move, and one week of discount, before the first.
-        return self._weigh((self._matrices @ worth[..., None])[..., 0] / (1 + rate))
+        return self._weigh(
+            stage_value(self._matrices, margin, discount_rate=rate, n_periods=N_VALUED)
+        )
 
     @cached_property
     def mean_spend(self) -> float:

@@ -12,9 +12,9 @@ from crmlab.errors import SpecError, raise_problems
 from crmlab.inference import Fit, fit
 from crmlab.inference.fitting import make_rng
 from crmlab.models.base import StageModel
-from crmlab.prediction.draws import collect, thin
+from crmlab.prediction.customers import read_customers
+from crmlab.prediction.draws import collect
 from crmlab.prediction.likelihood import period_logliks
-from crmlab.prediction.reader import open_reader
 from crmlab.tables import observed_cells
 
 
@@ -111,18 +111,17 @@ def leave_future_out(
 
 def _steps_ahead(result: Fit, panel: xr.Dataset, start: int) -> Floats:
     """Log-probability of each period from `start` on, given those before (draw, customer, t)."""
-    sizes = result.posterior.sizes
-    reader, chosen = open_reader(result, panel), thin(result, sizes["chain"] * sizes["draw"])
+    customers = read_customers(result, panel)
+    seen = customers.seen
     labels = {
-        "customer_id": panel["customer_id"].values[reader.seen],
+        "customer_id": panel["customer_id"].values[seen],
         "period": panel["period"].values[start:],
     }
     found = collect(
-        lambda parameters: period_logliks(reader, parameters)[:, start:],
-        chosen,
+        lambda parameters: period_logliks(customers, parameters)[seen, start:],
+        result.posterior,
         ("customer_id", "period"),
         labels,
-        average=False,
     )
     return found.values.reshape(-1, *found.shape[2:])
 

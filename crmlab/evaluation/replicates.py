@@ -5,7 +5,6 @@ missing, under the same covariates, and with effects of their own drawn from the
 marketer would notice in the data (silence, bursts, streaks) is then computed in both.
 """
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -19,9 +18,15 @@ from crmlab.inference import Fit
 from crmlab.inference.fitting import make_rng
 from crmlab.models.base import StageModel
 from crmlab.models.emissions import encode
-from crmlab.prediction.draws import check_memory, collect_all, thin
+from crmlab.prediction.customers import Parameters, read_customers
+from crmlab.prediction.draws import (
+    check_memory,
+    collect_all,
+    count_draws,
+    each_draw,
+    thin_draws,
+)
 from crmlab.prediction.paths import draw_paths
-from crmlab.prediction.reader import Parameters, open_reader
 
 DIMS = ("customer_id", "period")
 PATHS = "stage_paths"
@@ -56,22 +61,23 @@ def predictive_checks(fit: Fit, *, draws: int = 200, seed: int) -> xr.DataTree:
     ----------
     Gelman, Meng and Stern (1996), *Statistica Sinica* 6, 733-807 (from memory).
     """
-    reader, rng = open_reader(fit), make_rng("predictive_checks", seed)
+    customers, rng = read_customers(fit), make_rng("predictive_checks", seed)
     answering, panel = _always_answering(fit.model), fit.panel.transpose(*DIMS, ...)
-    chosen = thin(fit, draws)
+    chosen = thin_draws(fit, draws)
     n_channels = len(fit.model.channels)
     shape = (*(panel.sizes[dim] for dim in DIMS), n_channels + 2)
-    check_memory("predictive_checks", chosen.sizes["sample"], shape)
+    check_memory("predictive_checks", count_draws(chosen), shape)
 
-    def once(parameters: Parameters) -> dict[str, NDArray]:
+    def once(parameters: Parameters) -> dict[str, tuple]:
         made = simulate_panel(answering, panel, parameters, rng=rng)
-        stages = draw_paths(reader, parameters, rng)
-        again = draw_paths(open_reader(fit, made), parameters, rng)
+        stages = draw_paths(customers, parameters, rng)
+        again = draw_paths(read_customers(fit, made), parameters, rng)
         cells = {channel.name: made[channel.name].values for channel in fit.model.channels}
-        return {**_numbered(cells), "observed": stages, "replicated": again}
+        found = {**_numbered(cells), "observed": stages, "replicated": again}
+        return {name: (DIMS, values) for name, values in found.items()}
 
     labels = {dim: panel[dim].values for dim in DIMS}
-    found = collect_all(once, chosen, labels, average=False)
+    found = collect_all(once, chosen, labels)
     replicated = found.drop_vars(["observed", "replicated"])
     names = [channel.name for channel in fit.model.channels]
     replicated = replicated.rename(dict(zip(replicated.data_vars, names, strict=True)))
@@ -107,7 +113,7 @@ def prior_checks(
     rng, answering = make_rng("prior_checks", seed), _always_answering(model)
     prior = prior_draws(model, panel, draws, int(rng.integers(2**31)))
     panels = [
-        simulate_panel(answering, panel, parameters, rng=rng) for parameters in _each(prior, draws)
+        simulate_panel(answering, panel, parameters, rng=rng) for parameters in each_draw(prior)
     ]
     cells = {
         channel.name: (
@@ -181,11 +187,6 @@ def _always_answering(model: StageModel) -> StageModel:
 def _numbered(cells: dict[str, NDArray]) -> dict[str, NDArray]:
     """Give the channels numbers for names, which collide with nothing."""
     return {f"channel_{i}": values for i, values in enumerate(cells.values())}
-
-
-def _each(prior: xr.Dataset, draws: int) -> Iterator[Parameters]:
-    for i in range(draws):
-        yield {name: values.values[0, i] for name, values in prior.data_vars.items()}
 
 
 def _tree(

@@ -8,7 +8,7 @@ import numpy as np
 import crmlab
 from crmlab.actions import Policy
 from crmlab.arrays import Ints, check_count
-from crmlab.errors import SpecError, wrong_value
+from crmlab.errors import SpecError, refuse
 from crmlab.streams import Streams
 from crmlab.tables import CustomerTables
 from crmlab.tables.customer_tables import with_provenance
@@ -80,7 +80,7 @@ def with_policy(generator: Generator, policy: Policy) -> Generator:
         The world has no such field, or `policy` is no Policy.
     """
     if not isinstance(policy, Policy):
-        raise SpecError(wrong_value("simulate", "policy", "be a Policy", policy))
+        refuse("simulate", "policy", "a Policy", policy)
     if not is_dataclass(generator) or "policy" not in {f.name for f in fields(generator)}:
         raise SpecError(
             f"{type(generator).__name__} has no actions, so it cannot run under a policy."

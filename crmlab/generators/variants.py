@@ -21,7 +21,7 @@ import numpy as np
 from crmlab.actions import Action
 from crmlab.arrays import Floats
 from crmlab.channels import Channel
-from crmlab.errors import SpecError, raise_problems, wrong_value
+from crmlab.errors import SpecError, raise_problems, refuse
 from crmlab.generators.base import Generator, simulate
 from crmlab.generators.stage_world import StageWorld
 from crmlab.tables import CustomerTables
@@ -152,8 +152,8 @@ def own_world(
         return _vary_world(world, bounds or Bounds(), rng)
     made = world(rng) if callable(world) else None
     if not isinstance(made, Generator):
-        rule = "be a StageWorld or a function that returns a world"
-        raise SpecError(wrong_value("own_world", "world", rule, world))
+        rule = "a StageWorld or a function that returns a world"
+        refuse("own_world", "world", rule, world)
     return made
 
 

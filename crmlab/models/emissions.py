@@ -50,6 +50,7 @@ class Histories(NamedTuple):
     codes: list[Ints]  # of each channel (history, period)
     times: Floats  # (history,)
     example: Ints  # (history,): a customer who has it
+    which: Ints  # (customer,): the history of each; -1 if it was dropped
 
 
 def check_panel(
@@ -197,13 +198,16 @@ def merge_histories(
     if apart:
         example = np.lexsort([*values.T[::-1], *rows.T[::-1]])
         example = example[rows[example, 1] >= 0]
-        times = np.ones(len(example))
+        times, which = np.ones(len(example)), np.full(len(rows), -1)
+        which[example] = np.arange(len(example))
     else:
         known = np.concatenate([rows, values], axis=1) if differ else rows
-        _, example, times = np.unique(known, axis=0, return_index=True, return_counts=True)
+        _, example, which, times = np.unique(
+            known, axis=0, return_index=True, return_inverse=True, return_counts=True
+        )
     parts = [np.ascontiguousarray(code[example]) for code in codes]
     first, last = window.first[example], window.last[example]
-    return Histories(first, last, parts, times.astype(FLOAT), example)
+    return Histories(first, last, parts, times.astype(FLOAT), example, which.ravel())
 
 
 def score_table(

@@ -12,10 +12,18 @@ nothing was seen.
 
 from crmlab.prediction.contrasts import occupancy_effects, transition_effects
 from crmlab.prediction.covariates import add_indicators, add_pillars, add_square, standardise
+from crmlab.prediction.draws import thin_draws
 from crmlab.prediction.likelihood import customer_loglik
+from crmlab.prediction.moves import transition_matrices
 from crmlab.prediction.paths import sample_stages
 from crmlab.prediction.scoring import read_panels, score_customers
-from crmlab.prediction.stages import current_stage_probs, forecast, most_likely_path, stage_probs
+from crmlab.prediction.stages import (
+    current_stage_probs,
+    forecast,
+    most_likely_path,
+    score_histories,
+    stage_probs,
+)
 
 __all__ = [
     "add_indicators",
@@ -29,7 +37,10 @@ __all__ = [
     "read_panels",
     "sample_stages",
     "score_customers",
+    "score_histories",
     "stage_probs",
     "standardise",
+    "thin_draws",
     "transition_effects",
+    "transition_matrices",
 ]

@@ -1,4 +1,4 @@
-"""The periods to come: covariates that are handed over, laws, simulated paths and observations."""
+"""The periods to come: covariates handed over, stage probabilities, simulated observations."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,24 +9,24 @@ from crmlab.arrays import Floats, Ints
 from crmlab.chains.motion import move_probs
 from crmlab.channels import Channel
 from crmlab.errors import DataError, SpecError, raise_problems
+from crmlab.prediction.customers import Customers, Parameters
 from crmlab.prediction.draws import upper_edges
-from crmlab.prediction.reader import Parameters, Reader, law_of
 
 
-def design_ahead(reader: Reader, n_periods: int, future: xr.Dataset | None) -> Floats | None:
+def design_ahead(customers: Customers, n_periods: int, future: xr.Dataset | None) -> Floats | None:
     """Covariates of the moves to come (customer or 1, horizon or 1, column)."""
-    design, panel = law_of(reader.fit).design, reader.panel
-    if reader.design is None:
+    design, panel = customers.transitions.design, customers.panel
+    if customers.design is None:
         return None
     changing = [name for name in design.variables if "period" in panel[name].dims]
     needed = np.arange(1, n_periods + 1 - design.lag)
     raise_problems(SpecError, "forecast", _future_problems(panel, future, changing, needed))
     observed = np.ones((panel.sizes["customer_id"], n_periods + 1), dtype=bool)
     ahead = {name: panel[name] for name in design.variables if name not in changing}
-    ahead |= {name: _continue(reader, name, future, needed) for name in changing}
+    ahead |= {name: _continue(customers, name, future, needed) for name in changing}
     panel = xr.Dataset({**ahead, "observed": (("customer_id", "period"), observed)})
     panel = panel.assign_coords(
-        customer_id=reader.panel["customer_id"].values, period=np.arange(n_periods + 1)
+        customer_id=customers.panel["customer_id"].values, period=np.arange(n_periods + 1)
     )
     raise_problems(DataError, "forecast, period 0 being the last", design.check(panel))
     return design.read(panel)["covariates"]
@@ -65,10 +65,12 @@ def _future_problems(
     return problems
 
 
-def _continue(reader: Reader, name: str, future: xr.Dataset | None, needed: Ints) -> xr.DataArray:
+def _continue(
+    customers: Customers, name: str, future: xr.Dataset | None, needed: Ints
+) -> xr.DataArray:
     """Join a covariate's value in each customer's last period with those to come."""
-    last = np.maximum(reader.window.last, 0)
-    held = reader.panel[name]
+    last = np.maximum(customers.window.last, 0)
+    held = customers.panel[name]
     if "customer_id" in held.dims:
         now = held.transpose("customer_id", "period").values[np.arange(len(last)), last]
     else:
@@ -78,10 +80,10 @@ def _continue(reader: Reader, name: str, future: xr.Dataset | None, needed: Ints
     if n_ahead:
         given = future[name].sel(horizon=needed)
         if "customer_id" in given.dims:
-            given = given.sel(customer_id=reader.panel["customer_id"].values)
+            given = given.sel(customer_id=customers.panel["customer_id"].values)
             given = given.transpose("customer_id", "horizon")
         cells[:] = given.values
-    if law_of(reader.fit).design.lag:
+    if customers.transitions.design.lag:
         first, end = now[:, None], np.zeros((len(last), 1))  # the last one is left by no move
         return xr.DataArray(np.hstack([first, cells, end]), dims=("customer_id", "period"))
     if "customer_id" not in given.dims:
@@ -90,7 +92,7 @@ def _continue(reader: Reader, name: str, future: xr.Dataset | None, needed: Ints
 
 
 def step_ahead(now: Floats, matrices: Floats, n_periods: int) -> Floats:
-    """Laws of the periods to come (customer, horizon, stage)."""
+    """Stage probabilities of the periods to come (customer, horizon, stage)."""
     steps = [now]
     for h in range(n_periods):
         steps.append(move_probs(steps[-1], matrices[:, h % matrices.shape[1]]))

@@ -11,17 +11,17 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, count_problems
 from crmlab.errors import SpecError, raise_problems
 from crmlab.inference import Fit
-from crmlab.prediction.crowd import advance
-from crmlab.prediction.customers import find_places, population_points
-from crmlab.prediction.draws import collect_all, thin
-from crmlab.prediction.reader import Parameters, Reader, law_of, open_reader
+from crmlab.prediction.customers import Customers, Parameters, read_customers
+from crmlab.prediction.draws import collect_all, thin_draws
+from crmlab.prediction.moves import ROWS, matrices_at
+from crmlab.prediction.population import find_places, population_points
+from crmlab.prediction.recursion import advance
 from crmlab.transitions.covariates import moves_inside
 
 Setting = Mapping[str, float]
-LANES = 2**15  # rows of transition matrices made at a time
 INTERVALS = "equal-tailed"
 
 
@@ -81,19 +81,19 @@ def transition_effects(
     inside the customers' windows, u is what a customer is like, averaged over the population. A
     move counts the same from whichever stage it may have started.
     """
-    reader = open_reader(fit)
-    contrast = _read_contrast("transition_effects", fit, low, high, prob)
-    rows, counts = _distinct_moves(reader, contrast)
+    customers = read_customers(fit)
+    contrast = _read_contrast("transition_effects", customers, low, high, prob)
+    rows, counts = _distinct_moves(customers, contrast)
     names = list(fit.model.space.names)
 
     def matrices(parameters: Parameters) -> list[Floats]:
         return [
-            _mean_matrix(reader, parameters, contrast.apply(rows, side), counts)
+            _mean_matrix(customers, parameters, contrast.apply(rows, side), counts)
             for side in (False, True)
         ]
 
     labels = {"stage_from": names, "stage_to": names}
-    found = _contrast_draws(matrices, thin(fit, draws), labels)
+    found = _contrast_draws(matrices, thin_draws(fit, draws), labels)
     return _summarise(found, prob).assign_attrs(_say(low, high, prob))
 
 
@@ -136,26 +136,27 @@ def occupancy_effects(
 
     Notes
     -----
-    ``mean over n of E_u [ f_n(u) P_n(high, u)^h - f_n(u) P_n(low, u)^h ]``, where f_n is the
-    filtered law of the last period and u what a customer is like, given what was seen of her.
+    ``mean over n of E_u [ f_n(u) P_n(high, u)^h - f_n(u) P_n(low, u)^h ]``, where f_n are
+    the filtered probabilities of the last period and u what a customer is like, given what was
+    seen of her.
     """
-    reader = open_reader(fit)
-    contrast = _read_contrast("occupancy_effects", fit, low, high, prob)
+    customers = read_customers(fit)
+    contrast = _read_contrast("occupancy_effects", customers, low, high, prob)
     _check_ahead(fit, n_periods, start)
-    last = _last_design(reader)
-    space = fit.model.space
+    histories, space = customers.histories, fit.model.space
+    last, shares_of = _last_design(customers), histories.times / histories.times.sum()
 
     def shares(parameters: Parameters) -> list[Floats]:
-        places = find_places(reader, parameters)
+        places = find_places(customers, parameters)
         now = places.now if start is None else np.eye(len(space))[space.index(start)]
-        joint = places.weights[..., None] * now / len(places.weights)
+        joint = shares_of[:, None, None] * places.weights[..., None] * now
         return [
-            _shares_ahead(reader, parameters, contrast.apply(last, side), joint, n_periods)
+            _shares_ahead(customers, parameters, contrast.apply(last, side), joint, n_periods)
             for side in (False, True)
         ]
 
     labels = {"horizon": np.arange(1, n_periods + 1), "stage": list(space.names)}
-    result = _summarise(_contrast_draws(shares, thin(fit, draws), labels), prob)
+    result = _summarise(_contrast_draws(shares, thin_draws(fit, draws), labels), prob)
     spent = _interval(result["draws"].cumsum("horizon"), prob)
     spent = {f"periods_{name}": values for name, values in spent.items()}
     return result.assign(spent).assign_attrs(_say(low, high, prob))
@@ -164,10 +165,10 @@ def occupancy_effects(
 # What moves are like under a setting --------------------------------------------------------------
 
 
-def _distinct_moves(reader: Reader, contrast: Contrast) -> tuple[Floats, Floats]:
+def _distinct_moves(customers: Customers, contrast: Contrast) -> tuple[Floats, Floats]:
     """Find the other covariates of the moves (row, column), and the share of moves of each row."""
-    inside = moves_inside(reader.panel)
-    cells = contrast.apply(reader.design, high=False)
+    inside = moves_inside(customers.panel)
+    cells = contrast.apply(customers.design, high=False)
     design = np.broadcast_to(cells, (*inside.shape, cells.shape[-1]))
     rows, counts = np.unique(design[inside], axis=0, return_counts=True)
     if not len(rows):
@@ -175,50 +176,48 @@ def _distinct_moves(reader: Reader, contrast: Contrast) -> tuple[Floats, Floats]
     return rows, counts / counts.sum()
 
 
-def _last_design(reader: Reader) -> Floats:
-    """Covariates of each customer's last move (customer, column); of her first if she has none."""
-    last = np.maximum(reader.window.last - 1, 0)
-    shape = (len(last), reader.design.shape[1], reader.design.shape[-1])
-    cells = np.broadcast_to(reader.design, shape)
-    return cells[np.arange(len(last)), np.minimum(last, shape[1] - 1)]
+def _last_design(customers: Customers) -> Floats:
+    """Covariates of each history's last move (history, column); of the first if it has none."""
+    last = np.maximum(customers.histories.last - 1, 0)
+    cells = customers.design_of(customers.histories.example)
+    cells = np.broadcast_to(cells, (len(last), *cells.shape[1:]))
+    return cells[np.arange(len(last)), np.minimum(last, cells.shape[1] - 1)]
 
 
-def _mean_matrix(reader: Reader, parameters: Parameters, rows: Floats, weights: Floats) -> Floats:
+def _mean_matrix(
+    customers: Customers, parameters: Parameters, rows: Floats, weights: Floats
+) -> Floats:
     """Mean transition matrix (K, K) over covariates and the population."""
-    points = population_points(reader.n_effects) if reader.n_effects else np.empty((1, 0))
-    size = max(1, LANES // len(points))
+    points = population_points(customers.n_effects) if customers.n_effects else np.empty((1, 0))
+    size = max(1, ROWS // len(points))
     total = 0.0
     for i in range(0, len(rows), size):
         some = slice(i, i + size)
-        matrices = _matrices_at(reader, parameters, rows[some], points)
+        matrices = matrices_at(customers, parameters, rows[some], points)
         total = total + np.einsum("n,npij->ij", weights[some], matrices) / len(points)
     return total
 
 
-def _matrices_at(reader: Reader, parameters: Parameters, rows: Floats, points: Floats) -> Floats:
-    """Matrices of covariates at places of the population (row, point, K, K)."""
-    design = np.repeat(rows, len(points), axis=0)[:, None]
-    normals = np.tile(points, (len(rows), 1)) if reader.n_effects else None
-    matrices = reader.move(parameters, design, normals)
-    return matrices.reshape(len(rows), len(points), *matrices.shape[2:])
-
-
 def _shares_ahead(
-    reader: Reader, parameters: Parameters, design: Floats, joint: Floats, n_periods: int
+    customers: Customers, parameters: Parameters, design: Floats, joint: Floats, n_periods: int
 ) -> Floats:
-    """Mean law of the periods to come (horizon, stage), from `joint` (customer, point, stage)."""
-    points = population_points(reader.n_effects) if reader.n_effects else np.empty((1, 0))
-    size = max(1, LANES // len(points))
+    """Mean stage probabilities of the periods to come (horizon, stage).
+
+    `joint` (customer, point, stage) says where customers start.
+    """
+    points = population_points(customers.n_effects) if customers.n_effects else np.empty((1, 0))
+    size = max(1, ROWS // len(points))
     shares = np.zeros((n_periods, joint.shape[-1]))
+    allowed = np.argwhere(customers.fit.model.space.mask)
     for i in range(0, len(design), size):
         some = slice(i, i + size)
         matrices = np.moveaxis(
-            _matrices_at(reader, parameters, design[some], points), (0, 1), (2, 3)
+            matrices_at(customers, parameters, design[some], points), (0, 1), (2, 3)
         )
-        law = np.moveaxis(joint[some], -1, 0)
+        probs = np.moveaxis(joint[some], -1, 0)
         for h in range(n_periods):
-            law = advance(law, matrices, reader.fit.model.space.mask)
-            shares[h] += law.sum(axis=(1, 2))
+            probs = advance(probs, matrices, allowed)
+            shares[h] += probs.sum(axis=(1, 2))
     return shares
 
 
@@ -230,11 +229,12 @@ def _contrast_draws(
 ) -> xr.Dataset:
     """Compute both settings draw by draw, and what lies between them."""
 
-    def both(parameters: Parameters) -> dict[str, Floats]:
+    def both(parameters: Parameters) -> dict[str, tuple]:
         low, high = settle(parameters)
-        return {"low": low, "high": high, "draws": high - low}
+        values = {"low": low, "high": high, "draws": high - low}
+        return {name: (tuple(labels), array) for name, array in values.items()}
 
-    return collect_all(both, chosen, labels, average=False)
+    return collect_all(both, chosen, labels)
 
 
 def _summarise(found: xr.Dataset, prob: float) -> xr.Dataset:
@@ -263,8 +263,10 @@ def _say(low: Setting, high: Setting, prob: float) -> dict[str, object]:
     }
 
 
-def _read_contrast(owner: str, fit: Fit, low: Setting, high: Setting, prob: float) -> Contrast:
-    columns = law_of(fit).design.columns
+def _read_contrast(
+    owner: str, customers: Customers, low: Setting, high: Setting, prob: float
+) -> Contrast:
+    columns = customers.columns
     problems = []
     if not low or set(low) != set(high):
         problems.append(
@@ -288,9 +290,7 @@ def _read_contrast(owner: str, fit: Fit, low: Setting, high: Setting, prob: floa
 
 
 def _check_ahead(fit: Fit, n_periods: int, start: str | None) -> None:
-    problems = []
-    if not isinstance(n_periods, (int, np.integer)) or n_periods < 1:
-        problems.append(f"`n_periods` must be a positive integer, got {n_periods!r}")
+    problems = count_problems({"n_periods": n_periods})
     names = fit.model.space.names
     if start is not None and start not in names:
         problems.append(f"`start` must be one of the stages {list(names)}, got {start!r}")

@@ -6,12 +6,43 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, is_count, spread_evenly
 from crmlab.errors import SpecError
 from crmlab.inference import Fit
-from crmlab.prediction.reader import Parameters
+from crmlab.prediction.customers import Parameters
 
 MEMORY_BUDGET = 2**30  # bytes
+
+
+def thin_draws(fit: Fit, draws: int = 200) -> xr.Dataset:
+    """Give about `draws` posterior draws in all, evenly spread over every chain.
+
+    All functions that take `draws` use these, so their answers can be put side by side.
+
+    Parameters
+    ----------
+    fit : Fit
+    draws : int
+
+    Returns
+    -------
+    xr.Dataset with dims (chain, draw, ...)
+
+    Raises
+    ------
+    SpecError
+        `draws` is not a positive integer.
+    """
+    if not is_count(draws):
+        raise SpecError(f"The `draws` parameter must be a positive integer, got {draws!r}.")
+    posterior = fit.posterior
+    per_chain = -(-draws // posterior.sizes["chain"])
+    return posterior.isel(draw=spread_evenly(posterior.sizes["draw"], per_chain))
+
+
+def count_draws(chosen: xr.Dataset) -> int:
+    """Count draws, those of all chains together."""
+    return chosen.sizes["chain"] * chosen.sizes["draw"]
 
 
 def check_memory(owner: str, n_draws: int, shape: tuple[int, ...]) -> None:
@@ -25,22 +56,11 @@ def check_memory(owner: str, n_draws: int, shape: tuple[int, ...]) -> None:
         )
 
 
-def thin(fit: Fit, draws: int) -> xr.Dataset:
-    """Pick about `draws` posterior draws in all, evenly from every chain."""
-    if not isinstance(draws, (int, np.integer)) or draws < 1:
-        raise SpecError(f"The `draws` parameter must be a positive integer, got {draws!r}.")
-    posterior = fit.posterior
-    per_chain = min(posterior.sizes["draw"], -(-draws // posterior.sizes["chain"]))
-    keep = np.linspace(0, posterior.sizes["draw"] - 1, per_chain).round().astype(int)
-    return posterior.isel(draw=keep).stack(sample=("chain", "draw"), create_index=False)
-
-
-def _parameters(chosen: xr.Dataset) -> Iterator[Parameters]:
-    arrays = {
-        name: values.transpose("sample", ...).values for name, values in chosen.data_vars.items()
-    }
-    for i in range(chosen.sizes["sample"]):
-        yield {name: values[i] for name, values in arrays.items()}
+def each_draw(chosen: xr.Dataset) -> Iterator[Parameters]:
+    """Give the parameters of one draw after the other, chain by chain."""
+    arrays = {n: v.transpose("chain", "draw", ...).values for n, v in chosen.data_vars.items()}
+    for place in np.ndindex(chosen.sizes["chain"], chosen.sizes["draw"]):
+        yield {name: values[place] for name, values in arrays.items()}
 
 
 def collect(
@@ -48,51 +68,47 @@ def collect(
     chosen: xr.Dataset,
     dims: tuple[str, ...],
     labels: Mapping[str, object],
-    average: bool,
+    average: bool = False,
 ) -> xr.DataArray:
     """Compute one array per draw; stack them, or average on the way."""
-    result = collect_all(lambda p: {"result": compute(p)}, chosen, labels, average)
-    return result["result"].rename(None).transpose(..., *dims)
+    found = collect_all(lambda p: {"found": (dims, compute(p))}, chosen, labels, average)
+    return found["found"].rename(None)
 
 
 def collect_all(
-    compute: Callable[[Parameters], dict[str, Floats]],
+    compute: Callable[[Parameters], dict[str, tuple[tuple[str, ...], NDArray]]],
     chosen: xr.Dataset,
     labels: Mapping[str, object],
-    average: bool,
+    average: bool = False,
 ) -> xr.Dataset:
-    """Stack what each draw gives, or average it on the way; put names on the axes."""
-    results = (compute(parameters) for parameters in _parameters(chosen))
+    """Stack the named arrays (dims, values) that each draw gives, or average them on the way."""
+    answers = map(compute, each_draw(chosen))
     if average:
-        values, lead = _mean(results), ()
-    else:
-        values, lead = _stack(results, chosen), ("chain", "draw")
-        labels = {**{dim: np.unique(chosen[dim].values) for dim in lead}, **labels}
-    axes = tuple(dim for dim in labels if dim not in lead)
-    variables = {
-        name: ((*lead, *axes[: array.ndim - len(lead)]), array) for name, array in values.items()
-    }
-    return xr.Dataset(variables, coords=labels)
+        return xr.Dataset(_mean(answers), coords=labels)
+    found, size = {}, (chosen.sizes["chain"], chosen.sizes["draw"])
+    for place, answer in zip(np.ndindex(size), answers, strict=True):
+        for name, (dims, values) in answer.items():
+            if name not in found:
+                found[name] = (
+                    ("chain", "draw", *dims),
+                    np.empty(size + values.shape, values.dtype),
+                )
+            found[name][1][place] = values
+    lead = {dim: chosen[dim].values for dim in ("chain", "draw")}
+    return xr.Dataset(found, coords={**lead, **labels})
 
 
-def _mean(results: Iterator[dict[str, NDArray]]) -> dict[str, NDArray]:
+def _mean(answers: Iterator[dict[str, tuple[tuple[str, ...], NDArray]]]) -> dict[str, tuple]:
     """Keep a running mean, ignoring what is missing."""
-    totals, counts = {}, {}
-    for result in results:
-        for name, array in result.items():
+    totals, counts, dims = {}, {}, {}
+    for answer in answers:
+        for name, (dims[name], array) in answer.items():
             totals[name] = totals.get(name, 0.0) + np.nan_to_num(array)
             counts[name] = counts.get(name, 0) + ~np.isnan(array)
     return {
-        name: np.where(counts[name] > 0, total / np.maximum(counts[name], 1), np.nan)
+        name: (dims[name], np.where(counts[name] > 0, total / np.maximum(counts[name], 1), np.nan))
         for name, total in totals.items()
     }
-
-
-def _stack(results: Iterator[dict[str, NDArray]], chosen: xr.Dataset) -> dict[str, NDArray]:
-    n_chains = len(np.unique(chosen["chain"].values))
-    rows = list(results)
-    stacked = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    return {name: array.reshape(n_chains, -1, *array.shape[1:]) for name, array in stacked.items()}
 
 
 def upper_edges(probs: Floats) -> Floats:

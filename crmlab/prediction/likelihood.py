@@ -10,9 +10,9 @@ import xarray as xr
 
 from crmlab.arrays import Floats
 from crmlab.inference import Fit
-from crmlab.prediction.customers import running_logliks
-from crmlab.prediction.draws import collect, thin
-from crmlab.prediction.reader import Parameters, Reader, open_reader
+from crmlab.prediction.customers import Customers, Parameters, read_customers
+from crmlab.prediction.draws import collect, thin_draws
+from crmlab.prediction.population import running_logliks
 
 
 def customer_loglik(
@@ -51,25 +51,23 @@ def customer_loglik(
     Rabe-Hesketh (2019), *Psychometrika* 84(3), on integrating out what belongs to one unit (both
     from memory).
     """
-    reader, chosen = open_reader(fit, panel), thin(fit, draws)
-    who = reader.panel["customer_id"].values[reader.seen]
+    customers, chosen = read_customers(fit, panel), thin_draws(fit, draws)
+    seen = customers.seen
     logliks = collect(
-        lambda parameters: running_logliks(reader, parameters, points)[:, -1],
+        lambda parameters: running_logliks(customers, parameters, points)[seen, -1],
         chosen,
         ("customer_id",),
-        {"customer_id": who},
-        average=False,
+        {"customer_id": customers.panel["customer_id"].values[seen]},
     )
-    kept = fit.posterior.sel(draw=logliks["draw"].values)
-    groups = {"posterior": kept, "log_likelihood": logliks.to_dataset(name="customer")}
+    groups = {"posterior": chosen, "log_likelihood": logliks.to_dataset(name="customer")}
     return xr.DataTree.from_dict(groups)
 
 
-def period_logliks(reader: Reader, parameters: Parameters) -> Floats:
+def period_logliks(customers: Customers, parameters: Parameters) -> Floats:
     """Log-probability of each period given the periods before it (customer, period) [nats].
 
     Those of a customer's window add up to the log-likelihood of the history; 0 outside it.
     """
-    running = running_logliks(reader, parameters)
+    running = running_logliks(customers, parameters)
     with np.errstate(invalid="ignore"):  # after what is impossible nothing can be said
         return np.diff(running, axis=1, prepend=0.0)

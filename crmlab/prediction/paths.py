@@ -7,9 +7,9 @@ from crmlab import chains
 from crmlab.arrays import Ints
 from crmlab.inference import Fit
 from crmlab.inference.fitting import make_rng
-from crmlab.prediction.customers import sample_normals
-from crmlab.prediction.draws import collect, thin
-from crmlab.prediction.reader import Parameters, Reader, open_reader
+from crmlab.prediction.customers import Customers, Parameters, read_customers
+from crmlab.prediction.draws import collect, thin_draws
+from crmlab.prediction.population import sample_normals
 
 
 def sample_stages(
@@ -38,22 +38,21 @@ def sample_stages(
     ----------
     Carter and Kohn (1994), *Biometrika* 81(3), 541-553.
     """
-    reader, rng = open_reader(fit, panel), make_rng("sample_stages", seed)
-    labels = {dim: reader.panel[dim].values for dim in ("customer_id", "period")}
+    customers, rng = read_customers(fit, panel), make_rng("sample_stages", seed)
+    labels = {dim: customers.panel[dim].values for dim in ("customer_id", "period")}
     return collect(
-        lambda parameters: draw_paths(reader, parameters, rng),
-        thin(fit, draws),
+        lambda parameters: draw_paths(customers, parameters, rng),
+        thin_draws(fit, draws),
         ("customer_id", "period"),
         labels,
-        average=False,
     )
 
 
-def draw_paths(reader: Reader, parameters: Parameters, rng: np.random.Generator) -> Ints:
+def draw_paths(customers: Customers, parameters: Parameters, rng: np.random.Generator) -> Ints:
     """Draw one path per customer under one draw (customer, period), -1 outside the window."""
-    paths = np.full(reader.score.shape[:2], -1)
-    normals = sample_normals(reader, parameters, rng)
-    own = None if normals is None else normals[reader.seen]
-    if reader.n_seen:
-        paths[reader.seen] = chains.sample_paths(rng, *reader.evidence(parameters, own))
+    paths, seen = np.full(customers.score.shape[:2], -1), customers.seen
+    normals = sample_normals(customers, parameters, rng)
+    own = None if normals is None else normals[seen]
+    if seen.any():
+        paths[seen] = chains.sample_paths(rng, *customers.evidence(parameters, own))
     return paths

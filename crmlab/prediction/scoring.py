@@ -14,10 +14,12 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from crmlab.arrays import count_problems
 from crmlab.errors import DataError, SpecError, raise_problems
 from crmlab.inference import Fit
 from crmlab.inference.result import warn_if_unconverged
 from crmlab.models.base import StageModel
+from crmlab.prediction.draws import count_draws, thin_draws
 from crmlab.prediction.stages import current_stage_probs
 
 ON_THEIR_WAY = 8  # blocks; enough to keep some workers busy
@@ -55,7 +57,7 @@ def score_customers(
     ------
     pd.DataFrame
         Per block: `customer_id`, `stage` (the most likely one), ``p_<stage>`` for each stage, and
-        `expected_worth`. A customer who was never observed has the initial law.
+        `expected_worth`. A customer who was never observed has the initial probabilities.
 
     Raises
     ------
@@ -67,7 +69,11 @@ def score_customers(
     names = fit.model.space.names
     _check_options(block, draws, worth, names)
     warn_if_unconverged(fit)
-    known = fit.model, _thin(fit, draws), None if worth is None else [worth[n] for n in names]
+    known = (
+        fit.model,
+        thin_draws(fit, draws).load(),
+        None if worth is None else [worth[n] for n in names],
+    )
     return _in_order(((*known, part) for part in _cut(panels, block)), executor)
 
 
@@ -111,22 +117,10 @@ def _read_panel(file: Path) -> xr.Dataset:
 def _check_options(
     block: int, draws: int, worth: Mapping[str, float] | None, names: tuple[str, ...]
 ) -> None:
-    problems = [
-        f"`{name}` must be a positive integer, got {value!r}"
-        for name, value in {"block": block, "draws": draws}.items()
-        if not isinstance(value, (int, np.integer)) or value < 1
-    ]
+    problems = count_problems({"block": block, "draws": draws})
     if worth is not None and set(worth) != set(names):
         problems.append(f"`worth` must name each of {list(names)}, got {list(worth)}")
     raise_problems(SpecError, "score_customers", problems)
-
-
-def _thin(fit: Fit, draws: int) -> xr.Dataset:
-    """Keep the draws that are averaged over: little to send to a worker."""
-    posterior = fit.posterior
-    n = min(posterior.sizes["draw"], -(-draws // posterior.sizes["chain"]))
-    keep = np.linspace(0, posterior.sizes["draw"] - 1, n).round().astype(int)
-    return posterior.isel(draw=keep).load()
 
 
 def _cut(panels: xr.Dataset | Iterable[xr.Dataset], block: int) -> Iterator[xr.Dataset]:
@@ -158,9 +152,9 @@ def _score_block(
 ) -> pd.DataFrame:
     """Score one block; a worker needs nothing else."""
     fit = Fit(model, panel, xr.DataTree.from_dict({"posterior": posterior}))
-    n_draws = posterior.sizes["chain"] * posterior.sizes["draw"]
-    law = current_stage_probs(fit, panel=panel, draws=n_draws).mean(("chain", "draw"))
-    probs, names = law.transpose("customer_id", "stage").values, np.array(model.space.names)
+    n_draws = count_draws(posterior)
+    probs = current_stage_probs(fit, panel=panel, draws=n_draws, average=True).values
+    names = np.array(model.space.names)
     columns = {f"p_{name}": probs[:, k] for k, name in enumerate(names)}
     if worth is not None:
         columns["expected_worth"] = (probs * np.asarray(worth, dtype=float)).sum(axis=1)

@@ -4,14 +4,20 @@ import numpy as np
 import xarray as xr
 
 from crmlab import chains
-from crmlab.arrays import Floats
-from crmlab.errors import SpecError, check_one_of
+from crmlab.arrays import check_count
+from crmlab.errors import check_one_of
 from crmlab.inference import Fit
 from crmlab.inference.fitting import make_rng
 from crmlab.prediction.ahead import design_ahead, forecast_name, observe, step_ahead, walk
-from crmlab.prediction.customers import law_under, mean_normals, probs_of_seen, sample_normals
-from crmlab.prediction.draws import check_memory, collect, collect_all, thin
-from crmlab.prediction.reader import Parameters, Reader, open_reader
+from crmlab.prediction.customers import Parameters, read_customers
+from crmlab.prediction.draws import check_memory, collect, collect_all, count_draws, thin_draws
+from crmlab.prediction.population import (
+    mean_normals,
+    probs_by_period,
+    probs_now,
+    sample_normals,
+    summarise,
+)
 
 
 def stage_probs(
@@ -53,18 +59,17 @@ def stage_probs(
     Rabiner (1989), *Proceedings of the IEEE* 77(2), equations 19-27.
     """
     check_one_of("stage_probs", "kind", kind, ("filtered", "predicted", "smoothed"))
-    reader = open_reader(fit, panel)
-    chosen = thin(fit, draws)
-    shape = reader.score.shape
-    check_memory("stage_probs", 1 if average else chosen.sizes["sample"], shape)
-
-    def probs(parameters: Parameters) -> Floats:
-        result = np.full(shape, np.nan)
-        result[reader.seen] = probs_of_seen(reader, parameters, kind)
-        return result
-
-    labels = _labels(reader.panel, fit)
-    return collect(probs, chosen, ("customer_id", "period", "stage"), labels, average)
+    customers, chosen = read_customers(fit, panel), thin_draws(fit, draws)
+    shape = customers.score.shape
+    check_memory("stage_probs", 1 if average else count_draws(chosen), shape)
+    labels = _labels(customers.panel, fit, "period")
+    return collect(
+        lambda parameters: probs_by_period(customers, parameters, kind),
+        chosen,
+        ("customer_id", "period", "stage"),
+        labels,
+        average,
+    )
 
 
 def most_likely_path(fit: Fit, *, panel: xr.Dataset | None = None) -> xr.DataArray:
@@ -80,14 +85,15 @@ def most_likely_path(fit: Fit, *, panel: xr.Dataset | None = None) -> xr.DataArr
     ----------
     Viterbi (1967); Rabiner (1989), equations 32-35.
     """
-    reader = open_reader(fit, panel)
+    customers = read_customers(fit, panel)
     mean = fit.posterior.mean(("chain", "draw"))
     parameters = {name: values.values for name, values in mean.data_vars.items()}
-    paths = np.full(reader.score.shape[:2], -1)
-    normals = mean_normals(reader, parameters)
-    paths[reader.seen] = chains.viterbi(*reader.evidence(parameters, normals))
+    paths, seen = np.full(customers.score.shape[:2], -1), customers.seen
+    normals = mean_normals(customers, parameters)
+    own = None if normals is None else normals[seen]
+    paths[seen] = chains.viterbi(*customers.evidence(parameters, own))
     names = np.array([*fit.model.space.names, ""])
-    labels = {dim: reader.panel[dim].values for dim in ("customer_id", "period")}
+    labels = {dim: customers.panel[dim].values for dim in ("customer_id", "period")}
     return xr.DataArray(names[paths], dims=("customer_id", "period"), coords=labels)
 
 
@@ -124,9 +130,9 @@ def forecast(
     Returns
     -------
     xr.Dataset with dims (chain, draw, customer_id, horizon[, stage]), or without chain and draw
-        ``stage_probs`` is exact given the parameters: the filtered law of the last period times
-        ``P**horizon``, or times the matrices under the covariates to come. Where customers have
-        effects of their own, each draw takes one of them given what was seen. One variable per
+        ``stage_probs`` is exact given the parameters: the filtered probabilities of the last period
+        times ``P**horizon``, or times the matrices under the covariates to come. Where customers
+        have effects of their own, each draw takes one of them given what was seen. One variable per
         channel holds simulated observations (their mean, if averaged); a channel whose answers may
         be missing is NaN where nobody answers. Reports of a stage are indices; a channel called
         "stage" gives "stage_reported", since a dim has the name.
@@ -137,79 +143,110 @@ def forecast(
         `n_periods` is not a positive integer, covariates to come are missing, or the result would
         not fit the memory budget.
     """
-    if not isinstance(n_periods, (int, np.integer)) or n_periods < 1:
-        raise SpecError(
-            "The `n_periods` parameter of `forecast` must be a positive integer, "
-            f"got {n_periods!r}."
-        )
-    reader = open_reader(fit, panel)
-    chosen = thin(fit, draws)
-    space, n_customers = fit.model.space, reader.score.shape[0]
-    shape = (n_customers, n_periods, len(space) + len(fit.model.channels))
-    check_memory("forecast", 1 if average else chosen.sizes["sample"], shape)
-    rng = make_rng("forecast", seed)
-    labels = {
-        "customer_id": reader.panel["customer_id"].values,
-        "horizon": np.arange(1, n_periods + 1),
-        "stage": list(space.names),
-    }
+    check_count("forecast", "n_periods", n_periods)
+    customers, chosen = read_customers(fit, panel), thin_draws(fit, draws)
+    n_numbers = len(fit.model.space) + len(fit.model.channels)
+    shape = (customers.score.shape[0], n_periods, n_numbers)
+    check_memory("forecast", 1 if average else count_draws(chosen), shape)
+    rng, dims = make_rng("forecast", seed), ("customer_id", "horizon")
+    labels = _labels(customers.panel, fit) | {"horizon": np.arange(1, n_periods + 1)}
+    design = design_ahead(customers, n_periods, future)
 
-    design = design_ahead(reader, n_periods, future)
-
-    def look_ahead(parameters: Parameters) -> dict[str, Floats]:
-        normals = sample_normals(reader, parameters, rng)
-        now = law_under(reader, parameters, normals)
-        matrix = reader.move(parameters, design, normals)
+    def look_ahead(parameters: Parameters) -> dict[str, tuple]:
+        normals = sample_normals(customers, parameters, rng)
+        now = probs_now(customers, parameters, normals)
+        matrix = customers.matrices(parameters, design, normals)
         paths = walk(now, matrix, n_periods, rng)
         observed = {
-            forecast_name(channel, labels): observe(channel, parameters, paths, rng)
+            forecast_name(channel, labels): (dims, observe(channel, parameters, paths, rng))
             for channel in fit.model.channels
         }
-        return {"stage_probs": step_ahead(now, matrix, n_periods), **observed}
+        return {"stage_probs": ((*dims, "stage"), step_ahead(now, matrix, n_periods)), **observed}
 
     return collect_all(look_ahead, chosen, labels, average)
 
 
 def current_stage_probs(
-    fit: Fit, *, panel: xr.Dataset | None = None, draws: int = 200
+    fit: Fit, *, panel: xr.Dataset | None = None, draws: int = 200, average: bool = False
 ) -> xr.DataArray:
     """Give the filtered stage probabilities at each customer's last observed period.
 
+    Parameters
+    ----------
+    fit : Fit
+    panel : xr.Dataset, optional
+        Score these customers instead of those of the fit.
+    draws : int
+        Posterior draws to use in all, evenly thinned from the chains.
+    average : bool
+        Average over the draws on the way, which needs little memory.
+
     Returns
     -------
-    xr.DataArray with dims (chain, draw, customer_id, stage)
-        A customer who was never observed has the initial law.
+    xr.DataArray with dims (chain, draw, customer_id, stage), or without chain and draw
+        A customer who was never observed has the initial probabilities.
     """
-    reader = open_reader(fit, panel)
-    labels = {
-        "customer_id": reader.panel["customer_id"].values,
-        "stage": list(fit.model.space.names),
-    }
+    customers = read_customers(fit, panel)
     return collect(
-        lambda parameters: _law_now(reader, parameters),
-        thin(fit, draws),
+        lambda parameters: probs_now(customers, parameters, None),
+        thin_draws(fit, draws),
         ("customer_id", "stage"),
-        labels,
-        average=False,
+        _labels(customers.panel, fit),
+        average,
     )
 
 
-def _law_now(reader: Reader, parameters: Parameters) -> Floats:
-    """Give the filtered law of each customer's last period; the initial law if never seen."""
-    if not reader.n_effects:
-        return law_under(reader, parameters, None)
-    law = np.tile(parameters["initial_probs"], (reader.score.shape[0], 1))
-    law[reader.seen] = _at_last(reader, probs_of_seen(reader, parameters, "filtered"))
-    return law
+def score_histories(
+    fit: Fit, *, panel: xr.Dataset | None = None, ago: int = 0, draws: int = 200
+) -> xr.Dataset:
+    """Read all histories once: stages now and earlier, how many customers were where, likelihood.
+
+    Customers with the same history are computed once, so blocks of a few thousand customers make
+    it fast.
+
+    Parameters
+    ----------
+    fit : Fit
+    panel : xr.Dataset, optional
+        Read these customers instead of those of the fit.
+    ago : int
+        Periods from the earlier look at a customer to the last observed period; a customer with a
+        shorter history is looked at in the first period.
+    draws : int
+        Posterior draws to use in all, evenly thinned from the chains: those of `thin_draws`.
+
+    Returns
+    -------
+    xr.Dataset
+        ``now`` and ``earlier`` (chain, draw, customer_id, stage): filtered probabilities, of a
+        customer who was never observed the initial ones. ``occupancy`` (chain, draw, period,
+        stage): customers expected in each stage, by what was seen up to the period. ``loglik``
+        (chain, draw, customer_id): log-likelihood of the whole history [nats].
+
+    Raises
+    ------
+    SpecError
+        `ago` is negative, or the result would not fit the memory budget of 1 GiB.
+    DataError
+        The panel does not match the model.
+    """
+    check_count("score_histories", "ago", ago, at_least=0)
+    customers, chosen = read_customers(fit, panel), thin_draws(fit, draws)
+    n_customers, _, n_stages = customers.score.shape
+    check_memory("score_histories", count_draws(chosen), (n_customers, 2 * n_stages + 1))
+
+    def read(parameters: Parameters) -> dict[str, tuple]:
+        found = summarise(customers, parameters, ago)
+        return {
+            "now": (("customer_id", "stage"), found.now),
+            "earlier": (("customer_id", "stage"), found.earlier),
+            "occupancy": (("period", "stage"), found.occupancy),
+            "loglik": (("customer_id",), found.loglik),
+        }
+
+    return collect_all(read, chosen, _labels(customers.panel, fit, "period"))
 
 
-def _at_last(reader: Reader, probs: Floats) -> Floats:
-    return probs[np.arange(len(probs)), reader.window.last[reader.seen]]
-
-
-def _labels(panel: xr.Dataset, fit: Fit) -> dict[str, object]:
-    return {
-        "customer_id": panel["customer_id"].values,
-        "period": panel["period"].values,
-        "stage": list(fit.model.space.names),
-    }
+def _labels(panel: xr.Dataset, fit: Fit, *dims: str) -> dict[str, object]:
+    labels = {dim: panel[dim].values for dim in ("customer_id", *dims)}
+    return {**labels, "stage": list(fit.model.space.names)}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from crmlab.arrays import Floats
-from crmlab.errors import SpecError, wrong_value
+from crmlab.errors import refuse
 from crmlab.transitions.backend import Backend, numpy_backend
 from crmlab.transitions.covariates import (
     Segments,
@@ -108,8 +108,8 @@ class Design:
         if self.is_empty:
             return {}
         if panel is None:
-            rule = f"be a panel with {list(self.variables)}"
-            raise SpecError(wrong_value("matrix", "covariates", rule, None))
+            rule = f"a panel with {list(self.variables)}"
+            refuse("matrix", "covariates", rule, None)
         apart = self.customers is not None
         cells = read_design(panel, self.covariates, self.segments, lag=self.lag, apart=apart)
         return {"covariates": cells, "covariate_means": mean_design(cells, panel)}

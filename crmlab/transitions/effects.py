@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmlab.arrays import Bools, Floats, Ints
-from crmlab.errors import SpecError, check_one_of, raise_problems, wrong_value
+from crmlab.errors import SpecError, check_one_of, raise_problems, refuse
 from crmlab.stages import StageSpace
 from crmlab.transitions.backend import Backend
 
@@ -222,8 +222,8 @@ class CustomerEffects:
         """Refuse groups that do not exist and scales that are not above 0."""
         check_one_of("CustomerEffects", "shared", self.shared, SHARED)
         if not 0 < self.scale < np.inf:
-            rule = "be finite and above 0"
-            raise SpecError(wrong_value("CustomerEffects", "scale", rule, self.scale))
+            rule = "finite and above 0"
+            refuse("CustomerEffects", "scale", rule, self.scale)
 
     def names(self, groups: Groups) -> tuple[str, ...]:
         """Posterior variables that describe the population."""

@@ -8,8 +8,8 @@ from crmlab.errors import SpecError, raise_problems
 from crmlab.models.base import StageModel
 from crmlab.models.emissions import Window, find_window
 from crmlab.prediction.ahead import observe
+from crmlab.prediction.customers import Parameters
 from crmlab.prediction.draws import upper_edges
-from crmlab.prediction.reader import Parameters
 
 DIMS = ("customer_id", "period")
 

@@ -1,0 +1,187 @@
+"""Customers with effects of their own, summed out or drawn, given what was seen of them.
+
+Each is thought of as standing at one of `N_POINTS` fixed points of the population; the likelihood
+of what was seen, if the customer stood there, is the weight of the point.
+"""
+
+import functools
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import logsumexp, ndtri, softmax
+
+from crmlab.arrays import Floats
+from crmlab.prediction.customers import Customers, Parameters
+from crmlab.prediction.draws import upper_edges
+from crmlab.prediction.recursion import Found, follow, inside_windows
+
+N_POINTS = 64
+
+
+class Places(NamedTuple):
+    """Where the customers with each history may stand in their population, and their stages there.
+
+    Where customers are alike there is one point, without effects.
+    """
+
+    points: Floats  # (P, effects)
+    weights: Floats  # (histories, P), given what was seen
+    now: Floats  # (histories, P, K) filtered probabilities of the last period at each point
+
+
+class Summary(NamedTuple):
+    """What one pass over the histories says of customers, stages and effects summed out."""
+
+    now: Floats  # (customers, K) filtered probabilities of the last period
+    earlier: Floats  # (customers, K) the same, some periods before
+    occupancy: Floats  # (period, K) customers expected in each stage
+    loglik: Floats  # (customers,) of the whole history
+
+
+@functools.cache
+def population_points(n_effects: int, n_points: int = N_POINTS) -> Floats:
+    """Give points spread evenly over the population (point, effect), as standard normals.
+
+    A Halton sequence without its first point, scaled to mean 0 and standard deviation 1: a rule of
+    integration, not a sample.
+    """
+    from scipy.stats import qmc
+
+    points = ndtri(qmc.Halton(n_effects, scramble=False).random(n_points + 1)[1:])
+    return (points - points.mean(axis=0)) / points.std(axis=0)
+
+
+def _points_of(customers: Customers, n_points: int = N_POINTS) -> Floats | None:
+    return population_points(customers.n_effects, n_points) if customers.n_effects else None
+
+
+def probs_by_period(customers: Customers, parameters: Parameters, kind: str) -> Floats:
+    """Stage probabilities (customer, period, stage), summed over what customers are like."""
+    histories = customers.histories
+    _, n_periods, n_stages = customers.score.shape
+    probs = np.empty((len(histories.first), n_periods, n_stages))
+    blocks = follow(customers, parameters, _points_of(customers), kind=kind)
+    for some, found in blocks:
+        probs[some] = _sum_out(*_weighed(found, kind)).swapaxes(0, 1)
+    probs[~inside_windows(histories, n_periods).T] = np.nan
+    return probs[histories.which]
+
+
+def _weighed(found: Found, kind: str) -> tuple[Floats, Floats]:
+    """Stage probabilities (T, B, K, P), and the log-likelihood (T, B, P) of what they are given."""
+    logs = found.running
+    if kind == "predicted":
+        logs = np.pad(logs, ((1, 0), (0, 0), (0, 0)))[:-1]
+    if kind == "smoothed":
+        logs = np.broadcast_to(logs[-1], logs.shape)
+    return found.probs.swapaxes(1, 2), logs
+
+
+def _sum_out(probs: Floats, logs: Floats) -> Floats:
+    """Average probabilities (..., K, P) over the points, weighed by exp(logs) (..., P)."""
+    if probs.shape[-1] == 1:
+        return probs[..., 0]
+    top = logs.max(axis=-1, keepdims=True)
+    # Everything impossible has no weight, which is what exp(-inf) says.
+    weights = np.exp(logs - np.where(top > -np.inf, top, 0.0))
+    total = weights.sum(axis=-1)[..., None]
+    weights = weights[..., None, :]
+    joint = np.where(weights > 0, probs * weights, 0.0).sum(axis=-1)
+    with np.errstate(invalid="ignore"):  # an impossible history has no probabilities
+        return joint / total
+
+
+def summarise(customers: Customers, parameters: Parameters, ago: int) -> Summary:
+    """Give what one pass says of each customer: now, `ago` periods before, and in all.
+
+    Before a customer's first period counts as in it; who was never seen has the initial
+    probabilities.
+    """
+    histories = customers.histories
+    _, n_periods, n_stages = customers.score.shape
+    now, earlier = (np.empty((len(histories.first), n_stages)) for _ in range(2))
+    loglik, occupancy = np.empty(len(histories.first)), np.zeros((n_periods, n_stages))
+    for some, found in follow(customers, parameters, _points_of(customers)):
+        first, last = histories.first[some], histories.last[some]
+        now[some] = _sum_out(*found.at(last))
+        earlier[some] = _sum_out(*found.at(np.maximum(last - ago, first)))
+        loglik[some] = _mean_likelihood(found.running[-1])
+        counted = np.where(inside_windows(histories, n_periods)[:, some], histories.times[some], 0)
+        probs = _sum_out(*_weighed(found, "filtered"))
+        np.copyto(probs, 0.0, where=np.isnan(probs))  # of what is impossible
+        occupancy += np.einsum("tb,tbk->tk", counted, probs)
+    now[histories.last < 0] = earlier[histories.last < 0] = parameters["initial_probs"]
+    which = histories.which
+    return Summary(now[which], earlier[which], occupancy, loglik[which])
+
+
+def running_logliks(
+    customers: Customers, parameters: Parameters, n_points: int = N_POINTS
+) -> Floats:
+    """Log-likelihood of all that was seen up to each period (customer, period), [nats].
+
+    Stages are summed out, and what customers are like is averaged over their population.
+    """
+    histories = customers.histories
+    logs = np.empty((len(histories.first), customers.score.shape[1]))
+    for some, found in follow(customers, parameters, _points_of(customers, n_points)):
+        logs[some] = _mean_likelihood(found.running).T
+    return logs[histories.which]
+
+
+def _mean_likelihood(logs: Floats) -> Floats:
+    """Logarithm of the mean likelihood over the points (..., P)."""
+    if logs.shape[-1] == 1:
+        return logs[..., 0]
+    return logsumexp(logs, axis=-1) - np.log(logs.shape[-1])
+
+
+def find_places(customers: Customers, parameters: Parameters) -> Places:
+    """Weigh the points of the population for each history, that of the never seen included."""
+    points, histories = _points_of(customers), customers.histories
+    n_points = 1 if points is None else len(points)
+    weights = np.empty((len(histories.first), n_points))
+    now = np.empty((*weights.shape, customers.score.shape[2]))
+    for some, found in follow(customers, parameters, points):
+        logs = found.running[-1]
+        impossible = logs.max(axis=1, keepdims=True) == -np.inf  # says nothing of the customer
+        weights[some] = softmax(np.where(impossible, 0.0, logs), axis=1)
+        now[some] = found.at(histories.last[some])[0].swapaxes(1, 2)
+    now[histories.last < 0] = parameters["initial_probs"]
+    return Places(np.empty((1, 0)) if points is None else points, weights, now)
+
+
+def probs_now(customers: Customers, parameters: Parameters, normals: Floats | None) -> Floats:
+    """Give filtered probabilities of each last period (customer, stage), initial if never seen.
+
+    `normals` (customer, effect) say where in the population they stand; left out, that is summed
+    out.
+    """
+    own = normals is not None
+    histories = customers.one_by_one if own else customers.histories
+    now = np.empty((len(histories.first), customers.score.shape[2]))
+    points = None if own else _points_of(customers)
+    for some, found in follow(customers, parameters, points, own=normals):
+        now[some] = _sum_out(*found.at(histories.last[some]))
+    now[histories.last < 0] = parameters["initial_probs"]
+    return now[histories.which]
+
+
+def mean_normals(customers: Customers, parameters: Parameters) -> Floats | None:
+    """Mean place in the population of each customer (customer, effect)."""
+    if not customers.n_effects:
+        return None
+    places = find_places(customers, parameters)
+    return (places.weights @ places.points)[customers.histories.which]
+
+
+def sample_normals(
+    customers: Customers, parameters: Parameters, rng: np.random.Generator
+) -> Floats | None:
+    """Draw a place in the population for each customer, given what was seen."""
+    if not customers.n_effects:
+        return None
+    places = find_places(customers, parameters)
+    which = customers.histories.which
+    u = rng.random(len(which))
+    return places.points[(u[:, None] >= upper_edges(places.weights)[which]).sum(axis=1)]
