@@ -67,6 +67,12 @@ class Design:
     customers: CustomerEffects | None = None
     lag: int = 0
 
+    def __post_init__(self) -> None:
+        """Take one name for a tuple of one, and lists for tuples."""
+        names = (self.covariates,) if isinstance(self.covariates, str) else self.covariates
+        object.__setattr__(self, "covariates", tuple(names))
+        object.__setattr__(self, "effect_scale", as_tuple(self.effect_scale))
+
     @property
     def problems(self) -> list[str]:
         """What is wrong with the specification; empty if nothing is."""
@@ -199,6 +205,11 @@ class Effects(NamedTuple):
             found["customer_sd"] = normal_log_density(sd, 0.0, design.customers.scale)
             left_out += [name for name in values if name.startswith("customer_corr_")]
         return found, left_out
+
+
+def as_tuple(value: Any) -> Any:
+    """Give lists and arrays as tuples, so that specifications compare and print; else the value."""
+    return tuple(np.ravel(value).tolist()) if isinstance(value, (list, np.ndarray)) else value
 
 
 def _gather(groups: Groups, draws: Floats) -> Floats:

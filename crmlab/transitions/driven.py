@@ -13,7 +13,7 @@ from crmlab.stages import StageSpace
 from crmlab.transitions.backend import numpy_backend, pytensor_backend
 from crmlab.transitions.base import Parameters, TransitionModel
 from crmlab.transitions.covariates import Segments
-from crmlab.transitions.design import Design, Effects
+from crmlab.transitions.design import Design, Effects, as_tuple
 from crmlab.transitions.effects import CustomerEffects, EffectPrior
 from crmlab.transitions.link import Link
 
@@ -50,12 +50,11 @@ class DrivenTransitions(TransitionModel):
 
     def __post_init__(self) -> None:
         """Refuse hyper-parameters that make no prior."""
-        names = (self.covariates,) if isinstance(self.covariates, str) else self.covariates
-        object.__setattr__(self, "covariates", tuple(names))
-        for name, value in vars(self).items():
-            if isinstance(value, (list, np.ndarray)):
-                object.__setattr__(self, name, tuple(np.ravel(value).tolist()))
-        problems, stay = self.design.problems, np.asarray(self.typical_stay, dtype=float)
+        design = self.design
+        object.__setattr__(self, "covariates", design.covariates)
+        object.__setattr__(self, "effect_scale", design.effect_scale)
+        object.__setattr__(self, "typical_stay", as_tuple(self.typical_stay))
+        problems, stay = design.problems, np.asarray(self.typical_stay, dtype=float)
         if not ((stay > 0) & (stay < 1)).all():
             problems.append(
                 f"`typical_stay` must be probabilities above 0 and below 1, got {self.typical_stay}"
