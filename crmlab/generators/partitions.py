@@ -195,7 +195,7 @@ def _make_parts(tasks: Sequence[_Task], executor: Executor | None, progress: Pro
     open_tasks = [task for task in tasks if not _is_done(task)]
     done = len(tasks) - len(open_tasks)
     progress(done, len(tasks))
-    if open_tasks:  # until they are done, this is no finished data set
+    if open_tasks:  # until they are done, the data set is not finished
         (tasks[0].folder / "manifest.json").unlink(missing_ok=True)
     made = map(_make_part, open_tasks) if executor is None else _spread(open_tasks, executor)
     for count, _ in enumerate(made, start=done + 1):
@@ -393,7 +393,7 @@ def read_dataset(
     Raises
     ------
     DataError
-        The folder is no data set, or a part is missing.
+        The folder is not a data set, or a part is missing.
     """
     folder = Path(path)
     schema = read_json(folder / "tables" / "schema.json")
