@@ -97,8 +97,8 @@ def scan_loglik(initial, drivers, tables, codes, windows, times):
 
 def find_top() -> dict[str, np.ndarray]:
     """Find where crmlab's first chain begins: the value of every free variable."""
-    from crmlab.inference.log_density import compile_log_density
     from crmlab.inference.laplace import find_start
+    from crmlab.inference.log_density import compile_log_density
 
     model = MODEL.build(make_panel(300, 24))
     names = tuple(variable.name for variable in model.free_RVs)
@@ -117,8 +117,8 @@ def build_scan() -> object:
 
 def run_crmlab(draws: int) -> tuple[xr.Dataset, float, float]:
     """Sample as `crm.fit` does; give draws, seconds of set-up, seconds of sampling."""
-    from crmlab.inference.log_density import compile_log_density, run_nuts
     from crmlab.inference.fitting import _label_draws
+    from crmlab.inference.log_density import compile_log_density, run_nuts
 
     began = time.perf_counter()
     density = compile_log_density(MODEL.build(make_panel(300, 24)), MODEL.posterior_names)

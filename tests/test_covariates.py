@@ -14,8 +14,8 @@ from scipy import stats
 import crmlab as crm
 from crmlab.errors import DataError, SpecError
 from crmlab.inference import Fit
-from crmlab.inference.log_density import LogDensity
 from crmlab.inference.fitting import check_possible
+from crmlab.inference.log_density import LogDensity
 from crmlab.inference.result import find_remarks
 from crmlab.models.base import coords
 from crmlab.models.emissions import Window, merge_histories

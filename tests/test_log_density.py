@@ -1,4 +1,6 @@
+import signal
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 import pytest
@@ -81,9 +83,7 @@ def test_constrained_values_are_those_of_the_model(density, loyalty_model, loyal
 
 
 def draw(density, seed, **options):
-    kept, stats = run_nuts(
-        density, **{"draws": 30, "tune": 50, "chains": 2, **options}, seed=seed
-    )
+    kept, stats = run_nuts(density, **{"draws": 30, "tune": 50, "chains": 2, **options}, seed=seed)
     return kept, stats
 
 
@@ -123,3 +123,16 @@ def test_linear_algebra_has_one_thread_while_chains_run(density):
         run_nuts(replace(density, logp_grad=watched), draws=5, tune=5, chains=2, seed=1)
         assert threads() == before
     assert seen == {1}
+
+
+@pytest.mark.parametrize("at_call", [1, 2000], ids=["while a start is looked for", "later"])
+def test_control_c_stops_the_sampler(density, at_call):
+    calls = count(1)
+
+    def interrupted(x, *data):
+        if next(calls) == at_call:
+            signal.raise_signal(signal.SIGINT)  # the main thread, which waits, gets to see it
+        return density.logp_grad(x, *data)
+
+    with pytest.raises(KeyboardInterrupt):
+        draw(replace(density, logp_grad=interrupted), seed=1, draws=1_000_000)

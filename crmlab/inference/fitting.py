@@ -152,7 +152,7 @@ def _check_counts(**counts: int) -> None:
 
 
 def make_rng(owner: str, seed: int) -> np.random.Generator:
-    """Make a generator from a seed; raise `SpecError` on behalf of `owner` if the seed is invalid."""
+    """Make a generator from a seed; raise `SpecError` on behalf of `owner` if that fails."""
     if not isinstance(seed, (int, np.integer)) or seed < 0:
         raise SpecError(
             f"The `seed` parameter of `{owner}` must be a non-negative integer, got {seed!r}."
@@ -219,9 +219,7 @@ def _refuse_own_effects(model: StageModel, method: str) -> None:
         )
 
 
-def _subsample(
-    model: StageModel, panel: xr.Dataset, density: "LogDensity"
-) -> "LogDensity | None":
+def _subsample(model: StageModel, panel: xr.Dataset, density: "LogDensity") -> "LogDensity | None":
     """Return the log-density of some of the customers, which tells where to start; None if few."""
     stride = panel.sizes["customer_id"] // SUBSAMPLE
     if stride < 2 or not hasattr(model, "read"):
@@ -265,12 +263,13 @@ def check_possible(model: StageModel, panel: xr.Dataset, density: "LogDensity") 
     customers = panel["customer_id"].values[seen][result.loglik == -np.inf]
     raise DataError(
         f"The panel is impossible under {type(model).__name__} for {len(customers)} of its "
-        f"customers, e.g. {customers[:3].tolist()}: allow more moves, or move given parameters away from 0 and 1."
+        f"customers, e.g. {customers[:3].tolist()}: allow more moves, or move given parameters "
+        "away from 0 and 1."
     )
 
 
 def _moves_at_start(model: StageModel, panel: xr.Dataset, values: Mapping[str, Floats]) -> Floats:
-    """Return the transition matrices (N or 1, T - 1 or 1, K, K) of customers without own effects."""
+    """Return the matrices (N or 1, T - 1 or 1, K, K) of customers without effects of their own."""
     if "transition_matrix" in values:
         return values["transition_matrix"][None, None]
     covariates = model.transitions.read(panel).get("covariates")
