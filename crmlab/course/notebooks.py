@@ -111,7 +111,8 @@ def run_cells(
         coalesce_streams=True,
         record_timing=False,
     )
-    client.execute(env={**os.environ, **(environment or {})})
+    quiet = {"CRMLAB_PROGRESS": "off"}  # nobody watches, and the outputs are kept
+    client.execute(env={**os.environ, **quiet, **(environment or {})})
     return copy
 
 

@@ -15,6 +15,7 @@ from crmlab.errors import (
     raise_problems,
 )
 from crmlab.inference.saving import check_target, from_spec, mend_attrs, swap, to_spec
+from crmlab.inference.summary import Summary, summarise
 from crmlab.models.base import StageModel
 from crmlab.models.remarks import data_remarks
 
@@ -37,14 +38,15 @@ class Fit:
     idata: xr.DataTree
 
     def __repr__(self) -> str:
-        """Say what was fitted to what, and whether it can be read."""
-        sizes = self.idata["posterior"].sizes
-        verdict = "; ".join(self.problems) or "no sign of trouble"
-        return (
-            f"Fit of {type(self.model).__name__} on {self.panel.sizes['customer_id']} customers "
-            f"x {self.panel.sizes['period']} periods: {sizes['chain']} chains "
-            f"x {sizes['draw']} draws ({verdict})"
-        )
+        """Say what was fitted to what, whether it can be read, and what came out."""
+        return self._summarise().as_text()
+
+    def _repr_html_(self) -> str:
+        """Say the same in a notebook."""
+        return self._summarise().as_html()
+
+    def _summarise(self) -> Summary:
+        return summarise(self.model, self.panel, self.idata, self.problems, self.remarks)
 
     @property
     def posterior(self) -> xr.Dataset:
@@ -53,12 +55,12 @@ class Fit:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What the convergence gate found; empty if the draws can be read."""
+        """What speaks against reading the draws; empty if they can be read."""
         return tuple(json.loads(self.idata.attrs.get("problems", "[]")))
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What the panel could not tell, so that the answer is the prior's; empty if nothing."""
+        """What the panel says nothing about, so that the answer is the prior's."""
         return tuple(find_remarks(self.model, self.panel))
 
     def save(self, folder: str | Path) -> None:
@@ -77,7 +79,7 @@ class Fit:
 
 
 def find_remarks(model: StageModel, panel: xr.Dataset) -> list[str]:
-    """Say what a panel is too small, or too dull, to tell a model."""
+    """Say which parts of a model a panel says nothing about."""
     return data_remarks(panel, model.channels, model.space, model.transitions)
 
 
