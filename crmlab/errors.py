@@ -58,4 +58,15 @@ def check_one_of(owner: str, parameter: str, value: object, options: Iterable[ob
         return
     *head, last = [repr(option) for option in allowed]
     listed = f"{', '.join(head)} or {last}" if head else last
-    raise SpecError(f"The `{parameter}` parameter of `{owner}` must be {listed}, got {value!r}.")
+    raise SpecError(wrong_value(owner, parameter, f"be {listed}", value))
+
+
+def wrong_value(owner: str, parameter: str, rule: str, value: object) -> str:
+    """Say that a parameter breaks a rule, and what it got.
+
+    Examples
+    --------
+    >>> wrong_value("fit", "draws", "be a positive integer", 0)
+    'The `draws` parameter of `fit` must be a positive integer, got 0.'
+    """
+    return f"The `{parameter}` parameter of `{owner}` must {rule}, got {value!r}."
