@@ -60,7 +60,7 @@ def finished_process():
 # Replacing ----------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(older=TREES, newer=TREES)
 def test_a_folder_is_replaced_whole(tmp_path_factory, older, newer):
     home = tmp_path_factory.mktemp("home")
@@ -72,7 +72,7 @@ def test_a_folder_is_replaced_whole(tmp_path_factory, older, newer):
     assert os.listdir(home) == ["notes"]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(tree=TREES, other=PATHS, is_folder=st.booleans())
 def test_whatever_somebody_puts_into_it_survives(tmp_path_factory, tree, other, is_folder):
     folder = tmp_path_factory.mktemp("home") / "notes"

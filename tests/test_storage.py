@@ -1,5 +1,4 @@
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -119,7 +118,7 @@ def test_a_file_of_others_among_the_tables_survives(tmp_path, name):
 def test_a_folder_from_elsewhere_is_read_and_never_replaced(tmp_path):
     (tmp_path / "customers.csv").write_text("customer_id\n1\n")
     tables = read_tables(tmp_path, window=(0, 3))
-    with pytest.raises(SpecError, match="'crmlab tables' in its tables.json"):
+    with pytest.raises(SpecError, match="'crmlab tables' in its tables"):
         write_tables(tables, tmp_path)
     assert (tmp_path / "customers.csv").read_text() == "customer_id\n1\n"
 
