@@ -263,11 +263,38 @@ def test_a_save_that_fails_leaves_the_old_fit(exact, tmp_path, monkeypatch):
 
 def test_a_folder_with_other_files_is_not_replaced(exact, tmp_path):
     (tmp_path / "thesis.txt").write_text("three years of work")
-    with pytest.raises(SpecError, match="`folder` parameter of `Fit"):
+    with pytest.raises(SpecError, match="is something else and stays as it is"):
         exact.save(tmp_path)
-    with pytest.raises(SpecError, match="is something else"):
+    with pytest.raises(SpecError, match="is a file and stays as it is"):
         exact.save(tmp_path / "thesis.txt")
+    exact.save(tmp_path / "fit")
+    (tmp_path / "fit/notes.txt").write_text("of this fit")
+    with pytest.raises(SpecError, match=r"fit also holds notes\.txt and stays as it is"):
+        exact.save(tmp_path / "fit")
     assert (tmp_path / "thesis.txt").read_text() == "three years of work"
+    assert (tmp_path / "fit/notes.txt").read_text() == "of this fit"
+
+
+def test_a_fit_of_an_older_version_is_read_and_replaced(exact, tmp_path):
+    """There the description of the model is all that model.json holds."""
+    exact.save(tmp_path / "fit")
+    path = tmp_path / "fit" / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text())["model"]))
+    assert_same(crm.load_fit(tmp_path / "fit"), exact)
+    (tmp_path / "fit/notes.txt").write_text("of this fit")
+    with pytest.raises(SpecError, match=r"also holds notes\.txt"):
+        exact.save(tmp_path / "fit")
+    (tmp_path / "fit/notes.txt").unlink()
+    exact.save(tmp_path / "fit")
+    assert json.loads(path.read_text())["format"] == "crmlab fit"
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"class": "dog"}', '{"format": "crmlab fit"}'])
+def test_what_is_not_the_model_of_a_fit_is_refused(exact, tmp_path, text):
+    exact.save(tmp_path / "fit")
+    (tmp_path / "fit/model.json").write_text(text)
+    with pytest.raises(DataError, match="is not of the format 'crmlab fit'"):
+        crm.load_fit(tmp_path / "fit")
 
 
 def test_an_incomplete_folder_is_refused(exact, tmp_path):
@@ -286,7 +313,9 @@ def test_an_incomplete_folder_is_refused(exact, tmp_path):
 def test_a_model_whose_class_is_gone_is_refused(exact, tmp_path, home):
     exact.save(tmp_path / "fit")
     path = tmp_path / "fit" / "model.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "class": home}))
+    said = json.loads(path.read_text())
+    said["model"]["class"] = home
+    path.write_text(json.dumps(said))
     with pytest.raises(DataError, match="needs the class"):
         crm.load_fit(tmp_path / "fit")
 

@@ -329,8 +329,9 @@ def score(
     """Score other customers, or the same ones later, under the fit of a report."""
     from crmlab.analyst.folder import Request, score_file
     from crmlab.analyst.study import Settings
-    from crmlab.demo.writing import to_csv, write_files
+    from crmlab.demo.writing import to_csv
     from crmlab.reading import ReadingOptions
+    from crmlab.tables.folders import write_file
 
     with _told() as tell:
         reading = ReadingOptions(customer, date, amount)
@@ -339,7 +340,7 @@ def score(
     if out is None:
         sys.stdout.write(text)
     else:
-        write_files(out.resolve().parent, {out.name: text})
+        write_file(out.resolve(), text)
     return Code.FINE
 
 
@@ -360,15 +361,16 @@ def simulate(
     change nothing: what a report says of them shows how much the choice of whom to treat can do.
     """
     from crmlab.analyst.invented import invent_shop
-    from crmlab.demo.writing import to_csv, write_files
+    from crmlab.demo.writing import to_csv
+    from crmlab.tables.folders import write_file
 
     with _told():
         shop = {name: to_csv(frame) for name, frame in
                 invent_shop(customers, weeks, seed=seed).items()}  # fmt: skip
         if with_files is not None:
-            beside = {f"{name}.csv": text for name, text in shop.items() if name != "orders"}
-            write_files(with_files.resolve(), beside)
-        write_files(out.resolve().parent, {out.name: shop["orders"]})
+            for name in sorted({*shop} - {"orders"}):
+                write_file(with_files.resolve() / f"{name}.csv", shop[name])
+        write_file(out.resolve(), shop["orders"])
     print(out)
     if with_files is not None:
         print(with_files)
