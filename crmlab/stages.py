@@ -32,6 +32,31 @@ are about memory. A mask cannot say them: they belong to the dynamics of a world
 **Rival spaces** describe the same customers with other words. A `Crosswalk` translates stage by
 stage. Each rival here allows every move that a translated Knapp journey can make.
 
+Classes and checks:
+
+* `StageSpace`: stages, phases and allowed moves
+* `Move`: an allowed move and its kind
+* `Crosswalk`: a translation from one space to another
+* `check_transition_matrix`: raise unless a matrix respects a space
+* `PHASES`: the two phases
+* `MOVE_KINDS`: the six kinds of move
+
+Spaces and their translations:
+
+* `KNAPP`: Knapp's ten stages
+* `LIFECYCLE`: the five stages of Dwyer, Schurr and Oh
+* `LIFECYCLE_EXPLORATION_FIRST`: the same five, with exploration before awareness
+* `SIX_STAGE`: DeVito's six stages, of which one is repair
+* `KNAPP_MERGED`: Knapp's stages with the last four merged in pairs
+* `KNAPP_TO_LIFECYCLE`: from Knapp's stages to `LIFECYCLE`
+* `KNAPP_TO_SIX_STAGE`: from Knapp's stages to `SIX_STAGE`
+* `KNAPP_TO_MERGED`: from Knapp's stages to `KNAPP_MERGED`
+
+An example to compute with, invented for teaching:
+
+* `K10`: a quarterly transition matrix of Knapp's stages
+* `K10_MARGINS`: the margin per quarter in each of them
+
 References
 ----------
 Knapp (1978), Social Intercourse: From Greeting to Goodbye. Allyn and Bacon.
@@ -52,6 +77,25 @@ from crmlab.errors import SpecError, raise_problems
 
 if TYPE_CHECKING:
     import networkx as nx
+
+__all__ = [
+    "K10",
+    "K10_MARGINS",
+    "KNAPP",
+    "KNAPP_MERGED",
+    "KNAPP_TO_LIFECYCLE",
+    "KNAPP_TO_MERGED",
+    "KNAPP_TO_SIX_STAGE",
+    "LIFECYCLE",
+    "LIFECYCLE_EXPLORATION_FIRST",
+    "MOVE_KINDS",
+    "PHASES",
+    "SIX_STAGE",
+    "Crosswalk",
+    "Move",
+    "StageSpace",
+    "check_transition_matrix",
+]
 
 PHASES = ("together", "apart")
 MOVE_KINDS = ("forward", "back", "skip", "cross", "repair", "exit")

@@ -1,16 +1,14 @@
 """Contracts: what a channel, a transition model, a world or a model of your own must keep to.
 
 Each extension point has one check. Write a subclass, call its check in a test of your own, and
-every function of crmlab can be used with it. A check that fails raises `ContractError` with all
-breaches at once; one that passes says nothing.
+every function of crmlab can be used with it. A check that passes returns nothing.
 
-=========================  ====================================================================
-`check_channel`            `sample` and `dist` are one law, in every stage
-`check_transition_model`   matrices are stochastic and make no move that the space forbids
-`check_generator`          nobody changes when others are simulated too
-`check_policy`             propensities that depend on each customer alone
-`check_model`              the posterior is complete, its gradient right, its customers alike
-=========================  ====================================================================
+* `check_channel`: `sample` and `dist` are the same distribution in every stage
+* `check_transition_model`: matrices are stochastic and make no move that the space forbids
+* `check_generator`: nobody changes when others are simulated too
+* `check_policy`: propensities depend on each customer alone
+* `check_model`: the posterior is complete, its gradient right, the order of customers irrelevant
+* `ContractError`: what a check raises, with all breaches at once
 """
 
 import itertools
@@ -38,6 +36,15 @@ if TYPE_CHECKING:
     import pymc as pm
     from pytensor.compile.mode import Mode
     from pytensor.tensor.variable import TensorVariable
+
+__all__ = [
+    "ContractError",
+    "check_channel",
+    "check_generator",
+    "check_model",
+    "check_policy",
+    "check_transition_model",
+]
 
 # A chi-square test at this level raises a false alarm once in a million stages.
 SIZE = 1e-6

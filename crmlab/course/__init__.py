@@ -1,5 +1,19 @@
 """The course's own tools: answers that check themselves, editions, and the rules of a notebook.
 
+For learners:
+
+* `check`: compare an answer with the key, and print one sentence
+* `progress`: what has been solved so far
+* `own_firm`: the tables of one's own firm
+* `course_table`: the notebooks of the course
+* `plot_course_map`: what comes before what, as a map
+
+For authors:
+
+* `set_answer`: state the answer of an exercise, with the usual mistakes
+* `judge`: compare an answer with the key, and return the verdict
+* `Verdict`: right or not, and a sentence
+
 How to write an exercise
 ------------------------
 An exercise lives in ``notebooks/NN_topic.ipynb``: one Markdown cell that asks, one code cell that

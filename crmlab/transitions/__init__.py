@@ -7,11 +7,27 @@ sees nothing else. Markov chains give a (K, K) matrix; covariates add leading ax
 
 | model | the moves from one stage | differ by |
 |---|---|---|
-| `StickyDirichlet` | a row of a Dirichlet law that may prefer staying | nothing |
+| `StickyDirichlet` | a Dirichlet row that may prefer staying | nothing |
 | `CovariateLogit` | multinomial logit against staying | covariates, segments, people |
 | `OrderedLogit` | one propensity to rise, cut by thresholds | the same |
 
-`Horseshoe`, `Segments` and `CustomerEffects` are what the last two may be given.
+Models:
+
+* `StickyDirichlet`: rows from Dirichlet distributions that may prefer staying
+* `CovariateLogit`: moves by multinomial logit
+* `OrderedLogit`: moves by ordered logit
+* `TransitionModel`: the base class; the class to extend
+* `DrivenTransitions`: the base class of the two logits
+
+What a logit may be given:
+
+* `Segments`: groups of customers whose moves differ
+* `CustomerEffects`: customers who differ beyond their covariates
+* `Horseshoe`: a prior for many covariates of which few matter
+
+A building block:
+
+* `break_sticks`: turn shares of what is left into probabilities
 """
 
 from crmlab.transitions.base import TransitionModel
