@@ -36,10 +36,15 @@ def raise_problems(error: type[ValueError], heading: str, problems: Sequence[str
     ...
     crmlab.errors.SpecError: StageSpace: names repeat 'new'
     """
-    if len(problems) == 1:
-        raise error(f"{heading}: {problems[0]}")
     if problems:
-        raise error("\n  - ".join([f"{heading}: {len(problems)} problems", *problems]))
+        raise error_of(error, heading, problems)
+
+
+def error_of[E: ValueError](error: type[E], heading: str, problems: Sequence[str]) -> E:
+    """Make one error of one problem or more, each on a line of its own."""
+    if len(problems) == 1:
+        return error(f"{heading}: {problems[0]}")
+    return error("\n  - ".join([f"{heading}: {len(problems)} problems", *problems]))
 
 
 def check_one_of(owner: str, parameter: str, value: object, options: Iterable[object]) -> None:

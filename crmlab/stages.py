@@ -159,13 +159,13 @@ class StageSpace:
     """
 
     names: tuple[str, ...]
-    phases: tuple[str, ...] | None = None
-    moves: tuple[Move, ...] | None = None
+    phases: tuple[str, ...] = ()
+    moves: Sequence[tuple[str, ...]] | None = None
 
     def __post_init__(self) -> None:
         """Check everything, then complete phases and kinds."""
         names = _as_tuple(self.names)
-        phases = ("together",) * len(names) if self.phases is None else _as_tuple(self.phases)
+        phases = _as_tuple(self.phases or ()) or ("together",) * len(names)
         moves = None if self.moves is None else _as_tuple(self.moves)
         problems = [
             *_problems_of_names(names),
@@ -211,8 +211,8 @@ class StageSpace:
         """Kind of each move, (K, K) of str; '' where nothing moves (stays and forbidden moves)."""
         kinds = np.full((len(self), len(self)), "", dtype=object)
         moves = _all_moves(self.names, self.phases) if self.moves is None else self.moves
-        for move in moves:
-            kinds[self.index(move.stage_from), self.index(move.stage_to)] = move.kind
+        for stage_from, stage_to, kind in moves:
+            kinds[self.index(stage_from), self.index(stage_to)] = kind
         return _read_only(kinds)
 
     @cached_property
@@ -422,7 +422,7 @@ def _arrow(names: Sequence[str], ij: tuple[int, ...]) -> str:
     return f"{names[ij[0]]!r} -> {names[ij[1]]!r}"
 
 
-def _as_tuple(values: object) -> tuple:
+def _as_tuple(values: Iterable) -> tuple:
     # A bare string is a likely slip for a one-element tuple, and would fall apart into letters.
     return (values,) if isinstance(values, str) else tuple(values)
 
@@ -432,7 +432,7 @@ def _read_only(array: NDArray) -> NDArray:
     return array
 
 
-def _repeated(values: Sequence[object]) -> list[object]:
+def _repeated[T](values: Sequence[T]) -> list[T]:
     return [value for value in dict.fromkeys(values) if values.count(value) > 1]
 
 
@@ -573,7 +573,7 @@ KNAPP = StageSpace(_TOGETHER + _APART, ("together",) * 5 + ("apart",) * 5, _knap
 def _translate_moves(labels: Sequence[str]) -> tuple[Move, ...]:
     """Collect the moves that a translated Knapp journey can make, the plainest kind of each."""
     word = dict(zip(KNAPP.names, labels, strict=True))
-    moves = [Move(word[m.stage_from], word[m.stage_to], m.kind) for m in KNAPP.moves]
+    moves = [Move(word[a], word[b], kind) for a, b, kind in _knapp_moves()]
     plainest_last = sorted(moves, key=lambda move: -MOVE_KINDS.index(move.kind))
     kinds = {(m.stage_from, m.stage_to): m.kind for m in plainest_last}
     return tuple(Move(a, b, kind) for (a, b), kind in sorted(kinds.items()) if a != b)

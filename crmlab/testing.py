@@ -12,8 +12,8 @@ every function of crmlab can be used with it. A check that passes returns nothin
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -486,7 +486,7 @@ def _view_of(view: FirmView, who: Ints) -> FirmView:
 
 def _replay(policy: Policy, view: FirmView, given: Floats) -> Iterator[str]:
     everybody = np.arange(len(given))
-    orders = {
+    orders: dict[str, Iterable[Ints]] = {
         "gives other propensities when it is asked again": [everybody],
         "gives other propensities in another order of the customers": [everybody[::-1]],
         "gives a customer alone other propensities than in the crowd": everybody[:, None],
@@ -643,12 +643,10 @@ def _slope(density: _Density, x: Floats, direction: Floats, step: float = 1e-5) 
 def _interpreted_mode() -> "Mode":
     from pytensor.compile.mode import Mode
 
-    return Mode(linker="py", optimizer=None)
+    return Mode(linker="py", optimizer="None")
 
 
-def _interpret(
-    inputs: list["TensorVariable"], outputs: list["TensorVariable"]
-) -> Callable[..., list[Floats]]:
+def _interpret(inputs: list["TensorVariable"], outputs: list[Any]) -> Callable[..., list[Floats]]:
     import pytensor
 
     # Without `cxx`, inner graphs are interpreted too, also where a C compiler is found.

@@ -6,9 +6,8 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from crmlab import storage
 from crmlab.errors import DataError, SpecError
-from crmlab.tables import CustomerTables, read_tables, write_tables
+from crmlab.tables import CustomerTables, read_tables, storage, write_tables
 from tests.table_strategies import customer_tables
 from tests.test_tables import Untouchable
 

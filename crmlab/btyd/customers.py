@@ -154,9 +154,14 @@ def _count_days(tables: CustomerTables, freq: str) -> pd.DataFrame:
     return pd.DataFrame(days)
 
 
+def _events(tables: CustomerTables, channel: str) -> pd.DataFrame:
+    events = tables.table("events")
+    return events[events["channel"] == channel]
+
+
 def _first_days(tables: CustomerTables) -> pd.Series:
     """Day of each customer's first purchase: her `start`, or else her first order."""
-    orders = tables.events[tables.events["channel"] == "orders"]
+    orders = _events(tables, "orders")
     first = orders.groupby("customer_id")["date"].min()
     customers = tables.customers.set_index("customer_id")
     start = first.reindex(customers.index)
@@ -180,7 +185,7 @@ def _last_days(tables: CustomerTables) -> pd.Series:
 
 def _repeats(tables: CustomerTables, channel: str, start: pd.Series) -> pd.DataFrame:
     """Purchase days of a channel after the day of the first: one row each, amounts added up."""
-    events = tables.events[tables.events["channel"] == channel]
+    events = _events(tables, channel)
     days = events.assign(date=events["date"].dt.normalize())
     merged = days.groupby(["customer_id", "date"], as_index=False)["value"].sum()
     return merged[merged["date"] > merged["customer_id"].map(start)]
