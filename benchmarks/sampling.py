@@ -109,9 +109,9 @@ def find_top() -> dict[str, np.ndarray]:
 
 def build_scan() -> object:
     """Build the same model with the scan in the place of the kernel."""
-    from crmlab.models import likelihood
+    from crmlab.models.kernel import op
 
-    likelihood.driven_loglik = scan_loglik
+    op.driven_loglik = scan_loglik
     return MODEL.build(make_panel(300, 24))
 
 

@@ -209,7 +209,7 @@ def test_the_loglik_is_the_sum_over_paths():
 def test_runs_that_moved_badly_are_left_out_and_counted():
     ranks = {"p": 3}
     rows = [
-        crm.calibration.Replicate(n, ranks, *run)
+        crm.evaluation.ranks.Replicate(n, ranks, *run)
         for n, run in enumerate([(400.0, 400, 4), (12.0, 3200, 0), (400.0, 400, 5)])
     ]
     found = Calibration.gather(rows, 19)

@@ -21,7 +21,7 @@ answers. The code cell holds the solution, and the key that `check` will use::
 
     # Exercise 06.1
     ### BEGIN SOLUTION
-    posterior = crm.dirichlet_posterior(np.array([45, 35, 0, 20]), 1.0)
+    posterior = crm.chains.dirichlet_posterior(np.array([45, 35, 0, 20]), 1.0)
     answer = posterior / posterior.sum()
     ### END SOLUTION
     ### BEGIN HIDDEN TESTS
