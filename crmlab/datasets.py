@@ -16,11 +16,8 @@ from crmlab.errors import DataError
 from crmlab.tables import CustomerTables, read_orders, read_tables
 
 __all__ = [
-    "dataset_path",
-    "load_cdnow_sample",
-    "load_cdnow_summary",
-    "load_meridienne",
-]
+    "dataset_path", "load_cdnow_sample", "load_cdnow_summary", "load_meridienne",
+]  # fmt: skip
 
 _PACKAGE = Path(__file__).resolve().parent
 _PLACES = (_PACKAGE.parent / "datasets", _PACKAGE / "_datasets")

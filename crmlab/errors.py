@@ -4,9 +4,16 @@ Two kinds of mistake reach a user: a *specification* that contradicts itself (`S
 *data* that break the rules of their table (`DataError`). Both are `ValueError`, so
 ``except ValueError`` catches either. One input is checked whole: `raise_problems` reports
 everything that is wrong with it at once.
+
+* `SpecError`: a stage space, world, model or option is specified wrongly
+* `DataError`: tables, panels or files break a rule of their format
+* `DataWarning`: a panel tells little about something
+* `SamplingWarning`: a sampled posterior should not be read yet
 """
 
 from collections.abc import Iterable, Sequence
+
+__all__ = ["DataError", "DataWarning", "SamplingWarning", "SpecError"]
 
 
 class SpecError(ValueError):

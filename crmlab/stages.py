@@ -79,23 +79,10 @@ if TYPE_CHECKING:
     import networkx as nx
 
 __all__ = [
-    "K10",
-    "K10_MARGINS",
-    "KNAPP",
-    "KNAPP_MERGED",
-    "KNAPP_TO_LIFECYCLE",
-    "KNAPP_TO_MERGED",
-    "KNAPP_TO_SIX_STAGE",
-    "LIFECYCLE",
-    "LIFECYCLE_EXPLORATION_FIRST",
-    "MOVE_KINDS",
-    "PHASES",
-    "SIX_STAGE",
-    "Crosswalk",
-    "Move",
-    "StageSpace",
-    "check_transition_matrix",
-]
+    "K10", "K10_MARGINS", "KNAPP", "KNAPP_MERGED", "KNAPP_TO_LIFECYCLE", "KNAPP_TO_MERGED",
+    "KNAPP_TO_SIX_STAGE", "LIFECYCLE", "LIFECYCLE_EXPLORATION_FIRST", "MOVE_KINDS", "PHASES",
+    "SIX_STAGE", "Crosswalk", "Move", "StageSpace", "check_transition_matrix",
+]  # fmt: skip
 
 PHASES = ("together", "apart")
 MOVE_KINDS = ("forward", "back", "skip", "cross", "repair", "exit")

@@ -38,13 +38,9 @@ if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable
 
 __all__ = [
-    "ContractError",
-    "check_channel",
-    "check_generator",
-    "check_model",
-    "check_policy",
+    "ContractError", "check_channel", "check_generator", "check_model", "check_policy",
     "check_transition_model",
-]
+]  # fmt: skip
 
 # A chi-square test at this level raises a false alarm once in a million stages.
 SIZE = 1e-6

@@ -57,18 +57,7 @@ from crmlab.actions.policies import (
 )
 
 __all__ = [
-    "Action",
-    "AlwaysTreat",
-    "FirmView",
-    "ManagerImpression",
-    "NoAction",
-    "Policy",
-    "RandomPolicy",
-    "ThresholdRule",
-    "action_matrices",
-    "check_actions",
-    "check_propensities",
-    "choose_actions",
-    "impression_probs",
-    "tilt",
-]
+    "Action", "AlwaysTreat", "FirmView", "ManagerImpression", "NoAction", "Policy", "RandomPolicy",
+    "ThresholdRule", "action_matrices", "check_actions", "check_propensities", "choose_actions",
+    "impression_probs", "tilt",
+]  # fmt: skip

@@ -67,18 +67,7 @@ from crmlab.contract.populations import (
 from crmlab.contract.posterior import ContractPosterior, bdw_posterior, sbg_posterior
 
 __all__ = [
-    "BetaDiscreteWeibull",
-    "Contract",
-    "ContractPosterior",
-    "Homogeneity",
-    "ShiftedBetaGeometric",
-    "bdw_posterior",
-    "contract_loglik",
-    "contract_standard_errors",
-    "cost_of_homogeneity",
-    "fit_bdw",
-    "fit_sbg",
-    "fit_sbg_marketing",
-    "project_survivors",
-    "sbg_posterior",
-]
+    "BetaDiscreteWeibull", "Contract", "ContractPosterior", "Homogeneity", "ShiftedBetaGeometric",
+    "bdw_posterior", "contract_loglik", "contract_standard_errors", "cost_of_homogeneity",
+    "fit_bdw", "fit_sbg", "fit_sbg_marketing", "project_survivors", "sbg_posterior",
+]  # fmt: skip

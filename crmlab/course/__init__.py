@@ -69,12 +69,6 @@ from crmlab.course.outline import course_table, plot_course_map
 from crmlab.course.progress import progress
 
 __all__ = [
-    "Verdict",
-    "check",
-    "course_table",
-    "judge",
-    "own_firm",
-    "plot_course_map",
-    "progress",
+    "Verdict", "check", "course_table", "judge", "own_firm", "plot_course_map", "progress",
     "set_answer",
-]
+]  # fmt: skip

@@ -8,14 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from crmlab.errors import SpecError, raise_problems
-from crmlab.plots.layout import (
-    check_numbers,
-    check_prob,
-    points_of,
-    settled_figure,
-    spread,
-    take_axes,
-)
+from crmlab.plots.layout import check_numbers, check_prob, points_of, settle, spread, take_axes
 from crmlab.plots.style import DASHES, INK, LINES, MUTED, stage_colours, stage_markers, stage_title
 from crmlab.stages import StageSpace
 
@@ -292,7 +285,7 @@ def _draw_cutoff(ax: "Axes", cutoff: float) -> None:
 
 def label_ends(ax: "Axes", ends: Mapping[str, float], colours: Sequence[str]) -> None:
     """Name each line at its right end, in its colour, spread so that no names touch."""
-    figure = settled_figure(ax)
+    figure = settle(ax)
     low, high = ax.get_ylim()
     line = 1.25 * points_of(0.9) * figure.dpi / 72
     gap = (high - low) * line / ax.get_window_extent().height

@@ -60,7 +60,7 @@ def take_axes(ax: "Axes | None", aspect: float) -> "Axes":
     return ax
 
 
-def settled_figure(ax: "Axes") -> "Figure":
+def settle(ax: "Axes") -> "Figure":
     """Settle the layout of the figure of axes, so that lengths on paper are known; return it."""
     figure = ax.get_figure(root=True)
     if figure is None:
@@ -73,7 +73,7 @@ def paper_scale(ax: "Axes", x: tuple[float, float], y: tuple[float, float]) -> f
     """Turn axes into a sheet of paper measured in inches, and say by how much it is enlarged."""
     ax.set(xlim=x, ylim=y, aspect="equal")
     ax.axis("off")
-    figure = settled_figure(ax)
+    figure = settle(ax)
     return ax.get_window_extent().width / figure.dpi / (x[1] - x[0])
 
 

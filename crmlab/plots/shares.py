@@ -13,7 +13,7 @@ from crmlab.plots.layout import (
     check_prob,
     in_order,
     points_of,
-    settled_figure,
+    settle,
     spread,
     take_axes,
     text_size,
@@ -274,7 +274,7 @@ def _rooms(
     ax: "Axes", times: NDArray, mean: NDArray, titles: Sequence[str]
 ) -> list[tuple[float, float] | None]:
     """Place for each name inside its layer, None where it does not fit."""
-    figure = settled_figure(ax)
+    figure = settle(ax)
     box, inch = ax.get_window_extent(), figure.dpi / 72
     x = np.linspace(*ax.get_xlim(), 241)
     borders = np.column_stack([np.interp(x, _numbers(times), b) for b in _borders(mean).T])
@@ -307,7 +307,7 @@ def _write_aside(
     colours: Sequence[str],
 ) -> list:
     """Write names at the right of the axes, near the ends of their layers; return the artists."""
-    figure = settled_figure(ax)
+    figure = settle(ax)
     gap = 115 * points_of(1.1) * figure.dpi / 72 / ax.get_window_extent().height
     last = shares[np.flatnonzero(np.isfinite(shares).all(axis=1))[-1]]
     middles = 100 * (last.cumsum() - last / 2)

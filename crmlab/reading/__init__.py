@@ -38,18 +38,6 @@ from crmlab.reading.quality import Decision, Finding, Quality
 from crmlab.reading.sales import ReadingOptions, Sales, read_sales
 
 __all__ = [
-    "Decision",
-    "EventFile",
-    "Events",
-    "Finding",
-    "Quality",
-    "ReadingOptions",
-    "Sales",
-    "is_formula",
-    "neutralise",
-    "pseudonymise",
-    "read_events",
-    "read_key",
-    "read_raw",
-    "read_sales",
-]
+    "Decision", "EventFile", "Events", "Finding", "Quality", "ReadingOptions", "Sales",
+    "is_formula", "neutralise", "pseudonymise", "read_events", "read_key", "read_raw", "read_sales",
+]  # fmt: skip

@@ -28,13 +28,6 @@ from crmlab.tables.panel import to_panel
 from crmlab.tables.storage import read_tables, read_truth, write_tables
 
 __all__ = [
-    "CustomerTables",
-    "read_orders",
-    "read_tables",
-    "read_truth",
-    "rfm_summary",
-    "split_holdout",
-    "tables_from_orders",
-    "to_panel",
-    "write_tables",
-]
+    "CustomerTables", "read_orders", "read_tables", "read_truth", "rfm_summary", "split_holdout",
+    "tables_from_orders", "to_panel", "write_tables",
+]  # fmt: skip

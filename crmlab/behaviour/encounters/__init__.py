@@ -43,15 +43,7 @@ from crmlab.behaviour.encounters.links import all_go_well, message_agreement, po
 from crmlab.behaviour.encounters.memory import remember_mean, remember_peak_end, remember_sum
 
 __all__ = [
-    "adjust_encounters",
-    "all_go_well",
-    "best_contacts",
-    "best_order",
-    "contact_response",
-    "message_agreement",
-    "power_mean",
-    "prospect_value",
-    "remember_mean",
-    "remember_peak_end",
+    "adjust_encounters", "all_go_well", "best_contacts", "best_order", "contact_response",
+    "message_agreement", "power_mean", "prospect_value", "remember_mean", "remember_peak_end",
     "remember_sum",
-]
+]  # fmt: skip

@@ -41,14 +41,6 @@ from crmlab.behaviour.loyalty.mistake import (
 from crmlab.behaviour.loyalty.ties import Ties, loyalty_type
 
 __all__ = [
-    "LatentClasses",
-    "Mistake",
-    "ShareEstimate",
-    "Ties",
-    "fit_classes",
-    "loyalty_type",
-    "mistake_passive",
-    "passive_share_from_leavers",
-    "prob_engaged",
-    "shares_among_leavers",
-]
+    "LatentClasses", "Mistake", "ShareEstimate", "Ties", "fit_classes", "loyalty_type",
+    "mistake_passive", "passive_share_from_leavers", "prob_engaged", "shares_among_leavers",
+]  # fmt: skip

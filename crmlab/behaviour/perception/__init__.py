@@ -46,16 +46,6 @@ from crmlab.behaviour.perception.scores import Score, net_promoter, top_box
 from crmlab.behaviour.perception.silence import nonresponse_bias, shares_seen, weigh_answers
 
 __all__ = [
-    "Confirmation",
-    "Score",
-    "answer_probs",
-    "follow_expectation",
-    "learning_gains",
-    "net_promoter",
-    "nonresponse_bias",
-    "satisfaction",
-    "shares_seen",
-    "top_box",
-    "weigh_answers",
-    "when_gap_opens",
-]
+    "Confirmation", "Score", "answer_probs", "follow_expectation", "learning_gains", "net_promoter",
+    "nonresponse_bias", "satisfaction", "shares_seen", "top_box", "weigh_answers", "when_gap_opens",
+]  # fmt: skip

@@ -58,20 +58,8 @@ from crmlab.behaviour.word_of_mouth.referral import (
 )
 
 __all__ = [
-    "Bass",
-    "EngagementValue",
-    "LogNormalReach",
-    "LostCustomer",
-    "NegativeBinomialReach",
-    "NewsRun",
-    "cascade",
-    "cascade_sizes",
-    "live_edges",
-    "lognormal_through",
-    "lost_customer_value",
-    "negative_binomial_through",
-    "referral_value",
-    "ripple_cost",
-    "seed_greedily",
+    "Bass", "EngagementValue", "LogNormalReach", "LostCustomer", "NegativeBinomialReach", "NewsRun",
+    "cascade", "cascade_sizes", "live_edges", "lognormal_through", "lost_customer_value",
+    "negative_binomial_through", "referral_value", "ripple_cost", "seed_greedily",
     "shapes_for_tail",
-]
+]  # fmt: skip
