@@ -68,6 +68,7 @@ class CustomerTables:
     >>> tables = CustomerTables(customers, visits, window=(0, 3))
     >>> tables
     CustomerTables(2 customers; 2 events (visits); window 0 to 3)
+    >>> from crmlab.tables import to_panel
     >>> to_panel(tables, freq="M")["visits"].values
     array([[1., 0., 1., 0.],
            [0., 0., 0., 0.]])
