@@ -81,7 +81,7 @@ bench: ## time crmlab beside its peers, in .venv-extras/ (ARGS=--full: all sizes
 validate: ## list the slow statistical studies, or run one (ARGS="calibration --minutes 30")
 	$(call run,validate $(ARGS))
 
-lint: ## check the style of the code
+lint: ## check the style of the code and its types
 	$(call run,lint)
 
 lock: ## resolve requirements.lock again, for maintainers (UPGRADE=1: newest versions)

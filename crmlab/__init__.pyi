@@ -98,3 +98,4 @@ from crmlab.value import (
 )
 
 __version__: str
+__all__: list[str]

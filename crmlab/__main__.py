@@ -7,7 +7,7 @@ ones understand until it has checked the version.
 import sys
 
 
-def main(arguments=None) -> int:
+def main(arguments: "list[str] | None" = None) -> int:
     """Run one command and return its exit code (0 = all is well)."""
     if sys.version_info < (3, 12):  # noqa: UP036 (old versions read this line, and it says so)
         version = ".".join(map(str, sys.version_info[:3]))

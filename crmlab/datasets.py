@@ -1,6 +1,11 @@
 """The small data sets that travel with crmlab, each with a card beside it.
 
 The files live in `datasets/` of the repository; an installed package holds a copy of them.
+
+* `load_meridienne`: 500 customers of an invented bank, as tables
+* `load_cdnow_sample`: the orders of 2,357 customers of a music shop
+* `load_cdnow_summary`: the published summary of those orders
+* `dataset_path`: where a file of the data sets is
 """
 
 from pathlib import Path
@@ -9,6 +14,10 @@ import pandas as pd
 
 from crmlab.errors import DataError
 from crmlab.tables import CustomerTables, read_orders, read_tables
+
+__all__ = [
+    "dataset_path", "load_cdnow_sample", "load_cdnow_summary", "load_meridienne",
+]  # fmt: skip
 
 _PACKAGE = Path(__file__).resolve().parent
 _PLACES = (_PACKAGE.parent / "datasets", _PACKAGE / "_datasets")

@@ -4,10 +4,17 @@ Two kinds of mistake reach a user: a *specification* that contradicts itself (`S
 *data* that break the rules of their table (`DataError`). Both are `ValueError`, so
 ``except ValueError`` catches either. One input is checked whole: `raise_problems` reports
 everything that is wrong with it at once.
+
+* `SpecError`: a stage space, world, model or option is specified wrongly
+* `DataError`: tables, panels or files break a rule of their format
+* `DataWarning`: a panel tells little about something
+* `SamplingWarning`: a sampled posterior should not be read yet
 """
 
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
+
+__all__ = ["DataError", "DataWarning", "SamplingWarning", "SpecError"]
 
 
 class SpecError(ValueError):
@@ -37,10 +44,15 @@ def raise_problems(error: type[ValueError], heading: str, problems: Sequence[str
     ...
     crmlab.errors.SpecError: StageSpace: names repeat 'new'
     """
-    if len(problems) == 1:
-        raise error(f"{heading}: {problems[0]}")
     if problems:
-        raise error("\n  - ".join([f"{heading}: {len(problems)} problems", *problems]))
+        raise error_of(error, heading, problems)
+
+
+def error_of[E: ValueError](error: type[E], heading: str, problems: Sequence[str]) -> E:
+    """Make one error of one problem or more, each on a line of its own."""
+    if len(problems) == 1:
+        return error(f"{heading}: {problems[0]}")
+    return error("\n  - ".join([f"{heading}: {len(problems)} problems", *problems]))
 
 
 def wrong(parameter: str, rule: str, value: object) -> str:

@@ -32,6 +32,31 @@ are about memory. A mask cannot say them: they belong to the dynamics of a world
 **Rival spaces** describe the same customers with other words. A `Crosswalk` translates stage by
 stage. Each rival here allows every move that a translated Knapp journey can make.
 
+Classes and checks:
+
+* `StageSpace`: stages, phases and allowed moves
+* `Move`: an allowed move and its kind
+* `Crosswalk`: a translation from one space to another
+* `check_transition_matrix`: raise unless a matrix respects a space
+* `PHASES`: the two phases
+* `MOVE_KINDS`: the six kinds of move
+
+Spaces and their translations:
+
+* `KNAPP`: Knapp's ten stages
+* `LIFECYCLE`: the five stages of Dwyer, Schurr and Oh
+* `LIFECYCLE_EXPLORATION_FIRST`: the same five, with exploration before awareness
+* `SIX_STAGE`: DeVito's six stages, of which one is repair
+* `KNAPP_MERGED`: Knapp's stages with the last four merged in pairs
+* `KNAPP_TO_LIFECYCLE`: from Knapp's stages to `LIFECYCLE`
+* `KNAPP_TO_SIX_STAGE`: from Knapp's stages to `SIX_STAGE`
+* `KNAPP_TO_MERGED`: from Knapp's stages to `KNAPP_MERGED`
+
+An example to compute with, invented for teaching:
+
+* `K10`: a quarterly transition matrix of Knapp's stages
+* `K10_MARGINS`: the margin per quarter in each of them
+
 References
 ----------
 Knapp (1978), Social Intercourse: From Greeting to Goodbye. Allyn and Bacon.
@@ -52,6 +77,12 @@ from crmlab.errors import SpecError, raise_problems
 
 if TYPE_CHECKING:
     import networkx as nx
+
+__all__ = [
+    "K10", "K10_MARGINS", "KNAPP", "KNAPP_MERGED", "KNAPP_TO_LIFECYCLE", "KNAPP_TO_MERGED",
+    "KNAPP_TO_SIX_STAGE", "LIFECYCLE", "LIFECYCLE_EXPLORATION_FIRST", "MOVE_KINDS", "PHASES",
+    "SIX_STAGE", "Crosswalk", "Move", "StageSpace", "check_transition_matrix",
+]  # fmt: skip
 
 PHASES = ("together", "apart")
 MOVE_KINDS = ("forward", "back", "skip", "cross", "repair", "exit")
@@ -115,13 +146,13 @@ class StageSpace:
     """
 
     names: tuple[str, ...]
-    phases: tuple[str, ...] | None = None
-    moves: tuple[Move, ...] | None = None
+    phases: tuple[str, ...] = ()
+    moves: Sequence[tuple[str, ...]] | None = None
 
     def __post_init__(self) -> None:
         """Check everything, then complete phases and kinds."""
         names = _as_tuple(self.names)
-        phases = ("together",) * len(names) if self.phases is None else _as_tuple(self.phases)
+        phases = _as_tuple(self.phases or ()) or ("together",) * len(names)
         moves = None if self.moves is None else _as_tuple(self.moves)
         problems = [
             *_problems_of_names(names),
@@ -167,8 +198,8 @@ class StageSpace:
         """Kind of each move, (K, K) of str; '' where nothing moves (stays and forbidden moves)."""
         kinds = np.full((len(self), len(self)), "", dtype=object)
         moves = _all_moves(self.names, self.phases) if self.moves is None else self.moves
-        for move in moves:
-            kinds[self.index(move.stage_from), self.index(move.stage_to)] = move.kind
+        for stage_from, stage_to, kind in moves:
+            kinds[self.index(stage_from), self.index(stage_to)] = kind
         return _read_only(kinds)
 
     @cached_property
@@ -378,7 +409,7 @@ def _arrow(names: Sequence[str], ij: tuple[int, ...]) -> str:
     return f"{names[ij[0]]!r} -> {names[ij[1]]!r}"
 
 
-def _as_tuple(values: object) -> tuple:
+def _as_tuple(values: Iterable) -> tuple:
     # A bare string is a likely slip for a one-element tuple, and would fall apart into letters.
     return (values,) if isinstance(values, str) else tuple(values)
 
@@ -388,7 +419,7 @@ def _read_only(array: NDArray) -> NDArray:
     return array
 
 
-def _repeated(values: Sequence[object]) -> list[object]:
+def _repeated[T](values: Sequence[T]) -> list[T]:
     return [value for value in dict.fromkeys(values) if values.count(value) > 1]
 
 
@@ -529,7 +560,7 @@ KNAPP = StageSpace(_TOGETHER + _APART, ("together",) * 5 + ("apart",) * 5, _knap
 def _translate_moves(labels: Sequence[str]) -> tuple[Move, ...]:
     """Collect the moves that a translated Knapp journey can make, the plainest kind of each."""
     word = dict(zip(KNAPP.names, labels, strict=True))
-    moves = [Move(word[m.stage_from], word[m.stage_to], m.kind) for m in KNAPP.moves]
+    moves = [Move(word[a], word[b], kind) for a, b, kind in _knapp_moves()]
     plainest_last = sorted(moves, key=lambda move: -MOVE_KINDS.index(move.kind))
     kinds = {(m.stage_from, m.stage_to): m.kind for m in plainest_last}
     return tuple(Move(a, b, kind) for (a, b), kind in sorted(kinds.items()) if a != b)

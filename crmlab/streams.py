@@ -32,7 +32,8 @@ _ROUNDS = 10
 _LARGEST = 2**32
 _AT_ONCE = 8192  # addresses whose words fit into a core's cache together
 
-Words = tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]
+Word = NDArray[np.uint64] | np.uint64
+Words = tuple[Word, Word, Word, Word]
 
 
 def philox(counter: Words, key: tuple[int, int]) -> Words:

@@ -1,21 +1,26 @@
 """Contracts: what a channel, a transition model, a world or a model of your own must keep to.
 
 Each extension point has one check. Write a subclass, call its check in a test of your own, and
-every function of crmlab can be used with it. A check that fails raises `ContractError` with all
-breaches at once; one that passes says nothing.
+every function of crmlab can be used with it. A check that passes returns nothing.
 
-=========================  ====================================================================
 `check_channel`            `sample` and `dist` are one distribution, in every stage
 `check_transition_model`   matrices are stochastic and make no move that the space forbids
 `check_generator`          nobody changes when others are simulated too
 `check_policy`             propensities that depend on each customer alone
 `check_model`              the posterior is complete, its gradient right, its customers alike
 =========================  ====================================================================
+=======
+* `check_channel`: `sample` and `dist` are the same distribution in every stage
+* `check_transition_model`: matrices are stochastic and make no move that the space forbids
+* `check_generator`: nobody changes when others are simulated too
+* `check_policy`: propensities depend on each customer alone
+* `check_model`: the posterior is complete, its gradient right, the order of customers irrelevant
+* `ContractError`: what a check raises, with all breaches at once
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -38,6 +43,11 @@ if TYPE_CHECKING:
     import pymc as pm
     from pytensor.compile.mode import Mode
     from pytensor.tensor.variable import TensorVariable
+
+__all__ = [
+    "ContractError", "check_channel", "check_generator", "check_model", "check_policy",
+    "check_transition_model",
+]  # fmt: skip
 
 # A chi-square test at this level raises a false alarm once in a million stages.
 SIZE = 1e-6
@@ -517,7 +527,7 @@ def _view_of(view: FirmView, who: Ints) -> FirmView:
 
 def _replay(policy: Policy, view: FirmView, given: Floats) -> Iterator[str]:
     everybody = np.arange(len(given))
-    orders = {
+    orders: dict[str, Iterable[Ints]] = {
         "gives other propensities when it is asked again": [everybody],
         "gives other propensities in another order of the customers": [everybody[::-1]],
         "gives a customer alone other propensities than among all": everybody[:, None],
@@ -674,12 +684,10 @@ def _slope(density: _Density, x: Floats, direction: Floats, step: float = 1e-5) 
 def _interpreted_mode() -> "Mode":
     from pytensor.compile.mode import Mode
 
-    return Mode(linker="py", optimizer=None)
+    return Mode(linker="py", optimizer="None")
 
 
-def _interpret(
-    inputs: list["TensorVariable"], outputs: list["TensorVariable"]
-) -> Callable[..., list[Floats]]:
+def _interpret(inputs: list["TensorVariable"], outputs: list[Any]) -> Callable[..., list[Floats]]:
     import pytensor
 
     # Without `cxx`, inner graphs are interpreted too, also where a C compiler is found.

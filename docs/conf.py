@@ -25,6 +25,8 @@ napoleon_use_rtype = False
 napoleon_use_ivar = True
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
+# A word of a type, such as "periods", is taken for the name of every attribute called so.
+suppress_warnings = ["ref.python"]
 
 html_theme = "sphinx_book_theme"
 html_math_renderer = "pictures"

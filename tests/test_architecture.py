@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -42,6 +43,7 @@ HEAVY = ("pymc", "pytensor", "arviz", "numba", "nutpie", "scipy.stats", "network
          "matplotlib")  # fmt: skip
 LONGEST_FUNCTION = 60
 MAY_BE_LONG = ("plots", "report")
+BEHAVIOUR = ("encounters", "loyalty", "perception", "word_of_mouth")
 
 
 # --- reading imports ---------------------------------------------------------------------------
@@ -312,6 +314,30 @@ def test_every_name_in_a_module_s_all_exists(path):
         return
     module = importlib.import_module(dotted_name(path, PACKAGE))
     assert [name for name in getattr(module, "__all__", ()) if not hasattr(module, name)] == []
+
+
+def namespaces() -> dict[str, ModuleType]:
+    """Return the modules among the public names, and those inside them, by dotted name."""
+    found = {name: getattr(crmlab, name) for name in crmlab.__all__}
+    found |= {f"behaviour.{name}": getattr(crmlab.behaviour, name) for name in BEHAVIOUR}
+    return {name: value for name, value in found.items() if isinstance(value, ModuleType)}
+
+
+def listed_names(docstring: str) -> list[str]:
+    """Return the names that a docstring lists as "* `name`: some words"."""
+    return re.findall(r"(?m)^\* `(\w+)`: `?\w.+$", docstring)
+
+
+@pytest.mark.parametrize("name", namespaces())
+def test_help_lists_each_name_of_a_namespace_with_a_line(name):
+    namespace = namespaces()[name]
+    listed = listed_names(namespace.__doc__)
+    assert sorted(listed) == sorted(namespace.__all__)
+    assert set(namespace.__all__) <= set(dir(namespace))
+
+
+def test_a_name_without_a_line_is_not_listed():
+    assert listed_names("* `a`: one\n* `b`:\n* `c`\nsee `d`: no\n* `e`: two\n  lines") == ["a", "e"]
 
 
 def test_no_drawer_for_odds_and_ends():

@@ -494,6 +494,19 @@ def test_clean_keeps_the_learner_s_work_and_what_is_slow(project):
     assert left == {"learn/01.ipynb", "learn/__pycache__/x"}
 
 
+@pytest.mark.parametrize("codes", [(0, 0), (1, 0), (0, 2)])
+def test_lint_asks_for_style_and_types_and_hides_neither(project, monkeypatch, codes):
+    ran = []
+
+    def run(command, **_):
+        ran.append(command[2])
+        return subprocess.CompletedProcess(command, codes[len(ran) - 1])
+
+    monkeypatch.setattr(upkeep.subprocess, "run", run)
+    assert upkeep.lint(project) == max(codes)
+    assert ran == ["ruff", "mypy"]
+
+
 def test_lock_follows_pip_s_index_and_writes_none_of_it():
     settings = {
         "global.index-url": "file:///of-the-file",

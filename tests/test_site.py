@@ -1,13 +1,16 @@
 """The site: built once, without a warning; what a reader may rely on holds for every page."""
 
 import re
+from importlib import import_module
+from types import ModuleType
 
 import pytest
 
+import crmlab
 from crmlab.cli.environment import PROJECT
 from crmlab.course.glossary import first_uses, read_glossary
 from crmlab.course.notebooks import read_notebook
-from crmlab.course.site import build_site, leaked_addresses, notebook_texts
+from crmlab.course.site import PAGES, build_site, leaked_addresses, notebook_texts
 
 NOTEBOOKS = sorted((PROJECT.root / "notebooks").glob("*.ipynb"))
 _SOLUTION = re.compile(r"### BEGIN SOLUTION\n(.*?)### END SOLUTION", re.DOTALL)
@@ -59,6 +62,20 @@ def test_no_solution_reaches_a_page(pages):
         for solution in (found for cell in cells for found in _SOLUTION.findall(cell)):
             assert "".join(solution.split()) not in "".join(text.split()), path.name
         assert "END SOLUTION" not in text
+
+
+def test_the_reference_has_every_public_name_once(pages):
+    public = (
+        f"{module.__name__}.{name}"
+        for module in (import_module(f"crmlab.{page}") for page in PAGES)
+        for name in module.__all__
+        if not isinstance(getattr(module, name), ModuleType)
+    )
+    text = "".join(page for name, page in pages.items() if name.startswith("reference/"))
+    assert [name for name in public if text.count(f'id="{name}"') != 1] == []
+    values = [getattr(crmlab, name) for name in crmlab.__all__]
+    homes = {v.__name__ for v in values if isinstance(v, ModuleType)} | {*crmlab._HOME_OF.values()}
+    assert homes - {f"crmlab.{page}" for page in PAGES} == {"crmlab", "crmlab.behaviour"}
 
 
 def test_published_numbers_and_sources_are_there(pages):

@@ -14,6 +14,26 @@ draws the action from them, and keeps the propensities. It does so in period t, 
 shows was seen, and the action tilts the move from t to t + 1. At most one action is taken per
 customer and period.
 
+Actions (`effects`):
+
+* `Action`: something a firm can do to a customer, at a cost
+* `tilt`: the transition matrix under an action
+* `action_matrices`: the matrices without and with each action
+* `check_actions`: raise unless all actions fit the stages
+
+Policies (`policies`):
+
+* `Policy`: the base class: propensities from what the firm sees
+* `NoAction`: nobody is treated
+* `AlwaysTreat`: everybody is treated
+* `RandomPolicy`: an experiment
+* `ThresholdRule`: those are treated of whom something is high or low
+* `ManagerImpression`: account managers treat whom they believe to be in certain stages
+* `impression_probs`: how often each stage is mistaken for each other one
+* `FirmView`: what a firm sees when it decides
+* `choose_actions`: draw an action for each customer
+* `check_propensities`: raise unless propensities are probabilities
+
 References
 ----------
 McFadden (1974), "Conditional logit analysis of qualitative choice behavior", in Zarembka (ed.),
@@ -37,18 +57,7 @@ from crmlab.actions.policies import (
 )
 
 __all__ = [
-    "Action",
-    "AlwaysTreat",
-    "FirmView",
-    "ManagerImpression",
-    "NoAction",
-    "Policy",
-    "RandomPolicy",
-    "ThresholdRule",
-    "action_matrices",
-    "check_actions",
-    "check_propensities",
-    "choose_actions",
-    "impression_probs",
-    "tilt",
-]
+    "Action", "AlwaysTreat", "FirmView", "ManagerImpression", "NoAction", "Policy", "RandomPolicy",
+    "ThresholdRule", "action_matrices", "check_actions", "check_propensities", "choose_actions",
+    "impression_probs", "tilt",
+]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -52,8 +53,8 @@ class Action:
 
     name: str
     cost: float = 0.0
-    effects: tuple[tuple[str | Pair, float], ...] = ()
-    adds: tuple[tuple[Pair, float], ...] = ()
+    effects: Mapping[Any, float] | tuple[tuple[Any, float], ...] = ()
+    adds: Mapping[Any, float] | tuple[tuple[Any, float], ...] = ()
 
     def __post_init__(self) -> None:
         """Check the numbers, then keep mappings as tuples, so that actions compare by value."""
@@ -77,7 +78,7 @@ class Action:
         """
         self._check_fit(space)
         shifts = np.zeros((len(space), len(space)))
-        for key, shift in self.effects:
+        for key, shift in dict(self.effects).items():
             if isinstance(key, str):
                 shifts[_moves_of_kind(space, key)] += shift
             else:
@@ -88,7 +89,7 @@ class Action:
         """Probability of each move that the action adds, (K, K); 0 elsewhere."""
         self._check_fit(space)
         added = np.zeros((len(space), len(space)))
-        for (a, b), prob in self.adds:
+        for (a, b), prob in dict(self.adds).items():
             added[space.index(a), space.index(b)] = prob
         return added
 
@@ -97,13 +98,13 @@ class Action:
         self._check_fit(space)
         if space.moves is None or not self.adds:
             return space
-        added = tuple(Move(a, b) for (a, b), _ in self.adds)
+        added = tuple(Move(a, b) for a, b in dict(self.adds))
         return StageSpace(space.names, space.phases, (*space.moves, *added))
 
     def _check_fit(self, space: StageSpace) -> None:
         pairs = {
-            "effects": [key for key, _ in self.effects if not isinstance(key, str)],
-            "adds": [key for key, _ in self.adds],
+            "effects": [key for key in dict(self.effects) if not isinstance(key, str)],
+            "adds": list(dict(self.adds)),
         }
         problems = [
             f"`{name}` names the unknown stage {end!r}; the stages are {', '.join(space.names)}"
@@ -132,7 +133,7 @@ def _moves_of_kind(space: StageSpace, kind: str) -> Bools:
     return np.eye(len(space), dtype=bool) if kind == STAY else space.kinds == kind
 
 
-def read_pairs(name: str, given: object) -> tuple[tuple, list[str]]:
+def read_pairs(name: str, given: Any) -> tuple[tuple, list[str]]:
     """Read a mapping, or pairs of key and value, as sorted-by-entry tuples of tuples."""
     items = given.items() if isinstance(given, Mapping) else given
     try:

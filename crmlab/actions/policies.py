@@ -162,7 +162,7 @@ class RandomPolicy(Policy):
     array([[0.  , 0.25]])
     """
 
-    probs: tuple[tuple[str, float], ...]
+    probs: Mapping[str, float] | tuple[tuple[str, float], ...]
     periods: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:

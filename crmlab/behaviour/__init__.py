@@ -5,3 +5,7 @@
 * `loyalty`: active or passive loyalty, and what a rival's entry reveals
 * `word_of_mouth`: how far news travels, and what it is worth
 """
+
+from crmlab.behaviour import encounters, loyalty, perception, word_of_mouth
+
+__all__ = ["encounters", "loyalty", "perception", "word_of_mouth"]

@@ -13,11 +13,52 @@ for its likelihood to be written down. They are the standard that models of stag
 | `GammaGamma` | says what a purchase is worth, beside any of them | | |
 
 All but the last answer the same four questions (`BuyTillYouDie`): `loglik`, `prob_alive`,
-`expected_purchases`, `mean_purchases`. A `fit_` function finds the parameters by maximum
-likelihood; `standard_errors` says how sure it is, and `buyers_posterior` gives draws instead.
-`fit_marketing` asks PyMC-Marketing (an extra) the same. `bridge` shows that BG/BB is a chain of two
-stages. `crmlab.value.customers` asks these models and models of stages the same questions about
-the same customers.
+`expected_purchases`, `mean_purchases`. `crmlab.value` asks these models and models of stages the
+same questions about the same customers.
+
+From customer tables (`customers`, `posterior`, `marketing`):
+
+* `fit_buyers`: fit a model to customer tables by maximum likelihood
+* `buyers_posterior`: draws from the posterior instead
+* `fit_marketing`: the same fit by PyMC-Marketing (an extra)
+* `count_purchases`: the purchases of each customer: frequency, recency, age
+* `Buyers`: customers and the fitted population
+* `BuyersPosterior`: customers and draws of their population
+* `MarketingBuyers`: customers and the model of PyMC-Marketing
+* `FittedPurchases`: what these three have in common
+
+Populations (`base` and one module each):
+
+* `BuyTillYouDie`: the base class of the four populations
+* `BGNBD`: beta-geometric / negative binomial
+* `MBGNBD`: modified beta-geometric / negative binomial
+* `ParetoNBD`: Pareto / negative binomial
+* `BGBB`: beta-geometric / beta-Bernoulli
+* `GammaGamma`: the amounts of purchases
+
+Parameters from arrays:
+
+* `fit_bgnbd`: estimate a `BGNBD` by maximum likelihood
+* `fit_mbgnbd`: estimate an `MBGNBD`
+* `fit_paretonbd`: estimate a `ParetoNBD`
+* `fit_bgbb`: estimate a `BGBB`
+* `fit_gammagamma`: estimate a `GammaGamma`
+* `standard_errors`: the standard errors of fitted parameters
+* `population_posterior`: draws from the posterior of a population of buyers
+* `spend_posterior`: draws from the posterior of a `GammaGamma`
+* `ParameterDraws`: what both return: draws, and how good their weights are
+
+The formulas of the BG/NBD model (`bg_nbd`):
+
+* `bgnbd_loglik`: the log-likelihood of each customer's history
+* `bgnbd_prob_alive`: the probability that each customer is alive
+* `bgnbd_expected_purchases`: the mean purchases of each customer in the time ahead
+* `bgnbd_mean_purchases`: the mean repeat purchases of a new customer
+
+BG/BB as a chain of two stages (`bridge`):
+
+* `chain_loglik`: the log-likelihood of histories, for given probabilities
+* `mixed_chain_loglik`: the same, averaged over customers
 """
 
 from crmlab.btyd.base import BuyTillYouDie, standard_errors
@@ -46,33 +87,10 @@ from crmlab.btyd.posterior import (
 )
 
 __all__ = [
-    "BGBB",
-    "BGNBD",
-    "MBGNBD",
-    "BuyTillYouDie",
-    "Buyers",
-    "BuyersPosterior",
-    "FittedPurchases",
-    "GammaGamma",
-    "MarketingBuyers",
-    "ParameterDraws",
-    "ParetoNBD",
-    "bgnbd_expected_purchases",
-    "bgnbd_loglik",
-    "bgnbd_mean_purchases",
-    "bgnbd_prob_alive",
-    "buyers_posterior",
-    "chain_loglik",
-    "count_purchases",
-    "fit_bgbb",
-    "fit_bgnbd",
-    "fit_buyers",
-    "fit_gammagamma",
-    "fit_marketing",
-    "fit_mbgnbd",
-    "fit_paretonbd",
-    "mixed_chain_loglik",
-    "population_posterior",
-    "spend_posterior",
+    "BGBB", "BGNBD", "MBGNBD", "BuyTillYouDie", "Buyers", "BuyersPosterior", "FittedPurchases",
+    "GammaGamma", "MarketingBuyers", "ParameterDraws", "ParetoNBD", "bgnbd_expected_purchases",
+    "bgnbd_loglik", "bgnbd_mean_purchases", "bgnbd_prob_alive", "buyers_posterior", "chain_loglik",
+    "count_purchases", "fit_bgbb", "fit_bgnbd", "fit_buyers", "fit_gammagamma", "fit_marketing",
+    "fit_mbgnbd", "fit_paretonbd", "mixed_chain_loglik", "population_posterior", "spend_posterior",
     "standard_errors",
-]
+]  # fmt: skip

@@ -7,7 +7,7 @@ will she still buy, and how much will a new one buy.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import ClassVar, Self
 
 import numpy as np
@@ -18,8 +18,11 @@ from crmlab.btyd.maximum import log_covariance, maximise
 from crmlab.errors import SpecError, raise_problems
 
 
+@dataclass(frozen=True)
 class Positive:
-    """Parameters that must all be above 0; mixed into frozen dataclasses."""
+    """Parameters that must all be above 0; the base of frozen dataclasses."""
+
+    loglik: ClassVar[Callable[..., Floats]]  # of each customer; a subclass says of which columns
 
     def __post_init__(self) -> None:
         """Refuse parameters outside their range; all problems at once."""

@@ -76,7 +76,9 @@ def fit_buyers(kind: type[BuyTillYouDie], tables: CustomerTables, *, freq: str =
 
     Examples
     --------
-    >>> from crmlab import BGNBD, load_cdnow_sample, split_holdout, tables_from_orders
+    >>> from crmlab.btyd import BGNBD
+    >>> from crmlab.datasets import load_cdnow_sample
+    >>> from crmlab.tables import split_holdout, tables_from_orders
     >>> shop = tables_from_orders(load_cdnow_sample(), window=("1997-01-01", "1998-06-30"))
     >>> first, later = split_holdout(shop, cutoff="1997-10-01")
     >>> buyers = fit_buyers(BGNBD, first)
@@ -154,9 +156,14 @@ def _count_days(tables: CustomerTables, freq: str) -> pd.DataFrame:
     return pd.DataFrame(days)
 
 
+def _events(tables: CustomerTables, channel: str) -> pd.DataFrame:
+    events = tables.table("events")
+    return events[events["channel"] == channel]
+
+
 def _first_days(tables: CustomerTables) -> pd.Series:
     """Day of each customer's first purchase: her `start`, or else her first order."""
-    orders = tables.events[tables.events["channel"] == "orders"]
+    orders = _events(tables, "orders")
     first = orders.groupby("customer_id")["date"].min()
     customers = tables.customers.set_index("customer_id")
     start = first.reindex(customers.index)
@@ -180,7 +187,7 @@ def _last_days(tables: CustomerTables) -> pd.Series:
 
 def _repeats(tables: CustomerTables, channel: str, start: pd.Series) -> pd.DataFrame:
     """Purchase days of a channel after the day of the first: one row each, amounts added up."""
-    events = tables.events[tables.events["channel"] == channel]
+    events = _events(tables, channel)
     days = events.assign(date=events["date"].dt.normalize())
     merged = days.groupby(["customer_id", "date"], as_index=False)["value"].sum()
     return merged[merged["date"] > merged["customer_id"].map(start)]

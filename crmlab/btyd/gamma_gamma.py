@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammaln
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Bools, Floats
 from crmlab.btyd.base import Positive
 from crmlab.btyd.histories import broken_rules, check_numbers
 from crmlab.btyd.maximum import maximise
@@ -99,7 +99,7 @@ def _loglik(params: GammaGamma, x: Floats, mean: Floats) -> Floats:
     return shapes + powers - (p * x + q) * np.log(v + x * mean)
 
 
-def _rules(x: Floats, mean: Floats) -> dict[str, Floats]:
+def _rules(x: Floats, mean: Floats) -> dict[str, Bools]:
     return {
         "frequency must be a whole number, 0 or more": ~((x >= 0) & (x % 1 == 0)),
         "monetary_value must be finite": ~np.isfinite(mean),

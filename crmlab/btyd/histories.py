@@ -41,8 +41,9 @@ def check_opportunities(
 
 def check_numbers(owner: str, given: Mapping[str, ArrayLike]) -> list[Floats]:
     """Give each column as a float array of one shape with the others, at least one customer."""
-    arrays = {name: _as_numbers(values) for name, values in given.items()}
-    problems = [f"{name} must hold numbers" for name in arrays if arrays[name] is None]
+    read = {name: _as_numbers(values) for name, values in given.items()}
+    arrays = {name: values for name, values in read.items() if values is not None}
+    problems = [f"{name} must hold numbers" for name in read if name not in arrays]
     raise_problems(DataError, owner, problems)
     shapes = {name: array.shape for name, array in arrays.items()}
     if len(set(shapes.values())) > 1:

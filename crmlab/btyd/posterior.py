@@ -136,7 +136,9 @@ def buyers_posterior(
 
     Examples
     --------
-    >>> from crmlab import BGNBD, load_cdnow_sample, split_holdout, tables_from_orders
+    >>> from crmlab.btyd import BGNBD
+    >>> from crmlab.datasets import load_cdnow_sample
+    >>> from crmlab.tables import split_holdout, tables_from_orders
     >>> shop = tables_from_orders(load_cdnow_sample(), window=("1997-01-01", "1998-06-30"))
     >>> first, later = split_holdout(shop, cutoff="1997-10-01")
     >>> buyers = buyers_posterior(BGNBD, first, seed=1, n_draws=50)

@@ -245,5 +245,5 @@ def _g_squared(table: NDArray) -> float:
 
 def _degrees_of_freedom(table: NDArray) -> int:
     # An empty margin fits itself: it has no parameter in either hypothesis.
-    rows, columns = (table.sum(axis=1) > 0).sum(), (table.sum(axis=0) > 0).sum()
+    rows, columns = (int((table.sum(axis=axis) > 0).sum()) for axis in (1, 0))
     return max(rows - 1, 0) * max(columns - 1, 0)

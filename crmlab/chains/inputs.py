@@ -6,8 +6,6 @@ caller may hand over (a list, a frame, one index or several) and returns an arra
 read is a `SpecError`, or a `DataError` where it was observed and not specified.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -65,7 +63,7 @@ def read_count(name: str, value: int) -> int:
     return int(value)
 
 
-def read_stages(name: str, stages: int | Sequence[int], n_stages: int) -> NDArray[np.intp]:
+def read_stages(name: str, stages: ArrayLike, n_stages: int) -> NDArray[np.intp]:
     """Return the indices of one stage or several, in the order given."""
     indices = np.atleast_1d(np.asarray(stages))
     if not len(indices) or indices.dtype.kind not in "iu" or indices.ndim != 1:
@@ -78,14 +76,14 @@ def read_stages(name: str, stages: int | Sequence[int], n_stages: int) -> NDArra
     return indices
 
 
-def mark_stages(name: str, stages: int | Sequence[int], n_stages: int) -> Bools:
+def mark_stages(name: str, stages: ArrayLike, n_stages: int) -> Bools:
     """Return which of the stages are named: one stage or several, (K,)."""
     mask = np.zeros(n_stages, dtype=bool)
     mask[read_stages(name, stages, n_stages)] = True
     return mask
 
 
-def read_start(start: int | ArrayLike, n_stages: int) -> Floats:
+def read_start(start: ArrayLike, n_stages: int) -> Floats:
     """Return the probabilities of the first stage, given as such or as the index of one."""
     if np.ndim(start) == 0:
         return mark_stages("start", start, n_stages).astype(float)

@@ -118,8 +118,9 @@ def lumpability_gap(transition_matrix: ArrayLike, blocks: Sequence[Hashable]) ->
     Returns
     -------
     float
-        A difference of probabilities: max |Pr(i to B) - Pr(k to B)| over blocks B and stages i, k
-        of the same block. Zero if and only if the blocks follow a Markov chain from every start.
+        A difference of probabilities: max ``|Pr(i to B) - Pr(k to B)|`` over blocks B and stages
+        i, k of the same block. Zero if and only if the blocks follow a Markov chain from every
+        start.
 
     Raises
     ------

@@ -25,8 +25,6 @@ References
 Kemeny and Snell (1960), Finite Markov Chains, chapters IV and V.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -209,7 +207,7 @@ def jump_chain(transition_matrix: ArrayLike) -> Floats:
 
 
 def path_prob(
-    transition_matrix: ArrayLike, path: Sequence[int], *, initial_probs: ArrayLike | None = None
+    transition_matrix: ArrayLike, path: ArrayLike, *, initial_probs: ArrayLike | None = None
 ) -> float:
     """Return the probability of one path, period by period.
 
@@ -244,7 +242,7 @@ def path_prob(
     return float(read_probs("initial_probs", initial_probs, len(P))[stages[0]] * moves)
 
 
-def eventual_path_prob(transition_matrix: ArrayLike, path: Sequence[int]) -> float:
+def eventual_path_prob(transition_matrix: ArrayLike, path: ArrayLike) -> float:
     """Return the probability of one sequence of different stages, however long each lasts.
 
     The product of P[i, j] / (1 - P[i, i]) along the path.

@@ -25,8 +25,6 @@ References
 Kemeny and Snell (1960), Finite Markov Chains, chapter III.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import linalg
@@ -72,7 +70,7 @@ def fundamental_matrix(transition_matrix: ArrayLike) -> Floats:
     return _solve_on(P, transient, np.eye(transient.sum()))
 
 
-def first_passage_time(transition_matrix: ArrayLike, to: int | Sequence[int]) -> Floats:
+def first_passage_time(transition_matrix: ArrayLike, to: ArrayLike) -> Floats:
     """Return the expected number of periods until a stage is first reached.
 
     Parameters
@@ -112,7 +110,7 @@ def first_passage_time(transition_matrix: ArrayLike, to: int | Sequence[int]) ->
 
 
 def first_passage_quantile(
-    transition_matrix: ArrayLike, to: int | Sequence[int], *, prob: float = 0.5
+    transition_matrix: ArrayLike, to: ArrayLike, *, prob: float = 0.5
 ) -> Floats:
     """Return the number of periods after which a stage has been reached with a given probability.
 
@@ -173,7 +171,7 @@ def _longest_wait(T: Floats, level: float, ends: Bools) -> Floats:
     return waits
 
 
-def passage_prob(transition_matrix: ArrayLike, to: int | Sequence[int]) -> Floats:
+def passage_prob(transition_matrix: ArrayLike, to: ArrayLike) -> Floats:
     """Return the probability that a stage is ever reached.
 
     Parameters
@@ -268,9 +266,9 @@ def absorption_quantile(transition_matrix: ArrayLike, *, prob: float = 0.5) -> F
 
 def survival(
     transition_matrix: ArrayLike,
-    absorbing: int | Sequence[int],
+    absorbing: ArrayLike,
     *,
-    start: int | ArrayLike,
+    start: ArrayLike,
     n_periods: int,
 ) -> Floats:
     """Return the probability of not having reached the end after 0, 1, ..., n periods.
@@ -309,7 +307,7 @@ def survival(
 
 
 def occupancy(
-    transition_matrix: ArrayLike, start: int | ArrayLike, *, n_periods: int | None = None
+    transition_matrix: ArrayLike, start: ArrayLike, *, n_periods: int | None = None
 ) -> Floats:
     """Return the expected number of periods spent in each stage, this period included.
 

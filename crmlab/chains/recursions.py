@@ -112,7 +112,7 @@ def _filter(evidence: Evidence) -> tuple[Floats, Floats, Floats]:
     for t in range(evidence.n_periods):
         inside = evidence.inside[:, t]
         ahead = _log_move(now, evidence.matrix(t - 1), evidence.faintest) if t else now
-        ahead = np.where((t == evidence.first)[:, None], evidence.log_initial, ahead)
+        ahead = np.where((evidence.first == t)[:, None], evidence.log_initial, ahead)
         joint = ahead + evidence.log_likelihoods[:, t]
         total = _log_sum(joint)
         # Dividing by a total of zero: the probabilities are undefined from here on.
@@ -239,9 +239,9 @@ def _best_arrivals(evidence: Evidence) -> tuple[NDArray[np.intp], NDArray[np.int
         if t:
             candidates = score[:, :, None] + log(evidence.matrix(t - 1))
             came_from[:, t], score = candidates.argmax(axis=1), candidates.max(axis=1)
-        score = np.where((t == evidence.first)[:, None], evidence.log_initial, score)
+        score = np.where((evidence.first == t)[:, None], evidence.log_initial, score)
         score = _lowered(score + evidence.log_likelihoods[:, t])
-        possible = (t == evidence.last) & (score.max(axis=1) > -np.inf)
+        possible = (evidence.last == t) & (score.max(axis=1) > -np.inf)
         ends = np.where(possible, score.argmax(axis=1), ends)
     return came_from, ends
 

@@ -11,6 +11,14 @@ that must never disagree:
 `crmlab.testing.check_channel` compares the two in every stage. A parameter that is given is
 known: a world simulates with it, a model holds it fixed. One that is left out is learned, under the
 prior of `Channel.parameters`. Prior scales are fields in the user's units (``typical_rate=2``).
+
+* `Poisson`: counts per period: visits, orders, calls
+* `Bernoulli`: something that happens or not: a complaint, a renewal
+* `ZeroInflatedSpend`: money spent: often nothing, else log-normal
+* `OrdinalSurvey`: ratings on a scale
+* `StageLabel`: reported stages, right or wrong
+* `Channel`: the base class; the class to extend
+* `check_channels`: raise unless channels fit each other and the stages
 """
 
 from crmlab.channels.base import Channel, check_channels
@@ -20,11 +28,6 @@ from crmlab.channels.spend import ZeroInflatedSpend
 from crmlab.channels.survey import OrdinalSurvey
 
 __all__ = [
-    "Bernoulli",
-    "Channel",
-    "OrdinalSurvey",
-    "Poisson",
-    "StageLabel",
-    "ZeroInflatedSpend",
+    "Bernoulli", "Channel", "OrdinalSurvey", "Poisson", "StageLabel", "ZeroInflatedSpend",
     "check_channels",
-]
+]  # fmt: skip

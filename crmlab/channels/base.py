@@ -40,9 +40,9 @@ OPEN_SHARE = Rule("above 0 and below 1", lambda x: (x > 0) & (x < 1))
 class Channel(ABC):
     """One kind of observation, per customer and period.
 
-    A subclass is a frozen dataclass with three methods; its parameters are the arguments of
-    `sample` after `u`, and each may be a field that is None while it is to be learned. All other
-    methods are defaults of what models, worlds and reports ask a channel.
+    A subclass is a frozen dataclass with three methods. It names its parameters: they are the
+    arguments of `dist`, those of `sample` after `u`, and each may be a field that is None while
+    it is to be learned. All other methods are defaults of what models, worlds and reports ask.
 
     Attributes
     ----------
@@ -65,11 +65,11 @@ class Channel(ABC):
         """Unnamed PyMC priors of the parameters, one value per stage."""
 
     @abstractmethod
-    def dist(self, **parameters: "TensorVariable") -> "TensorVariable":
+    def dist(self, *args: Any, **parameters: Any) -> "TensorVariable":
         """Give the unnamed PyMC distribution of one observation."""
 
     @abstractmethod
-    def sample(self, u: Floats, **parameters: NDArray) -> Floats:
+    def sample(self, u: Floats, *args: Any, **parameters: Any) -> Floats:
         """Observations at the uniforms `u`: the inverse distribution function."""
 
     def sampler(self, compiled: Compiled) -> Callable[[Floats, Ints], Floats]:

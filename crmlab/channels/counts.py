@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from crmlab.arrays import Bools, Floats, Ints
@@ -57,8 +57,8 @@ class Poisson(Channel):
     array([0., 7.])
     """
 
-    rate: tuple[float, ...] | None = None
-    typical_rate: float | tuple[float, ...] = 1.0
+    rate: ArrayLike | None = None
+    typical_rate: ArrayLike = 1.0
     spread: float = 1.5
 
     def __post_init__(self) -> None:
@@ -139,8 +139,8 @@ class Bernoulli(Channel):
     array([0., 1.])
     """
 
-    prob: tuple[float, ...] | None = None
-    typical_prob: float | tuple[float, ...] = 0.5
+    prob: ArrayLike | None = None
+    typical_prob: ArrayLike = 0.5
     confidence: float = 2.0
 
     def __post_init__(self) -> None:

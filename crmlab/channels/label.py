@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from crmlab.arrays import Bools, Floats, Ints
 from crmlab.channels.base import (
@@ -51,7 +51,7 @@ class StageLabel(Channel):
     array([1.])
     """
 
-    confusion: tuple[tuple[float, ...], ...] | None = None
+    confusion: ArrayLike | None = None
     accuracy: float = 0.8
     confidence: float = 10.0
     response_rate: float = 1.0

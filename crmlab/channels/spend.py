@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from crmlab.arrays import Bools, Floats, Ints
@@ -56,10 +56,10 @@ class ZeroInflatedSpend(Channel):
     array([ 0., 30.])
     """
 
-    prob: tuple[float, ...] | None = None
-    median: tuple[float, ...] | None = None
-    sigma: tuple[float, ...] | None = None
-    typical_spend: float | tuple[float, ...] = 30.0
+    prob: ArrayLike | None = None
+    median: ArrayLike | None = None
+    sigma: ArrayLike | None = None
+    typical_spend: ArrayLike = 30.0
 
     def __post_init__(self) -> None:
         """Refuse what is not a probability, and negative amounts."""

@@ -52,12 +52,12 @@ class OrdinalSurvey(Channel):
     array([0.0724, 0.227 , 0.4011, 0.227 , 0.0724])
     """
 
-    location: tuple[float, ...] | None = None
+    location: ArrayLike | None = None
     n_levels: int = 5
     cutpoints: tuple[float, ...] = (-1.5, -0.5, 0.5, 1.5)
     discrimination: float = 1.7
     response_rate: float = 1.0
-    typical_location: float | tuple[float, ...] = 0.0
+    typical_location: ArrayLike = 0.0
     prior_sd: float = 1.5
 
     n_uniforms: ClassVar[int] = 2
@@ -121,7 +121,7 @@ class OrdinalSurvey(Channel):
 
     def _answer(self, u: Floats, location: NDArray) -> Floats:
         below = np.cumsum(self.level_probs(location), axis=-1)[..., :-1]
-        return 1.0 + (np.asarray(u)[..., None] > below).sum(axis=-1)
+        return 1.0 + (np.asarray(u)[..., None] > below).sum(axis=-1, dtype=float)
 
     def sample(self, u: Floats, location: NDArray) -> Floats:
         """Level whose distribution function reaches `u[0]`; NaN where nobody answers."""

@@ -20,6 +20,8 @@ from rich.table import Table
 from crmlab.errors import DataError, SpecError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from crmlab.reading import EventFile, Quality, Sales
 
 _EPILOG = (
@@ -291,7 +293,7 @@ def fit(
 ) -> int:
     """Fit the stages to a file of orders and keep the posterior (crmlab.load_fit reads it)."""
     from crmlab.analyst.fitting import fit_stages
-    from crmlab.analyst.plan import draw_sample, make_plan
+    from crmlab.analyst.plan import make_plan
     from crmlab.analyst.view import View
     from crmlab.analyst.window import settle_window
     from crmlab.reading import ReadingOptions, read_sales
@@ -300,7 +302,7 @@ def fit(
         sales = settle_window(read_sales(orders, ReadingOptions(customer, date, amount)))
         _show_quality(sales.quality)
         plan = make_plan(sales.orders, sales.window)
-        chosen = _sample_of(sales, draw_sample, sample, seed)
+        chosen = _sample_of(sales, sample, seed)
         tell(f"fitting {chosen['customer_id'].nunique():,} customers")
         fitted = fit_stages(chosen, plan, View(sales.window[0]), may_lose=lost, seed=seed)
         fitted.save(out)
@@ -308,11 +310,12 @@ def fit(
     return Code.UNCONVERGED if fitted.problems else Code.FINE
 
 
-def _sample_of(sales: "Sales", draw: object, size: int, seed: int) -> object:
+def _sample_of(sales: "Sales", size: int, seed: int) -> "pd.DataFrame":
     from crmlab.analyst.book import orders_of, summarise_orders
+    from crmlab.analyst.plan import draw_sample
 
     histories = summarise_orders(sales.orders, sales.window)
-    return orders_of(sales.orders, histories.index[draw(histories, size, seed=seed)])
+    return orders_of(sales.orders, histories.index[draw_sample(histories, size, seed=seed)])
 
 
 @app.command(epilog=_EPILOG)
@@ -378,7 +381,9 @@ def simulate(
 
 
 @app.command(epilog=_EPILOG)
-def glossary(word: Annotated[str, typer.Argument(help="Part of a word; all if left out.")] = ""):
+def glossary(
+    word: Annotated[str, typer.Argument(help="Part of a word; all if left out.")] = "",
+) -> int:
     """Explain the words of the field and of the report, with their French and Danish names."""
     from crmlab.analyst.glossary import WORDS
     from crmlab.course.glossary import read_glossary

@@ -528,8 +528,8 @@ COMMANDS = (
     ),
     Command(
         "lint",
-        "check the style of the code",
-        "Run ruff with the rules in pyproject.toml. `ruff check --fix` mends much by itself.",
+        "check the style of the code and its types",
+        "Run ruff and mypy with the rules in pyproject.toml; `ruff check --fix` mends much.",
         _lint,
     ),
     Command(

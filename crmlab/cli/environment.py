@@ -369,7 +369,7 @@ def _make_importable(project: Project, variables: Mapping[str, str]) -> None:
 def _compile_bytecode(project: Project, variables: Mapping[str, str]) -> None:
     """Halve every later import. Files that are templates for old Pythons fail, harmlessly."""
     say("  byte-compiling")
-    command = [project.python, "-m", "compileall", "-q", "-j", "0", project.venv]
+    command = [str(project.python), "-m", "compileall", "-q", "-j", "0", str(project.venv)]
     quiet = subprocess.DEVNULL
     subprocess.run(command, env=variables, stdout=quiet, stderr=quiet, check=False)
 
@@ -377,7 +377,7 @@ def _compile_bytecode(project: Project, variables: Mapping[str, str]) -> None:
 def _warm(project: Project) -> bool:
     say("Compiling the models of the course (once; a few minutes)")
     key = warm_key(project, venv_version(project))
-    command = [project.python, "-m", "crmlab", "--here", "warm"]
+    command = [str(project.python), "-m", "crmlab", "--here", "warm"]
     variables = project_variables(project, os.environ)
     if subprocess.run(command, env=variables, cwd=project.root, check=False).returncode != 0:
         say("  not all could be compiled now: they will be when first used, which is slower")
@@ -396,7 +396,7 @@ def _one_at_a_time(project: Project) -> Iterator[None]:
 
 
 def _wait_for_lock(descriptor: int) -> None:
-    if os.name != "nt":
+    if sys.platform != "win32":
         import fcntl
 
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -419,7 +419,7 @@ def _quoted(path: Path) -> str:
     return "'" + str(path).replace("'", "'\"'\"'") + "'"
 
 
-def _runs(command: Sequence[object]) -> bool:
+def _runs(command: Sequence[str | Path]) -> bool:
     try:
         return subprocess.run(command, capture_output=True, check=False).returncode == 0
     except OSError:

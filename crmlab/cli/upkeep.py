@@ -1,4 +1,4 @@
-"""House-keeping: style, the lock file, and what may be deleted."""
+"""House-keeping: style and types, the lock file, and what may be deleted."""
 
 import os
 import shutil
@@ -15,15 +15,16 @@ _HEADER = """\
 # installed, for Python 3.12 and 3.13 on Linux, macOS and Windows. Written by `make lock`.
 """
 _GROUPS = ("course", "test", "lint", "site")
-_LEFTOVERS = ("build", ".pytest_cache", ".ruff_cache", ".hypothesis", ".coverage")
+_LEFTOVERS = ("build", ".pytest_cache", ".ruff_cache", ".mypy_cache", ".hypothesis", ".coverage")
 _SLOW_TO_MAKE = (".venv", ".cache", ".venv-extras", ".cache-extras")
 
 
 def lint(project: Project) -> int:
-    """Check the style of the code; return ruff's exit code."""
-    return subprocess.run(
-        [sys.executable, "-m", "ruff", "check", "."], cwd=project.root, check=False
-    ).returncode
+    """Check the style of the code and its types; return the first exit code that is not 0."""
+    tools = (["ruff", "check", "."], ["mypy"])
+    commands = ([sys.executable, "-m", *tool] for tool in tools)
+    codes = [subprocess.run(c, cwd=project.root, check=False).returncode for c in commands]
+    return next(filter(None, codes), 0)
 
 
 def write_lock(project: Project, *, upgrade: bool) -> int:

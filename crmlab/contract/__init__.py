@@ -13,14 +13,31 @@ has a chance to leave of her own that nobody sees:
     S(t) = B(alpha, beta + t^c) / B(alpha, beta).
 
 What follows from either: retention rates r(t) = S(t) / S(t - 1), survivors to come, and discounted
-expected (residual) lifetimes, which times a margin are the value of a contract. One average
-retention rate instead of a distribution undervalues a customer base;
-`cost_of_homogeneity` says by how much.
+expected (residual) lifetimes, which times a margin are the value of a contract.
 
-Parameters come by maximum likelihood (`fit_sbg`, `fit_bdw`) or as a posterior (`sbg_posterior`,
-`bdw_posterior`): with two or three parameters the posterior is added up on a grid, without a
-sampler and with an error that is computed instead of diagnosed. `fit_sbg_marketing` asks
-PyMC-Marketing (an extra).
+Populations (`populations`):
+
+* `Contract`: the base class: retention, survival, discounted lifetimes
+* `ShiftedBetaGeometric`: each customer's chance to leave never changes
+* `BetaDiscreteWeibull`: each customer's chance to leave changes with the time stayed
+* `cost_of_homogeneity`: by how much one average retention rate undervalues a customer base
+* `Homogeneity`: what `cost_of_homogeneity` returns
+
+Maximum likelihood (`likelihood`, `marketing`):
+
+* `fit_sbg`: estimate a `ShiftedBetaGeometric`
+* `fit_bdw`: estimate a `BetaDiscreteWeibull`
+* `fit_sbg_marketing`: the same as `fit_sbg` by PyMC-Marketing (an extra)
+* `contract_loglik`: the log-likelihood of the survivors of cohorts
+* `contract_standard_errors`: the standard errors at its maximum
+* `project_survivors`: how many customers of a cohort will be left
+
+Posteriors (`posterior`). With two or three parameters a posterior is added up on a grid, without a
+sampler, and its error is computed instead of diagnosed:
+
+* `sbg_posterior`: the posterior of a `ShiftedBetaGeometric`
+* `bdw_posterior`: the posterior of a `BetaDiscreteWeibull`
+* `ContractPosterior`: what both return: draws, and how exact the grid is
 
 References
 ----------
@@ -50,18 +67,7 @@ from crmlab.contract.populations import (
 from crmlab.contract.posterior import ContractPosterior, bdw_posterior, sbg_posterior
 
 __all__ = [
-    "BetaDiscreteWeibull",
-    "Contract",
-    "ContractPosterior",
-    "Homogeneity",
-    "ShiftedBetaGeometric",
-    "bdw_posterior",
-    "contract_loglik",
-    "contract_standard_errors",
-    "cost_of_homogeneity",
-    "fit_bdw",
-    "fit_sbg",
-    "fit_sbg_marketing",
-    "project_survivors",
-    "sbg_posterior",
-]
+    "BetaDiscreteWeibull", "Contract", "ContractPosterior", "Homogeneity", "ShiftedBetaGeometric",
+    "bdw_posterior", "contract_loglik", "contract_standard_errors", "cost_of_homogeneity",
+    "fit_bdw", "fit_sbg", "fit_sbg_marketing", "project_survivors", "sbg_posterior",
+]  # fmt: skip

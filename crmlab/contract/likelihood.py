@@ -1,9 +1,10 @@
 """Survivors of cohorts: their likelihood, its maximum, how sure it is, and what comes next."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from crmlab.arrays import Floats
 from crmlab.btyd.maximum import log_covariance, maximise
@@ -15,8 +16,10 @@ from crmlab.contract.populations import (
 )
 from crmlab.errors import DataError, raise_problems
 
+Survivors = Sequence[ArrayLike] | NDArray[Any]  # one cohort, or one after the other
 
-def fit_sbg(survivors: ArrayLike | Sequence[ArrayLike]) -> ShiftedBetaGeometric:
+
+def fit_sbg(survivors: Survivors) -> ShiftedBetaGeometric:
     """Estimate a `ShiftedBetaGeometric` by maximum likelihood.
 
     Parameters
@@ -43,7 +46,7 @@ def fit_sbg(survivors: ArrayLike | Sequence[ArrayLike]) -> ShiftedBetaGeometric:
     return _fit("fit_sbg", ShiftedBetaGeometric, survivors)
 
 
-def fit_bdw(survivors: ArrayLike | Sequence[ArrayLike]) -> BetaDiscreteWeibull:
+def fit_bdw(survivors: Survivors) -> BetaDiscreteWeibull:
     """Estimate a `BetaDiscreteWeibull` by maximum likelihood; see `fit_sbg`.
 
     Examples
@@ -55,7 +58,7 @@ def fit_bdw(survivors: ArrayLike | Sequence[ArrayLike]) -> BetaDiscreteWeibull:
     return _fit("fit_bdw", BetaDiscreteWeibull, survivors)
 
 
-def contract_loglik(contract: Contract, survivors: ArrayLike | Sequence[ArrayLike]) -> float:
+def contract_loglik(contract: Contract, survivors: Survivors) -> float:
     """Log-likelihood of the survivors of one or several cohorts (natural logarithm).
 
     Each customer who left adds log(S(t - 1) - S(t)), each who stayed to the end log S(T).
@@ -69,9 +72,7 @@ def contract_loglik(contract: Contract, survivors: ArrayLike | Sequence[ArrayLik
     return _loglik(contract, count_losses("contract_loglik", survivors))
 
 
-def contract_standard_errors(
-    contract: Contract, survivors: ArrayLike | Sequence[ArrayLike]
-) -> dict[str, float]:
+def contract_standard_errors(contract: Contract, survivors: Survivors) -> dict[str, float]:
     """Give the standard errors of parameters at the maximum of the likelihood.
 
     Examples
@@ -89,7 +90,7 @@ def contract_standard_errors(
     return dict(zip(contract.names(), errors.tolist(), strict=True))
 
 
-def _fit[C: Contract](owner: str, kind: type[C], survivors: ArrayLike) -> C:
+def _fit[C: Contract](owner: str, kind: type[C], survivors: Survivors) -> C:
     losses = count_losses(owner, survivors)
     total = losses.sum()
     return kind(
@@ -112,7 +113,7 @@ def weigh_losses(losses: Floats, log_survival: Floats) -> Floats:
     return gone.sum(axis=-1) + (stayed * log_survival).sum(axis=-1)
 
 
-def count_losses(owner: str, survivors: ArrayLike | Sequence[ArrayLike]) -> Floats:
+def count_losses(owner: str, survivors: Survivors) -> Floats:
     """Count who left at each renewal, and who stayed to the end of their cohort (2, longest)."""
     cohorts = _check_survivors(owner, _as_cohorts(survivors))
     losses = np.zeros((2, max(map(len, cohorts))))
@@ -122,7 +123,7 @@ def count_losses(owner: str, survivors: ArrayLike | Sequence[ArrayLike]) -> Floa
     return losses
 
 
-def _as_cohorts(survivors: ArrayLike | Sequence[ArrayLike]) -> list[ArrayLike]:
+def _as_cohorts(survivors: Survivors) -> list[Any]:
     """Give one cohort as a list of one."""
     several = len(survivors) > 0 and np.ndim(survivors[0]) > 0
     return list(survivors) if several else [survivors]

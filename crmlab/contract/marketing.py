@@ -1,20 +1,18 @@
 """The shifted beta-geometric model of PyMC-Marketing (an extra), as populations of this package."""
 
-from collections.abc import Sequence
 from importlib import import_module
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
 
 from crmlab.btyd.marketing import METHODS, load_peer, run_peer
-from crmlab.contract.likelihood import count_losses
+from crmlab.contract.likelihood import Survivors, count_losses
 from crmlab.contract.populations import ShiftedBetaGeometric
 from crmlab.errors import check_one_of
 
 
 def fit_sbg_marketing(
-    survivors: ArrayLike | Sequence[ArrayLike], *, seed: int, method: str = "map"
+    survivors: Survivors, *, seed: int, method: str = "map"
 ) -> tuple[ShiftedBetaGeometric, ...]:
     """Fit the shifted beta-geometric model of PyMC-Marketing to survivors.
 

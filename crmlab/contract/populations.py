@@ -166,7 +166,8 @@ class BetaDiscreteWeibull(Contract):
 
 def log_beta_ratio(alpha: ArrayLike, beta: ArrayLike, u: ArrayLike) -> Floats:
     """Log of B(alpha, beta + u) / B(alpha, beta)."""
-    whole = np.asarray(alpha) + beta
+    alpha, beta, u = (np.asarray(values, dtype=float) for values in (alpha, beta, u))
+    whole = alpha + beta
     return (gammaln(beta + u) - gammaln(whole + u)) - (gammaln(beta) - gammaln(whole))
 
 

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from crmlab.arrays import Bools, Floats
-from crmlab.contract.likelihood import count_losses, weigh_losses
+from crmlab.contract.likelihood import Survivors, count_losses, weigh_losses
 from crmlab.contract.populations import (
     BetaDiscreteWeibull,
     Contract,
@@ -52,7 +51,7 @@ class ContractPosterior(NamedTuple):
 
 
 def sbg_posterior(
-    survivors: ArrayLike | Sequence[ArrayLike], *, seed: int, n_draws: int = 1000, lines: int = 81
+    survivors: Survivors, *, seed: int, n_draws: int = 1000, lines: int = 81
 ) -> ContractPosterior:
     """Posterior of a `ShiftedBetaGeometric`, by adding up a grid.
 
@@ -92,7 +91,7 @@ def sbg_posterior(
 
 
 def bdw_posterior(
-    survivors: ArrayLike | Sequence[ArrayLike], *, seed: int, n_draws: int = 1000, lines: int = 81
+    survivors: Survivors, *, seed: int, n_draws: int = 1000, lines: int = 81
 ) -> ContractPosterior:
     """Posterior of a `BetaDiscreteWeibull`, by adding up a grid; see `sbg_posterior`.
 
@@ -103,7 +102,7 @@ def bdw_posterior(
 
 
 def _posterior(
-    owner: str, kind: type[Contract], survivors: ArrayLike, seed: int, n_draws: int, lines: int
+    owner: str, kind: type[Contract], survivors: Survivors, seed: int, n_draws: int, lines: int
 ) -> ContractPosterior:
     losses = count_losses(owner, survivors)
     for name, value, least in (("seed", seed, 0), ("n_draws", n_draws, 1), ("lines", lines, 11)):

@@ -1,5 +1,19 @@
 """The course's own tools: answers that check themselves, editions, and the rules of a notebook.
 
+For learners:
+
+* `check`: compare an answer with the key, and print one sentence
+* `progress`: what has been solved so far
+* `own_firm`: the tables of one's own firm
+* `course_table`: the notebooks of the course
+* `plot_course_map`: what comes before what, as a map
+
+For authors:
+
+* `set_answer`: state the answer of an exercise, with the usual mistakes
+* `judge`: compare an answer with the key, and return the verdict
+* `Verdict`: right or not, and a sentence
+
 How to write an exercise
 ------------------------
 An exercise lives in ``notebooks/NN_topic.ipynb``: one Markdown cell that asks, one code cell that
@@ -7,7 +21,7 @@ answers. The code cell holds the solution, and the key that `check` will use::
 
     # Exercise 06.1
     ### BEGIN SOLUTION
-    posterior = crm.dirichlet_posterior(np.array([45, 35, 0, 20]), 1.0)
+    posterior = crm.chains.dirichlet_posterior(np.array([45, 35, 0, 20]), 1.0)
     answer = posterior / posterior.sum()
     ### END SOLUTION
     ### BEGIN HIDDEN TESTS
@@ -55,12 +69,6 @@ from crmlab.course.outline import course_table, plot_course_map
 from crmlab.course.progress import progress
 
 __all__ = [
-    "Verdict",
-    "check",
-    "course_table",
-    "judge",
-    "own_firm",
-    "plot_course_map",
-    "progress",
+    "Verdict", "check", "course_table", "judge", "own_firm", "plot_course_map", "progress",
     "set_answer",
-]
+]  # fmt: skip

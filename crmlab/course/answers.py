@@ -8,10 +8,11 @@ secrecy, because anyone can try all numbers of four digits.
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 
@@ -61,7 +62,7 @@ class UnreadableAnswerError(ValueError):
 # --- reading an answer -------------------------------------------------------------------------
 
 
-def read_answer(value: object) -> Answer:
+def read_answer(value: Any) -> Answer:
     """Bring an answer into plain form.
 
     Parameters
@@ -134,7 +135,12 @@ def _refuse_infinite(items: Sequence[float]) -> str:
 
 
 def _plain_item(kind: str, item: object) -> float | str | bool:
-    return {"number": float, "text": normalise_text, "boolean": bool}[kind](item)
+    read: dict[str, Callable[[Any], float | str | bool]] = {
+        "number": float,
+        "text": normalise_text,
+        "boolean": bool,
+    }
+    return read[kind](item)
 
 
 def normalise_text(text: str) -> str:

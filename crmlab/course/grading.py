@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,21 +109,21 @@ def find_questions(source: "NotebookNode") -> tuple[Question, ...]:
         if cell.cell_type != "code" or "set_answer(" not in cell.source:
             continue
         for call in ast.walk(ast.parse(student_source(cell.source))):
-            if _is_check(call):
-                exercise, probe = call.args[0].value, ast.unparse(call.args[1])
+            for exercise, probe in _checked(call):
                 found.append(Question(exercise, cell.get("id", ""), probe, ast.unparse(call)))
     if not found:
         raise DataError("The source notebook has no exercise: no cell with crm.check(...).")
     return tuple(found)
 
 
-def _is_check(node: ast.AST) -> bool:
-    return (
-        isinstance(node, ast.Call)
-        and getattr(node.func, "attr", getattr(node.func, "id", "")) == "check"
-        and len(node.args) == 2
-        and isinstance(node.args[0], ast.Constant)
-    )
+def _checked(node: ast.AST) -> Iterator[tuple[str, str]]:
+    """Yield the exercise and the answer of ``check("NN.k", answer)``."""
+    match node:
+        case ast.Call(
+            func=ast.Attribute(attr="check") | ast.Name(id="check"),
+            args=[ast.Constant(value=str(exercise)), answer],
+        ):
+            yield exercise, ast.unparse(answer)
 
 
 def find_submissions(folder: Path) -> dict[str, Path]:

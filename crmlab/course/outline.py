@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -304,7 +304,7 @@ def _draw_unit(ax: "Axes", unit: Unit) -> None:
     face, ink = (colour, "white") if unit.is_written else ("white", MUTED)
     x, y = unit.place
     ax.plot(x, y, "o", markersize=points_of(2), color=face, markeredgecolor=colour, zorder=3)
-    centred = {"ha": "center", "fontsize": points_of(0.85), "zorder": 4}
+    centred: dict[str, Any] = {"ha": "center", "fontsize": points_of(0.85), "zorder": 4}
     ax.text(x, y, unit.number, color=ink, va="center", weight="bold", **centred)
     label = unit.short.replace(" ", "\n", 1)
     weight = "bold" if unit.number in SHORT_COURSE else "normal"

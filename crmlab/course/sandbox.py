@@ -19,6 +19,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
 
 TASK, VALUES, OUTPUT = "task.json", "values.jsonl", "output.txt"
 _STARTS = ("subprocess.Popen", "os.system", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn")
@@ -94,7 +98,7 @@ def main(folder: Path) -> None:
         tell(end=True)
 
 
-def _new_shell() -> object:
+def _new_shell() -> "InteractiveShell":
     from IPython.core.interactiveshell import InteractiveShell
     from traitlets.config import Config
 
@@ -124,7 +128,7 @@ def _limit(limits: Limits) -> None:
 # --- running -----------------------------------------------------------------------------------
 
 
-def _run_cell(shell: object, cell: dict, seconds: int, tell: Callable) -> None:
+def _run_cell(shell: "InteractiveShell", cell: dict, seconds: int, tell: Callable) -> None:
     exercise, probe = cell["exercise"], cell["probe"]
     if exercise and probe.isidentifier():
         shell.user_ns.pop(probe, None)  # an answer of an exercise before is no answer to this one
@@ -160,7 +164,7 @@ def _within(seconds: int, run: Callable) -> str:
     return type(found).__name__ if found else ""
 
 
-def _probe(shell: object, probe: str, seconds: int) -> dict:
+def _probe(shell: "InteractiveShell", probe: str, seconds: int) -> dict:
     """Take the value of an answer out, as plain data."""
     found: dict = {}
 
@@ -248,9 +252,9 @@ def _make_fence(work: Path, forbidden: list[Path]) -> Fence:
     real = os.path.realpath
     return Fence(
         home=real(work),
-        readable=tuple(map(real, readable)),
+        readable=tuple(real(path) for path in readable),
         listed=tuple(map(real, filter(None, sys.path))),
-        closed=tuple(map(real, closed)),
+        closed=tuple(real(path) for path in closed),
     )
 
 

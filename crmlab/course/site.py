@@ -14,8 +14,10 @@ from importlib import import_module
 from inspect import cleandoc
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import ModuleType
 from typing import TYPE_CHECKING
 
+import crmlab
 from crmlab.course.concepts import concepts_page
 from crmlab.course.editions import student_source
 from crmlab.course.glossary import first_uses, read_glossary
@@ -27,6 +29,14 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 SITE = FolderKind("crmlab site")
+# The pages of the reference: every module that public names come from, in the order of the work.
+PAGES = (
+    *("stages", "chains", "tables", "reading", "datasets", "warehouse", "channels", "transitions"),
+    *("actions", "behaviour.perception", "behaviour.encounters", "behaviour.loyalty"),
+    *("behaviour.word_of_mouth", "generators", "generators.bank", "models", "btyd", "contract"),
+    *("inference", "prediction", "value", "policy", "evaluation", "plots", "course", "errors"),
+    "testing",
+)
 _VERIFIED_WITH = ("numpy", "pandas", "scipy", "pymc", "arviz", "nutpie", "matplotlib")
 
 
@@ -139,40 +149,40 @@ def notebook_texts(paths: "list[Path]") -> dict[str, str]:
 
 
 def reference_pages() -> dict[str, str]:
-    """Write a page of the reference for each module that has public names, and their index."""
-    homes = vars(import_module("crmlab"))["_HOMES"]  # a list of names to print, not a dependency
-    pages = {f"{_short(home)}.md": _module_page(home, names) for home, names in homes.items()}
+    """Write a page of the reference for each module of `PAGES`, and their index."""
+    pages = {f"{name.replace('.', '_')}.md": _module_page(name) for name in PAGES}
     listed = "\n".join(name.removesuffix(".md") for name in pages)
-    said = "What can be called, in the order of the work. Each name is imported from `crmlab`."
+    said = (
+        "What can be called, in the order of the work. After `import crmlab as crm`, the "
+        "everyday names stand at `crm` itself, and all others in their module: `crm.fit`, "
+        "`crm.policy.decide`."
+    )
     index = f"# Reference\n\n{said}\n\n```{{toctree}}\n:maxdepth: 1\n\n{listed}\n```\n"
     return {**pages, "index.md": index}
 
 
-def _short(module: str) -> str:
-    return module.removeprefix("crmlab.").replace(".", "_")
-
-
-def _module_page(home: str, names: tuple[str, ...]) -> str:
-    head = [
-        f"# {home.removeprefix('crmlab.')}",
-        "",
-        cleandoc(import_module(home).__doc__ or ""),
-        "",
-    ]
-    entries = [line for name in names for line in _entry(home, name)]
+def _module_page(name: str) -> str:
+    module = import_module(f"crmlab.{name}")
+    text = cleandoc(module.__doc__ or "")
+    names = sorted(vars(module)["__all__"], key=lambda name: text.find(f"* `{name}`"))
+    everyday = [f"`crm.{name}`" for name in names if name in crmlab.__all__]
+    head = [f"# {name}", "", text, ""]
+    head += [f"At `crm` itself: {', '.join(everyday)}.", ""] if everyday else []
+    entries = [line for name in names for line in _entry(module, name)]
     return "\n".join([*head, "```{eval-rst}", *entries, "```", ""])
 
 
-def _entry(home: str, name: str) -> Iterator[str]:
-    value = getattr(import_module(home), name)
-    kind = "class" if isinstance(value, type) else "function" if callable(value) else "data"
-    if isinstance(value, type) and issubclass(value, Exception | Warning):
-        kind = "exception"
-    yield f".. auto{kind}:: {home}.{name}"
-    if kind == "class":
-        yield "   :members:"
-    if kind == "data":
-        yield "   :no-value:"
+def _entry(module: ModuleType, name: str) -> Iterator[str]:
+    value = getattr(module, name)
+    place = f"{module.__name__}.{name}"
+    if isinstance(value, type):
+        yield f".. auto{'exception' if issubclass(value, Exception) else 'class'}:: {place}"
+        yield from () if issubclass(value, Exception) else ("   :members:",)
+    elif callable(value):
+        yield f".. autofunction:: {place}"
+    elif not isinstance(value, ModuleType):  # a module has a page of its own
+        (line,) = re.findall(rf"(?m)^\* `{name}`: (.+)$", module.__doc__ or "")
+        yield from (f".. data:: {place}", "", f"   {line}")
     yield ""
 
 

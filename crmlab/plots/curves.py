@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from crmlab.errors import SpecError, raise_problems
-from crmlab.plots.layout import check_numbers, check_prob, points_of, spread, take_axes
+from crmlab.plots.layout import check_numbers, check_prob, points_of, settle, spread, take_axes
 from crmlab.plots.style import DASHES, INK, LINES, MUTED, stage_colours, stage_markers, stage_title
 from crmlab.stages import StageSpace
 
@@ -193,7 +193,8 @@ def plot_calibration(
         xlabel=with_notes("Predicted probability (%)", notes),
     )
     if space is not None and "stage" in table:
-        _draw_stage_key(ax, [name for name, _ in _by_stage(table, space)], space)
+        seen = set(table["stage"])
+        _draw_stage_key(ax, [name for name in space.names if name in seen], space)
     return ax
 
 
@@ -284,8 +285,7 @@ def _draw_cutoff(ax: "Axes", cutoff: float) -> None:
 
 def label_ends(ax: "Axes", ends: Mapping[str, float], colours: Sequence[str]) -> None:
     """Name each line at its right end, in its colour, spread so that no names touch."""
-    figure = ax.get_figure(root=True)
-    figure.draw_without_rendering()
+    figure = settle(ax)
     low, high = ax.get_ylim()
     line = 1.25 * points_of(0.9) * figure.dpi / 72
     gap = (high - low) * line / ax.get_window_extent().height
@@ -335,8 +335,9 @@ def _by_stage(
 def _draw_bins(
     ax: "Axes", bins: pd.DataFrame, name: str | None, space: StageSpace | None, largest: float
 ) -> None:
-    colour = LINES[1] if name is None else stage_colours(space)[name]
-    marker = "o" if name is None else stage_markers(space)[name].marker
+    colour, marker = LINES[1], "o"
+    if space is not None and name is not None:
+        colour, marker = stage_colours(space)[name], stage_markers(space)[name].marker
     bins = 100 * bins.sort_values("predicted")[[c for c in bins if c != "stage"]]
     x, y = bins["predicted"], bins["observed"]
     if {"lower", "upper"} <= set(bins):

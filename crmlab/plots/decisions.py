@@ -1,7 +1,7 @@
 """Decisions as pictures: where each action is right, what an offer gains, what learning costs."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -139,7 +139,7 @@ def _draw_key(ax: "Axes", colours: Sequence[str], names: Sequence[str]) -> None:
 
 
 def _write(ax: "Axes", place: tuple[float, float], text: str, colour: str) -> None:
-    look = {"size": points_of(0.8), "color": colour, "zorder": 4}
+    look: dict[str, Any] = {"size": points_of(0.8), "color": colour, "zorder": 4}
     ax.text(*place, text, ha="center", va="center", **look)
 
 
@@ -230,11 +230,12 @@ def plot_qini(
     ax = take_axes(ax, 0.62)
     draw_curves(ax, 100 * shares, curves, prob)
     end = float(np.mean([_mean(curve)[-1] for curve in curves.values()]))
-    straight = {"color": MUTED, "linestyle": "-", "marker": "", "linewidth": points_of(0.12)}
-    ax.plot([0, 100], [0, end], **straight)
+    ax.plot([0, 100], [0, end], color=MUTED, linestyle="-", marker="", linewidth=points_of(0.12))
     ax.axhline(0, color=MUTED, linestyle=":", linewidth=points_of(0.09), zorder=0)
-    place = {"textcoords": "offset points", "ha": "left", "va": "top", "size": points_of(0.85)}
-    ax.annotate("at random", (50, end / 2), (0, -points_of(0.5)), color=MUTED, **place)
+    place: dict[str, Any] = {"textcoords": "offset points", "ha": "left", "va": "top"}
+    ax.annotate(
+        "at random", (50, end / 2), (0, -points_of(0.5)), color=MUTED, size=points_of(0.85), **place
+    )
     has_band = any(curve.ndim == 2 for curve in curves.values())
     notes = [f"bands: central {100 * prob:.0f}% interval"] if has_band else []
     ax.set(

@@ -162,11 +162,12 @@ def _figure_of(ax_or_fig: object) -> "Figure":
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    if not isinstance(ax_or_fig, Axes | Figure):
+    figure = ax_or_fig.get_figure(root=True) if isinstance(ax_or_fig, Axes | Figure) else None
+    if figure is None:
         raise SpecError(
             f"ax_or_fig must be matplotlib Axes or a Figure, got {type(ax_or_fig).__name__}"
         )
-    return ax_or_fig.get_figure(root=True)
+    return figure
 
 
 def _checked(sentence: str) -> str:
@@ -203,7 +204,8 @@ def _caption(text: str, width: int) -> NDArray[np.uint8]:
     dpi = matplotlib.rcParams["figure.dpi"] if dpi == "figure" else dpi
     lines = _wrapped(text, 0.98 * (72 * width / dpi - 2 * size), size)
     height = round(dpi * (1.45 * len(lines) + 0.9) * size / 72)
-    strip = Figure(figsize=(width / dpi, height / dpi), dpi=dpi, facecolor="white", layout="none")
+    strip = Figure(figsize=(width / dpi, height / dpi), dpi=dpi, facecolor="white")
+    strip.set_layout_engine("none")
     canvas = FigureCanvasAgg(strip)
     left, top = size * dpi / 72 / width, 1 - 0.35 * size * dpi / 72 / height
     strip.text(

@@ -13,6 +13,7 @@ from crmlab.stages import StageSpace
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 class Box(NamedTuple):
@@ -59,12 +60,20 @@ def take_axes(ax: "Axes | None", aspect: float) -> "Axes":
     return ax
 
 
+def settle(ax: "Axes") -> "Figure":
+    """Settle the layout of the figure of axes, so that lengths on paper are known; return it."""
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        raise SpecError("ax is in no figure any more; make new axes")
+    figure.draw_without_rendering()
+    return figure
+
+
 def paper_scale(ax: "Axes", x: tuple[float, float], y: tuple[float, float]) -> float:
     """Turn axes into a sheet of paper measured in inches, and say by how much it is enlarged."""
     ax.set(xlim=x, ylim=y, aspect="equal")
     ax.axis("off")
-    figure = ax.get_figure(root=True)
-    figure.draw_without_rendering()  # settles the layout, so that lengths on paper are known
+    figure = settle(ax)
     return ax.get_window_extent().width / figure.dpi / (x[1] - x[0])
 
 
@@ -144,13 +153,14 @@ def place_boxes(
     list of (x, y), or None where no candidate is clear
         Earlier labels choose first.
     """
-    taken, chosen = list(taken), []
+    taken = list(taken)
+    chosen: list[tuple[float, float] | None] = []
     for centres, size in zip(candidates, sizes, strict=True):
         places = [(Box.around(centre, size), centre) for centre in centres]
         clear = [place for place in places if not any(place[0].meets(other) for other in taken)]
-        box, centre = _least_covering(clear, lines) if clear else (None, None)
-        taken += [box] if clear else []
-        chosen.append(centre)
+        best = [_least_covering(clear, lines)] if clear else []
+        taken += [box for box, _ in best]
+        chosen.append(best[0][1] if best else None)
     return chosen
 
 

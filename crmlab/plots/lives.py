@@ -1,7 +1,7 @@
 """Lives of customers as strips: each contact a mark in time, one customer below the other."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -146,7 +146,9 @@ def _problems(
     stages: pd.DataFrame | None,
     space: StageSpace | None,
 ) -> list[str]:
-    wanted = {"touchpoints": (touchpoints, (*_DAY, "kind"))}
+    wanted: dict[str, tuple[pd.DataFrame, tuple[str, ...]]] = {
+        "touchpoints": (touchpoints, (*_DAY, "kind"))
+    }
     if stages is not None:
         wanted["stages"] = (stages, ("customer_id", "period", "stage"))
     problems = [
@@ -196,7 +198,7 @@ def _by_mark(kinds: pd.Series) -> list[Bools]:
     return found
 
 
-def _look(mark: _Mark) -> dict[str, object]:
+def _look(mark: _Mark) -> dict[str, Any]:
     is_line = mark.marker in "|_"
     return {
         "linestyle": "none",
@@ -210,16 +212,17 @@ def _look(mark: _Mark) -> dict[str, object]:
 
 def _draw_legend(ax: "Axes", space: StageSpace | None) -> None:
     """Name the marks, then the colours beneath them, below the strips."""
+    from matplotlib.artist import Artist
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
-    handles = [Line2D([], [], label=mark.words, **_look(mark)) for mark in _MARKS]
-    colours = {} if space is None else stage_colours(space)
-    handles += [
-        Patch(color=colour, alpha=_PALE, label=stage_title(name))
-        for name, colour in colours.items()
-        if name not in space.absorbing
-    ]
+    handles: list[Artist] = [Line2D([], [], label=mark.words, **_look(mark)) for mark in _MARKS]
+    if space is not None:
+        handles += [
+            Patch(color=colour, alpha=_PALE, label=stage_title(name))
+            for name, colour in stage_colours(space).items()
+            if name not in space.absorbing
+        ]
     ax.figure.legend(
         handles=handles,
         loc="outside lower center",

@@ -1,6 +1,6 @@
 """Ranks of simulation-based calibration: the distance from uniform, with its band."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -51,7 +51,7 @@ def plot_rank_ecdf(
     lower, upper = rank_band(len(table), n_draws, prob)
     ax = take_axes(ax, 0.6)
     ax.fill_between(shares, lower - shares, upper - shares, color=MUTED, alpha=0.3, linewidth=0)
-    look = {"color": LINES[1], "linestyle": "-", "linewidth": 0.8, "alpha": 0.8}
+    look: dict[str, Any] = {"color": LINES[1], "linestyle": "-", "linewidth": 0.8, "alpha": 0.8}
     ax.plot(shares, below - shares[:, None], **look)
     ax.axhline(0, color=INK, linewidth=0.8)
     ax.set(

@@ -9,11 +9,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from crmlab.arrays import Floats
 from crmlab.errors import SpecError
-from crmlab.plots.layout import check_prob, in_order, points_of, spread, take_axes, text_size
+from crmlab.plots.layout import (
+    check_prob,
+    in_order,
+    points_of,
+    settle,
+    spread,
+    take_axes,
+    text_size,
+)
 from crmlab.plots.style import INK, MUTED, ink_on, stage_colours, stage_title
 from crmlab.stages import StageSpace
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
 _TIMES = {"period": "Period", "horizon": "Periods ahead"}
@@ -265,8 +274,7 @@ def _rooms(
     ax: "Axes", times: NDArray, mean: NDArray, titles: Sequence[str]
 ) -> list[tuple[float, float] | None]:
     """Place for each name inside its layer, None where it does not fit."""
-    figure = ax.get_figure(root=True)
-    figure.draw_without_rendering()
+    figure = settle(ax)
     box, inch = ax.get_window_extent(), figure.dpi / 72
     x = np.linspace(*ax.get_xlim(), 241)
     borders = np.column_stack([np.interp(x, _numbers(times), b) for b in _borders(mean).T])
@@ -299,13 +307,12 @@ def _write_aside(
     colours: Sequence[str],
 ) -> list:
     """Write names at the right of the axes, near the ends of their layers; return the artists."""
-    figure = ax.get_figure(root=True)
-    figure.draw_without_rendering()
+    figure = settle(ax)
     gap = 115 * points_of(1.1) * figure.dpi / 72 / ax.get_window_extent().height
     last = shares[np.flatnonzero(np.isfinite(shares).all(axis=1))[-1]]
     middles = 100 * (last.cumsum() - last / 2)
     heights = spread(middles[list(stages)], gap, low=gap / 2, high=100 - 1.5 * gap)
-    artists = []
+    artists: list[Artist] = []
     for k, y in zip(stages, heights, strict=True):
         artists += ax.plot(
             1.02,
@@ -343,7 +350,7 @@ def _label_mouth(
         for title, mean, a, b in zip(titles, last.mean(axis=0), low, high, strict=True)
     ]
     shown = np.flatnonzero(np.nanmax(draws, axis=(0, 1)) >= 0.02)
-    _write_aside(ax, draws.mean(axis=0), shown, texts, colours)
+    _write_aside(ax, draws.mean(axis=0), shown.tolist(), texts, colours)
     head = f"at the end [{100 * prob:.0f}% interval]" if len(draws) > 1 else "at the end"
     ax.text(1.02, 1.0, head, size=points_of(0.85), color=MUTED, va="top", transform=ax.transAxes)
 
@@ -352,7 +359,7 @@ def _draw_events(ax: "Axes", time: tuple[NDArray, str], lanes: Mapping[str, NDAr
     """Lay one lane per channel under the ribbon, a dot for each event, larger for larger values."""
     strip = ax.inset_axes((0, -_LANE * len(lanes) - 0.02, 1, _LANE * len(lanes)), sharex=ax)
     x = _numbers(time[0])
-    for lane, values in enumerate(reversed(lanes.values())):
+    for lane, values in enumerate(reversed(list(lanes.values()))):
         happened = np.nan_to_num(values) != 0
         largest = np.abs(values[happened]).max(initial=0.0) or 1.0
         area = points_of(0.75) ** 2 * np.abs(values[happened]) / largest

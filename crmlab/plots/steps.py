@@ -1,7 +1,7 @@
 """Knapp's staircase with the worth of each step on it."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -98,8 +98,8 @@ def plot_step_worth(
     _label_moves(ax, [r for r in routes if r.way != "exit"], P, worth, label_above, taken, scale)
     for route in (route for route in routes if route.way == "exit"):
         text = spell_money(worth[route.stage_from, route.stage_to], "+")
-        place = {"ha": "center", "va": "center", "size": LABEL * scale, "color": MUTED}
-        ax.text(route.curve[1, 0], -0.10, text, **place)
+        x, size = route.curve[1, 0], LABEL * scale
+        ax.text(x, -0.10, text, ha="center", va="center", size=size, color=MUTED)
     return ax
 
 
@@ -139,10 +139,9 @@ def describe_steps(
     moves = np.where((P > 0) & ~np.eye(len(P), dtype=bool), worth, np.nan)
     if np.isnan(moves).all():
         return "No customer ever moves, so no move is worth anything."
-    best, worst = (
+    (a, b), (c, d) = (
         tuple(np.unravel_index(find(moves), moves.shape)) for find in (np.nanargmax, np.nanargmin)
     )
-    (a, b), (c, d) = best, worst
     names = [stage_title(name).lower() for name in space.names]
     best, worst = (spell_money(worth[move], "+") for move in ((a, b), (c, d)))
     return (
@@ -212,5 +211,6 @@ def _label_moves(
     for k, text, place in zip(order, texts, places, strict=True):
         if place is not None:
             gains = worth[routes[k].stage_from, routes[k].stage_to] > 0
-            look = {"color": UP if gains else DOWN, "weight": "bold", "size": LABEL * scale}
-            ax.text(*place, text, zorder=7, ha="center", va="center", path_effects=halo, **look)
+            look: dict[str, Any] = {"color": UP if gains else DOWN, "size": LABEL * scale}
+            look |= {"weight": "bold", "path_effects": halo, "zorder": 7}
+            ax.text(*place, text, ha="center", va="center", **look)

@@ -9,7 +9,7 @@ cannot all differ, so lines and points carry a marker and a dash as well (`stage
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from crmlab.errors import check_one_of
 from crmlab.stages import StageSpace
@@ -29,7 +29,7 @@ _MARKERS = {"together": ("o", "^", "s", "D", "p"), "apart": ("v", "X", "P", "h",
 _STAGE_DASHES = {"together": ("-", (0, (6, 2))), "apart": ((0, (3, 1.5)), (0, (1, 1.5)))}
 
 # Width and height in inches: the text width of a printed page, and a 16:9 screen.
-_SIZES = {
+_SIZES: dict[str, dict[Any, Any]] = {
     "page": {"figure.figsize": (7.2, 4.8), "font.size": 9.0, "savefig.dpi": 150},
     "projector": {"figure.figsize": (12.8, 7.2), "font.size": 18.0, "savefig.dpi": 100},
 }
@@ -154,7 +154,7 @@ def mixed(colour: str, other: str, share: float) -> str:
     return _hex([share * a + (1 - share) * b for a, b in parts])
 
 
-def _rules() -> dict[str, object]:
+def _rules() -> dict[Any, Any]:
     """Set what both media share; matplotlib brings DejaVu Sans, so figures are equal everywhere."""
     from cycler import cycler
 
@@ -183,7 +183,7 @@ def _rules() -> dict[str, object]:
     }
 
 
-def _scaled(medium: str) -> dict[str, float]:
+def _scaled(medium: str) -> dict[Any, float]:
     scale = _SIZES[medium]["font.size"] / _SIZES["page"]["font.size"]
     return {
         "axes.titlesize": 10 * scale,

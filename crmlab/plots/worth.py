@@ -68,7 +68,7 @@ def plot_stage_value(
     """
     check_prob("prob", prob)
     draws = stage_draws("values", values, space)
-    order = np.argsort([phase == "apart" for phase in space.phases], kind="stable")
+    order = np.argsort(np.array(space.phases) == "apart", kind="stable")
     ax = take_axes(ax, 0.60)
     draw_treads(ax, draws[:, order], [list(stage_colours(space).values())[k] for k in order], prob)
     _label_treads(ax, draws[:, order], prob)

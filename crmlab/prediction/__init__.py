@@ -8,6 +8,32 @@ Where customers have effects of their own, a draw describes their population. Ea
 effects are then summed out over fixed points of that population, each weighted by what
 was seen of the customer: the same for customers of the fit as for new ones, of whom little or
 nothing was seen.
+
+Stages (`stages`, `paths`):
+
+* `stage_probs`: the probability of each stage, for every customer and period
+* `current_stage_probs`: the same in each customer's last observed period
+* `forecast`: stages and observations of the periods to come
+* `most_likely_path`: the most likely stage path of each customer
+* `sample_stages`: stage paths drawn from the posterior
+
+Likelihood, and very many customers (`likelihood`, `scoring`):
+
+* `customer_loglik`: the log-likelihood of each customer's history
+* `score_customers`: stage probabilities in the last period, block by block
+* `read_panels`: a folder of Parquet files as panels, one file at a time
+
+Effects of covariates (`contrasts`):
+
+* `transition_effects`: the average marginal effect on the probability of every move
+* `occupancy_effects`: the effect of a lasting change on the shares of the stages
+
+Covariates of a panel (`covariates`):
+
+* `standardise`: covariates on the scale of their standard deviation
+* `add_indicators`: 0 or 1 for each label of a variable
+* `add_square`: the square, for an effect that rises and falls
+* `add_pillars`: the mean of several pillars, and the shortfall of the weakest
 """
 
 from crmlab.prediction.contrasts import occupancy_effects, transition_effects

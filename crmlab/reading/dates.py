@@ -149,7 +149,7 @@ def _split(unique: pd.Index) -> tuple[np.ndarray, np.ndarray]:
         for form, pattern in _FORMS.items():
             found = pattern.fullmatch(text)
             numbers = _numbers(form, found.groups()) if found else None
-            if numbers:
+            if found and numbers:
                 parts[k], forms[k] = numbers, form if form != "numbers" else found.group(2)
                 break
     return parts, forms

@@ -5,7 +5,7 @@ decides on the different texts of a column and on marks of rows, so both give th
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -132,7 +132,7 @@ class FrameRows(Rows):
 
     raw: RawTable
     shown: pd.DataFrame | None = None
-    made: pd.DataFrame | None = None
+    made: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def head(self) -> RawTable:

@@ -10,6 +10,7 @@ read otherwise than the reader of small files does is refused by name.
 import gzip
 import zlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -116,6 +117,8 @@ def _store_text(
             writer = writer or pq.ParquetWriter(disk.path("raw.parquet"), piece.schema)
             writer.write_table(piece)
             written += len(rows)
+    if writer is None or header is None:
+        raise DataError("the file has no row")
     writer.close()
     raw = quietly(lambda: disk.connection.read_parquet(disk.path("raw.parquet")))
     return StoredRows(
@@ -190,6 +193,6 @@ def _checked(rows: StoredRows) -> StoredRows:
         if pd.notna(size) and size > LONGEST_FIELD:
             cell = rows.raw[f"c{k}"]
             first = rows.raw.filter(cell.length() == int(size))["row"].min()
-            row = quietly(lambda first=first: rows.disk.connection.to_pyarrow(first)).as_py()
+            row = quietly(partial(rows.disk.connection.to_pyarrow, first)).as_py()
             raise DataError(too_long(row, int(size), rows.names[k]))
     return rows

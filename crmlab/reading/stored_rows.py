@@ -64,7 +64,7 @@ class StoredRows(Rows):
     decisions: tuple[Decision, ...]
     has_header: bool
     shown: tuple[int, ...] = ()
-    made: "ir.Table | None" = None
+    made: "ir.Table" = None  # until `build`
     ids: NDArray[np.str_] = field(default_factory=lambda: np.empty(0, dtype=object))
 
     @cached_property

@@ -1,8 +1,9 @@
 """Claims of the ledger, and how recomputed numbers are judged against them."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from crmlab.datasets import dataset_path
 from crmlab.errors import DataError, check_one_of, raise_problems
@@ -77,10 +78,11 @@ def read_ledger() -> tuple[Claim, ...]:
     [('2284',)]
     """
     text = dataset_path("published/ledger.toml").read_text(encoding="utf-8")
-    return tuple(
-        Claim(**{key: tuple(held) if isinstance(held, list) else held for key, held in row.items()})
+    rows: list[dict[str, Any]] = [
+        {key: tuple(held) if isinstance(held, list) else held for key, held in row.items()}
         for row in tomllib.loads(text)["claim"]
-    )
+    ]
+    return tuple(Claim(**row) for row in rows)
 
 
 def half_a_unit(printed: str) -> float:
@@ -107,13 +109,13 @@ def prints_as(value: float, printed: str) -> bool:
     return abs(value - float(printed)) <= half_a_unit(printed) * (1 + 1e-9)
 
 
-def judge(claim: Claim, values: Sequence[float]) -> Verdict:
+def judge(claim: Claim, recomputed: Iterable[float]) -> Verdict:
     """Compare recomputed numbers with a claim.
 
     Parameters
     ----------
     claim : Claim
-    values : sequence of float
+    recomputed : iterable of float
         What its recipe gave.
 
     Returns
@@ -126,7 +128,7 @@ def judge(claim: Claim, values: Sequence[float]) -> Verdict:
     >>> judge(claim, [3.14159]).problem, judge(claim, [3.2]).problem
     ('', 'printed 3.14, got 3.2')
     """
-    values = tuple(float(value) for value in values)
+    values = tuple(float(value) for value in recomputed)
     if len(values) != len(claim.printed):
         return Verdict(claim, values, f"{len(claim.printed)} printed, {len(values)} recomputed")
     target = claim.ours or claim.printed

@@ -1,6 +1,6 @@
 """One function per claim of the ledger, which recomputes its numbers from its inputs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
 import numpy as np
@@ -18,6 +18,7 @@ from crmlab.btyd import (
     fit_mbgnbd,
     fit_paretonbd,
 )
+from crmlab.btyd.base import Positive
 from crmlab.chains import stationary_distribution
 from crmlab.contract import (
     BetaDiscreteWeibull,
@@ -79,48 +80,48 @@ def _bgnbd() -> BGNBD:
 # Recipes, one per claim ---------------------------------------------------------------------------
 
 
-def sbg_regular_fit() -> Sequence[float]:
+def sbg_regular_fit() -> Iterable[float]:
     """Maximum likelihood for the regular segment."""
     return _values(_sbg("regular"))
 
 
-def sbg_high_end_fit() -> Sequence[float]:
+def sbg_high_end_fit() -> Iterable[float]:
     """Maximum likelihood for the high end segment."""
     return _values(_sbg("high_end"))
 
 
-def sbg_loglik_at_one() -> Sequence[float]:
+def sbg_loglik_at_one() -> Iterable[float]:
     """Log-likelihood per customer at alpha = beta = 1."""
     counts = _retention("high_end", 7)
     return [contract_loglik(ShiftedBetaGeometric(1, 1), counts) / counts[0]]
 
 
-def sbg_regular_curve() -> Sequence[float]:
+def sbg_regular_curve() -> Iterable[float]:
     """Percent of the regular segment in years 1 to 7."""
     return 100 * _sbg("regular").survival(range(1, 8))
 
 
-def sbg_high_end_curve() -> Sequence[float]:
+def sbg_high_end_curve() -> Iterable[float]:
     """Percent of the high end segment in years 1 to 7."""
     return 100 * _sbg("high_end").survival(range(1, 8))
 
 
-def sbg_regular_projection() -> Sequence[float]:
+def sbg_regular_projection() -> Iterable[float]:
     """Percent of the regular segment in years 8 to 12."""
     return 100 * _sbg("regular").survival(range(8, 13))
 
 
-def sbg_high_end_projection() -> Sequence[float]:
+def sbg_high_end_projection() -> Iterable[float]:
     """Percent of the high end segment in years 8 to 12."""
     return 100 * _sbg("high_end").survival(range(8, 13))
 
 
-def sbg_residual_lifetime() -> Sequence[float]:
+def sbg_residual_lifetime() -> Iterable[float]:
     """Discounted expected residual lifetime of the high end segment."""
     return [_sbg("high_end").discounted_lifetime(0.1, renewals=m) for m in (0, 1, 2, 3, 4, 7)]
 
 
-def sbg_perils() -> Sequence[float]:
+def sbg_perils() -> Iterable[float]:
     """Two bases with one retention rate, and what the rate alone says."""
     alike, unlike = ShiftedBetaGeometric(3.80, 15.20), ShiftedBetaGeometric(0.067, 0.267)
     return [
@@ -130,28 +131,28 @@ def sbg_perils() -> Sequence[float]:
     ]
 
 
-def bdw_fit() -> Sequence[float]:
+def bdw_fit() -> Iterable[float]:
     """Maximum likelihood for four years of the high end segment."""
     return _values(_bdw())
 
 
-def bdw_projection() -> Sequence[float]:
+def bdw_projection() -> Iterable[float]:
     """Percent of the high end segment in years 1 to 10."""
     return 100 * _bdw().survival(range(1, 11))
 
 
-def bgbb_fit() -> Sequence[float]:
+def bgbb_fit() -> Iterable[float]:
     """Maximum likelihood for the donors."""
     histories, counts, fit = _donors()
     return [*_values(fit), float(counts @ fit.loglik(*histories))]
 
 
-def bgbb_fit_finer() -> Sequence[float]:
+def bgbb_fit_finer() -> Iterable[float]:
     """Maximum likelihood for the donors, to more digits."""
     return _values(_donors()[-1])
 
 
-def bgbb_mean_purchases() -> Sequence[float]:
+def bgbb_mean_purchases() -> Iterable[float]:
     """Donations of a new donor in 1 to 11 years."""
     return _donors()[-1].mean_purchases(range(1, 12))
 
@@ -160,49 +161,49 @@ _BGNBD_PRINTED = BGNBD(r=0.243, alpha=4.414, a=0.793, b=2.426)
 _BGNBD_CUSTOMER = (2, 30.43, 38.86)  # purchases, time of the last, time observed
 
 
-def bgnbd_fit() -> Sequence[float]:
+def bgnbd_fit() -> Iterable[float]:
     """Maximum likelihood for CDNOW's summary."""
     return [*_values(_bgnbd()), _bgnbd().loglik(*_cdnow()).sum()]
 
 
-def bgnbd_loglik_of_days() -> Sequence[float]:
+def bgnbd_loglik_of_days() -> Iterable[float]:
     """Maximal log-likelihood of CDNOW's orders, with unrounded weeks."""
     histories = [_cdnow_days()[name] for name in ("frequency", "recency", "T")]
     return [fit_bgnbd(*histories).loglik(*histories).sum()]
 
 
-def bgnbd_customer() -> Sequence[float]:
+def bgnbd_customer() -> Iterable[float]:
     """Give the purchases expected of the paper's customer, with the printed parameters."""
     return [float(_BGNBD_PRINTED.expected_purchases(39, *_BGNBD_CUSTOMER))]
 
 
-def bgnbd_customer_alive() -> Sequence[float]:
+def bgnbd_customer_alive() -> Iterable[float]:
     """Give the probability that the paper's customer is alive, with the printed parameters."""
     return [float(_BGNBD_PRINTED.prob_alive(*_BGNBD_CUSTOMER))]
 
 
-def bgnbd_mean_purchases() -> Sequence[float]:
+def bgnbd_mean_purchases() -> Iterable[float]:
     """Purchases of a new customer, over time."""
     return _bgnbd().mean_purchases([1 / 7, 1, 3, 31 + 6 / 7, 32, 78])
 
 
-def paretonbd_fit() -> Sequence[float]:
+def paretonbd_fit() -> Iterable[float]:
     """Maximum likelihood of Pareto/NBD for CDNOW's summary."""
     fit = fit_paretonbd(*_cdnow())
     return [*_values(fit), fit.loglik(*_cdnow()).sum()]
 
 
-def paretonbd_prob_alive() -> Sequence[float]:
+def paretonbd_prob_alive() -> Iterable[float]:
     """P(alive) without a repeat purchase in 39 weeks."""
     return [float(ParetoNBD(0.5533971, 10.5801985, 0.6060625, 11.6562237).prob_alive(0, 0, 39))]
 
 
-def mbgnbd_fit() -> Sequence[float]:
+def mbgnbd_fit() -> Iterable[float]:
     """Maximum likelihood of MBG/NBD for CDNOW's summary."""
     return _values(fit_mbgnbd(*_cdnow()))
 
 
-def gammagamma_fit() -> Sequence[float]:
+def gammagamma_fit() -> Iterable[float]:
     """Maximum likelihood of Gamma-Gamma for CDNOW's customers who repeated."""
     spenders = _cdnow_spenders()
     data = spenders["frequency"], spenders["monetary_value"]
@@ -210,7 +211,7 @@ def gammagamma_fit() -> Sequence[float]:
     return [*_values(fit), fit.loglik(*data).sum()]
 
 
-def gammagamma_sample() -> Sequence[float]:
+def gammagamma_sample() -> Iterable[float]:
     """Count the customers who repeated, and average their mean amounts."""
     return [len(_cdnow_spenders()), _cdnow_spenders()["monetary_value"].mean()]
 
@@ -219,27 +220,27 @@ def _cdnow_spenders() -> pd.DataFrame:
     return _cdnow_days().query("monetary_value > 0")
 
 
-def gammagamma_mean() -> Sequence[float]:
+def gammagamma_mean() -> Iterable[float]:
     """Mean amount of all customers."""
     return GammaGamma(6.25, 3.74, 15.44).expected_spend([0], [0])
 
 
-def pfeifer_carraway_for_ever() -> Sequence[float]:
+def pfeifer_carraway_for_ever() -> Iterable[float]:
     """Value by recency, for ever."""
     return stage_value(*_recency_chain(4), discount_rate=0.2, first="current")
 
 
-def pfeifer_carraway_horizon() -> Sequence[float]:
+def pfeifer_carraway_horizon() -> Iterable[float]:
     """Value by recency, over five payments."""
     return stage_value(*_recency_chain(4), discount_rate=0.2, n_periods=5, first="current")
 
 
-def pfeifer_carraway_stop() -> Sequence[float]:
+def pfeifer_carraway_stop() -> Iterable[float]:
     """Value by recency, when nobody is mailed after three periods without a purchase."""
     return stage_value(*_recency_chain(3), discount_rate=0.2, first="current")
 
 
-def pfeifer_carraway_stop_earlier() -> Sequence[float]:
+def pfeifer_carraway_stop_earlier() -> Iterable[float]:
     """Value by recency, when nobody is mailed after two periods, or one, without a purchase."""
     after_two, after_one = (
         stage_value(*_recency_chain(mailed), discount_rate=0.2, first="current")
@@ -248,14 +249,14 @@ def pfeifer_carraway_stop_earlier() -> Sequence[float]:
     return [*after_two[:2], after_one[0]]
 
 
-def recency_chain_payoff() -> Sequence[float]:
+def recency_chain_payoff() -> Iterable[float]:
     """Value by recency, paid in the first state only."""
     return stage_value(
         _recency_matrix((0.5, 0.2, 0.1)), [100, 0, 0, 0], discount_rate=0.1, first="current"
     )
 
 
-def recency_chain_mailed() -> Sequence[float]:
+def recency_chain_mailed() -> Iterable[float]:
     """Value by recency, mailed for three periods, over five payments."""
     P = _recency_matrix((0.3, 0.2, 0.05))
     return stage_value(P, [36, -4, -4, 0], discount_rate=0.2, n_periods=5, first="current")
@@ -277,26 +278,26 @@ def _recency_matrix(chances: Sequence[float]) -> Floats:
     return P
 
 
-def berger_nasr_case_1() -> Sequence[float]:
+def berger_nasr_case_1() -> Iterable[float]:
     """Value a customer who pays at year ends and is marketed to at mid-year."""
     return [berger_nasr(260, 50, retention=0.75, discount_rate=0.2, n_years=10)]
 
 
-_OFFICESTAR = [[0.75, 0.25, 0, 0], [0.30, 0, 0.70, 0], [0.08, 0, 0, 0.92], [0, 0, 0, 1]]
+_OFFICESTAR = np.array([[0.75, 0.25, 0, 0], [0.30, 0, 0.70, 0], [0.08, 0, 0, 0.92], [0, 0, 0, 1]])
 _OFFICESTAR_BASE = np.array([12_000, 4_000, 3_000, 6_000])
 
 
-def officestar_base() -> Sequence[float]:
+def officestar_base() -> Iterable[float]:
     """Move the customer base one period on."""
-    return _OFFICESTAR_BASE @ np.array(_OFFICESTAR)
+    return _OFFICESTAR_BASE @ _OFFICESTAR
 
 
-def officestar_value() -> Sequence[float]:
+def officestar_value() -> Iterable[float]:
     """Value of a customer in each stage that earns anything, and of the base, at 10 %."""
     return _officestar_at(0.10)
 
 
-def officestar_value_at_15() -> Sequence[float]:
+def officestar_value_at_15() -> Iterable[float]:
     """Value of a customer in each stage that earns anything, and of the base, at 15 %."""
     return _officestar_at(0.15)
 
@@ -308,13 +309,13 @@ def _officestar_at(discount_rate: float) -> list[float]:
     return [*value[:3], float(value @ _OFFICESTAR_BASE)]
 
 
-def gupta_lehmann_multiples() -> Sequence[float]:
+def gupta_lehmann_multiples() -> Iterable[float]:
     """Multiples of the margin, retention by discount rate."""
     rates = np.array([0.10, 0.12, 0.14, 0.16])
     return np.concatenate([retention_multiple(r, rates) for r in (0.6, 0.7, 0.8, 0.9)])
 
 
-def blattberg_deighton() -> Sequence[float]:
+def blattberg_deighton() -> Iterable[float]:
     """Best spend on winning a prospect."""
     return blattberg_deighton_optimum(50, ceiling=0.4, spend=5, response=0.2)
 
@@ -322,20 +323,20 @@ def blattberg_deighton() -> Sequence[float]:
 _TOYMAKER = [[[0.5, 0.5], [0.4, 0.6]], [[0.8, 0.2], [0.7, 0.3]]]
 
 
-def howard_toymaker() -> Sequence[float]:
+def howard_toymaker() -> Iterable[float]:
     """Best values, and those without advertising and research."""
     plan = best_action(_TOYMAKER, [6, -3], [[0, 0], [2, 2]], discount_rate=1 / 0.9 - 1)
     first = stage_value(_TOYMAKER[0], [6, -3], discount_rate=1 / 0.9 - 1, first="current")
     return [*plan.value, *first]
 
 
-def howard_gain() -> Sequence[float]:
+def howard_gain() -> Iterable[float]:
     """Long-run gain per period of neither, and of both advertising and research."""
     plain, both = (stationary_distribution(P) for P in _TOYMAKER)
     return [float(plain @ [6, -3]), float(both @ [4, -5])]
 
 
-def catalogue_decision() -> Sequence[float]:
+def catalogue_decision() -> Iterable[float]:
     """Send the catalogue to both classes, the best, and to the high class only."""
     P = [[[0.5, 0.5], [0.6, 0.4]], [[0.3, 0.7], [0.2, 0.8]]]
     cost = [[0, 0], [15 - 10, 15 - 25]]
@@ -345,17 +346,17 @@ def catalogue_decision() -> Sequence[float]:
     return [*best.value, *high_only]
 
 
-def test_and_roll() -> Sequence[float]:
+def test_and_roll() -> Iterable[float]:
     """Size of each test group, to whole customers."""
     trial = plan_trial(100_000, mean=0.68, prior_sd=0.03, response_sd=(0.68 * 0.32) ** 0.5)
     return [trial.n]
 
 
-def _values(params: object) -> list[float]:
+def _values(params: Positive) -> list[float]:
     return np.exp(params.logs()).tolist()
 
 
-RECIPES: tuple[Callable[[], Sequence[float]], ...] = (
+RECIPES: tuple[Callable[[], Iterable[float]], ...] = (
     sbg_regular_fit,
     sbg_high_end_fit,
     sbg_loglik_at_one,

@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from crmlab.errors import SpecError
+from crmlab.errors import SpecError, check_one_of
 from crmlab.tables.records import (
     FORMS,
     RecordForm,
@@ -68,6 +68,7 @@ class CustomerTables:
     >>> tables = CustomerTables(customers, visits, window=(0, 3))
     >>> tables
     CustomerTables(2 customers; 2 events (visits); window 0 to 3)
+    >>> from crmlab.tables import to_panel
     >>> to_panel(tables, freq="M")["visits"].values
     array([[1., 0., 1., 0.],
            [0., 0., 0., 0.]])
@@ -79,7 +80,7 @@ class CustomerTables:
     cases: pd.DataFrame | None = None
     labels: pd.DataFrame | None = None
     actions: pd.DataFrame | None = None
-    window: tuple[Any, Any] | None = None
+    window: tuple[Any, ...] = ()
     units: Mapping[str, str] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
     truth: Mapping[str, pd.DataFrame] | None = None
@@ -89,7 +90,7 @@ class CustomerTables:
         """Keep converted copies of the tables, so that later changes to the input do not reach."""
         names = ("customers", *(form.name for form in FORMS))
         raw = {name: getattr(self, name) for name in names}
-        clean = clean_records(raw, self.window, self.more)
+        clean = clean_records(raw, self.window or None, self.more)
         for name, frame in clean.frames.items():
             object.__setattr__(self, name, frame)
         object.__setattr__(self, "window", clean.window)
@@ -115,6 +116,12 @@ class CustomerTables:
             frame = getattr(self, form.name)
             if frame is not None:
                 yield form, frame
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Give a record table by name, such as "events"; raise `SpecError` if it is not there."""
+        tables = {form.name: frame for form, frame in self.records()}
+        check_one_of("CustomerTables.table", "name", name, tables)
+        return tables[name]
 
     @property
     def is_dated(self) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from crmlab.errors import DataError, SpecError, check_one_of, raise_problems
+from crmlab.errors import DataError, SpecError, check_one_of, error_of, raise_problems
 from crmlab.tables.customer_tables import CustomerTables
 from crmlab.tables.records import (
     as_frame,
@@ -88,7 +88,7 @@ their own): row 0 (customer_id=1, date='31.1.97', amount=-3)
     """
     frame, problems = as_frame("orders", orders, ["customer_id", "date"])
     if frame is None:
-        raise_problems(DataError, owner, problems)
+        raise error_of(DataError, owner, problems)
     columns = {"customer_id": to_ids(frame["customer_id"]), "date": to_dates(frame["date"])}
     faults = time_faults("date", frame["date"], columns["date"])
     if "amount" in frame:
@@ -264,7 +264,7 @@ def tables_from_orders(
         .min()
         .rename(columns={"first": "start"}),
         events.assign(channel=events["channel"].astype(pd.CategoricalDtype(names))),
-        window=window,
+        window=window or (),
         units={name: units[name] for name in names},
     )
 

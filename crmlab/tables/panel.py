@@ -91,7 +91,8 @@ def to_panel(
 
 
 def _with_unit(values: xr.DataArray, units: Mapping[str, str]) -> xr.DataArray:
-    return values.assign_attrs(unit=units[values.name]) if values.name in units else values
+    unit = units.get(str(values.name))
+    return values if unit is None else values.assign_attrs(unit=unit)
 
 
 def _chosen(tables: CustomerTables, channels: Sequence[str] | None) -> list[str]:
@@ -123,7 +124,8 @@ class _Clock:
     @classmethod
     def of(cls, tables: CustomerTables, freq: str) -> "_Clock":
         if not tables.is_dated:
-            return cls(tables.periods[0], len(tables.periods), _checked_label(freq))
+            _check_label(freq)
+            return cls(tables.periods[0], len(tables.periods), alias=None)
         alias = _alias(freq, tables.window[0])
         first, last = (pd.Period(end, freq=alias) for end in tables.window)
         partial = {
@@ -150,7 +152,7 @@ class _Clock:
         return starts.as_unit("ns").to_numpy()
 
 
-def _checked_label(freq: object) -> None:
+def _check_label(freq: object) -> None:
     if not isinstance(freq, str) or not freq:
         raise SpecError(
             "The `freq` parameter of `to_panel` must be text that says how long a period is, "
@@ -212,7 +214,7 @@ def _variables(
     size = grid.observed.size * len(keys.categories)
     filled = _FILL[form.kind](form, frame, cells, size, time)
     filled = filled.reshape(len(keys.categories), *grid.observed.shape)
-    attrs = {"kind": form.kind, "table": form.name}
+    attrs: dict[str, Any] = {"kind": form.kind, "table": form.name}
     if form.kind == "label":
         attrs["categories"] = list(frame["stage"].cat.categories)
     return {

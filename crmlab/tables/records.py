@@ -29,10 +29,10 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from crmlab.errors import DataError, raise_problems
+from crmlab.errors import DataError, error_of
 
-Time = int | pd.Timestamp
-Window = tuple[Time, Time]
+type Time = int | pd.Timestamp
+type Window = tuple[Time, Time]
 
 _RESERVED = ("customer_id", "period", "observed")
 _ZONE = r"[0-9][Zz]$|[0-9]:[0-9]{2}.*[+-][0-9]{2}|[Tt ][0-9]{2}[+-][0-9]{2}"
@@ -66,8 +66,8 @@ class RecordForm:
     @property
     def required(self) -> list[str]:
         """The columns that the table must have, time aside."""
-        needs_value = self.value is not None and self.default is None
-        return ["customer_id", self.key, *([self.value] if needs_value else [])]
+        value = [self.value] if self.value is not None and self.default is None else []
+        return ["customer_id", self.key, *value]
 
 
 FORMS = (
@@ -116,9 +116,9 @@ def clean_records(
     problems += _across_tables(frames, found)
     others, other_problems = clean_more(more or {}, frames.get("customers"), found)
     problems += other_problems
-    if not problems and found is None:
-        problems = ["there is no record and no window: pass window=(first, last)"]
-    raise_problems(DataError, "CustomerTables", problems)
+    if problems or found is None:
+        nothing = ["there is no record and no window: pass window=(first, last)"]
+        raise error_of(DataError, "CustomerTables", problems or nothing)
     return CleanRecords(frames, found, others)
 
 
@@ -523,12 +523,12 @@ def clean_window(window: object) -> tuple[Window | None, list[str]]:
     rule = f"window: must be (first, last), two periods or two dates, got {window!r}"
     if not isinstance(window, (tuple, list)) or len(window) != 2:
         return None, [rule]
-    ends = [read_time(end) for end in window]
-    if None in ends or isinstance(ends[0], int) != isinstance(ends[1], int):
+    first, last = (read_time(end) for end in window)
+    if first is None or last is None or isinstance(first, int) != isinstance(last, int):
         return None, [rule]
-    if ends[0] > ends[1]:
+    if first > last:
         return None, [f"window: first must not be after last, got {window!r}"]
-    return (ends[0], ends[1]), []
+    return (first, last), []
 
 
 def read_time(value: object) -> Time | None:

@@ -106,9 +106,9 @@ def _check_truth(tables: CustomerTables, target: Path, truth: Path) -> None:
 
 
 def _write_truth(tables: CustomerTables, folder: str | Path, format: str) -> None:
+    truth = tables.truth or {}
     columns = {
-        name: {column: _type_of(frame[column]) for column in frame}
-        for name, frame in tables.truth.items()
+        name: {column: _type_of(frame[column]) for column in frame} for name, frame in truth.items()
     }
     said = {
         "warning": "The truth of a simulated world, which no firm knows. Not for learners' eyes, "
@@ -117,7 +117,7 @@ def _write_truth(tables: CustomerTables, folder: str | Path, format: str) -> Non
         "provenance": tables.provenance,
     }
     with new_folder(folder, ANSWER_KEY) as aside:
-        for name, frame in tables.truth.items():
+        for name, frame in truth.items():
             _write_frame(frame, aside / f"{name}.{format}")
         (aside / ANSWER_KEY.mark).write_text(_to_json(said), encoding="utf-8", newline="\n")
 
@@ -227,7 +227,7 @@ def read_tables(
     return CustomerTables(
         **{name: frame for name, frame in frames.items() if name in _NAMES},
         more={name: frame for name, frame in frames.items() if name not in _NAMES},
-        window=window or manifest.get("window"),
+        window=window or manifest.get("window") or (),
         units=units or manifest.get("units", {}),
         provenance=manifest.get("provenance", {}),
     )

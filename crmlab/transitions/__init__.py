@@ -7,15 +7,29 @@ sees nothing else. Markov chains give a (K, K) matrix; covariates add leading ax
 
 | model | the moves from one stage | differ by |
 |---|---|---|
-| `StickyDirichlet` | a row of a Dirichlet distribution that may prefer staying | nothing |
+| `StickyDirichlet` | a Dirichlet row that may prefer staying | nothing |
 | `CovariateLogit` | multinomial logit against staying | covariates, segments, people |
 | `OrderedLogit` | one propensity to rise, cut by thresholds | the same |
 
-* `base`: what every transition model is
-* `design`: covariates, segments and customers' effects: what each move depends on, with priors
-* `covariates`, `effects`: reading a panel for a design; groups of moves that share an effect
-* `driven`: a design joined to a `link`, which turns log-odds into probabilities
-* `logit`, `ordered`, `sticky`: the three models
+Models:
+
+* `StickyDirichlet`: rows from Dirichlet distributions that may prefer staying
+* `CovariateLogit`: moves by multinomial logit
+* `OrderedLogit`: moves by ordered logit
+* `TransitionModel`: the base class; the class to extend
+* `DrivenTransitions`: the base class of the two logits: a design joined to a link
+* `Design`: what each move depends on, with priors
+* `Link`: how log-odds become probabilities
+
+What a logit may be given:
+
+* `Segments`: groups of customers whose moves differ
+* `CustomerEffects`: customers who differ beyond their covariates
+* `Horseshoe`: a prior for many covariates of which few matter
+
+A building block:
+
+* `break_sticks`: turn shares of what is left into probabilities
 """
 
 from crmlab.transitions.base import TransitionModel

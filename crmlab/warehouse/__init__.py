@@ -1,10 +1,62 @@
 """From the records of a firm's functions to tables of its customers.
 
-extracts (one function's file, and how to read it) and identity (two ids, one person)
-→ subjects (`to_subject`: extracts in, `CustomerTables` out) and history (what changes, as a log)
-→ properties (four checks), quality (three measures), questions (seven of them).
-expressions are summaries, panels and moves as Ibis expressions, for data larger than memory;
-scattered takes a simulated bank apart, to practise on.
+Extracts of functions in, tables of customers out (`extracts`, `identity`, `subjects`):
+
+* `Extract`: one file of one function, and how to read it
+* `read_extract`: translate an extract into common names, codes, units and dates
+* `Reading`: what `read_extract` returns
+* `link_by_key`: link ids that share a key, such as a telephone number
+* `join_ids`: the customer behind every id of every function
+* `to_subject`: write the extracts as tables of customers
+
+What changes, as a log (`history`):
+
+* `as_of`: the customers as they were known on a day
+* `validity`: the interval in which each value held
+* `stages_by_period`: one attribute over periods, as labels
+* `overwrite`: the last value for all time, as an address book keeps it
+
+Four properties of a warehouse (`properties`):
+
+* `check_subject_oriented`: each row of each extract is in the tables, once
+* `check_integrated`: the functions speak of the same people, in the same codes and units
+* `check_time_variant`: every record has a time, and changes keep their past
+* `check_non_volatile`: a later load still holds what an earlier one held
+* `Finding`: what a check returns
+
+Three measures of quality (`quality`):
+
+* `measure_completeness`: the share of filled cells
+* `measure_validity`: the share of filled cells that can be true
+* `measure_staleness`: the days since the last row of each customer
+* `clean_record_prob`: the probability that a form holds no junk
+
+Seven questions (`questions`):
+
+* `what_happened`: what happened to the service during a period
+* `how_received`: whether customers reacted well or badly
+* `why_negative`: why they reacted badly
+* `needs_met`: whether needs are met, and where the gap is
+* `share_of_business`: how much of the customer's business the firm handles
+* `products_held`: how many products of the firm these customers have
+* `institutional_history`: the history of institutional clients' transactions
+
+The same counts as Ibis expressions, for data larger than memory (`expressions`):
+
+* `as_expression`: a frame as the start of an expression
+* `collect`: run an expression and bring the result into memory
+* `daily_purchases`: one purchase per customer and day
+* `order_summary`: orders summarised per customer
+* `panel_cells`: the cells of a panel
+* `stage_moves`: counted moves between stages
+* `purchase_gaps`: counted gaps between purchases
+* `recency_moves`: counted moves between stages of recency
+* `move_matrix`: counted moves as a matrix
+
+A simulated bank taken apart, to practise on (`source_systems`):
+
+* `scatter`: hand the tables of a bank to its functions
+* `Scattered`: what `scatter` returns
 """
 
 from crmlab.warehouse.expressions import (
@@ -47,41 +99,11 @@ from crmlab.warehouse.source_systems import Scattered, scatter
 from crmlab.warehouse.subjects import to_subject
 
 __all__ = [
-    "Extract",
-    "Finding",
-    "Reading",
-    "Scattered",
-    "as_expression",
-    "as_of",
-    "check_integrated",
-    "check_non_volatile",
-    "check_subject_oriented",
-    "check_time_variant",
-    "clean_record_prob",
-    "collect",
-    "daily_purchases",
-    "how_received",
-    "institutional_history",
-    "join_ids",
-    "link_by_key",
-    "measure_completeness",
-    "measure_staleness",
-    "measure_validity",
-    "move_matrix",
-    "needs_met",
-    "order_summary",
-    "overwrite",
-    "panel_cells",
-    "products_held",
-    "purchase_gaps",
-    "read_extract",
-    "recency_moves",
-    "scatter",
-    "share_of_business",
-    "stage_moves",
-    "stages_by_period",
-    "to_subject",
-    "validity",
-    "what_happened",
-    "why_negative",
-]
+    "Extract", "Finding", "Reading", "Scattered", "as_expression", "as_of", "check_integrated",
+    "check_non_volatile", "check_subject_oriented", "check_time_variant", "clean_record_prob",
+    "collect", "daily_purchases", "how_received", "institutional_history", "join_ids",
+    "link_by_key", "measure_completeness", "measure_staleness", "measure_validity", "move_matrix",
+    "needs_met", "order_summary", "overwrite", "panel_cells", "products_held", "purchase_gaps",
+    "read_extract", "recency_moves", "scatter", "share_of_business", "stage_moves",
+    "stages_by_period", "to_subject", "validity", "what_happened", "why_negative",
+]  # fmt: skip

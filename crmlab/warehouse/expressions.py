@@ -26,7 +26,7 @@ import pandas as pd
 
 from crmlab.arrays import Ints
 from crmlab.errors import DataError, SpecError, check_one_of, raise_problems
-from crmlab.tables.records import FORMS, RecordForm, read_time
+from crmlab.tables.records import FORMS, RecordForm, clean_window, read_time
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -78,8 +78,7 @@ def collect(expression: "ir.Table", connection: "BaseBackend | None" = None) -> 
     0            2  1
     1            1  2
     """
-    here = connection is None
-    arrow = expression.to_pyarrow() if here else connection.to_pyarrow(expression)
+    arrow = expression.to_pyarrow() if connection is None else connection.to_pyarrow(expression)
     return arrow.to_pandas(date_as_object=False)
 
 
@@ -438,9 +437,9 @@ def _day(owner: str, parameter: str, value: object) -> str:
 
 def _window(owner: str, window: tuple[Any, Any], time: str) -> tuple[Any, Any]:
     kind = int if time == "period" else pd.Timestamp
-    ends = [read_time(end) for end in window] if len(window) == 2 else []
-    if len(ends) == 2 and all(isinstance(end, kind) for end in ends) and ends[0] <= ends[1]:
-        return tuple(ends)
+    ends = clean_window(window)[0]
+    if ends and isinstance(ends[0], kind):
+        return ends
     raise SpecError(
         f"The `window` parameter of `{owner}` must be (first, last), two {time}s in order, as the "
         f"records have {time}s; got {window!r}."

@@ -17,6 +17,7 @@ cases          customer_id, date, cause
 =============  ================================================================================
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ import pandas as pd
 
 from crmlab.errors import DataError, SpecError, raise_problems
 from crmlab.tables import CustomerTables
-from crmlab.tables.records import read_time
+from crmlab.tables.records import clean_window
 
 Span = tuple[Any, Any]
 _REACTIONS = ("negative", "neutral", "positive")
@@ -75,7 +76,7 @@ def how_received(tables: CustomerTables, span: Span) -> pd.DataFrame:
     return whole.rename_axis("customer_id").reset_index()
 
 
-def _reactions(tables: CustomerTables, span: Span):
+def _reactions(tables: CustomerTables, span: Span) -> Iterator[pd.DataFrame]:
     columns = ["customer_id", "reaction"]
     yield pd.DataFrame(columns=columns)
     if tables.surveys is not None:
@@ -223,8 +224,8 @@ def institutional_history(
 
 
 def _span(span: Span) -> tuple[pd.Timestamp, pd.Timestamp]:
-    ends = tuple(read_time(end) for end in span) if len(span) == 2 else ()
-    if len(ends) == 2 and all(isinstance(e, pd.Timestamp) for e in ends) and ends[0] <= ends[1]:
+    ends = clean_window(span)[0]
+    if ends and isinstance(ends[0], pd.Timestamp):
         return ends
     raise SpecError(
         f"The `span` parameter must be (first, last), two dates in order, got {span!r}."

@@ -186,13 +186,13 @@ def _sales(tables: CustomerTables, quarters: _Quarters, streams: Streams) -> lis
             "EUR": deals["amount"],
         }
     )
-    described = {"party": "CLIENT", "date": "DAY", "date_format": "%d.%m.%Y"}
+    described = ("CLIENT", "DAY", "%d.%m.%Y")
     deal = {"opportunity_id": "OPPORTUNITY_ID", "product": "PRODUCT", "status": "STATUS"}
     return [
-        Extract("sales", "transactions", till, **described, codes={"product": _SALES_CODES},
+        Extract("sales", "transactions", till, *described, codes={"product": _SALES_CODES},
                 columns={"product": "OP", "amount": "EUR"}),
-        Extract("sales", "opportunities", offers, **described, columns={**deal, "amount": "EUR"}),
-        Extract("sales", "profile", _profile(tables, quarters, since), **described,
+        Extract("sales", "opportunities", offers, *described, columns={**deal, "amount": "EUR"}),
+        Extract("sales", "profile", _profile(tables, quarters, since), *described,
                 columns={"segment": "SEGMENT", "tier": "TIER"}),
         _contacts("sales", tables, quarters, ("branch",), since),
     ]  # fmt: skip
@@ -284,7 +284,7 @@ def _contacts(
 
 
 def _call_centre(tables: CustomerTables, quarters: _Quarters) -> list[Extract]:
-    heard = tables.cases
+    heard = tables.table("cases")
     phones = local_ids("call_centre", heard["customer_id"])
     spaced = phones.str.replace(
         r"^\+33(\d)(\d\d)(\d\d)(\d\d)(\d\d)$", r"0\1 \2 \3 \4 \5", regex=True
@@ -309,7 +309,7 @@ def _read_phones(text: pd.Series) -> pd.Series:
 
 
 def _marketing(tables: CustomerTables, quarters: _Quarters) -> Extract:
-    asked = tables.surveys
+    asked = tables.table("surveys")
     addresses = local_ids("marketing", asked["customer_id"])
     frame = pd.DataFrame(
         {

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from crmlab.errors import SpecError, raise_problems
+from crmlab.errors import SpecError, error_of
 from crmlab.tables import CustomerTables
 from crmlab.tables.records import FORMS, clean_window
 from crmlab.warehouse.extracts import Extract, read_extract
@@ -60,7 +60,10 @@ def to_subject(
         If the tables break a rule of `CustomerTables`.
     """
     ends, problems = clean_window(window)
-    raise_problems(SpecError, "to_subject", problems + _clashes(extracts, totals or {}))
+    problems += _clashes(extracts, totals or {})
+    if problems or ends is None:
+        nothing = ["window: must be (first, last), two dates, got None"]
+        raise error_of(SpecError, "to_subject", problems or nothing)
     readings = [read_extract(extract) for extract in extracts]
     inside, late = _split_window(extracts, [reading.rows for reading in readings], ends)
     parties = join_ids(pd.concat([rows[["function", "local_id"]] for rows in inside]), links)

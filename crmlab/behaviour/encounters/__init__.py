@@ -6,6 +6,29 @@ functions from the series so far to a memory, so they can be compared on the sam
 rest is design: which encounters to join or part, in which order, how often, and how one bad link
 spoils a chain.
 
+What an encounter feels like (`feelings`):
+
+* `prospect_value`: the felt value of gains and losses
+* `adjust_encounters`: the effect of choice and of broken rituals
+
+What is remembered (`memory`):
+
+* `remember_sum`: a sum that fades
+* `remember_mean`: the mean of all so far
+* `remember_peak_end`: a mix of the strongest and the latest
+
+Design (`design`):
+
+* `best_order`: the order of the steps that leaves the best memory
+* `contact_response`: the effect of the number of contacts: up, then down
+* `best_contacts`: the number of contacts with the largest net response
+
+Chains (`links`):
+
+* `all_go_well`: the probability that every contact goes well
+* `power_mean`: one score for several pillars, from additive to weakest link
+* `message_agreement`: the probability that two channels say the same
+
 References
 ----------
 Kahneman, Fredrickson, Schreiber & Redelmeier (1993), *Psychological Science* 4 (from memory).
@@ -20,15 +43,7 @@ from crmlab.behaviour.encounters.links import all_go_well, message_agreement, po
 from crmlab.behaviour.encounters.memory import remember_mean, remember_peak_end, remember_sum
 
 __all__ = [
-    "adjust_encounters",
-    "all_go_well",
-    "best_contacts",
-    "best_order",
-    "contact_response",
-    "message_agreement",
-    "power_mean",
-    "prospect_value",
-    "remember_mean",
-    "remember_peak_end",
+    "adjust_encounters", "all_go_well", "best_contacts", "best_order", "contact_response",
+    "message_agreement", "power_mean", "prospect_value", "remember_mean", "remember_peak_end",
     "remember_sum",
-]
+]  # fmt: skip

@@ -1,9 +1,25 @@
 """Loyalty: who stays because they want to, and who stays because they have nowhere to go.
 
-Both come again and again, so behaviour alone cannot tell them apart; a rival who enters can. The
-functions here give the chance of staying from attitude, switching cost and alternatives, the loss
-that a firm does not see coming, the classes behind a few yes-or-no indicators, and the gate from
-satisfaction and experience to engagement.
+Both come again and again, so behaviour alone cannot tell them apart; a rival who enters can.
+
+Attitude, switching cost and alternatives (`ties`):
+
+* `Ties`: how they weigh in the decision to stay
+* `loyalty_type`: loyal, latent, spurious or none
+
+What a rival's entry reveals (`mistake`):
+
+* `mistake_passive`: the customers lost where passive loyalty was taken for active
+* `shares_among_leavers`: the share of each group among those who left
+* `passive_share_from_leavers`: the share of passive customers, from the leavers
+* `Mistake`: what `mistake_passive` returns
+* `ShareEstimate`: a share and its standard error
+
+Classes and engagement (`classes`, `engagement`):
+
+* `fit_classes`: latent classes behind yes-or-no indicators
+* `LatentClasses`: what `fit_classes` returns
+* `prob_engaged`: the probability of engagement, from satisfaction and experience
 
 References
 ----------
@@ -25,14 +41,6 @@ from crmlab.behaviour.loyalty.mistake import (
 from crmlab.behaviour.loyalty.ties import Ties, loyalty_type
 
 __all__ = [
-    "LatentClasses",
-    "Mistake",
-    "ShareEstimate",
-    "Ties",
-    "fit_classes",
-    "loyalty_type",
-    "mistake_passive",
-    "passive_share_from_leavers",
-    "prob_engaged",
-    "shares_among_leavers",
-]
+    "LatentClasses", "Mistake", "ShareEstimate", "Ties", "fit_classes", "loyalty_type",
+    "mistake_passive", "passive_share_from_leavers", "prob_engaged", "shares_among_leavers",
+]  # fmt: skip

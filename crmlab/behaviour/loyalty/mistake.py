@@ -1,5 +1,6 @@
 """What it costs to take passive customers for satisfied ones."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -156,7 +157,7 @@ def shares_among_leavers(shares: ArrayLike, leave_probs: ArrayLike) -> Floats:
     return w * q / (w @ q)
 
 
-def _prob_problems(named: dict[str, ArrayLike]) -> list[str]:
+def _prob_problems(named: Mapping[str, ArrayLike]) -> list[str]:
     return [
         f"`{name}` must lie between 0 and 1, got {np.asarray(value).tolist()}; write 5 % as 0.05"
         for name, value in named.items()

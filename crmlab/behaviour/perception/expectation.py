@@ -51,7 +51,7 @@ def learning_gains(prior_var: float, noise_var: float, n_experiences: int) -> Fl
     if n_experiences < 1:
         problems.append(f"`n_experiences` must be at least 1, got {n_experiences!r}")
     raise_problems(SpecError, "learning_gains", problems)
-    return prior_var / (noise_var + prior_var * np.arange(1, n_experiences + 1))
+    return prior_var / (noise_var + prior_var * np.arange(1.0, n_experiences + 1))
 
 
 def follow_expectation(experience: ArrayLike, *, start: ArrayLike, gain: ArrayLike) -> Confirmation:

@@ -2,8 +2,36 @@
 
 levers → people → relationship (tilts of a transition matrix, period by period) → touchpoints,
 transactions, feedback (surveys, complaints, posts), ledger (customers, events, actions, ties)
-→ world. `description` says what a bank is, `dictionary` what its columns mean, `presets` has
-ready-made banks, `contrast` the true effect beside the naive one.
+→ world.
+
+A bank and what it is made of:
+
+* `Bank`: the world; `crm.simulate` makes its tables
+* `Levers`: everything that can be set, by subject
+* `quiet_levers`: levers with every effect at 0
+* `describe`: what a bank is, as tables, before anything is simulated
+* `data_dictionary`: every column of every table
+
+Ready-made banks (`presets`):
+
+* `well_specified_bank`: a stage model is exactly right here
+* `varied_bank`: customers differ for reasons that no column shows
+* `confounded_bank`: those who are about to leave are treated, so naive comparisons are wrong
+* `silent_bank`: the dissatisfied do not answer
+* `passive_bank`: part of the loyalty is passive, until a rival enters
+* `dwelling_bank`: the longer in a stage, the less customers move
+* `scarred_bank`: each crossing leaves a scar
+* `shocked_bank`: life events, and a scandal in period 20
+* `dismissing_bank`: the bank itself ends relationships
+* `stageless_bank`: no stages: customers buy until they silently stop
+* `three_stage_bank`: three stages instead of ten
+
+What can be asked of it (`contrast`, `network`):
+
+* `bank_contrast`: the true effect of an action beside the naive one
+* `BankContrast`: what `bank_contrast` returns
+* `community_graph`: who talks to whom and who sent whom
+* `reach_shares`: the share of negative posts that reach many people
 """
 
 from crmlab.generators.bank.contrast import BankContrast, bank_contrast
