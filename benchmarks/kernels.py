@@ -187,7 +187,8 @@ def write_row(sizes: tuple[int, int, int], times: list[float]) -> str:
 
 HEADS = (
     "N", "T", "K", "driven", "matrices", "scan", "jax", "shared", "em", "extras", "copy",
-    "flops", "scan/driven", "jax/driven", "em/shared", "extras/shared", "driven/copy", "driven/flops",
+    "flops", "scan/driven", "jax/driven", "em/shared", "extras/shared", "driven/copy",
+    "driven/flops",
 )  # fmt: skip
 SIZES = ((1000, 36, 3), (1000, 36, 5), (1000, 36, 10), (300, 24, 3), (1000, 12, 5), (10_000, 36, 5))
 

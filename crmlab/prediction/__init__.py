@@ -16,10 +16,13 @@ Stages (`stages`, `paths`):
 * `forecast`: stages and observations of the periods to come
 * `most_likely_path`: the most likely stage path of each customer
 * `sample_stages`: stage paths drawn from the posterior
+* `transition_matrices`: the matrix of the next move, for each draw, customer by customer
+* `thin_draws`: evenly spread draws of a posterior; every function here reads these
 
 Likelihood, and very many customers (`likelihood`, `scoring`):
 
 * `customer_loglik`: the log-likelihood of each customer's history
+* `score_histories`: stages now and earlier, occupancy and likelihood, in one pass
 * `score_customers`: stage probabilities in the last period, block by block
 * `read_panels`: a folder of Parquet files as panels, one file at a time
 
