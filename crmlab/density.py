@@ -121,7 +121,7 @@ def _constrainer(
 
 @threadpool_limits.wrap(limits=1, user_api="blas")
 def sample_density(
-    density: Density, *, draws: int, tune: int, chains: int, seed: int
+    density: Density, *, draws: int, tune: int, chains: int, seed: int, target_accept: float = 0.8
 ) -> tuple[dict[str, NDArray], "xr.Dataset"]:
     """Run the No-U-Turn sampler, in silence.
 
@@ -163,6 +163,7 @@ def sample_density(
         chains=chains,
         cores=min(chains, 2),
         seed=seed,
+        target_accept=target_accept,
         save_warmup=False,
         progress_bar=False,
         adaptation="low_rank" if size <= _FEW else "diag",

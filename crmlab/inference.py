@@ -108,6 +108,7 @@ def fit(
     draws: int = 500,
     tune: int = 500,
     chains: int = 2,
+    target_accept: float = 0.8,
     seed: int,
 ) -> Fit:
     """Sample the posterior of a model given a panel.
@@ -127,6 +128,9 @@ def fit(
     draws, tune : int
         Kept draws and warm-up draws per chain; only "nuts" needs a warm-up, and "map" has one draw.
     chains : int
+    target_accept : float
+        Share of the proposed steps that "nuts" aims to accept, between 0 and 1; closer to 1 the
+        steps are shorter, which takes longer and is the way out where draws diverge.
     seed : int
         The same seed and versions give the same draws, bit for bit.
 
@@ -161,7 +165,7 @@ def fit(
     """
     method = method or model.default_method
     check_one_of("fit", "method", method, _methods(model))
-    _check_counts(draws=draws, tune=tune, chains=chains)
+    _check_plan(target_accept, draws=draws, tune=tune, chains=chains)
     rng = make_rng("fit", seed, shift=int(os.environ.get(SEED_SHIFT, "0")))
     model.check(panel)
     for remark in find_remarks(model, panel):
@@ -169,7 +173,8 @@ def fit(
     if method == "exact":
         idata = _label_draws(model, model.sample_exact(panel, (chains, draws), rng))
     elif method == "nuts":
-        idata = _sample_nuts(model, panel, draws, tune, chains, rng)
+        plan = {"draws": draws, "tune": tune, "chains": chains, "target_accept": target_accept}
+        idata = _sample_nuts(model, panel, plan, rng)
     else:
         size = (chains, draws) if method == "laplace" else None
         idata = _sample_around_mode(model, panel, size, rng)
@@ -271,7 +276,8 @@ def warn_if_unconverged(result: Fit) -> None:
 def _way_out(result: Fit) -> str:
     if result.idata.attrs.get("method") in ("laplace", "map"):
         return "Use method='nuts', state priors more tightly, or use fewer stages."
-    return "Draw longer (`draws`, `tune`), state priors more tightly, or use fewer stages."
+    longer = "Draw longer (`draws`, `tune`) in shorter steps (`target_accept`)"
+    return f"{longer}, state priors more tightly, or use fewer stages."
 
 
 def _methods(model: StageModel) -> tuple[str, ...]:
@@ -279,16 +285,15 @@ def _methods(model: StageModel) -> tuple[str, ...]:
     return (*closed, "nuts", "laplace", "map")
 
 
-def _check_counts(**counts: int) -> None:
-    raise_problems(
-        SpecError,
-        "fit",
-        [
-            f"`{name}` must be a positive integer, got {value!r}"
-            for name, value in counts.items()
-            if not isinstance(value, (int, np.integer)) or value < 1
-        ],
-    )
+def _check_plan(target_accept: float, **counts: int) -> None:
+    problems = [
+        f"`{name}` must be a positive integer, got {value!r}"
+        for name, value in counts.items()
+        if not isinstance(value, (int, np.integer)) or value < 1
+    ]
+    if not (isinstance(target_accept, float) and 0 < target_accept < 1):
+        problems.append(f"`target_accept` must lie between 0 and 1, got {target_accept!r}")
+    raise_problems(SpecError, "fit", problems)
 
 
 def make_rng(owner: str, seed: int, *, shift: int = 0) -> np.random.Generator:
@@ -362,18 +367,13 @@ def _rough(model: StageModel, panel: xr.Dataset, density: "Density") -> "Density
 
 
 def _sample_nuts(
-    model: StageModel,
-    panel: xr.Dataset,
-    draws: int,
-    tune: int,
-    chains: int,
-    rng: np.random.Generator,
+    model: StageModel, panel: xr.Dataset, plan: Mapping[str, float], rng: np.random.Generator
 ) -> xr.DataTree:
     from crmlab.density import sample_density
 
     density = _compile(model, panel)
     seed = int(rng.integers(2**31))
-    kept, stats = sample_density(density, draws=draws, tune=tune, chains=chains, seed=seed)
+    kept, stats = sample_density(density, **plan, seed=seed)
     posterior = _label_draws(model, kept)["posterior"].to_dataset()
     stats = stats[["diverging", "n_steps", "energy"]]
     return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats})
