@@ -15,6 +15,7 @@ import crmlab as crm
 from crmlab.errors import DataError, DataWarning, SamplingWarning, SpecError
 from crmlab.inference import Fit, log_density
 from crmlab.inference.convergence import RHAT_LIMIT, find_problems
+from crmlab.inference.fitting import SEED_SHIFT
 from tests import interpreted
 from tests.ragged import SPACE
 
@@ -136,14 +137,29 @@ def test_a_method_must_be_one_that_the_model_has(reports, loyalty_model, loyalty
 
 def test_all_counts_that_are_wrong_are_reported_at_once(reports):
     with pytest.raises(SpecError) as error:
-        crm.fit(OBSERVED, reports, draws=0, tune=1.5, chains=-2, seed=1)
+        crm.fit(OBSERVED, reports, draws=0, tune=1.5, chains=-2, target_accept=1.0, seed=1)
     for name, value in (("draws", "0"), ("tune", "1.5"), ("chains", "-2")):
-        assert f"`{name}` must be a positive integer, got {value}" in str(error.value)
+        assert f"`{name}` must be a whole number of at least 1, got {value}" in str(error.value)
+    assert "`target_accept` must be between 0 and 1, got 1.0" in str(error.value)
+
+
+def test_a_higher_target_takes_shorter_steps(loyalty_fit, loyalty_model, loyalty_panel):
+    careful = crm.fit(loyalty_model, loyalty_panel, draws=400, tune=400, target_accept=0.99, seed=2)
+    steps, fewer = (fit.idata["sample_stats"]["n_steps"].mean() for fit in (careful, loyalty_fit))
+    assert steps > 1.5 * fewer
+
+
+def test_a_variable_shifts_every_seed(reports, exact, monkeypatch):
+    monkeypatch.setenv(SEED_SHIFT, "-1")
+    again = crm.fit(OBSERVED, reports, draws=2000, seed=2)
+    assert again.posterior.identical(exact.posterior)
 
 
 @pytest.mark.parametrize("seed", [-1, 0.5, None, "one"])
 def test_a_seed_is_a_non_negative_integer(reports, seed):
-    with pytest.raises(SpecError, match="`seed` parameter of `fit` must be a non-negative integer"):
+    with pytest.raises(
+        SpecError, match="`seed` parameter of `fit` must be a whole number of at least 0"
+    ):
         crm.fit(OBSERVED, reports, seed=seed)
 
 

@@ -9,14 +9,14 @@ import json
 import os
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import xarray as xr
 
 from crmlab import chains
-from crmlab.arrays import Floats
-from crmlab.errors import DataError, DataWarning, SpecError, check_one_of, raise_problems
+from crmlab.arrays import Floats, check_count, count_problems
+from crmlab.errors import DataError, DataWarning, SpecError, check_one_of, raise_problems, wrong
 from crmlab.inference.convergence import find_problems
 from crmlab.inference.progress import Progress
 from crmlab.inference.result import Fit, find_remarks, warn_if_unconverged
@@ -30,6 +30,15 @@ SUBSAMPLE = 2000  # customers that are enough to find out where the mode is
 SEED_SHIFT = "CRMLAB_SEED_SHIFT"  # a variable for tests of the course: `fit` adds it to each seed
 
 
+class _Plan(NamedTuple):
+    """How long to sample, and in what steps."""
+
+    draws: int
+    tune: int
+    chains: int
+    target_accept: float
+
+
 def fit(
     model: StageModel,
     panel: xr.Dataset,
@@ -38,6 +47,7 @@ def fit(
     draws: int = 500,
     tune: int = 500,
     chains: int = 2,
+    target_accept: float = 0.8,
     seed: int,
     progress: bool = True,
 ) -> Fit:
@@ -58,6 +68,9 @@ def fit(
     draws, tune : int
         Kept draws and warm-up draws per chain; only "nuts" needs a warm-up, and "map" has one draw.
     chains : int
+    target_accept : float
+        Share of the proposed steps that "nuts" aims to accept, between 0 and 1. Closer to 1 the
+        steps are shorter: this takes longer, and helps where draws diverge.
     seed : int
         The same seed and versions give the same draws, bit for bit.
     progress : bool
@@ -97,13 +110,14 @@ def fit(
     """
     method = method or model.default_method
     check_one_of("fit", "method", method, _methods(model))
-    _check_counts(draws=draws, tune=tune, chains=chains)
+    plan = _Plan(draws, tune, chains, target_accept)
+    _check_plan(plan)
     rng = make_rng("fit", seed, shift=int(os.environ.get(SEED_SHIFT, "0")))
     model.check(panel)
     for remark in find_remarks(model, panel):
         warnings.warn(remark, DataWarning, stacklevel=2)
     with Progress("preparing the model", shown=progress) as told:
-        idata = _sample(model, panel, method, (chains, draws), tune, rng, told)
+        idata = _sample(model, panel, method, plan, rng, told)
         told.say("checking convergence")
         problems = json.loads(idata.attrs.get("problems", "[]")) + find_problems(idata, method)
     idata.attrs.update(method=method, seed=int(seed), problems=json.dumps(problems))
@@ -116,17 +130,17 @@ def _sample(
     model: StageModel,
     panel: xr.Dataset,
     method: str,
-    size: tuple[int, int],
-    tune: int,
+    plan: _Plan,
     rng: np.random.Generator,
     progress: Progress,
 ) -> xr.DataTree:
     """Draw (chain, draw) by a method."""
+    size = plan.chains, plan.draws
     if method == "exact":
         progress.say("drawing from the closed form")
         return _label_draws(model, model.sample_exact(panel, size, rng))
     if method == "nuts":
-        return _sample_nuts(model, panel, size, tune, rng, progress)
+        return _sample_nuts(model, panel, plan, rng, progress)
     return _sample_around_mode(model, panel, size if method == "laplace" else None, rng, progress)
 
 
@@ -135,24 +149,16 @@ def _methods(model: StageModel) -> tuple[str, ...]:
     return (*closed, "nuts", "laplace", "map")
 
 
-def _check_counts(**counts: int) -> None:
-    raise_problems(
-        SpecError,
-        "fit",
-        [
-            f"`{name}` must be a positive integer, got {value!r}"
-            for name, value in counts.items()
-            if not isinstance(value, (int, np.integer)) or value < 1
-        ],
-    )
+def _check_plan(plan: _Plan) -> None:
+    problems = count_problems({name: getattr(plan, name) for name in ("draws", "tune", "chains")})
+    if not (isinstance(plan.target_accept, float) and 0 < plan.target_accept < 1):
+        problems.append(wrong("target_accept", "between 0 and 1", plan.target_accept))
+    raise_problems(SpecError, "fit", problems)
 
 
 def make_rng(owner: str, seed: int, *, shift: int = 0) -> np.random.Generator:
     """Make a generator from a seed; raise `SpecError` on behalf of `owner` if that fails."""
-    if not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise SpecError(
-            f"The `seed` parameter of `{owner}` must be a non-negative integer, got {seed!r}."
-        )
+    check_count(owner, "seed", seed, at_least=0)
     return np.random.default_rng(seed + shift)
 
 
@@ -226,19 +232,15 @@ def _subsample(model: StageModel, panel: xr.Dataset, density: "LogDensity") -> "
 def _sample_nuts(
     model: StageModel,
     panel: xr.Dataset,
-    size: tuple[int, int],
-    tune: int,
+    plan: _Plan,
     rng: np.random.Generator,
     progress: Progress,
 ) -> xr.DataTree:
     from crmlab.inference.log_density import run_nuts
 
     density = _compile(model, panel, progress)
-    chains, draws = size
     seed = int(rng.integers(2**31))
-    kept, stats = run_nuts(
-        density, draws=draws, tune=tune, chains=chains, seed=seed, progress=progress
-    )
+    kept, stats = run_nuts(density, **plan._asdict(), seed=seed, progress=progress)
     posterior = _label_draws(model, kept)["posterior"].to_dataset()
     stats = stats[["diverging", "n_steps", "energy"]]
     return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats})

@@ -153,6 +153,7 @@ def run_nuts(
     tune: int,
     chains: int,
     seed: int,
+    target_accept: float = 0.8,
     progress: Progress = SILENT,
 ) -> tuple[dict[str, NDArray], "xr.Dataset"]:
     """Run the No-U-Turn sampler.
@@ -182,6 +183,7 @@ def run_nuts(
         chains=chains,
         cores=cores,
         seed=seed,
+        target_accept=target_accept,
         save_warmup=False,
         progress_bar=False,
         progress_callback=_follow(progress, cores),
