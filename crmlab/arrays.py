@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from crmlab.errors import SpecError, wrong_value
 
@@ -43,6 +43,16 @@ def count_problems(counts: Mapping[str, object], at_least: int = 1) -> list[str]
         for name, value in counts.items()
         if not _is_count(value, at_least)
     ]
+
+
+def upper_edges(probs: ArrayLike) -> Floats:
+    """Upper edges of the cells of a distribution, on the last axis; the last one is exactly 1.
+
+    Probabilities sum to 1 up to rounding. Without the division, what is missing would become the
+    probability of the last cell, which may be impossible.
+    """
+    edges = np.cumsum(np.asarray(probs, dtype=float), axis=-1)
+    return edges / edges[..., -1:]
 
 
 def length_problems(arrays: Mapping[str, NDArray]) -> list[str]:
