@@ -29,7 +29,7 @@ def as_it_is(raw, window, more):
 def world_of(changes, n):
     levers = turn(crm.bank.quiet_levers(), dict(changes))
     bank = crm.bank.Bank(levers=levers, n_periods=PERIODS, arrival_span=6)
-    with mock.patch("crmlab.tables.clean_records", as_it_is):
+    with mock.patch("crmlab.tables.customer_tables.clean_records", as_it_is):
         return bank.sample(crm.generators.Streams(SEED), np.arange(n))
 
 
