@@ -51,6 +51,16 @@ def count_problems(counts: Mapping[str, object], at_least: int = 1) -> list[str]
     return [wrong(name, rule, v) for name, v in counts.items() if not is_count(v, at_least)]
 
 
+def upper_edges(probs: ArrayLike) -> Floats:
+    """Upper edges of the cells of a distribution, on the last axis; the last one is exactly 1.
+
+    Probabilities sum to 1 up to rounding. Without the division, what is missing would become the
+    probability of the last cell, which may be impossible.
+    """
+    edges = np.cumsum(np.asarray(probs, dtype=float), axis=-1)
+    return edges / edges[..., -1:]
+
+
 def length_problems(arrays: Mapping[str, NDArray]) -> list[str]:
     """Say what is wrong with the lengths of arrays that belong together."""
     lengths = {name: len(values) for name, values in arrays.items()}

@@ -234,18 +234,14 @@ def _count_cells(draws: Floats, dist: _Dist) -> _Cells:
     n = len(draws)
     probs = np.concatenate([dist.density(atoms), _integrate(dist.density, edges)])
     observed = [(draws == atom).sum() for atom in atoms]
-    observed += [((draws > low) & (draws <= high)).sum() for low, high in _pairs(edges)]
+    observed += [((draws > low) & (draws <= high)).sum() for low, high in itertools.pairwise(edges)]
     words = [f"the value {atom:g}" for atom in atoms]
-    words += [f"the range {low:.3g} to {high:.3g}" for low, high in _pairs(edges)]
+    words += [f"the range {low:.3g} to {high:.3g}" for low, high in itertools.pairwise(edges)]
     return _Cells(
         [*words, "everything else"],
         np.array([*observed, n - sum(observed)], dtype=float),
         n * np.array([*probs, 1 - probs.sum()]),
     )
-
-
-def _pairs(edges: Floats) -> list[tuple[float, float]]:
-    return list(itertools.pairwise(edges))
 
 
 def _integrate(density: Callable[[Floats], Floats], edges: Floats) -> Floats:
@@ -565,24 +561,22 @@ def check_model(model: StageModel, panel: xr.Dataset, *, seed: int) -> None:
     built = model.build(panel)
     breaches = [*_variable_breaches(model, built), *_refusal_breaches(model, panel)]
     density = _read_density(built)
-    points = _points(density.start, seed)
+    start, rng = density.start, np.random.default_rng(seed)
+    points = [start, start + rng.uniform(-0.5, 0.5, len(start))]
     breaches += _gradient_breaches(density, points, seed)
-    shuffled = panel.isel(customer_id=np.random.default_rng(seed).permutation(_size(panel)))
+    n = panel.sizes["customer_id"]
+    shuffled = panel.isel(customer_id=np.random.default_rng(seed).permutation(n))
     others = {
         "the order of the customers": shuffled,
         "a customer who was never observed": _with_stranger(panel),
     }
     for words, other in others.items():
-        again = _read_logp(model.build(other))
-        values = np.array([[float(again(x)[0]), density(x)[0]] for x in points])
+        again = _read_density(model.build(other))
+        values = np.array([[again(x)[0], density(x)[0]] for x in points])
         gap = np.abs(np.diff(values, axis=1)).max()
         if not gap <= 1e-8 * (1 + np.abs(values).max()):
             breaches.append(f"{words} changes the log-density by {gap:.2g}")
     raise_problems(ContractError, repr(model), breaches)
-
-
-def _size(panel: xr.Dataset) -> int:
-    return panel.sizes["customer_id"]
 
 
 def _with_stranger(panel: xr.Dataset) -> xr.Dataset:
@@ -635,28 +629,12 @@ class _Density(NamedTuple):
 
 def _read_density(model: "pm.Model") -> _Density:
     import pytensor.tensor as pt
-
-    logp, x, start = _join(model)
-    return _Density(_interpret([x], [logp, pt.grad(logp, x)]), start)
-
-
-def _read_logp(model: "pm.Model") -> Callable[[Floats], list[Floats]]:
-    logp, x, _ = _join(model)
-    return _interpret([x], [logp])
-
-
-def _join(model: "pm.Model") -> tuple["TensorVariable", "TensorVariable", Floats]:
-    """Log-density of a model over one vector, that vector, and its starting value."""
     from pymc.pytensorf import join_nonshared_inputs
 
     start = model.initial_point()
     (logp,), x = join_nonshared_inputs(start, [model.logp()], model.value_vars)
     flat = np.concatenate([np.ravel(start[v.name]) for v in model.value_vars])
-    return logp, x, flat.astype(float)
-
-
-def _points(start: Floats, seed: int) -> list[Floats]:
-    return [start, start + np.random.default_rng(seed).uniform(-0.5, 0.5, len(start))]
+    return _Density(_interpret([x], [logp, pt.grad(logp, x)]), flat.astype(float))
 
 
 def _gradient_breaches(density: _Density, points: Sequence[Floats], seed: int) -> Iterator[str]:

@@ -565,7 +565,10 @@ def test_usual_covariates_are_taken_in_silence(panel):
             lambda: crm.transitions.OrderedLogit(customers=crm.transitions.CustomerEffects()),
             "`customers.shared`",
         ),
-        (lambda: crm.transitions.CustomerEffects(scale=0), "`scale` must be finite and above 0"),
+        (
+            lambda: crm.transitions.CustomerEffects(scale=0),
+            "`scale` parameter .* finite and above 0",
+        ),
         (
             lambda: crm.transitions.CustomerEffects(shared="x"),
             "`shared` parameter of `CustomerEffects`",

@@ -7,9 +7,9 @@ from hypothesis import given, strategies as st
 from scipy import stats
 
 import crmlab as crm
+from crmlab.arrays import upper_edges
 from crmlab.errors import SpecError
 from crmlab.generators import kernels
-from crmlab.generators.stage_world import _cumulate
 from crmlab.streams import Streams
 from crmlab.tables import CustomerTables
 from crmlab.testing import check_generator
@@ -72,7 +72,7 @@ def test_stages_have_no_longer_memory(stages):
 
 def test_rounding_never_opens_a_forbidden_move():
     # Thirds to nine digits pass for a row that sums to 1; what they miss must not go to "lost".
-    edges = _cumulate([[1 / 3, 1 / 3, 1 / 3 - 1e-9, 0.0]])
+    edges = upper_edges([[1 / 3, 1 / 3, 1 / 3 - 1e-9, 0.0]])
     assert edges[0, 2:].tolist() == [1.0, 1.0]
     assert (edges[0] < 1 - 2.0**-53).sum() == 2
 

@@ -255,7 +255,8 @@ def test_duckdb_reads_the_tables_straight(made):
 
 def test_the_manifest_says_how_to_make_it_again(made):
     manifest = json.loads((made / "manifest.json").read_text())
-    names = {name: getattr(crm, name) for name in dir(crm) if name[0].isupper()}
+    names = {**vars(crm.stages), **vars(crm.actions)}
+    names |= {name: getattr(crm, name) for name in dir(crm) if name[0].isupper()}
     assert eval(manifest["world"], names) == WORLD
     assert (manifest["seed"], manifest["n_customers"], manifest["partition_size"]) == (3, 20, 8)
     assert manifest["versions"]["numpy"] == np.__version__

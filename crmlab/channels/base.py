@@ -111,7 +111,7 @@ class Channel(ABC):
         """Give the same channel without its own non-response."""
         return self
 
-    def mean(self, **parameters: Any) -> Any:
+    def mean(self, *args: Any, **parameters: Any) -> Any:
         """Mean of an observation, given arrays of the parameters."""
         raise SpecError(f"{type(self).__name__}({self.name!r}) has no mean")
 

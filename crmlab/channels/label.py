@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crmlab.arrays import Bools, Floats, Ints
+from crmlab.arrays import Bools, Floats, Ints, upper_edges
 from crmlab.channels.base import (
     OPEN_SHARE,
     POSITIVE,
@@ -145,6 +145,4 @@ def _random_label(
 
 
 def _pick_label(u: Floats, confusion: NDArray) -> Ints:
-    below = np.cumsum(confusion, axis=-1)
-    # Divided by its own last entry, so that rounding never reports what cannot be reported.
-    return (np.asarray(u)[..., None] > below / below[..., -1:]).sum(axis=-1)
+    return (np.asarray(u)[..., None] > upper_edges(confusion)).sum(axis=-1)

@@ -19,6 +19,7 @@ from crmlab.generators.confounding import stage_propensities
 from crmlab.generators.stage_world import StageWorld
 from crmlab.models.emissions import Scorer, check_panel
 from crmlab.tables import CustomerTables, to_panel
+from crmlab.transitions import Design
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,7 @@ def stage_oracle(tables: CustomerTables, world: StageWorld) -> Oracle:
         The tables are not of this world.
     """
     panel = to_panel(tables, freq="M")
-    check_panel("stage_oracle", panel, world.channels, world.space)
+    check_panel("stage_oracle", panel, world.channels, world.space, Design())
     evidence = Scorer(panel, world.channels, world.space)(
         {f"{c.name}_{name}": value for c in world.channels for name, value in c.known.items()}
     )

@@ -33,7 +33,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from crmlab.arrays import Floats, Ints, count_problems
+from crmlab.arrays import Floats, Ints, count_problems, upper_edges
 from crmlab.generators.bank.profile import CROSS, DEEPEN, REPAIR, profile_of
 from crmlab.generators.decisions import Decision
 from crmlab.generators.stage_world import StageWorld
@@ -278,8 +278,7 @@ def _tilted(matrix: object, log_odds: Floats) -> Floats:
 
 
 def _pick(u: Floats, rows: Floats) -> Ints:
-    edges = np.cumsum(rows, axis=-1)
-    return (u[:, None] > edges / edges[..., -1:]).sum(axis=1)
+    return (u[:, None] > upper_edges(rows)).sum(axis=1)
 
 
 def _problems_of(effect: str, value: object, limit: str, count: object) -> Iterable[str]:

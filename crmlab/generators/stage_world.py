@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from crmlab.actions import Action, FirmView, NoAction, Policy, action_matrices, check_actions
-from crmlab.arrays import Floats, Ints, count_problems
+from crmlab.arrays import Floats, Ints, count_problems, upper_edges
 from crmlab.channels import Channel, check_channels
 from crmlab.errors import SpecError, raise_problems
 from crmlab.generators import kernels
@@ -169,13 +169,13 @@ class StageWorld(Generator):
     def _walk(self, streams: Streams, customers: Ints) -> tuple[Ints, list[Decision]]:
         """Stage paths (customer, period), each step by inverting one row's distribution."""
         if not self.actions and len(customers) * self.n_periods >= kernels.WORTH_COMPILING:
-            edges = _cumulate(self.initial_probs), _cumulate(self.transition_matrix)
+            edges = upper_edges(self.initial_probs), upper_edges(self.transition_matrix)
             return kernels.walk(streams, customers, self.n_periods, *edges), []
         periods = np.arange(self.n_periods)
         u = streams.uniforms("stage", customers[:, None], periods)
-        rows = _cumulate(action_matrices(self.transition_matrix, self.space, self.actions))
+        rows = upper_edges(action_matrices(self.transition_matrix, self.space, self.actions))
         paths = np.empty(u.shape, dtype=np.int64)
-        paths[:, 0] = (u[:, 0, None] > _cumulate(self.initial_probs)).sum(axis=1)
+        paths[:, 0] = (u[:, 0, None] > upper_edges(self.initial_probs)).sum(axis=1)
         decisions: list[Decision] = []
         for t in periods:
             if t > 0:
@@ -255,13 +255,3 @@ class StageWorld(Generator):
                 "stage": names.take(stages.ravel()),
             }
         )
-
-
-def _cumulate(probs: ArrayLike) -> Floats:
-    """Upper edges of the cells of a distribution; the last one is exactly one.
-
-    Probabilities sum to 1 up to rounding. Without the division, what is missing would become the
-    probability of the last stage, which the space may forbid.
-    """
-    edges = np.cumsum(np.asarray(probs, dtype=float), axis=-1)
-    return edges / edges[..., -1:]

@@ -6,7 +6,7 @@ to which missing cells point.
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,6 +19,7 @@ from crmlab.channels import Channel
 from crmlab.errors import DataError, raise_problems
 from crmlab.stages import StageSpace
 from crmlab.tables import observed_cells
+from crmlab.transitions import Design
 
 if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable
@@ -60,17 +61,14 @@ def check_panel(
     panel: xr.Dataset,
     channels: Sequence[Channel],
     stages: StageSpace,
-    more: Callable[[], list[str]] = list,
+    design: Design,
 ) -> None:
-    """Raise `DataError`, with everything that is wrong, unless the panel can be read.
-
-    `more` adds problems of a model's own, found in a panel of the right shape.
-    """
+    """Raise `DataError`, with everything that is wrong, unless the panel can be read."""
     problems = _shape_problems(panel)
     if not problems:
         for channel in channels:
             problems += _channel_problems(panel, channel, stages)
-        problems += more()
+        problems += design.check(panel)
     raise_problems(DataError, f"{owner} cannot read this panel", problems)
 
 
@@ -109,7 +107,8 @@ def _channel_problems(panel: xr.Dataset, channel: Channel, stages: StageSpace) -
     if set(panel[channel.name].dims) != {"customer_id", "period"}:
         dims = panel[channel.name].dims
         return [f"{channel.name!r} must have dims (customer_id, period), got {dims}"]
-    values = _seen_values(panel, channel.name)
+    cells = _cells_inside(panel, channel)
+    values = cells[~np.isnan(cells)]
     if channel.names_stages:
         names = panel[channel.name].attrs.get("categories", stages.names)
         unknown = [name for name in names if name not in stages.names]
@@ -124,17 +123,15 @@ def _channel_problems(panel: xr.Dataset, channel: Channel, stages: StageSpace) -
     return [f"{channel.name!r} must be {channel.support}, got e.g. {bad[:3].tolist()}"]
 
 
-def _seen_values(panel: xr.Dataset, name: str) -> Floats:
-    cells = panel[name].transpose("customer_id", "period").values.astype(FLOAT)
-    inside = observed_cells(panel)
-    return cells[inside & ~np.isnan(cells)]
+def _cells_inside(panel: xr.Dataset, channel: Channel) -> Floats:
+    """Give the cells of a channel as the panel holds them; NaN outside the windows."""
+    cells = panel[channel.name].transpose("customer_id", "period").values.astype(FLOAT)
+    return np.where(observed_cells(panel), cells, np.nan)
 
 
 def read_cells(panel: xr.Dataset, channel: Channel, stages: StageSpace) -> Floats:
     """Give the cells of a channel (customer, period), stages as indices; NaN where nothing is."""
-    cells = panel[channel.name].transpose("customer_id", "period").values.astype(FLOAT)
-    inside = observed_cells(panel)
-    cells = np.where(inside, cells, np.nan)
+    cells = _cells_inside(panel, channel)
     if channel.names_stages and "categories" in panel[channel.name].attrs:
         cells = _recode(cells, panel[channel.name].attrs["categories"], stages)
     return cells

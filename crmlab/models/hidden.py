@@ -128,13 +128,7 @@ class HiddenMarkov(StageModel):
 
     def check(self, panel: xr.Dataset) -> None:
         """Raise `DataError`, with all problems at once, unless the panel can be read."""
-        check_panel(
-            "HiddenMarkov",
-            panel,
-            self.channels,
-            self.space,
-            lambda: self.transitions.design.check(panel),
-        )
+        check_panel("HiddenMarkov", panel, self.channels, self.space, self.transitions.design)
 
     def build(self, panel: xr.Dataset) -> "pm.Model":
         """Give the PyMC model whose log-density sums over all stage paths."""

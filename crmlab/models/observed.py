@@ -86,8 +86,7 @@ class ObservedMarkov(StageModel):
 
     def check(self, panel: xr.Dataset) -> None:
         """Raise `DataError` unless the panel reports possible moves between known stages."""
-        more = lambda: self.transitions.design.check(panel)  # noqa: E731
-        check_panel("ObservedMarkov", panel, self.channels, self.space, more)
+        check_panel("ObservedMarkov", panel, self.channels, self.space, self.transitions.design)
         moves = self.count_moves(panel)
         where = np.argwhere((moves > 0) & ~self.space.mask)
         names = self.space.names
@@ -99,17 +98,13 @@ class ObservedMarkov(StageModel):
 
     def count_moves(self, panel: xr.Dataset) -> Ints:
         """Count moves between neighbouring periods with reports (stage_from, stage_to)."""
-        stages = self._stages(panel)
-        known = (stages[:, :-1] >= 0) & (stages[:, 1:] >= 0)
-        n = len(self.space)
-        pairs = stages[:, :-1][known] * n + stages[:, 1:][known]
-        return np.bincount(pairs, minlength=n * n).reshape(n, n)
+        alike = count_patterns(self._stages(panel), np.zeros((1, 1, 0)), len(self.space))
+        return alike.counts[0].astype(np.int64)
 
     def count_starts(self, panel: xr.Dataset) -> Ints:
         """Count reported stages in the first period of each customer's window (stage,)."""
         stages = self._stages(panel)
-        observed = observed_cells(panel)
-        starts = stages[np.arange(len(stages)), observed.argmax(axis=1)]
+        starts = stages[np.arange(len(stages)), observed_cells(panel).argmax(axis=1)]
         return np.bincount(starts[starts >= 0], minlength=len(self.space))
 
     def _stages(self, panel: xr.Dataset) -> Ints:

@@ -25,15 +25,8 @@ def numpy_backend() -> Backend:
     import numpy as np
     from scipy import special
 
-    return Backend(
-        where=np.where,
-        tensordot=np.tensordot,
-        concatenate=np.concatenate,
-        stack=np.stack,
-        expm1=np.expm1,
-        sigmoid=special.expit,
-        softmax=special.softmax,
-    )
+    same = (np.where, np.tensordot, np.concatenate, np.stack, np.expm1)
+    return Backend(*same, special.expit, special.softmax)
 
 
 def pytensor_backend() -> Backend:
@@ -41,12 +34,5 @@ def pytensor_backend() -> Backend:
     import pytensor.tensor as pt
     from pytensor.tensor import special
 
-    return Backend(
-        where=pt.where,
-        tensordot=pt.tensordot,
-        concatenate=pt.concatenate,
-        stack=pt.stack,
-        expm1=pt.expm1,
-        sigmoid=pt.sigmoid,
-        softmax=special.softmax,
-    )
+    same = (pt.where, pt.tensordot, pt.concatenate, pt.stack, pt.expm1)
+    return Backend(*same, pt.sigmoid, special.softmax)

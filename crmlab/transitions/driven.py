@@ -102,11 +102,8 @@ class DrivenTransitions(TransitionModel):
         if self.design.is_empty:
             matrix = link.probs(base, 0.0, xp)
             return pm.Deterministic("transition_matrix", matrix, dims=("stage_from", "stage_to"))
-        offsets = (
-            None
-            if by_customer is None
-            else self.effects(stages).customer_groups.spread(by_customer, xp)
-        )
+        groups = self.effects(stages).customer_groups
+        offsets = None if by_customer is None else groups.spread(by_customer, xp)
         return link.probs(base, self.design.push(parameters, cells, offsets, xp), xp)
 
     def _register(self, stages: StageSpace, covariates: "xr.Dataset | None") -> tuple:

@@ -89,15 +89,13 @@ class CovariateLogit(DrivenTransitions):
         if self.design.is_empty:
             return None
         base, parameters, cells, by_customer = self._register(stages, covariates)
-        nothing = pt.zeros((0, *stages.mask.shape))
+        groups, nothing = self.effects(stages).customer_groups, pt.zeros((0, *stages.mask.shape))
         effects = [parameters[f"{column}_effect"] for column in self.design.columns]
         return Drivers(
             pt.where(stages.mask, base, -np.inf),
             pt.stack(effects) if effects else nothing,
             cells,
-            nothing
-            if by_customer is None
-            else pt.constant(self.effects(stages).customer_groups.indicators()),
+            nothing if by_customer is None else pt.constant(groups.indicators()),
             pt.zeros((1, 0)) if by_customer is None else by_customer,
         )
 

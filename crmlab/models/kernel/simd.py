@@ -57,9 +57,7 @@ def _address(context: object, builder: ir.IRBuilder, kind: types.Array, args: tu
 def load(typing: object, array: types.Array, at: types.Integer) -> tuple:
     """Eight neighbours of a flat array."""
 
-    def generate(
-        context: object, builder: ir.IRBuilder, signature: object, args: tuple
-    ) -> ir.Value:
+    def generate(context: object, builder: ir.IRBuilder, signature: object, args: tuple):
         value = builder.load(_address(context, builder, signature.args[0], args))
         value.align = 8
         return value
@@ -71,9 +69,7 @@ def load(typing: object, array: types.Array, at: types.Integer) -> tuple:
 def store(typing: object, array: types.Array, at: types.Integer, value: Register) -> tuple:
     """Write eight neighbours of a flat array."""
 
-    def generate(
-        context: object, builder: ir.IRBuilder, signature: object, args: tuple
-    ) -> ir.Value:
+    def generate(context: object, builder: ir.IRBuilder, signature: object, args: tuple):
         place = builder.store(args[2], _address(context, builder, signature.args[0], args))
         place.align = 8
         return context.get_dummy_value()
@@ -102,9 +98,7 @@ def gather(
 ) -> tuple:
     """Eight numbers of a flat array, `shift` behind the places that stand from `at` on."""
 
-    def generate(
-        context: object, builder: ir.IRBuilder, signature: object, args: tuple
-    ) -> ir.Value:
+    def generate(context: object, builder: ir.IRBuilder, signature: object, args: tuple):
         value = ir.Constant(VECTOR, ir.Undefined)
         for lane, pointer in enumerate(_places(context, builder, signature, args)):
             value = builder.insert_element(value, builder.load(pointer), ir.IntType(32)(lane))
@@ -120,9 +114,7 @@ def scatter_add(
 ) -> tuple:  # fmt: skip
     """Add the lanes to those eight numbers, one after the other: places may repeat."""
 
-    def generate(
-        context: object, builder: ir.IRBuilder, signature: object, args: tuple
-    ) -> ir.Value:
+    def generate(context: object, builder: ir.IRBuilder, signature: object, args: tuple):
         for lane, pointer in enumerate(_places(context, builder, signature, args)):
             more = builder.extract_element(args[4], ir.IntType(32)(lane))
             builder.store(builder.fadd(builder.load(pointer), more), pointer)
@@ -135,9 +127,7 @@ def scatter_add(
 def broadcast(typing: object, number: types.Float) -> tuple:
     """One number in all lanes."""
 
-    def generate(
-        context: object, builder: ir.IRBuilder, signature: object, args: tuple
-    ) -> ir.Value:
+    def generate(context: object, builder: ir.IRBuilder, signature: object, args: tuple):
         nothing, first = ir.Constant(VECTOR, ir.Undefined), ir.IntType(32)(0)
         everywhere = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
         return builder.shuffle_vector(
@@ -162,10 +152,6 @@ def _lane_by_lane(make: Callable[[ir.IRBuilder, ir.Value, ir.Value], ir.Value]) 
 
 minimum = _lane_by_lane(lambda b, x, y: b.select(b.fcmp_ordered("<", x, y), x, y))
 maximum = _lane_by_lane(lambda b, x, y: b.select(b.fcmp_ordered(">", x, y), x, y))
-_add = _lane_by_lane(lambda b, x, y: b.fadd(x, y))
-_subtract = _lane_by_lane(lambda b, x, y: b.fsub(x, y))
-_multiply = _lane_by_lane(lambda b, x, y: b.fmul(x, y))
-_divide = _lane_by_lane(lambda b, x, y: b.fdiv(x, y))
 
 
 def _fma(builder: ir.IRBuilder, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
@@ -181,45 +167,32 @@ def _fma(builder: ir.IRBuilder, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Val
 def multiply_add(typing: object, left: Register, right: Register, more: Register) -> tuple:
     """``left * right + more``, rounded once."""
 
-    def generate(
-        context: object, builder: ir.IRBuilder, signature: object, args: tuple
-    ) -> ir.Value:
+    def generate(context: object, builder: ir.IRBuilder, signature: object, args: tuple):
         return _fma(builder, *args)
 
     return REGISTER(REGISTER, REGISTER, REGISTER), generate
 
 
-@overload(operator.add)
-def _registers_add(left, right):
-    if isinstance(left, Register) and isinstance(right, Register):
-        return lambda left, right: _add(left, right)
+def _overload(operation: Callable, apply: Callable) -> None:
+    """Let an operator of Python work on registers."""
+
+    @overload(operation)
+    def between_registers(left, right):
+        if isinstance(left, Register) and isinstance(right, Register):
+            return lambda left, right: apply(left, right)
 
 
-@overload(operator.sub)
-def _registers_subtract(left, right):
-    if isinstance(left, Register) and isinstance(right, Register):
-        return lambda left, right: _subtract(left, right)
-
-
-@overload(operator.mul)
-def _registers_multiply(left, right):
-    if isinstance(left, Register) and isinstance(right, Register):
-        return lambda left, right: _multiply(left, right)
-
-
-@overload(operator.truediv)
-def _registers_divide(left, right):
-    if isinstance(left, Register) and isinstance(right, Register):
-        return lambda left, right: _divide(left, right)
+_overload(operator.add, _lane_by_lane(lambda b, x, y: b.fadd(x, y)))
+_overload(operator.sub, _lane_by_lane(lambda b, x, y: b.fsub(x, y)))
+_overload(operator.mul, _lane_by_lane(lambda b, x, y: b.fmul(x, y)))
+_overload(operator.truediv, _lane_by_lane(lambda b, x, y: b.fdiv(x, y)))
 
 
 @intrinsic
 def exponent(typing: object, value: Register) -> tuple:
     """Binary exponent of positive normal numbers, as floats."""
 
-    def generate(
-        context: object, builder: ir.IRBuilder, signature: object, args: tuple
-    ) -> ir.Value:
+    def generate(context: object, builder: ir.IRBuilder, signature: object, args: tuple):
         shifted = builder.lshr(builder.bitcast(args[0], BITS), _bits(52))
         return builder.sitofp(builder.sub(shifted, _bits(1023)), VECTOR)
 
@@ -230,9 +203,7 @@ def exponent(typing: object, value: Register) -> tuple:
 def mantissa(typing: object, value: Register) -> tuple:
     """Mantissa of positive normal numbers, in [1, 2)."""
 
-    def generate(
-        context: object, builder: ir.IRBuilder, signature: object, args: tuple
-    ) -> ir.Value:
+    def generate(context: object, builder: ir.IRBuilder, signature: object, args: tuple):
         fraction = builder.and_(builder.bitcast(args[0], BITS), _bits((1 << 52) - 1))
         return builder.bitcast(builder.or_(fraction, _bits(1023 << 52)), VECTOR)
 
@@ -271,9 +242,7 @@ def exponential(typing: object, value: Register) -> tuple:
     are added up apart, so that one sum need not wait for the other.
     """
 
-    def generate(
-        context: object, builder: ir.IRBuilder, signature: object, args: tuple
-    ) -> ir.Value:
+    def generate(context: object, builder: ir.IRBuilder, signature: object, args: tuple):
         vanishes = builder.fcmp_ordered("<", args[0], _number(_SURELY_ZERO))
         x = builder.select(vanishes, _number(0.0), args[0])
         shifted = _fma(builder, x, _number(_LOG2_E), _number(_ROUND))
