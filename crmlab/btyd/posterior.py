@@ -185,7 +185,7 @@ def population_posterior[Kind: BuyTillYouDie](
     DataError
         If a history is impossible, or the weights are too uneven.
     """
-    kind(*np.ones(len(kind.names()))).loglik(frequency, recency, T)  # refuses what is no history
+    kind(*np.ones(len(kind.names()))).loglik(frequency, recency, T)  # refuses what is not a history
     x, t_x, observed = (np.asarray(column, dtype=float) for column in (frequency, recency, T))
     unit = 1.0 if kind.whole_periods else max(float(observed.max()), np.finfo(float).tiny)
     (x, t_x, observed), counts = merge_customers(x, t_x / unit, observed / unit)
@@ -213,7 +213,7 @@ def spend_posterior(
     -------
     ParameterDraws
     """
-    GammaGamma(1, 1, 1).loglik(frequency, monetary_value)  # refuses what is no spender
+    GammaGamma(1, 1, 1).loglik(frequency, monetary_value)  # refuses what is not a spender
     x, amounts = (np.asarray(column, dtype=float) for column in (frequency, monetary_value))
     unit = float(amounts.mean())
 

@@ -169,7 +169,7 @@ def plan_beliefs(
     Raises
     ------
     SpecError
-        As in `best_action`; signals that are no probabilities; too many planes.
+        As in `best_action`; signals that are not probabilities; too many planes.
 
     Examples
     --------

@@ -28,7 +28,7 @@ from crmlab.arrays import Floats, count_problems, number_problems
 from crmlab.errors import SpecError, raise_problems, wrong
 from crmlab.value.inputs import as_floats
 
-# A rule sees successes and failures so far (worlds, arms), the customers served, and chance.
+# A rule sees successes and failures so far (worlds, arms), the customers served, and a generator.
 Rule = Callable[[Floats, Floats, int, np.random.Generator], NDArray[np.intp]]
 
 
@@ -127,7 +127,7 @@ def thompson(
 def greedy(
     successes: Floats, failures: Floats, served: int, rng: np.random.Generator
 ) -> NDArray[np.intp]:
-    """Take the highest posterior mean, ties by chance; it may settle on the wrong treatment."""
+    """Take the highest posterior mean, ties at random; it may settle on the wrong treatment."""
     means = (1 + successes) / (2 + successes + failures)
     return (means + 1e-9 * rng.random(means.shape)).argmax(axis=-1)
 
@@ -192,7 +192,7 @@ def regret_curves(
     Raises
     ------
     SpecError
-        Rates that are no probabilities, or numbers of customers that are not positive.
+        Rates that are not probabilities, or numbers of customers that are not positive.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """What another policy would have brought, from data that an old policy logged.
 
-Customers were treated by chance, with probabilities e(a | x) that were written down. A new policy
+Customers were treated at random, with probabilities e(a | x) that were written down. A new policy
 pi(a | x) can be valued from the same data without trying it, if the old one tried everything that
 the new one does:
 

@@ -127,7 +127,7 @@ def policy_value(
     Raises
     ------
     SpecError
-        As in `best_action`, or an index that is no action.
+        As in `best_action`, or an index that is not an action.
 
     Examples
     --------

@@ -7,7 +7,7 @@ tau(x) = E[Y(1) - Y(0) | x], and only an experiment shows it: no customer is see
 * By stage it is a difference of two means, with its standard error (`uplift_by_stage`).
 * For a score of each customer, the *Qini curve* counts what was gained by treating the best-scored
   share: outcomes of the treated, less those of the controls scaled to the number of treated,
-  n_t1 - n_c1 N_t / N_c (Radcliffe 2007, from memory). A score that sorts by chance gives a straight
+  n_t1 - n_c1 N_t / N_c (Radcliffe 2007, from memory). A score that sorts at random gives a straight
   line; the area between is the Qini coefficient.
 """
 
@@ -31,7 +31,7 @@ def uplift_by_stage(
     outcome : array_like of shape (n,)
         What each customer did: 0 or 1, or currency.
     treated : array_like of shape (n,)
-        1 or true where treated, by chance within each stage.
+        1 or true where treated, at random within each stage.
     stage : array_like of shape (n,) of int or str
         Stage before treatment, as index or name.
     names : tuple of str
@@ -122,7 +122,7 @@ def qini_curve(score: ArrayLike, outcome: ArrayLike, treated: ArrayLike) -> Qini
     outcome : array_like of shape (n,)
         0 or 1, or currency.
     treated : array_like of shape (n,)
-        1 or true where treated, by chance with one probability for all.
+        1 or true where treated, at random with one probability for all.
 
     Returns
     -------

@@ -2,7 +2,7 @@
 
 An effect is a contrast of two settings of the same customers: *from* these values of the
 covariates *to* those, everything else as it was. It is causal only where the covariate is: who was
-treated by chance, or what nothing else explains.
+treated at random, or what nothing else explains.
 """
 
 from collections.abc import Callable, Mapping
@@ -119,7 +119,7 @@ def occupancy_effects(
         As there; each holds from the next period on. The other covariates stay as each customer's
         last move had them.
     start : str, optional
-        Stage in which all customers start; left out, each starts where she stands.
+        Stage in which all customers start; left out, each starts in the current stage.
 
     Returns
     -------
@@ -132,13 +132,14 @@ def occupancy_effects(
     Raises
     ------
     SpecError
-        The model has no such covariate, `start` is no stage, or `n_periods` is no positive integer.
+        The model has no such covariate, `start` is not a stage, or `n_periods` is not
+        a positive integer.
 
     Notes
     -----
     ``mean over n of E_u [ f_n(u) P_n(high, u)^h - f_n(u) P_n(low, u)^h ]``, where f_n are
-    the filtered probabilities of the last period and u what a customer is like, given what was
-    seen of her.
+    the filtered probabilities of the last period and u is what a customer is like, given what was
+    seen.
     """
     customers = read_customers(fit)
     contrast = _read_contrast("occupancy_effects", customers, low, high, prob)

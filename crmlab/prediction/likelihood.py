@@ -1,8 +1,8 @@
 """How probable what was seen of each customer is, stages and customers' own effects summed out.
 
-The customer is the unit that is left out when models are compared: a row of her history is no
-independent observation, she is. Her log-likelihood must not depend on effects that were fitted to
-her own rows, so they are averaged over the population.
+The customer is the unit that is left out when models are compared: customers are independent
+observations, the rows of one history are not. A log-likelihood must not depend on effects that were
+fitted to the customer's own rows, so they are averaged over the population.
 """
 
 import numpy as np

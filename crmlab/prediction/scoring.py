@@ -95,7 +95,7 @@ def read_panels(folder: str | Path) -> Iterator[xr.Dataset]:
     Raises
     ------
     DataError
-        There are no such files, a column is missing, or a row stands twice.
+        There are no such files, a column is missing, or a row occurs twice.
     """
     files = sorted(Path(folder).glob("*.parquet"))
     if not files:
@@ -109,7 +109,7 @@ def _read_panel(file: Path) -> xr.Dataset:
     if not problems and (twice := rows.duplicated(AXES)).any():
         first = rows.loc[twice, AXES].iloc[0].tolist()
         problems.append(f"{int(twice.sum())} rows stand twice, e.g. customer and period {first}")
-    raise_problems(DataError, f"{file.name} is no panel", problems)
+    raise_problems(DataError, f"{file.name} is not a panel", problems)
     panel = rows.assign(observed=1.0).set_index(AXES).to_xarray()
     return panel.assign(observed=panel["observed"].notnull())
 

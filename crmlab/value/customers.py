@@ -1,10 +1,10 @@
 """The same questions to both kinds of model.
 
-Is she alive, what will she buy, what is she worth? A model of stages (`Fit`) has a posterior, a
-matrix and channels; a buy-till-you-die model has four parameters and a likelihood, known by their
-most likely values (`Buyers`), by a posterior (`BuyersPosterior`), or through PyMC-Marketing
-(`MarketingBuyers`). Asked about the same `CustomerTables` all answer alike: one number per
-customer, for the same periods, in the same units, so that they can stand side by side.
+Is a customer alive, what will they buy, what are they worth? A model of stages (`Fit`) has a
+posterior, a matrix and channels; a buy-till-you-die model has four parameters and a likelihood,
+known by their most likely values (`Buyers`), by a posterior (`BuyersPosterior`), or through
+PyMC-Marketing (`MarketingBuyers`). Asked about the same `CustomerTables` all answer alike: one
+number per customer, for the same periods, in the same units, so that they can stand side by side.
 Answers have dims (chain, draw, customer_id); those of `Buyers`, which have one set of parameters,
 (customer_id,).
 """
@@ -88,7 +88,7 @@ def expected_purchases(
     Raises
     ------
     SpecError
-        If the model has no such channel, or `n_periods` is no number of periods.
+        If the model has no such channel, or `n_periods` is not a number of periods.
     """
     check_count("expected_purchases", "n_periods", n_periods)
     if isinstance(fitted, FittedPurchases):
@@ -128,7 +128,7 @@ def expected_spend(
     Raises
     ------
     SpecError
-        If nothing is known of amounts, or `n_periods` is no number of periods.
+        If nothing is known of amounts, or `n_periods` is not a number of periods.
     """
     check_count("expected_spend", "n_periods", n_periods)
     if isinstance(fitted, FittedPurchases):

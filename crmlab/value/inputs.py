@@ -95,7 +95,7 @@ def bare_rate_problems(rate: object) -> list[str]:
 
 
 def horizon_problems(n_periods: object) -> list[str]:
-    """Say why `n_periods` is no number of payments (empty if it is)."""
+    """Say why `n_periods` is not a number of payments (empty if it is)."""
     if n_periods is None or is_count(n_periods):
         return []
     return [wrong("n_periods", "a whole number from 1, or None for ever", n_periods)]

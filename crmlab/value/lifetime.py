@@ -141,7 +141,7 @@ def value_of_base(
     Raises
     ------
     SpecError
-        As in `lifetime_value`, or a block that is no positive whole number.
+        As in `lifetime_value`, or a block that is not a positive integer.
     """
     check_count("value_of_base", "block", block)
     valued = fit.panel if panel is None else panel

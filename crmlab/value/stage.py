@@ -71,7 +71,7 @@ def stage_value(
     Raises
     ------
     SpecError
-        Rows that are no probabilities, margins that are not finite, a rate of -1 or less, or an
+        Rows that are not probabilities, margins that are not finite, a rate of -1 or less, or an
         infinite horizon over which the sum does not converge.
 
     Examples
@@ -121,7 +121,7 @@ def discounted_occupancy(
     Raises
     ------
     SpecError
-        Rows that are no probabilities, or an infinite horizon without discounting.
+        Rows that are not probabilities, or an infinite horizon without discounting.
 
     Examples
     --------

@@ -129,7 +129,7 @@ def blattberg_deighton_optimum(
 
 
 def _check_retention(owner: str, retention: ArrayLike, discount_rate: ArrayLike) -> None:
-    """Refuse a retention that is no probability and a rate under which the sum has no end."""
+    """Refuse a retention that is not a probability, and a rate under which the sum has no end."""
     retention, rate = np.asarray(retention, dtype=float), np.asarray(discount_rate, dtype=float)
     problems = []
     if not ((retention >= 0) & (retention <= 1)).all():
