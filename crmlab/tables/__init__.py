@@ -3,6 +3,7 @@
 * `records`: the rules of each table, and what is said when they are broken
 * `customer_tables`: `CustomerTables`, and the holdout split
 * `panel`: from tables to the panel that models read
+* `folders`: the one safe writer of folders, for every module that writes one
 * `storage`: tables to and from CSV and Parquet
 * `orders`: from a file of orders to tables
 """
