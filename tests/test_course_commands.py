@@ -33,6 +33,11 @@ def test_from_ids_to_grades(tmp_path, capsys):
     table = pd.read_csv(project.root / "build" / "grades" / "grades.csv", index_col="student_id")
     assert table["points"].to_dict() == {"a17": 4, "stranger": 0}
     assert "stranger has no variant" in table.loc["stranger", "state"]
+    (project.root / "build/grades/remarks.txt").write_text("mine")
+    capsys.readouterr()
+    assert teach.grade(project, folder=handed_in, number=None, seconds=60) == 1
+    assert "also holds remarks.txt" in capsys.readouterr().err
+    assert (project.root / "build/grades/remarks.txt").read_text() == "mine"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="limits of the operating system are POSIX")

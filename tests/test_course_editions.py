@@ -9,6 +9,7 @@ from hypothesis import given, strategies as st
 
 from crmlab.course import bundle, drift, instructor, notebooks, prose, schedule, slides
 from crmlab.course.answers import make_key
+from crmlab.errors import SpecError
 
 nbformat = pytest.importorskip("nbformat")
 
@@ -203,6 +204,10 @@ def test_a_schedule_says_what_is_missing(tmp_path):
 # --- the bundle --------------------------------------------------------------------------------
 
 
+def build_one_deck(source, folder):
+    return bundle.build_slides(sorted(source.glob("*.ipynb")), folder)
+
+
 def test_the_learners_zip_holds_no_solution_and_the_same_bytes_twice(tmp_path):
     source = tmp_path / "notebooks"
     source.mkdir()
@@ -219,6 +224,30 @@ def test_the_learners_zip_holds_no_solution_and_the_same_bytes_twice(tmp_path):
     with zipfile.ZipFile(first[1]) as archive:
         assert "secret_recipe" in archive.read("notebooks/98_x.ipynb").decode()
         assert {"slides/98_x.html", "schedule.md"} <= set(archive.namelist())
+
+
+@pytest.mark.parametrize("build", [bundle.build_editions, build_one_deck])
+def test_files_of_others_in_what_was_written_survive(tmp_path, build):
+    source, folder = tmp_path / "notebooks", tmp_path / "out"
+    source.mkdir()
+    notebooks.write_notebook(lesson(), source / "98_x.ipynb")
+    for _ in range(2):
+        build(source, folder)
+    (folder / "my notes.txt").write_text("mine")
+    with pytest.raises(SpecError, match="also holds my notes"):
+        build(source, folder)
+    assert (folder / "my notes.txt").read_text() == "mine"
+    (folder / "crmlab.json").unlink()
+    with pytest.raises(SpecError, match="is something else"):
+        build(source, folder)
+
+
+def test_slides_of_other_notebooks_stay(tmp_path):
+    for name in ("97_w", "98_x"):
+        notebooks.write_notebook(lesson(), tmp_path / f"{name}.ipynb")
+        bundle.build_slides([tmp_path / f"{name}.ipynb"], tmp_path / "slides")
+    made = {path.name for path in (tmp_path / "slides").iterdir()}
+    assert made == {"97_w.html", "98_x.html", "crmlab.json"}
 
 
 # --- drift -------------------------------------------------------------------------------------

@@ -48,6 +48,17 @@ def test_the_same_secret_and_id_give_the_same_variant(written, tmp_path):
     assert ".crmlab/keys/90.json" not in files(again / "handout" / "a17")
 
 
+def test_what_a_student_or_an_instructor_added_survives(tmp_path):
+    """The folders of an id are replaced only as long as they hold what was written."""
+    folder = variants.write_variants(assignments.OWN_BANK, ["a17"], tmp_path, key=SECRET)
+    for name in ("handout/a17/solution.txt", "keys/a17/remarks.txt"):
+        (folder / name).write_text("mine")
+        with pytest.raises(SpecError, match=f"also holds {Path(name).name}"):
+            variants.write_variants(assignments.OWN_BANK, ["a17"], tmp_path, key=SECRET)
+        assert (folder / name).read_text() == "mine"
+        (folder / name).unlink()
+
+
 def test_check_answers_from_the_student_s_own_key(written, monkeypatch):
     import numpy as np
     import pandas as pd

@@ -296,9 +296,12 @@ def fit(
     from crmlab.analyst.plan import make_plan
     from crmlab.analyst.view import View
     from crmlab.analyst.window import settle_window
+    from crmlab.inference.saving import FIT
     from crmlab.reading import ReadingOptions, read_sales
+    from crmlab.tables.folders import check_folder
 
     with _told() as tell:
+        check_folder(out, FIT)  # so that nobody waits for a fit in vain
         sales = settle_window(read_sales(orders, ReadingOptions(customer, date, amount)))
         _show_quality(sales.quality)
         plan = make_plan(sales.orders, sales.window)

@@ -21,6 +21,8 @@ Orders (`orders`):
 * `read_orders`: read a file with one row per order
 * `tables_from_orders`: turn orders into tables
 * `rfm_summary`: frequency, recency and amounts of each customer
+
+`folders` is the one safe writer of folders, for every module that writes one.
 """
 
 from crmlab.tables.customer_tables import CustomerTables, split_holdout

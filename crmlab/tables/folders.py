@@ -167,15 +167,15 @@ def _reason_to_stay(folder: Path, kind: FolderKind) -> str:
         return "is a file"
     said = read_mark(folder, kind)
     if not said:
-        return "is something else" if any(map(_is_somebody_s, folder.iterdir())) else ""
+        return "is something else" if any(map(_is_content, folder.iterdir())) else ""
     own = {kind.mark, *map(str, said.get("files", ()))}
     own |= {str(parent) for name in own for parent in PurePosixPath(name).parents}
-    found = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if _is_somebody_s(p))
+    found = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if _is_content(p))
     others = sorted(name for name in found if name not in own)
     return f"also holds {', '.join(others[:3])}" if others else ""
 
 
-def _is_somebody_s(path: Path) -> bool:
+def _is_content(path: Path) -> bool:
     return path.name not in _OF_THE_SYSTEM
 
 
