@@ -1,7 +1,7 @@
 """Fifty runs of `crmlab report` on 200 invented customers, each killed at a random moment.
 
-The folder must be whole or absent every time, and nothing may lie beside it after the next run that
-finishes. `python -m validation kill --runs 50` prints one line per run and a verdict; the seed
+The folder must be whole or absent every time, and nothing may lie next to it after the next run
+that finishes. `python -m validation kill --runs 50` prints one line per run and a verdict; the seed
 fixes the moments as shares of the time that one undisturbed run took.
 """
 
