@@ -1,4 +1,4 @@
-"""One log-likelihood with its gradient: crmlab's kernels beside other ways, in one process.
+"""One log-likelihood with its gradient: crmlab's kernels compared with others, in one process.
 
     PYTHONPATH=. python benchmarks/kernels.py     # N, T and K varied
     PYTHONPATH=. python benchmarks/kernels.py --customers 300 --periods 24 --stages 3

@@ -1,4 +1,4 @@
-"""Orders larger than memory: time and memory against rows, beside pandas and PyMC-Marketing.
+"""Orders larger than memory: time and memory by rows, compared with pandas and PyMC-Marketing.
 
     python benchmarks/orders.py            # 1e6 and 1e7 rows
     python benchmarks/orders.py --full     # 1e8 rows as well, DuckDB only

@@ -30,7 +30,7 @@ def test_a_mistake_in_the_closed_form_is_caught(name):
 
 
 def test_without_the_mistake_nothing_is_found():
-    bug = CLOSED["initial law"]
+    bug = CLOSED["initial distribution"]
     assert calibrate(bug.right, bug.design, n_replicates=N_WORLDS, seed=3).p_value > SIZE
 
 

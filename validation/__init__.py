@@ -1,1 +1,1 @@
-"""Slow statistical studies: scripts with a small face, results beside them in `results/`."""
+"""Slow statistical studies: scripts with few options; their results are in `results/`."""

@@ -144,7 +144,7 @@ CLOSED = {
         SHORT,
     ),
     "shifted period": Bug("two periods taken for one", OBSERVED, Shifted(LADDER, PRIOR), SHORT),
-    "initial law": Bug(
+    "initial distribution": Bug(
         "the second period for the first", OBSERVED, LateStart(LADDER, PRIOR), empty_panel(20, 6)
     ),
     "order of stages": Bug(

@@ -7,7 +7,7 @@ Replicates are appended to results/calibration_MODEL.csv, one line each, written
 that was killed leaves whole lines, and the next one goes on where it ended. Models take turns, so
 that each gets an equal share of the time. `--report` writes results/calibration.md and a figure.
 
-A small p value is a reason to look again, at worlds that had no say in the suspicion:
+A small p value is a reason to look again, at worlds that did not cause the suspicion:
 `--model ordered_again` runs replicates beyond the thousand that were planned, counted apart.
 """
 
@@ -160,8 +160,7 @@ def _page(table: pd.DataFrame) -> str:
         "its run, or diverged in more than 1 % of its draws (a limit that was set when the first\n"
         "lines had been seen; those were run under a stricter rule of doubling). Coverage is that\n"
         "of the least and the most covered number. 1,000 replicates were planned for each;\n"
-        "a model with a small p was looked at again, in worlds of which the suspicion knew\n"
-        "nothing.\n\n"
+        "a model with a small p was looked at again, in new worlds.\n\n"
     )
     return text + write_rows(table)
 

@@ -219,7 +219,7 @@ def head(chosen: argparse.Namespace, table: pd.DataFrame) -> str:
         f"`python -m validation.effects --banks {chosen.banks} --customers {chosen.customers} "
         f"--periods {chosen.periods} --method {chosen.method} --repeats {table['repeat'].nunique()}"
         f" --seed {chosen.seed}`; stages given; standard errors between data sets in brackets.\n\n"
-        f"* 90 % equal-tailed intervals hold the true log-odds in {share:.3f}{error} of the "
+        f"* 90 % equal-tailed intervals contain the true log-odds in {share:.3f}{error} of the "
         f"{len(table)} effects, in {some:.3f}{some_error} of the {len(matters)} that are not 0.\n"
         f"* Effects that are not 0, weighed by what is known of each: the estimate is "
         f"{1 + shift:.3f}{shift_error} times the truth; root mean squared error of all "

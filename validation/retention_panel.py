@@ -1,4 +1,4 @@
-"""Real customers: do hidden stages foretell purchases better than short rules?
+"""Real customers: do hidden stages forecast purchases better than short rules?
 
     python -m validation.retention_panel --data retention_panel.csv
 
@@ -7,30 +7,30 @@ The data are not part of the project: 500 customers of a firm over 12 quarters (
 SMCRM (GPL-3), data of Kumar and Petersen, *Statistical Methods in Customer Relationship
 Management* (2012). Writes results/retention_panel.md.
 
-The rules, laid down before anything was fitted:
+The rules, fixed before anything was fitted:
 
-* Quarters 1-9 are known, 10-12 are foretold from quarter 9 for all customers; the unit of a score
+* Quarters 1-9 are known, 10-12 are forecast from quarter 9 for all customers; the unit of a score
   is one customer in one quarter. Everybody bought in quarter 1, which is how they came into the
-  file: it is given, and what is modelled starts with quarter 2.
+  file: it is given, and the model starts with quarter 2.
 * Retention expense is a decision that may follow behaviour. A move into a quarter therefore takes
   the expense of the quarter before (log of 1 + currency, ``lag=1``): the move into 10 takes that
   of 9. The expenses of 10 and 11 are not known in quarter 9; the moves into 11 and 12 take the
-  customer's own mean (of the log) over quarters 1-9. The rivals are told no more.
-* The stage model asked for has one channel, zero-inflated spend: it holds the purchase (0 or not)
-  and the amount, so no purchase is scored twice. Its probability of spending is what is scored.
-  Beside it the same model of purchases alone, which shows what amounts did to the stages. All six
+  customer's own mean (of the log) over quarters 1-9. The rivals know no more.
+* The stage model has one channel, zero-inflated spend: it holds the purchase (0 or not) and the
+  amount, so no purchase is scored twice. Its probability of spending is scored. The same model of
+  purchases alone shows what the amounts did to the stages. All six
   moves between three stages may happen; those up share one effect of the expense, those down
   another. The first is the model under test whatever comes out.
-* A rival with variants chooses among them by quarters 8-9, foretold from quarter 7.
+* A rival with variants chooses among them by quarters 8-9, forecast from quarter 7.
 
 Shares and means by quarter of the whole file had been looked at when the rules were written.
 
 Changed before anything was scored: 1000 draws instead of 500, and two stages of purchases alone
 added, because the convergence gate had refused three; BG/BB and Gamma-Gamma with priors, because
 the most likely BG/BB has a parameter at infinity. Added after the first scores: the model
-under test fitted again from other seeds, because its stages looked as if their order rested on
-nothing. Tried then and dropped: the same model ordered by the
-amount, whose chains disagreed (R-hat 1.83); their mixture scored -0.3605 in quarters 10-12.
+under test fitted again from other seeds, because the order of its stages looked
+arbitrary. Tried then and dropped: the same model ordered by the amount, whose chains disagreed
+(R-hat 1.83); their mixture scored -0.3605 in quarters 10-12.
 """
 
 import argparse
@@ -247,7 +247,7 @@ def say_calibration(name: str, probs: Floats, came: Floats) -> str:
 def say_stages(name: str, found: crm.Fit) -> str:
     """Say what the stages are and what went with the expense, if the fit can be read."""
     if found.problems:
-        return f"{name}: not read, for the convergence gate refused it ({found.problems[0]}).\n"
+        return f"{name}: not read, because the convergence gate refused it ({found.problems[0]}).\n"
     post, tail = found.posterior, (1 - PROB) / 2
     law = crm.current_stage_probs(found, draws=USED).mean(("chain", "draw", "customer_id"))
     stages = {"share in quarter 9": law.to_series()} | {
@@ -307,17 +307,17 @@ def _spell(value: object, digits: int) -> str:
     return f"{value:.{digits}f}" if isinstance(value, float) else str(value)
 
 
-_HEAD = """# Real customers: hidden stages beside short rules
+_HEAD = """# Real customers: hidden stages compared with short rules
 
 Made by `python -m validation.retention_panel --data retention_panel.csv --seed {seed}` in
 {seconds:.0f} s. Data: R package SMCRM (GPL-3), data of Kumar and Petersen, *Statistical Methods in
-Customer Relationship Management* (2012); not part of this project. The rules stand at the head of
-`validation/retention_panel.py`, with what was changed afterwards and why.
+Customer Relationship Management* (2012); not part of this project. The docstring of
+`validation/retention_panel.py` gives the rules, and what was changed afterwards and why.
 
-{n} customers, quarters 1-9 known, 10-12 foretold from quarter 9; the share of purchases there was
-{share:.3f}. Log score: mean log probability of what came, per customer and quarter [nats], higher
-is better; Brier: lower is better. `intercept` and `slope`: logit of what came on the logit of what
-was said, 0 and 1 are perfect; a slope below 1 says too much, above 1 too little.
+{n} customers, quarters 1-9 known, 10-12 forecast from quarter 9; the share of purchases there was
+{share:.3f}. Log score: mean log probability of the outcome, per customer and quarter [nats], higher
+is better; Brier: lower is better. `intercept` and `slope`: logit of the outcome on the logit of the
+forecast, 0 and 1 are perfect; a slope below 1 means forecasts too extreme, above 1 too cautious.
 """
 
 _GAIN = """
@@ -330,15 +330,15 @@ stages did better (both scores are turned that way).
 _CALIBRATION = """
 ## Calibration
 
-What was said and what came, in five bins; customers count as clusters, intervals of 90 %.
+Forecasts and outcomes, in five bins; customers count as clusters, intervals of 90 %.
 """
 
 _SPEND = """
 ## Spend of the three quarters, per customer
 
-In currency; the mean was {mean:.2f}. The stages with spend use their own amounts, everybody else a
-Gamma-Gamma mean of each customer's amounts times the purchases foretold. All foretell means, while
-an absolute error rewards medians: a rule that says too little can look good there.
+In currency; the mean was {mean:.2f}. The stages with spend use their own amounts, every other
+rule a Gamma-Gamma mean of each customer's amounts times the purchases forecast. All forecast means,
+while an absolute error rewards medians: a rule that forecasts too little can look good there.
 """
 
 _AGAIN = """## The same stages again?
@@ -350,12 +350,12 @@ differ, and the effects above are those of one mode.
 
 _MEANING = """## What this does not mean
 
-Where the effects change with the seed, they are no finding at all, whatever their interval. And
-nobody drew lots for the expense: the firm decided whom to spend on, perhaps because of what it
-expected of them, so the numbers above compare customers on whom more and less had been spent in a
-quarter, not what one customer would do if more were spent.
-An interval that holds 0 is no proof of no effect either. The stages are what this model makes of
-purchases; nobody saw them, and no score here says that they exist.
+Where the effects change with the seed, they are not a finding, whatever their interval. And the
+expense was not random: the firm decided whom to spend on, perhaps because of what it expected of
+them, so the numbers above compare customers on whom more and less had been spent in a quarter, not
+what one customer would do if more were spent.
+An interval that contains 0 does not prove that there is no effect either. The stages are what this
+model makes of purchases; nobody saw them, and no score here says that they exist.
 """
 
 

@@ -3,7 +3,7 @@
 A rule takes a `Panel` that ends with the last known quarter and says the probability of a purchase
 in each of the quarters to come (customer, horizon). It cannot peek: what is not in the panel that
 it is handed does not exist for it. Where a rule has variants, `choose` hides the last quarters of
-the past, and takes the variant that foretold them best.
+the past, and takes the variant that forecast them best.
 
 Quarter 1 is the purchase that made everybody a customer: it counts for recency and for amounts,
 not for how often somebody buys.

@@ -1,4 +1,4 @@
-"""How rules that foretell purchases and spend are scored, and set beside each other."""
+"""How rules that forecast purchases and spend are scored and compared."""
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ def score(probs: dict[str, Floats], came: Floats) -> pd.DataFrame:
 
 
 def calibration_line(probs: Floats, came: Floats) -> tuple[float, float]:
-    """Logit of what came on the logit of what was said: (0, 1) is perfect; NaN if all alike."""
+    """Logit of the outcome on the logit of the forecast: (0, 1) is perfect; NaN if all equal."""
     if np.ptp(probs) < 1e-12:
         return np.nan, np.nan
     said = special.logit(probs.clip(1e-6, 1 - 1e-6)).ravel()
@@ -57,7 +57,7 @@ def gained(gains: dict[str, Floats], seed: int) -> dict[str, float]:
 
 
 def score_spend(spend: dict[str, Floats], actual: Floats, tested: str, seed: int) -> pd.DataFrame:
-    """Errors of the spend foretold, and what the tested rule gained in absolute error."""
+    """Errors of the spend forecast, and what the tested rule gained in absolute error."""
     wrong = {name: np.abs(values - actual) for name, values in spend.items()}
     more = {
         name: gained({"MAE": wrong[name] - wrong[tested]}, seed) for name in spend if name != tested

@@ -1,4 +1,4 @@
-"""Weak data: how many fits pass their gate, and do 95 % intervals hold the truth as often?
+"""Weak data: how many fits pass their gate, and do 95 % intervals contain the truth in 95 %?
 
     python -m validation.weak_data --replicates 60 --minutes 60
 
