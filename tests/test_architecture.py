@@ -31,7 +31,7 @@ ORDER = (
     ("btyd", "contract"),
     ("inference", "prediction", "value", "policy"),
     ("evaluation", "replication"),
-    ("plots", "report", "demo", "analyst"),
+    ("plots", "report", "analyst", "demo"),
     ("course", "cli"),
 )
 MOST_DOORS = 31

@@ -139,9 +139,9 @@ def test_a_set_up_that_fails_is_explained_in_words(dispatch, monkeypatch):
 
 
 def test_demo_writes_where_it_says(dispatch, monkeypatch, project, capsys):
-    report = types.ModuleType("crmlab.report")
+    report = types.ModuleType("crmlab.demo")
     report.write_demo = lambda folder: write(folder / "report.html", "demo")
-    monkeypatch.setitem(sys.modules, "crmlab.report", report)
+    monkeypatch.setitem(sys.modules, "crmlab.demo", report)
     monkeypatch.setattr(commands, "PROJECT", project)
     assert commands.run_command(["demo", "--here"]) == 0
     assert (project.root / "build" / "demo" / "report.html").read_text() == "demo"

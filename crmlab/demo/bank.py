@@ -6,7 +6,6 @@ complaints, for two years. The model sees no more than that. What happened in th
 where every customer really stood, stays hidden until the answers are judged.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -30,6 +29,7 @@ from crmlab.inference import Fit, fit
 from crmlab.models.emissions import Scorer
 from crmlab.models.hidden import HiddenMarkov
 from crmlab.prediction import current_stage_probs, stage_probs
+from crmlab.report.progress import Tell
 from crmlab.report.rounding import round_by_error
 from crmlab.stages import K10, K10_MARGINS, KNAPP
 from crmlab.tables import CustomerTables, split_holdout, to_panel
@@ -45,8 +45,6 @@ LEFT = KNAPP.index("terminating")
 APART = np.array([phase == "apart" for phase in KNAPP.phases])
 DRIFTING = APART & (np.arange(len(KNAPP)) != LEFT)  # coming apart, and still there to be kept
 MIRROR = np.arange(len(KNAPP))[::-1]  # the stage on the same tread of the other side
-
-Tell = Callable[[str], None]
 
 
 def build_world(n_quarters: int = N_SEEN + N_HIDDEN) -> StageWorld:
@@ -128,7 +126,7 @@ class Bank:
         somebody would say who knows the world's parameters.
     hindsight : xr.DataArray (chain, draw, customer_id, period, stage)
         Probability of each stage given all that is seen, for some of the draws.
-    law : xr.DataArray (chain, draw, customer_id, stage)
+    probs_now : xr.DataArray (chain, draw, customer_id, stage)
         Stage probabilities at the end of what is seen, draw by draw.
     """
 
@@ -137,7 +135,7 @@ class Bank:
     probs: Floats
     oracle: Floats
     hindsight: xr.DataArray
-    law: xr.DataArray
+    probs_now: xr.DataArray
 
     @property
     def now(self) -> Ints:
@@ -151,9 +149,9 @@ class Bank:
 
     @cached_property
     def matrices(self) -> xr.DataArray:
-        """Transition matrices of the draws of `law`."""
+        """Transition matrices of the draws of `probs_now`."""
         drawn = self.fit.posterior["transition_matrix"]
-        drawn = drawn.sel(chain=self.law["chain"], draw=self.law["draw"])
+        drawn = drawn.sel(chain=self.probs_now["chain"], draw=self.probs_now["draw"])
         return drawn.transpose("chain", "draw", "stage_from", "stage_to")
 
     @cached_property
@@ -161,12 +159,12 @@ class Bank:
         """Worth of a customer in each stage [EUR], (chain, draw, stage)."""
         rate = per_year(YEARLY_RATE).per_period("Q")
         values = stage_value(self.matrices.values, K10_MARGINS, discount_rate=rate)
-        return self.law.isel(customer_id=0, drop=True).copy(data=values)
+        return self.probs_now.isel(customer_id=0, drop=True).copy(data=values)
 
     @cached_property
     def worth(self) -> xr.DataArray:
         """Worth of each customer [EUR], (chain, draw, customer_id)."""
-        return (self.law * self.worth_of_stages).sum("stage")
+        return (self.probs_now * self.worth_of_stages).sum("stage")
 
     @cached_property
     def at_risk(self) -> xr.DataArray:
@@ -177,18 +175,18 @@ class Bank:
         """
         worth = self.worth_of_stages
         gap = (worth.values[..., MIRROR] - worth.values) * DRIFTING
-        return (self.law * worth.copy(data=gap)).sum("stage")
+        return (self.probs_now * worth.copy(data=gap)).sum("stage")
 
     @cached_property
     def prob_left_later(self) -> xr.DataArray:
         """Probability of having left a year later, (chain, draw, customer_id)."""
         year = np.linalg.matrix_power(self.matrices.values, N_HIDDEN)[..., LEFT]
-        return (self.law * self.worth_of_stages.copy(data=year)).sum("stage")
+        return (self.probs_now * self.worth_of_stages.copy(data=year)).sum("stage")
 
     @cached_property
     def prob_drifting(self) -> Floats:
         """Probability of coming apart now and not having left, (customer,)."""
-        return self.law.mean(("chain", "draw")).values[:, DRIFTING].sum(axis=1)
+        return self.probs_now.mean(("chain", "draw")).values[:, DRIFTING].sum(axis=1)
 
     @cached_property
     def flagged(self) -> Bools:
@@ -234,7 +232,7 @@ def read_bank(tables: CustomerTables, fitted: Fit) -> Bank:
         probs=stage_probs(fitted, kind="filtered", average=True).values,
         oracle=ask_oracle(build_world(), fitted.panel),
         hindsight=stage_probs(fitted, kind="smoothed", draws=60),
-        law=current_stage_probs(fitted),
+        probs_now=current_stage_probs(fitted),
     )
 
 
@@ -394,8 +392,8 @@ COLUMNS = {
 def list_customers(bank: Bank) -> pd.DataFrame:
     """Write one row per customer, numbers rounded to what the draws support (see `COLUMNS`)."""
     panel, names = bank.fit.panel, np.array(KNAPP.names)
-    law = bank.law.mean(("chain", "draw")).values
-    rounded = round_by_error(bank.law)
+    probs = bank.probs_now.mean(("chain", "draw")).values
+    rounded = round_by_error(bank.probs_now)
     low, high = (
         round_by_error(bank.worth, bank.worth.quantile(q, ("chain", "draw")).values)
         for q in (0.05, 0.95)
@@ -408,8 +406,8 @@ def list_customers(bank: Bank) -> pd.DataFrame:
             "complaints": panel["complaint"].values.sum(axis=1).astype(int),
             "last_survey": _last_answers(panel["survey"].values),
             **{f"p_{name}": rounded[:, k] for k, name in enumerate(names)},
-            "most_likely_stage": names[law.argmax(axis=1)],
-            "p_coming_apart": round_by_error(bank.law[..., DRIFTING].sum("stage")),
+            "most_likely_stage": names[probs.argmax(axis=1)],
+            "p_coming_apart": round_by_error(bank.probs_now[..., DRIFTING].sum("stage")),
             "flagged": bank.flagged.astype(int),
             "p_left_in_a_year": round_by_error(bank.prob_left_later),
             "value": round_by_error(bank.worth),

@@ -8,7 +8,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 import crmlab.demo.bank as bank
-import crmlab.demo.orders as orders
+import crmlab.demo.shop as shop
 from crmlab.plots import (
     plot_calibration,
     plot_prediction,
@@ -31,7 +31,7 @@ def draw_staircase(study: "bank.Bank") -> "Axes":
     return plot_staircase(
         KNAPP,
         study.matrices.mean(("chain", "draw")).values,
-        occupancy=study.law.mean(("chain", "draw", "customer_id")).values,
+        occupancy=study.probs_now.mean(("chain", "draw", "customer_id")).values,
         value=study.worth_of_stages.mean(("chain", "draw")).values,
         unit="EUR",
         label_above=0.1,
@@ -122,7 +122,7 @@ def draw_tracking(tracks: dict[str, NDArray]) -> "Axes":
     return plot_prediction(
         tracks["actual"],
         said,
-        cutoff=orders.N_SEEN,
+        cutoff=shop.N_SEEN,
         quantity="Repeat orders so far, all customers",
     )
 

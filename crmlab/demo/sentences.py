@@ -4,56 +4,13 @@ No sentence of the report knows its outcome beforehand. A verdict ("wins", "too 
 is chosen by comparing the numbers, and reversed numbers reverse it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from crmlab.evaluation import FlagQuality
-
-MINUS = "\N{MINUS SIGN}"
-
-
-# --- numbers in words -----------------------------------------------------------------------------
-
-
-def percent(share: float, decimals: int = 0) -> str:
-    """Write a share as a percentage: 0.123 is '12%'."""
-    return f"{100 * share:.{decimals}f}%".replace("-", MINUS)
-
-
-def signed_percent(share: float, decimals: int = 0) -> str:
-    """Write a difference as a percentage, with its sign: 0.123 is '+12%'."""
-    return ("+" if share > 0 else "") + percent(share, decimals)
-
-
-def number(value: float, decimals: int = 0) -> str:
-    """Write a number with thousands separators and a real minus sign."""
-    return f"{value:,.{decimals}f}".replace("-", MINUS)
-
-
-def money(value: float, unit: str, decimals: int = 0) -> str:
-    """Write an amount with its unit behind it."""
-    return f"{number(value, decimals)} {unit}"
-
-
-def listed(words: Sequence[str]) -> str:
-    """Join words as a list in a sentence: 'a', 'a and b', 'a, b and c'."""
-    *head, last = words
-    return f"{', '.join(head)} and {last}" if head else last
-
-
-def off_by(error: float) -> str:
-    """Say how far a total is off: -0.121 is '12% too low'."""
-    if abs(error) < 0.005:
-        return "right to within half a percent"
-    return f"{percent(abs(error))} too {'low' if error < 0 else 'high'}"
-
-
-def plural(count: int, one: str, many: str | None = None) -> str:
-    """Write a count with its noun: '1 customer', '2 customers'."""
-    return f"{number(count)} {one if count == 1 else many or one + 's'}"
-
+from crmlab.report.numbers import listed, money, number, off_by, percent, plural
 
 # --- the bank -------------------------------------------------------------------------------------
 

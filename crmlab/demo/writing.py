@@ -3,17 +3,14 @@
 import os
 import shutil
 import tempfile
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-import pandas as pd
-
 import crmlab.demo.bank as bank
-import crmlab.demo.orders as orders
+import crmlab.demo.shop as shop
 from crmlab.demo.page import BANK_FILE, SHOP_FILE, render_page
-
-Tell = Callable[[str], None]
+from crmlab.report.parts import to_csv
+from crmlab.report.progress import Tell, clock
 
 
 def write_demo(folder: str | Path, *, tell: Tell | None = None) -> None:
@@ -31,44 +28,15 @@ def write_demo(folder: str | Path, *, tell: Tell | None = None) -> None:
     tell("Part one: Banque Méridienne, an invented bank")
     first = bank.study_bank(tell)
     tell("Part two: CDNOW, real orders")
-    second = orders.study_shop(tell)
+    second = shop.study_shop(tell)
     tell("drawing and writing")
     customers = {
         BANK_FILE: bank.list_customers(first),
-        SHOP_FILE: orders.list_customers(second),
+        SHOP_FILE: shop.list_customers(second),
     }
     texts = {name: to_csv(frame) for name, frame in customers.items()}
     write_files(folder, {**texts, "index.html": render_page(first, second, customers)})
     tell("done")
-
-
-def clock(now: Callable[[], float] = time.perf_counter) -> Tell:
-    """Make a teller that prints each line with the seconds since it was made.
-
-    Parameters
-    ----------
-    now : callable
-        Gives the time in seconds.
-
-    Examples
-    --------
-    >>> tell = clock(iter([0.0, 12.3]).__next__)
-    >>> tell("fitting")
-    [ 12 s] fitting
-    """
-    started = now()
-    return lambda line: print(f"[{now() - started:3.0f} s] {line}", flush=True)
-
-
-def to_csv(frame: pd.DataFrame) -> str:
-    r"""Write a table as CSV with Unix line ends on every system.
-
-    Examples
-    --------
-    >>> to_csv(pd.DataFrame({"customer_id": [7], "value": [1.5]}))
-    'customer_id,value\n7,1.5\n'
-    """
-    return frame.to_csv(index=False, lineterminator="\n")
 
 
 def write_files(folder: str | Path, texts: Mapping[str, str]) -> None:

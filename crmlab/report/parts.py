@@ -1,9 +1,11 @@
-"""What every page is made of: tables, figures, templates whose text is always escaped."""
+"""The parts of a page: tables, figures, templates that escape all text; tables as CSV."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from crmlab.plots import figure_html
 
@@ -43,7 +45,7 @@ class Table:
 
 @cache
 def read_template(package: str, name: str) -> "Template":
-    """Compile a template of a package; everything that is put in is escaped, unless a figure."""
+    """Compile a template of a package; it escapes everything that is put in, except figures."""
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -64,3 +66,14 @@ def element(ax: "Axes", sentence: str) -> "Markup":
     html = figure_html(ax, sentence)
     plt.close(ax.get_figure(root=True))
     return Markup(html)
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    r"""Write a table as CSV with Unix line ends on every system.
+
+    Examples
+    --------
+    >>> to_csv(pd.DataFrame({"customer_id": [7], "value": [1.5]}))
+    'customer_id,value\n7,1.5\n'
+    """
+    return frame.to_csv(index=False, lineterminator="\n")

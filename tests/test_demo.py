@@ -16,13 +16,15 @@ import pytest
 import xarray as xr
 
 from crmlab import chains
+from crmlab.analyst import holdout, model as stage_model, purchase_models, scoring
 from crmlab.datasets import load_cdnow_sample
-from crmlab.demo import bank, figures, orders, page, sentences
+from crmlab.demo import bank, figures, page, sentences, shop, writing
 from crmlab.evaluation import FlagQuality
 from crmlab.generators.base import simulate
 from crmlab.inference import Fit
 from crmlab.models.base import coords
-from crmlab.report import demo, rounding
+from crmlab.report import numbers, rounding
+from crmlab.report.parts import to_csv
 from crmlab.stages import K10, K10_MARGINS, KNAPP
 from crmlab.tables import split_holdout, tables_from_orders, to_panel
 from crmlab.value import per_year, stage_value
@@ -93,7 +95,7 @@ SHOP_PARAMETERS = {
 
 def rehearsal(asleep=-10.0, lost=-12.0):
     scores = {"expected": [95.0, 80.0], "log_score": [asleep, lost]}
-    return orders.Rehearsal(100.0, pd.DataFrame(scores, index=["asleep", "lost"]))
+    return shop.Rehearsal(100.0, pd.DataFrame(scores, index=["asleep", "lost"]))
 
 
 @pytest.fixture(scope="module")
@@ -101,18 +103,18 @@ def small_shop():
     """Every twentieth customer of CDNOW, and stages with plausible parameters."""
     every = load_cdnow_sample()
     some = every[every["customer_id"] % 20 == 0].reset_index(drop=True)
-    window = (orders.FIRST_DAY, orders.LAST_DAY)
+    window = (shop.FIRST_DAY, shop.LAST_DAY)
     panel = to_panel(tables_from_orders(some, window=window), freq="W", channels=["repeat_orders"])
-    seen = panel.isel(period=slice(orders.N_SEEN))
-    fitted = fit_by_hand(orders.build_model(), seen, SHOP_PARAMETERS)
-    return orders.read_shop(some, panel, rehearsal(), fitted)
+    seen = panel.isel(period=slice(shop.N_SEEN))
+    fitted = fit_by_hand(shop.build_shop_model(), seen, SHOP_PARAMETERS)
+    return shop.read_shop(some, panel, rehearsal(), fitted)
 
 
 @pytest.fixture(scope="module")
 def customers(small_bank, small_shop):
     return {
         page.BANK_FILE: bank.list_customers(small_bank),
-        page.SHOP_FILE: orders.list_customers(small_shop),
+        page.SHOP_FILE: shop.list_customers(small_shop),
     }
 
 
@@ -186,7 +188,7 @@ def test_mistakes_are_sorted_by_hand():
 
 def test_value_at_risk_is_the_gap_to_the_mirror_stage(small_bank):
     """Who surely stands in a stage risks its gap; coming together or gone, nothing."""
-    sure = small_bank.law.isel(customer_id=slice(0, 10)).copy(
+    sure = small_bank.probs_now.isel(customer_id=slice(0, 10)).copy(
         data=np.broadcast_to(np.eye(10), (2, N_DRAWS, 10, 10))
     )
     one = bank.Bank(small_bank.fit, None, None, None, None, sure)
@@ -203,7 +205,7 @@ def test_value_at_risk_is_the_gap_to_the_mirror_stage(small_bank):
 
 def test_the_year_ahead_is_four_moves(small_bank):
     matrix = small_bank.matrices.values[1, 3]
-    law = small_bank.law.values[1, 3, 7]
+    law = small_bank.probs_now.values[1, 3, 7]
     for _ in range(bank.N_HIDDEN):
         law = law @ matrix
     left = small_bank.prob_left_later.transpose("chain", "draw", "customer_id").values
@@ -225,16 +227,16 @@ def test_the_model_never_sees_the_truth_or_the_hidden_year(small_bank):
 # --- the shop -------------------------------------------------------------------------------------
 
 
-def test_counts_to_come_step_by_step():
+def test_orders_to_come_step_by_step():
     P, rate = SHOP_PARAMETERS["transition_matrix"], SHOP_PARAMETERS["repeat_orders_rate"]
     expected = sum(np.linalg.matrix_power(P, h) @ rate for h in range(1, 40))
-    np.testing.assert_allclose(orders.counts_to_come(P, rate, 39), expected)
+    np.testing.assert_allclose(scoring.payments_to_come(P, rate, 39), expected)
 
 
 def test_lost_is_for_ever_and_asleep_is_not():
-    assert orders.build_space(may_lose=True).absorbing == ("lost",)
-    assert orders.build_space(may_lose=False).absorbing == ()
-    assert len(orders.build_space(may_lose=False).moves) == 6
+    assert stage_model.build_stages(may_lose=True).absorbing == ("lost",)
+    assert stage_model.build_stages(may_lose=False).absorbing == ()
+    assert len(stage_model.build_stages(may_lose=False).moves) == 6
 
 
 @pytest.mark.parametrize(("asleep", "lost", "chosen"), [(-10, -12, False), (-12, -10, True)])
@@ -242,19 +244,17 @@ def test_the_better_rehearsal_is_chosen(asleep, lost, chosen):
     assert rehearsal(asleep, lost).may_lose is chosen
 
 
-def test_a_rehearsal_is_scored_by_the_probability_of_what_came(small_shop, monkeypatch):
+def test_a_rehearsal_is_scored_by_the_probability_of_what_came(small_shop):
     """Log P(weeks 3 to 4 | weeks 1 to 2), averaged over draws: all paths listed, by hand."""
-    monkeypatch.setattr(orders, "N_REHEARSED", 2)
-    monkeypatch.setattr(orders, "N_SEEN", 4)
     few = small_shop.panel.isel(customer_id=[0, 3], period=slice(12, 16))
     few = few.assign(repeat_orders=few["repeat_orders"].copy(data=[[0, 1, 0, 0], [2, 0, 1, 0]]))
-    fitted = fit_by_hand(orders.build_model(), few, SHOP_PARAMETERS, wobble=0.3)
-    result = orders._score_rehearsal(fitted, few)
+    fitted = fit_by_hand(shop.build_shop_model(), few, SHOP_PARAMETERS, wobble=0.3)
+    result = holdout.forecast_fit(fitted, few.isel(period=slice(2)), few, draws=40)
     total = 0.0
     for counts in ([0, 1, 0, 0], [2, 0, 1, 0]):
         gains = [math.exp(log_gain(counts, one)) for one in every_draw(fitted)]
         total += math.log(sum(gains) / len(gains))
-    assert result["log_score"] == pytest.approx(total)
+    assert result.log_score == pytest.approx(total)
 
 
 def every_draw(fitted):
@@ -274,11 +274,11 @@ def log_gain(counts, parameters):
 
 
 def test_expected_orders_and_tracks_agree(small_shop):
-    tracks = orders.track_weeks(small_shop)
+    tracks = shop.track_weeks(small_shop)
     assert tracks["actual"][-1] == small_shop.weekly.sum()
-    for name in (orders.STAGES, orders.BGNBD_NAME):
+    for name in (holdout.STAGES, purchase_models.BGNBD_NAME):
         track = np.atleast_2d(tracks[name]).mean(axis=0)
-        gained = track[-1] - track[orders.N_SEEN - 1]
+        gained = track[-1] - track[shop.N_SEEN - 1]
         assert gained == pytest.approx(small_shop.forecasts[name].sum())
         assert (np.diff(track) > 0).all()
 
@@ -286,43 +286,46 @@ def test_expected_orders_and_tracks_agree(small_shop):
 def test_before_the_cutoff_a_model_knows_first_orders_only(small_shop):
     """Customer by customer and week by week, instead of by cohort."""
     first = small_shop.panel["observed"].values.argmax(axis=1)
-    law, P, rate = (small_shop.drawn[n].isel(chain=0, draw=0).values for n in SHOP_PARAMETERS)
+    law, P, rate = (
+        small_shop.drawn.posterior[n].isel(chain=0, draw=0).values for n in SHOP_PARAMETERS
+    )
     expected = sum(
         law @ np.linalg.matrix_power(P, t - start) @ rate
         for start in first
-        for t in range(start, orders.N_SEEN)
+        for t in range(start, shop.N_SEEN)
     )
-    assert orders.track_weeks(small_shop)[orders.STAGES][0, orders.N_SEEN - 1] == pytest.approx(
+    assert shop.track_weeks(small_shop)[holdout.STAGES][0, shop.N_SEEN - 1] == pytest.approx(
         expected
     )
 
 
 def test_published_estimates_give_the_published_likelihood():
     """Fader, Hardie and Lee (2005), table 2: lnL = -9582.4, to half a unit of its last digit."""
-    shop = orders.Shop(load_cdnow_sample(), None, None, None, None)
-    assert shop.loglik == pytest.approx(orders.PUBLISHED_LOGLIK, abs=0.05)
+    rivals = shop.Shop(load_cdnow_sample(), None, None, None, None).rivals
+    loglik = shop.PUBLISHED.loglik(*rivals.history).sum()
+    assert loglik == pytest.approx(shop.PUBLISHED_LOGLIK, abs=0.05)
 
 
 def test_the_naive_rule_goes_on_as_before(small_shop):
     summary = small_shop.summary
     rate = summary["frequency"] / summary["T"]
-    np.testing.assert_allclose(small_shop.forecasts[orders.NAIVE], 39 * rate)
+    np.testing.assert_allclose(small_shop.forecasts[purchase_models.NAIVE], 39 * rate)
 
 
 def test_value_is_discounted_revenue_week_by_week(small_shop):
-    one = small_shop.drawn.isel(chain=1, draw=2)
+    one = small_shop.drawn.posterior.isel(chain=1, draw=2)
     P, rate = one["transition_matrix"].values, one["repeat_orders_rate"].values
     weekly = per_year(0.10).per_period("W")
-    here = small_shop.law.isel(chain=1, draw=2, customer_id=4).values
+    here = small_shop.probs_now.isel(chain=1, draw=2, customer_id=4).values
     worth = 0.0
-    for week in range(1, orders.N_VALUED + 1):
+    for week in range(1, shop.N_VALUED + 1):
         here = here @ P
         worth += here @ rate * small_shop.mean_spend / (1 + weekly) ** week
     assert small_shop.value.isel(chain=1, draw=2, customer_id=4).item() == pytest.approx(worth)
 
 
 def test_mean_spend_is_per_repeat_order(small_shop):
-    seen = small_shop.orders[small_shop.orders["date"] <= orders.LAST_SEEN]
+    seen = small_shop.orders[small_shop.orders["date"] <= shop.LAST_SEEN]
     days = seen.groupby(["customer_id", "date"])["amount"].sum().reset_index()
     repeats = days[days["date"] > days.groupby("customer_id")["date"].transform("min")]
     assert small_shop.mean_spend == pytest.approx(repeats["amount"].mean())
@@ -511,7 +514,7 @@ def test_totals_are_too_low_or_too_high():
     text = sentences.tell_totals(1000.0, errors_of((-0.2, 0, 0), (0.3, 0, 0)))
     assert "stages expected 800 (20% too low)" in text
     assert "BG/NBD expected 1,300 (30% too high)" in text
-    assert "half a percent" in sentences.off_by(0.004)
+    assert "half a percent" in numbers.off_by(0.004)
 
 
 def test_the_rehearsal_names_its_winner():
@@ -535,7 +538,7 @@ def test_classes_say_where_the_error_lies():
 
 
 def test_levels_and_alive_read_the_table(small_shop):
-    stages = orders.describe_stages(small_shop)
+    stages = shop.describe_stages(small_shop)
     assert f"'{stages.index[0]}'" in sentences.tell_levels(stages)
     assert "there is one order in 500 weeks" in sentences.tell_levels(
         stages.assign(weeks_between=[500.0, 20.0, 5.0, 1.0])
@@ -632,7 +635,7 @@ def test_a_fit_that_has_not_converged_says_so_at_the_top(small_bank, small_shop,
     bad = fit_by_hand(model, panel, bank_parameters(), problems=["R-hat is 1.90 for visits_rate"])
     shaky = bank.Bank(
         bad, small_bank.truth, small_bank.probs, small_bank.oracle, small_bank.hindsight,
-        small_bank.law,
+        small_bank.probs_now,
     )  # fmt: skip
     text = page.render_page(shaky, small_shop, customers)
     assert text.index("Do not read this yet") < text.index('id="bank"')
@@ -653,7 +656,7 @@ def described(column, columns):
 
 
 @pytest.mark.parametrize(
-    ("name", "columns"), [(page.BANK_FILE, bank.COLUMNS), (page.SHOP_FILE, orders.COLUMNS)]
+    ("name", "columns"), [(page.BANK_FILE, bank.COLUMNS), (page.SHOP_FILE, shop.COLUMNS)]
 )
 def test_every_column_is_described(customers, name, columns):
     frame = customers[name]
@@ -680,25 +683,25 @@ def test_rows_agree_with_themselves(customers):
 def test_the_same_results_make_the_same_bytes(small_bank, small_shop, customers):
     again = {
         page.BANK_FILE: bank.list_customers(small_bank),
-        page.SHOP_FILE: orders.list_customers(small_shop),
+        page.SHOP_FILE: shop.list_customers(small_shop),
     }
     for name, frame in customers.items():
-        assert demo.to_csv(again[name]) == demo.to_csv(frame)
-        assert "\r" not in demo.to_csv(frame)
+        assert to_csv(again[name]) == to_csv(frame)
+        assert "\r" not in to_csv(frame)
 
 
 def test_draws_that_differ_in_the_last_bit_make_the_same_bytes(small_bank):
     """What another processor may do to a sum must not reach the file."""
-    law = small_bank.law * (1 + 1e-14)
+    law = small_bank.probs_now * (1 + 1e-14)
     other = bank.Bank(
         small_bank.fit, small_bank.truth, small_bank.probs, small_bank.oracle,
         small_bank.hindsight, law,
     )  # fmt: skip
-    assert demo.to_csv(bank.list_customers(other)) == demo.to_csv(bank.list_customers(small_bank))
+    assert to_csv(bank.list_customers(other)) == to_csv(bank.list_customers(small_bank))
 
 
 def test_a_torn_write_leaves_the_old_files(tmp_path, monkeypatch):
-    demo.write_files(tmp_path, {"a.csv": "old a", "b.csv": "old b"})
+    writing.write_files(tmp_path, {"a.csv": "old a", "b.csv": "old b"})
     write = Path.write_text
 
     def disk_full(path, text, **options):
@@ -708,7 +711,7 @@ def test_a_torn_write_leaves_the_old_files(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_text", disk_full)
     with pytest.raises(OSError, match="no space left"):
-        demo.write_files(tmp_path, {"a.csv": "new a", "b.csv": "new b"})
+        writing.write_files(tmp_path, {"a.csv": "new a", "b.csv": "new b"})
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
         "a.csv": "old a",
         "b.csv": "old b",
@@ -717,8 +720,8 @@ def test_a_torn_write_leaves_the_old_files(tmp_path, monkeypatch):
 
 def test_other_files_in_the_folder_stay(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    demo.write_files(tmp_path / "demo", {"a.csv": "a"})
-    demo.write_files(tmp_path, {"a.csv": "a"})
+    writing.write_files(tmp_path / "demo", {"a.csv": "a"})
+    writing.write_files(tmp_path, {"a.csv": "a"})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "demo", "notes.txt"]
 
 
@@ -726,9 +729,9 @@ def test_the_demo_writes_three_files_and_tells_its_progress(
     small_bank, small_shop, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(bank, "study_bank", lambda tell: tell("fitting") or small_bank)
-    monkeypatch.setattr(orders, "study_shop", lambda tell: tell("rehearsing") or small_shop)
+    monkeypatch.setattr(shop, "study_shop", lambda tell: tell("rehearsing") or small_shop)
     told = []
-    demo.write_demo(tmp_path, tell=told.append)
+    writing.write_demo(tmp_path, tell=told.append)
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["bank_customers.csv", "index.html", "orders_customers.csv"]
     assert told == [
