@@ -1,5 +1,7 @@
 """How customers moved who got an action: a description, not the result of an experiment."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -10,14 +12,15 @@ ANY = "any of them"
 _SHOWN = 12
 
 
-def follow_actions(scores: pd.DataFrame, actions: Events, plan: Plan) -> pd.DataFrame:
+def follow_actions(scores: pd.DataFrame, events: Sequence[Events], plan: Plan) -> pd.DataFrame:
     """Compare customers who got an action in the last season with others in the same stages.
 
     Parameters
     ----------
     scores : DataFrame
         As in `Scored.customers`: customer_id, periods, now, before.
-    actions : Events
+    events : sequence of Events
+        At most one of them of actions; without one the result is empty.
     plan : Plan
 
     Returns
@@ -29,7 +32,10 @@ def follow_actions(scores: pd.DataFrame, actions: Events, plan: Plan) -> pd.Data
         got no action in that season and stood in the same stages: `others`, their number, and
         `fell_others` and `rose_others`, their shares, weighted to the stages of the treated.
     """
-    frame = actions.frame
+    actions = [one.frame for one in events if one.kind == "actions"]
+    if not actions:
+        return pd.DataFrame()
+    frame = actions[0]
     there = scores[scores["periods"] > plan.season].set_index("customer_id")
     recent = frame[frame["date"] >= plan.season_start]
     others = there[~there.index.isin(recent["customer_id"])]

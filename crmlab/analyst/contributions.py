@@ -32,11 +32,14 @@ def compare_contributions(
     Returns
     -------
     DataFrame
-        One row per set of files, orders alone first, all files last: `likeliest`, the mean
+        One row per set of files, orders alone first, all files last; empty without files:
+        `likeliest`, the mean
         probability of the most likely stage; `entropy`, the mean entropy of a customer's stage
         [bits]; `changed`, the share of customers whose most likely stage differs from that by
         orders alone; `log_score` of the orders of the test, less that of orders alone [nats].
     """
+    if not sources.files:
+        return pd.DataFrame()
     rows, first = {}, None
     for names in sources.subsets():
         panel = sources.showing(names).panel(orders, plan)

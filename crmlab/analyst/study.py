@@ -23,7 +23,7 @@ from crmlab.analyst.scoring import (
     read_draws,
     score_orders,
 )
-from crmlab.analyst.sources import Sources, Verdict, choose_sources
+from crmlab.analyst.sources import Verdict, choose_sources
 from crmlab.inference import Fit
 from crmlab.reading import Events, Sales
 from crmlab.report.progress import Tell
@@ -186,8 +186,8 @@ def study_sales(
         check_counts(panel, drawn, seed=seed),
         tuple(events),
         verdicts,
-        _contribute(sample, plan, sources, fitted, holdout),
-        _follow(scored, events, plan),
+        compare_contributions(sample, plan, sources, fitted, holdout),
+        follow_actions(scored.customers, events, plan),
     )
 
 
@@ -205,16 +205,3 @@ def _tell_verdicts(verdicts: Sequence[Verdict], tell: Tell) -> None:
         tell(f"{one.kind}: {one.why}" if one.is_used else f"{one.kind} are not used: {one.why}")
     if any(one.is_used for one in verdicts):
         tell("a model of such files is compiled when it is first used, up to a minute each time")
-
-
-def _contribute(
-    sample: pd.DataFrame, plan: Plan, sources: Sources, fitted: Fit, holdout: Holdout
-) -> pd.DataFrame:
-    if not sources.files:
-        return pd.DataFrame()
-    return compare_contributions(sample, plan, sources, fitted, holdout)
-
-
-def _follow(scored: Scored, events: Sequence[Events], plan: Plan) -> pd.DataFrame:
-    actions = [one for one in events if one.kind == "actions"]
-    return follow_actions(scored.customers, actions[0], plan) if actions else pd.DataFrame()

@@ -1,6 +1,6 @@
 """The tables of the report, cells as they are printed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -13,8 +13,8 @@ from crmlab.analyst.sources import Verdict
 from crmlab.analyst.study import Study
 from crmlab.channels import OrdinalSurvey
 from crmlab.reading import Events, Quality
-from crmlab.report.numbers import number, percent, signed, signed_percent
-from crmlab.report.parts import Table
+from crmlab.report.numbers import number, percent, percent_span, signed, signed_percent, span
+from crmlab.report.parts import Table, tabulate
 
 _FORM = ("encoding", "delimiter", "header")
 
@@ -69,32 +69,24 @@ def _table_of_findings(study: Study) -> Table:
 
 
 def _table_of_stages(study: Study) -> Table:
-    drawn, plan = study.drawn, study.plan
+    drawn, period = study.drawn, study.plan.period
     size = study.scored.stages.reshape(-1, len(study.names))
     low, high = np.quantile(size, (0.05, 0.95), axis=0)
-    rate, stay = drawn.rate.mean((0, 1)), np.diagonal(drawn.matrix.mean((0, 1)))
-    rows = [
-        [
-            name,
-            number(size[:, k].mean()),
-            f"{number(low[k])} to {number(high[k])}",
-            number(1 / rate[k], 1 if 1 / rate[k] < 30 else 0),
-            number(1 / (1 - stay[k])) if stay[k] < 1 - 1e-9 else "never left",
-        ]
-        for k, name in enumerate(study.names)
-    ]
-    return Table(
-        "stages",
-        f"The stages on {plan.last.date()}.",
-        [
-            "Stage",
-            "customers expected there",
-            "90% interval",
-            f"{plan.period}s between orders",
-            f"{plan.period}s until a customer leaves it",
-        ],
-        rows,
-    )
+    stay = np.diagonal(drawn.matrix.mean((0, 1)))
+    frame = pd.DataFrame(
+        {"size": size.mean(axis=0), "low": low, "high": high, "gap": 1 / drawn.rate.mean((0, 1)),
+         "stay": stay}, index=study.names,
+    )  # fmt: skip
+    columns = {
+        "Stage": lambda row: row.name,
+        "customers expected there": lambda row: number(row["size"]),
+        "90% interval": lambda row: span(row["low"], row["high"]),
+        f"{period}s between orders": lambda row: number(row["gap"], int(row["gap"] < 30)),
+        f"{period}s until a customer leaves it": lambda row: (
+            number(1 / (1 - row["stay"])) if row["stay"] < 1 - 1e-9 else "never left"
+        ),
+    }
+    return tabulate("stages", f"The stages on {study.plan.last.date()}.", frame, columns)
 
 
 def _table_of_flow(study: Study) -> Table:
@@ -114,38 +106,18 @@ def _table_of_flow(study: Study) -> Table:
 
 
 def _table_of_fallen(study: Study, customers: pd.DataFrame) -> Table:
-    top = most_to_win(customers)
-    rows = [
-        [
-            str(row["customer_id"])[:60],
-            row["last_order"],
-            row["stage_a_season_ago"],
-            row["most_likely_stage"],
-            percent(row["p_order_next_year"]),
-            number(row["value"], _digits(study)),
-            number(row["repair_value"], _digits(study)),
-        ]
-        for _, row in top.iterrows()
-    ]
-    return Table(
-        "drifting",
-        f"The {len(rows)} customers with most to win, of those who fell.",
-        [
-            "Customer",
-            "last order",
-            "stage then",
-            "stage now",
-            "orders within a year",
-            f"worth ({study.unit})",
-            f"repair ({study.unit})",
-        ],
-        rows,
-        word_columns=(2, 3),
-    )
-
-
-def _digits(study: Study) -> int:
-    return 0 if study.scored.customers["repair"].max() >= 10 else 1
+    top, digits = most_to_win(customers), int(study.scored.customers["repair"].max() < 10)
+    columns = {
+        "Customer": lambda row: str(row["customer_id"])[:60],
+        "last order": lambda row: row["last_order"],
+        "stage then": lambda row: row["stage_a_season_ago"],
+        "stage now": lambda row: row["most_likely_stage"],
+        "orders within a year": lambda row: percent(row["p_order_next_year"]),
+        f"worth ({study.unit})": lambda row: number(row["value"], digits),
+        f"repair ({study.unit})": lambda row: number(row["repair_value"], digits),
+    }
+    caption = f"The {len(top)} customers with most to win, of those who fell."
+    return tabulate("drifting", caption, top, columns, word_columns=(2, 3))
 
 
 def _table_of_errors(study: Study) -> Table:
@@ -172,60 +144,46 @@ def tabulate_errors(
     log_scores : mapping of rule to float, optional
         Of the rules that give probabilities; adds a column.
     """
-    rows = [
-        [
-            name,
-            number(row["total"]),
-            signed_percent(row["total_error"], 1),
-            f"{row['mean_absolute_error']:.3f}",
-            f"{row['root_mean_squared_error']:.3f}",
-        ]
-        for name, row in errors.iterrows()
-    ]
-    head = ["Rule", "total", "error of total", "mean absolute error", "root mean squared error"]
+    columns = {
+        "Rule": lambda row: row.name,
+        "total": lambda row: number(row["total"]),
+        "error of total": lambda row: signed_percent(row["total_error"], 1),
+        "mean absolute error": lambda row: f"{row['mean_absolute_error']:.3f}",
+        "root mean squared error": lambda row: f"{row['root_mean_squared_error']:.3f}",
+    }
     if log_scores is not None:
-        head.append("log score")
-        for row in rows:
-            row.append(number(log_scores[row[0]], 1) if row[0] in log_scores else "\N{EN DASH}")
+        columns["log score"] = lambda row: (
+            number(log_scores[row.name], 1) if row.name in log_scores else "\N{EN DASH}"
+        )
     best = (int(errors["root_mean_squared_error"].argmin()),)
-    return Table("errors", caption, head, rows, best=best)
+    return tabulate("errors", caption, errors, columns, best=best)
 
 
 def _table_of_check(study: Study) -> Table:
-    rows = [
-        [
-            class_name(study.check, edge),
-            percent(row["seen"], 1),
-            percent(row["expected"], 1),
-            f"{percent(row['low'], 1)} to {percent(row['high'], 1)}",
-        ]
-        for edge, row in study.check.iterrows()
-    ]
-    return Table(
-        "check",
-        "Customers by repeat orders in the whole window: as they are, and as the model makes them.",
-        ["Class", "seen", "made by the model", "90% interval"],
-        rows,
+    columns = {
+        "Class": lambda row: class_name(study.check, row.name),
+        "seen": lambda row: percent(row["seen"], 1),
+        "made by the model": lambda row: percent(row["expected"], 1),
+        "90% interval": lambda row: percent_span(row["low"], row["high"]),
+    }
+    caption = (
+        "Customers by repeat orders in the whole window: as they are, and as the model makes them."
     )
+    return tabulate("check", caption, study.check, columns)
 
 
 def _table_of_sizes(study: Study) -> Table:
-    rows = [
-        [
-            number(size),
-            number(row["stages"]),
-            number(row["mean"]),
-            f"{number(row['low'])} to {number(row['high'])}",
-        ]
-        for size, row in study.sizes.iterrows()
-    ]
-    return Table(
-        "sizes",
+    columns = {
+        "Customers in the fit": lambda row: number(row.name),
+        "stages": lambda row: number(row["stages"]),
+        "orders expected": lambda row: number(row["mean"]),
+        "90% interval": lambda row: span(row["low"], row["high"]),
+    }
+    caption = (
         f"Orders expected of the same customers (the largest sample) in the next {study.plan.year} "
-        f"{study.plan.period}s, by the number of customers in the fit.",
-        ["Customers in the fit", "stages", "orders expected", "90% interval"],
-        rows,
+        f"{study.plan.period}s, by the number of customers in the fit."
     )
+    return tabulate("sizes", caption, study.sizes, columns)
 
 
 def _table_of_actions(study: Study) -> Table:
@@ -302,39 +260,26 @@ def _tables_of_files(study: Study) -> dict[str, Table]:
     """Make the tables of what files add, of what stages look like in them, and of actions."""
     tables = {}
     if len(study.contributions):
-        tables |= {
-            "contributions": _table_of_contributions(study.contributions),
-            "looks": _table_of_looks(study),
-        }
+        tables["contributions"] = _table_of_contributions(study.contributions)
+        tables["looks"] = _table_of_looks(study)
     if len(study.actions):
         tables["followed"] = _table_of_followed(study)
     return tables
 
 
 def _table_of_contributions(contributions: pd.DataFrame) -> Table:
-    rows = [
-        [
-            name,
-            percent(row["likeliest"], 1),
-            f"{row['entropy']:.2f}",
-            percent(row["changed"], 1),
-            signed(row["log_score"]),
-        ]
-        for name, row in contributions.iterrows()
-    ]
-    return Table(
-        "added-table",
+    columns = {
+        "Files read": lambda row: row.name,
+        "probability of the most likely stage": lambda row: percent(row["likeliest"], 1),
+        "entropy (bits)": lambda row: f"{row['entropy']:.2f}",
+        "other stage than from orders": lambda row: percent(row["changed"], 1),
+        "log score": lambda row: signed(row["log_score"]),
+    }
+    caption = (
         "The same customers under the same fit, read with fewer and with more files. The log score "
-        "is that of the orders of the test, less that of orders alone; higher is better.",
-        [
-            "Files read",
-            "probability of the most likely stage",
-            "entropy (bits)",
-            "other stage than from orders",
-            "log score",
-        ],
-        rows,
+        "is that of the orders of the test, less that of orders alone; higher is better."
     )
+    return tabulate("added-table", caption, contributions, columns)
 
 
 def _table_of_looks(study: Study) -> Table:
@@ -357,35 +302,24 @@ def _table_of_looks(study: Study) -> Table:
 
 
 def _table_of_followed(study: Study) -> Table:
-    costs = study.actions["cost"].notna().any()
-    rows = [
-        [
-            str(name),
-            number(row["rows"]),
-            number(row["customers"]),
-            *([f"{row['cost']:,.2f}" if row["cost"] == row["cost"] else ""] if costs else []),
-            number(row["followed"]),
-            *(
-                percent(row[word], 1) if row["followed"] else ""
-                for word in ("fell", "fell_others", "rose", "rose_others")
-            ),
-        ]
-        for name, row in study.actions.iterrows()
-    ]
-    return Table(
-        "acted-table",
+    def share(name: str) -> Callable[[pd.Series], str]:
+        return lambda row: percent(row[name], 1) if row["followed"] else ""
+
+    columns = {
+        "Action": lambda row: str(row.name),
+        "times in all": lambda row: number(row["rows"]),
+        "customers in all": lambda row: number(row["customers"]),
+        "mean cost": lambda row: f"{row['cost']:,.2f}" if pd.notna(row["cost"]) else "",
+        "customers in the season": lambda row: number(row["followed"]),
+        "fell": share("fell"),
+        "others: fell": share("fell_others"),
+        "rose": share("rose"),
+        "others: rose": share("rose_others"),
+    }
+    if study.actions["cost"].isna().all():
+        del columns["mean cost"]
+    caption = (
         f"Customers who got an action in the last {study.plan.season} {study.plan.period}s, and "
-        "others in the same stages who got none.",
-        [
-            "Action",
-            "times in all",
-            "customers in all",
-            *(["mean cost"] if costs else []),
-            "customers in the season",
-            "fell",
-            "others: fell",
-            "rose",
-            "others: rose",
-        ],
-        rows,
+        "others in the same stages who got none."
     )
+    return tabulate("acted-table", caption, study.actions, columns)

@@ -22,6 +22,7 @@ from crmlab.cli.options import (
     FileOptions,
     IdentityOptions,
     Margin,
+    Sample,
     Seed,
     StudyOptions,
     make_request,
@@ -195,7 +196,7 @@ def fit(
         bool, typer.Option(help="Treat silent customers as lost for good, not as asleep.")
     ] = False,
     seed: Seed = 1,
-    sample: Annotated[int, typer.Option(help="Customers in the fit.", min=100)] = 1200,
+    sample: Sample = 1200,
 ) -> int:
     """Fit the stages to a file of orders and save the posterior; crmlab.load_fit reads it."""
     from crmlab.analyst.fitting import fit_stages
@@ -252,7 +253,7 @@ def simulate(
         Path | None,
         typer.Option(help="Folder for touchpoints.csv, surveys.csv, cases.csv, actions.csv."),
     ] = None,
-    seed: Seed = 1,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same numbers.", min=0)] = 1,
 ) -> int:
     """Write the orders of an invented shop, and further files, to try the other commands on.
 

@@ -27,7 +27,9 @@ _file = partial(typer.Option, rich_help_panel="Other files")
 _identity = partial(typer.Option, rich_help_panel="Customers")
 _study = partial(typer.Option, rich_help_panel="Model and value")
 
-Seed = Annotated[int, typer.Option(help="The same seed gives the same numbers.", min=0)]
+_Text, _Path = str | None, Path | None
+Seed = Annotated[int, _study(help="The same seed gives the same numbers.", min=0)]
+Sample = Annotated[int, _study(help="Customers in the fit.", min=100)]
 Margin = Annotated[float, _study(help="What is left of one unit of revenue.", min=0, max=1)]
 
 
@@ -35,20 +37,20 @@ Margin = Annotated[float, _study(help="What is left of one unit of revenue.", mi
 class FileOptions:
     """How a file of orders is read."""
 
-    customer: Annotated[
-        str | None, _column(help="Column of customer ids, or its position: '#1'.")
-    ] = None
-    date: Annotated[str | None, _column(help="Column of order dates.")] = None
-    amount: Annotated[str | None, _column(help="Column of amounts.")] = None
-    table: Annotated[str | None, _column(help="Sheet, or table of a database.")] = None
-    encoding: Annotated[str | None, _column(help="Encoding of a CSV, e.g. cp1252.")] = None
-    delimiter: Annotated[str | None, _column(help="Delimiter of a CSV.")] = None
-    decimal: Annotated[str | None, _column(help="Decimal mark: . or ,")] = None
+    customer: Annotated[_Text, _column(help="Column of customer ids, or its position: '#1'.")] = (
+        None
+    )
+    date: Annotated[_Text, _column(help="Column of order dates.")] = None
+    amount: Annotated[_Text, _column(help="Column of amounts.")] = None
+    table: Annotated[_Text, _column(help="Sheet, or table of a database.")] = None
+    encoding: Annotated[_Text, _column(help="Encoding of a CSV, e.g. cp1252.")] = None
+    delimiter: Annotated[_Text, _column(help="Delimiter of a CSV.")] = None
+    decimal: Annotated[_Text, _column(help="Decimal mark: . or ,")] = None
     date_order: Annotated[
-        str | None, _column(help="day-month or month-day, for dates such as 3/4/2024.")
+        _Text, _column(help="day-month or month-day, for dates such as 3/4/2024.")
     ] = None
-    since: Annotated[str | None, _row(help="First day to use, e.g. 2023-01-01.")] = None
-    until: Annotated[str | None, _row(help="Last day of observation.")] = None
+    since: Annotated[_Text, _row(help="First day to use, e.g. 2023-01-01.")] = None
+    until: Annotated[_Text, _row(help="Last day of observation.")] = None
     drop_repeats: Annotated[
         bool, _row(help="Drop rows that repeat another row in every column.")
     ] = False
@@ -74,11 +76,11 @@ class IdentityOptions:
     """Who is the same person, and whether ids are hidden."""
 
     same_person: Annotated[
-        Path | None,
+        _Path,
         _identity(help="File of two columns: an id, and the id of the same person."),
     ] = None
     pseudonymise: Annotated[
-        Path | None,
+        _Path,
         _identity(
             help="Replace ids by keyed hashes. This file holds the key and is made if it does not "
             "exist; keep it to yourself."
@@ -91,12 +93,12 @@ class EventOptions:
     """Files besides the orders."""
 
     touchpoints: Annotated[
-        Path | None, _file(help="File of contacts that customers made: visits, calls, mails.")
+        _Path, _file(help="File of contacts that customers made: visits, calls, mails.")
     ] = None
-    surveys: Annotated[Path | None, _file(help="File of survey answers, with a score.")] = None
-    cases: Annotated[Path | None, _file(help="File of complaints and other cases.")] = None
+    surveys: Annotated[_Path, _file(help="File of survey answers, with a score.")] = None
+    cases: Annotated[_Path, _file(help="File of complaints and other cases.")] = None
     actions: Annotated[
-        Path | None,
+        _Path,
         _file(help="File of what was done to customers: the action and, if known, its cost."),
     ] = None
     column: Annotated[
@@ -142,10 +144,8 @@ class EventOptions:
 class StudyOptions:
     """What is fitted, and how customers are valued."""
 
-    seed: Annotated[int, _study(help="The same seed gives the same numbers.", min=0)] = 1
-    sample: Annotated[
-        int, _study(help="Customers in the fit; all customers are scored.", min=100)
-    ] = 1200
+    seed: Seed = 1
+    sample: Sample = 1200
     discount: Annotated[float, _study(help="Discount rate per year, as a fraction.", min=0)] = 0.10
     margin: Margin = 1.0
 

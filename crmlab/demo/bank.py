@@ -22,11 +22,12 @@ from crmlab.evaluation import (
     confusion_counts,
     flag_quality,
     log_score,
+    stage_oracle,
 )
+from crmlab.evaluation.leakage import true_stages
 from crmlab.generators.base import simulate
 from crmlab.generators.stage_world import StageWorld
 from crmlab.inference import Fit, fit
-from crmlab.models.emissions import Scorer
 from crmlab.models.hidden import HiddenMarkov
 from crmlab.prediction import current_stage_probs, stage_probs
 from crmlab.report.progress import Tell
@@ -226,36 +227,15 @@ def read_bank(tables: CustomerTables, fitted: Fit) -> Bank:
     fitted : Fit
         To the quarters that are seen.
     """
+    seen, _ = split_holdout(tables, cutoff=N_SEEN)
     return Bank(
         fit=fitted,
-        truth=read_truth(tables),
+        truth=true_stages(tables, KNAPP),
         probs=stage_probs(fitted, kind="filtered", average=True).values,
-        oracle=ask_oracle(build_world(), fitted.panel),
+        oracle=stage_oracle(seen, build_world()).filtered,
         hindsight=stage_probs(fitted, kind="smoothed", draws=60),
         probs_now=current_stage_probs(fitted),
     )
-
-
-def read_truth(tables: CustomerTables) -> Ints:
-    """Positions of the true stages (customer, quarter)."""
-    wide = tables.truth["stages"].pivot(index="customer_id", columns="period", values="stage")
-    place = {name: k for k, name in enumerate(KNAPP.names)}
-    return wide.replace(place).to_numpy(dtype=np.int64)
-
-
-def ask_oracle(world: StageWorld, panel: xr.Dataset) -> Floats:
-    """Stage probabilities of somebody who knows the world's parameters (customer, quarter, stage).
-
-    Nobody can do better with the same records: what is still wrong then cannot be known from them.
-    """
-    known = {
-        f"{channel.name}_{name}": value
-        for channel in world.channels
-        for name, value in channel.known.items()
-    }
-    scores = Scorer(panel, world.channels, world.space)(known)
-    initial, matrix = np.array(world.initial_probs), np.array(world.transition_matrix)
-    return chains.forward(initial, matrix, scores).filtered
 
 
 # --- judging --------------------------------------------------------------------------------------

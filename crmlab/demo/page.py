@@ -12,9 +12,9 @@ import crmlab.demo.shop as o
 from crmlab.analyst.holdout import STAGES
 from crmlab.analyst.purchase_models import BGNBD_NAME, NAIVE
 from crmlab.analyst.tables import tabulate_errors
-from crmlab.plots import style
-from crmlab.report.numbers import money, number, percent, signed_percent
-from crmlab.report.parts import Table, element, read_template
+from crmlab.plots import plot_calibration, plot_stage_value, style
+from crmlab.report.numbers import money, number, percent, signed_percent, span
+from crmlab.report.parts import Table, element, read_template, tabulate
 from crmlab.stages import K10_MARGINS, KNAPP
 
 TITLE = "Where do the customers stand?"
@@ -76,10 +76,10 @@ def _bank_part(bank: "b.Bank", customers: pd.DataFrame) -> dict[str, object]:
             draw.draw_customer(bank, int(example["customer_id"])), _tell_band(bank, example)
         ),
         "confusions": element(draw.draw_confusions(confusions), say.tell_confusions(confusions)),
-        "calibration": element(
-            draw.draw_calibration(calibration), say.tell_calibration(calibration)
+        "calibration": element(plot_calibration(calibration), say.tell_calibration(calibration)),
+        "worth": element(
+            plot_stage_value(bank.worth_of_stages, KNAPP, unit="EUR"), _tell_widths(worth)
         ),
-        "worth": element(draw.draw_worth(bank), _tell_widths(worth)),
     }
     return {
         "n_customers": f"{b.N_CUSTOMERS:,}",
@@ -188,76 +188,49 @@ def _table_of_scores(scores: pd.DataFrame) -> Table:
         "oracle": "an oracle (knows the parameters)",
         "guess": "a guess (the commonest)",
     }
-    rows = [
-        [
-            names[name],
-            percent(row["stage"], 1),
-            percent(row["side"], 1),
-            number(row["log_score"], 2),
-        ]
-        for name, row in scores.iterrows()
-    ]
-    return Table(
-        "judges",
-        "How often each judge is right, over all customer-quarters before leaving.",
-        ["Judge", "right stage of ten", "right side", "log score"],
-        rows,
-        best=(0,),
-    )
+    columns = {
+        "Judge": lambda row: names[row.name],
+        "right stage of ten": lambda row: percent(row["stage"], 1),
+        "right side": lambda row: percent(row["side"], 1),
+        "log score": lambda row: number(row["log_score"], 2),
+    }
+    caption = "How often each judge is right, over all customer-quarters before leaving."
+    return tabulate("judges", caption, scores, columns, best=(0,))
 
 
 def _table_of_top(top: pd.DataFrame) -> Table:
-    rows = [
-        [
-            str(row["customer_id"]),
-            row["most_likely_stage"],
-            percent(row["p_coming_apart"]),
-            percent(row["p_left_in_a_year"]),
-            f"{number(row['value'])} ({number(row['value_low'])} to {number(row['value_high'])})",
-            number(row["value_at_risk"]),
-            f"{row['true_stage']} {'✓' if _is_drifting(row['true_stage']) else '✗'}",
-        ]
-        for _, row in top.iterrows()
-    ]
-    return Table(
-        "top",
+    columns = {
+        "Customer": lambda row: str(row["customer_id"]),
+        "most likely stage": lambda row: row["most_likely_stage"],
+        "coming apart": lambda row: percent(row["p_coming_apart"]),
+        "gone in a year": lambda row: percent(row["p_left_in_a_year"]),
+        "worth now (EUR)": lambda row: (
+            f"{number(row['value'])} ({span(row['value_low'], row['value_high'])})"
+        ),
+        "at risk (EUR)": lambda row: number(row["value_at_risk"]),
+        "truth": lambda row: f"{row['true_stage']} {'✓' if _is_drifting(row) else '✗'}",
+    }
+    caption = (
         "Flagged customers with most at risk. Worth with its central 90% interval; ✓ = really "
-        "coming apart.",
-        [
-            "Customer",
-            "most likely stage",
-            "coming apart",
-            "gone in a year",
-            "worth now (EUR)",
-            "at risk (EUR)",
-            "truth",
-        ],
-        rows,
-        word_columns=(1, 6),
+        "coming apart."
     )
+    return tabulate("top", caption, top, columns, word_columns=(1, 6))
 
 
-def _is_drifting(stage: str) -> bool:
-    return bool(b.DRIFTING[KNAPP.index(stage)])
+def _is_drifting(row: pd.Series) -> bool:
+    return bool(b.DRIFTING[KNAPP.index(row["true_stage"])])
 
 
 def _table_of_worth(worth: pd.DataFrame) -> Table:
-    rows = [
-        [
-            name,
-            number(row["mean"]),
-            f"{number(row['low'])} to {number(row['high'])}",
-            number(row["true"]),
-            "yes" if row["low"] <= row["true"] <= row["high"] else "no",
-        ]
-        for name, row in worth.iterrows()
-    ]
-    return Table(
-        "worth-of-stages",
-        "Worth of a customer in each stage, EUR, beside the truth.",
-        ["Stage", "mean", "90% interval", "true worth", "inside?"],
-        rows,
-    )
+    columns = {
+        "Stage": lambda row: row.name,
+        "mean": lambda row: number(row["mean"]),
+        "90% interval": lambda row: span(row["low"], row["high"]),
+        "true worth": lambda row: number(row["true"]),
+        "inside?": lambda row: "yes" if row["low"] <= row["true"] <= row["high"] else "no",
+    }
+    caption = "Worth of a customer in each stage, EUR, beside the truth."
+    return tabulate("worth-of-stages", caption, worth, columns)
 
 
 # --- part two -------------------------------------------------------------------------------------
@@ -348,51 +321,38 @@ def _shop_tiles(actual: float, errors: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def _table_of_rehearsal(rehearsal: "o.Rehearsal") -> Table:
-    scores = rehearsal.scores
-    rows = [
-        [
-            f"silent customers are {name}",
-            number(row["expected"]),
-            number(rehearsal.actual),
-            number(row["log_score"], 1),
-        ]
-        for name, row in scores.iterrows()
-    ]
-    return Table(
-        "rehearsal",
-        "The rehearsal: weeks 27 to 39, forecast from weeks 1 to 26. A higher log score is better.",
-        ["Version", "orders expected", "orders made", "log score"],
-        rows,
-        best=(int(scores["log_score"].argmax()),),
+    columns = {
+        "Version": lambda row: f"silent customers are {row.name}",
+        "orders expected": lambda row: number(row["expected"]),
+        "orders made": lambda row: number(rehearsal.actual),
+        "log score": lambda row: number(row["log_score"], 1),
+    }
+    caption = (
+        "The rehearsal: weeks 27 to 39, forecast from weeks 1 to 26. A higher log score is better."
     )
+    best = (int(rehearsal.scores["log_score"].argmax()),)
+    return tabulate("rehearsal", caption, rehearsal.scores, columns, best=best)
 
 
 def _table_of_stages(stages: pd.DataFrame) -> Table:
-    rows = [
-        [
-            name,
-            number(row["weeks_between"], 1 if row["weeks_between"] < 30 else 0),
-            number(row["sojourn"]) if np.isfinite(row["sojourn"]) else "for ever",
-            number(row["customers"]),
-            *(_or_dash(row[column]) for column in ("expected", "actual", "prob_alive")),
-        ]
-        for name, row in stages.iterrows()
-    ]
-    return Table(
-        "levels",
+    columns = {
+        "Level": lambda row: row.name,
+        "weeks between orders": lambda row: number(
+            row["weeks_between"], int(row["weeks_between"] < 30)
+        ),
+        "weeks until it is left": lambda row: (
+            number(row["sojourn"]) if np.isfinite(row["sojourn"]) else "for ever"
+        ),
+        "customers": lambda row: number(row["customers"]),
+        "orders expected, weeks 40 to 78": lambda row: _or_dash(row["expected"]),
+        "orders made": lambda row: _or_dash(row["actual"]),
+        "P(alive) by BG/NBD": lambda row: _or_dash(row["prob_alive"]),
+    }
+    caption = (
         "The four levels, as learned from weeks 1 to 39, and the customers who most likely stood "
-        "there. The last three columns are means over these customers.",
-        [
-            "Level",
-            "weeks between orders",
-            "weeks until it is left",
-            "customers",
-            "orders expected, weeks 40 to 78",
-            "orders made",
-            "P(alive) by BG/NBD",
-        ],
-        rows,
+        "there. The last three columns are means over these customers."
     )
+    return tabulate("levels", caption, stages, columns)
 
 
 def _or_dash(value: float) -> str:

@@ -25,6 +25,16 @@ def money(value: float, unit: str, decimals: int = 0) -> str:
     return f"{number(value, decimals)} {unit}"
 
 
+def span(low: float, high: float) -> str:
+    """Write an interval: '3 to 1,200'."""
+    return f"{number(low)} to {number(high)}"
+
+
+def percent_span(low: float, high: float) -> str:
+    """Write an interval of shares: '1.0% to 2.5%'."""
+    return f"{percent(low, 1)} to {percent(high, 1)}"
+
+
 def listed(words: Sequence[str]) -> str:
     """Join words as a list in a sentence: 'a', 'a and b', 'a, b and c'."""
     *head, last = words

@@ -1,6 +1,6 @@
 """The parts of a page: tables, figures, templates that escape all text; tables as CSV."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -41,6 +41,37 @@ class Table:
     words: bool = False
     word_columns: Sequence[int] = ()
     best: Sequence[int] = ()
+
+
+def tabulate(
+    anchor: str,
+    caption: str,
+    frame: pd.DataFrame,
+    columns: Mapping[str, Callable[[pd.Series], str]],
+    *,
+    word_columns: Sequence[int] = (),
+    best: Sequence[int] = (),
+) -> Table:
+    """Make a table with a row for each row of a frame.
+
+    Parameters
+    ----------
+    anchor, caption : str
+    frame : DataFrame
+    columns : mapping of head to function
+        Prints a cell from a row of the frame, whose label is ``row.name``.
+    word_columns, best : sequence of int
+        As in `Table`.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"total": [3.0]}, index=["stages"])
+    >>> columns = {"Rule": lambda row: row.name, "total": lambda row: f"{row['total']:.1f}"}
+    >>> tabulate("totals", "Totals.", frame, columns).rows
+    [['stages', '3.0']]
+    """
+    rows = [[cell(row) for cell in columns.values()] for _, row in frame.iterrows()]
+    return Table(anchor, caption, list(columns), rows, word_columns=word_columns, best=best)
 
 
 @cache
