@@ -24,7 +24,7 @@ from crmlab.generators.base import simulate
 from crmlab.inference import Fit
 from crmlab.models.base import coords
 from crmlab.models.emissions import Scorer
-from crmlab.report import numbers, rounding
+from crmlab.report import numbers
 from crmlab.report.parts import to_csv
 from crmlab.stages import K10, K10_MARGINS, KNAPP
 from crmlab.tables import split_holdout, tables_from_orders, to_panel
@@ -332,44 +332,6 @@ def test_mean_spend_is_per_repeat_order(small_shop):
     assert small_shop.mean_spend == pytest.approx(repeats["amount"].mean())
 
 
-# --- numbers as they are printed ------------------------------------------------------------------
-
-
-def test_monte_carlo_error_of_independent_draws():
-    rng = np.random.default_rng(7)
-    draws = xr.DataArray(rng.normal(0, 2, (2, 500, 300)), dims=("chain", "draw", "customer_id"))
-    error = rounding.monte_carlo_error(draws)
-    assert np.sqrt((error**2).mean()) == pytest.approx(2 / math.sqrt(1000), rel=0.03)
-
-
-def test_draws_that_move_slowly_have_larger_errors():
-    rng = np.random.default_rng(8)
-    steps = rng.normal(size=(2, 500, 50))
-    slow = np.empty_like(steps)
-    slow[:, 0] = steps[:, 0]
-    for t in range(1, 500):
-        slow[:, t] = 0.9 * slow[:, t - 1] + math.sqrt(1 - 0.81) * steps[:, t]
-    errors = [
-        rounding.monte_carlo_error(xr.DataArray(x, dims=("chain", "draw", "customer_id"))).mean()
-        for x in (steps, slow)
-    ]
-    assert errors[1] > 2 * errors[0]
-
-
-@pytest.mark.parametrize(
-    ("error", "decimals"), [(0.0009, 3), (0.001, 3), (0.0011, 2), (0.5, 0), (2.0, -1), (20.0, -2)]
-)
-def test_the_last_digit_is_worth_the_error(error, decimals):
-    assert rounding.supported_decimals([error]) == decimals
-
-
-def test_rounding_leaves_no_minus_zero_and_no_idle_decimals():
-    draws = xr.DataArray(np.full((2, 20, 2), -1e-9), dims=("chain", "draw", "customer_id"))
-    assert not np.signbit(rounding.round_by_error(draws)).any()
-    wide = draws + xr.DataArray(np.linspace(100, 140, 20), dims="draw")
-    assert rounding.round_by_error(wide).dtype == np.int64
-
-
 # --- sentences: reversed numbers reverse the verdict ----------------------------------------------
 
 
@@ -474,7 +436,7 @@ def test_an_example_is_right_or_wrong():
         "value_at_risk": 50,
     }
     assert "which is right" in sentences.tell_example(row)
-    assert "who is really in bonding" in sentences.tell_example({**row, "true_stage": "bonding"})
+    assert "while the truth is bonding" in sentences.tell_example({**row, "true_stage": "bonding"})
 
 
 def test_the_base_is_compared_with_the_truth():

@@ -82,7 +82,7 @@ def _table_of_stages(study: Study) -> Table:
         "customers expected there": lambda row: number(row["size"]),
         "90% interval": lambda row: span(row["low"], row["high"]),
         f"{period}s between orders": lambda row: number(row["gap"], int(row["gap"] < 30)),
-        f"{period}s until a customer leaves it": lambda row: (
+        f"{period}s per stay": lambda row: (
             number(1 / (1 - row["stay"])) if row["stay"] < 1 - 1e-9 else "never left"
         ),
     }
@@ -112,7 +112,7 @@ def _table_of_fallen(study: Study, customers: pd.DataFrame) -> Table:
         "last order": lambda row: row["last_order"],
         "stage then": lambda row: row["stage_a_season_ago"],
         "stage now": lambda row: row["most_likely_stage"],
-        "orders within a year": lambda row: percent(row["p_order_next_year"]),
+        "chance of an order in a year": lambda row: percent(row["p_order_next_year"]),
         f"worth ({study.unit})": lambda row: number(row["value"], digits),
         f"repair ({study.unit})": lambda row: number(row["repair_value"], digits),
     }
@@ -221,7 +221,7 @@ def describe_files(study: Study) -> list[tuple[str, str, Table]]:
 
 def _describe_use(events: Events, verdict: Verdict | None) -> str:
     if verdict is None:
-        return "What was done to customers. Stages are what customers do, so it tells them nothing."
+        return "Not used for the stages: it says what the firm did, not what customers do."
     if not verdict.is_used:
         return f"Not used for the stages: {verdict.why}."
     since, until = (day.date() for day in events.recorded)

@@ -340,8 +340,8 @@ def _table_of_stages(stages: pd.DataFrame) -> Table:
         "weeks between orders": lambda row: number(
             row["weeks_between"], int(row["weeks_between"] < 30)
         ),
-        "weeks until it is left": lambda row: (
-            number(row["sojourn"]) if np.isfinite(row["sojourn"]) else "for ever"
+        "weeks per stay": lambda row: (
+            number(row["sojourn"]) if np.isfinite(row["sojourn"]) else "never left"
         ),
         "customers": lambda row: number(row["customers"]),
         "orders expected, weeks 40 to 78": lambda row: _or_dash(row["expected"]),
