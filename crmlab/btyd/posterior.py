@@ -3,8 +3,9 @@
 Three or four positive parameters need no sampler. The posterior of their logs is close to a bell:
 its peak and curvature give a Student t with heavier tails, draws from it are weighed by posterior
 over proposal, the proposal is fitted once more to the weighted draws, and weighted draws are
-resampled (importance resampling; Rubin 1988, from memory). The weights say how good that was: the
-number of equally weighted draws that they are worth is reported, and too small a one is refused.
+resampled (importance resampling; Rubin 1988, from memory), all as `crmlab.inference.laplace` does.
+The weights say how good that was: a tail index (Pareto's k) above 0.7 is refused, and so are
+weights that are worth too few equally weighted draws.
 
 The prior of each log is normal, mean 0 and standard deviation 2, where times are in units of the
 longest history and amounts in units of the mean amount: a parameter lies between 1/50 and 50 of the
@@ -21,13 +22,14 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, spread_evenly
 from crmlab.btyd.base import BuyTillYouDie, Positive, merge_customers
 from crmlab.btyd.customers import count_purchases
 from crmlab.btyd.fitted import FittedPurchases, amounts_of, by_draw, check_kind, spenders
 from crmlab.btyd.gamma_gamma import GammaGamma
 from crmlab.btyd.maximum import hessian
 from crmlab.errors import DataError, SpecError, raise_problems
+from crmlab.inference.laplace import KHAT_LIMIT, weigh_around
 from crmlab.tables import CustomerTables
 
 _PRIOR_SD = 2.0
@@ -89,8 +91,7 @@ class BuyersPosterior(FittedPurchases):
 
     def thinned(self, draws: int) -> Self:
         """Give the same with at most `draws` draws, evenly chosen."""
-        kept = np.linspace(0, len(self.populations) - 1, min(draws, len(self.populations)))
-        places = kept.round().astype(int)
+        places = spread_evenly(len(self.populations), draws)
         chosen = tuple(self.populations[i] for i in places)
         spends = None if self.spends is None else tuple(self.spends[i] for i in places)
         return replace(self, populations=chosen, spends=spends)
@@ -243,20 +244,19 @@ def _draw[Kind: Positive](
 
     centre, spread = _peak(log_posterior, len(units))
     for _ in range(2):
-        proposals, logs_of_weights = _propose(log_posterior, centre, spread, n_draws, rng)
-        weights = np.exp(logs_of_weights - logs_of_weights.max())
-        weights /= weights.sum()
-        centre = weights @ proposals
-        spread = np.cov(proposals, rowvar=False, aweights=weights)
-    effective = float(1 / (weights**2).sum())
-    if effective < _LEAST_WORTH * n_draws:
+        n_proposals = max(_PROPOSALS * n_draws, 500)
+        found = weigh_around(log_posterior, centre, _root(spread), n_proposals, rng, _FREEDOM)
+        centre = found.weights @ found.places
+        spread = np.cov(found.places, rowvar=False, aweights=found.weights)
+    if found.khat > KHAT_LIMIT or found.n_effective < _LEAST_WORTH * n_draws:
         raise DataError(
-            f"{owner}: {len(proposals)} weighted draws are worth {effective:.0f}, too few to keep "
-            f"{n_draws}: these data leave a posterior that is far from a bell; use more customers "
-            "with repeat purchases, or PyMC-Marketing's sampler (`fit_marketing`)"
+            f"{owner}: {n_proposals} weighted draws are worth {found.n_effective:.0f} (Pareto k "
+            f"{found.khat:.2f}, limit {KHAT_LIMIT}), too few to keep {n_draws}: these data leave a "
+            "posterior that is far from a bell; use more customers with repeat purchases, or "
+            "PyMC-Marketing's sampler (`fit_marketing`)"
         )
-    chosen = proposals[rng.choice(len(proposals), n_draws, p=weights)] + np.log(units)
-    return ParameterDraws(tuple(kind.from_logs(logs) for logs in chosen), effective)
+    chosen = found.choose(n_draws, rng) + np.log(units)
+    return ParameterDraws(tuple(kind.from_logs(logs) for logs in chosen), found.n_effective)
 
 
 def _peak(log_posterior: Callable[[Floats], float], size: int) -> tuple[Floats, Floats]:
@@ -270,17 +270,7 @@ def _peak(log_posterior: Callable[[Floats], float], size: int) -> tuple[Floats, 
     return found.x, (axes / np.maximum(values, _PRIOR_SD**-2)) @ axes.T
 
 
-def _propose(
-    log_posterior: Callable[[Floats], float],
-    centre: Floats,
-    spread: Floats,
-    n_draws: int,
-    rng: np.random.Generator,
-) -> tuple[Floats, Floats]:
-    """Proposals (m, k) from a Student t, and the logs of their weights, up to a constant."""
-    from scipy.stats import multivariate_t
-
-    proposal = multivariate_t(centre, spread, df=_FREEDOM)
-    points = proposal.rvs(max(_PROPOSALS * n_draws, 500), random_state=rng)
-    target = np.array([log_posterior(point) for point in points])
-    return points, np.nan_to_num(target, nan=-np.inf) - proposal.logpdf(points)
+def _root(spread: Floats) -> Floats:
+    """Give L with ``L L' = spread``."""
+    values, axes = np.linalg.eigh(spread)
+    return axes * np.sqrt(np.maximum(values, 0.0))

@@ -1,14 +1,14 @@
-"""The top of a log-density, and the normal law that touches it there.
+"""The top of a log-density, and the normal distribution that touches it there.
 
 The density is that of the unconstrained numbers which a sampler walks over, so the mode does not
 depend on how a probability happens to be written down, and no mode lies on an edge. The matrix of
 second derivatives comes from differences of the exact gradient.
 
-The draws come from that normal law with thicker tails (Student's, 10 degrees of freedom), since a
-posterior leans more than a normal law does. They say how good they are: each is weighed by the true
-density, the largest weights are smoothed, and their tail index, Pareto's k, tells whether weighing
-can repair what is wrong (Vehtari et al. 2024, *JMLR* 25(72): not above 0.7). Where it can, the
-draws that are handed over have been chosen by weight.
+The draws come from that normal distribution with thicker tails (Student's, 10 degrees of freedom),
+since a posterior leans more than a normal distribution does. They say how good they are: each is
+weighed by the true density, the largest weights are smoothed, and their tail index, Pareto's k,
+tells whether weighing can repair what is wrong (Vehtari et al. 2024, *JMLR* 25(72): not above 0.7).
+Where it can, the draws that are handed over have been chosen by weight.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from crmlab.arrays import Floats, Ints
+from crmlab.arrays import Floats
 
 LogDensity = Callable[[Floats], tuple[float, Floats]]
 
@@ -216,16 +216,13 @@ def spread_of(curvature: Floats) -> Floats:
     return vectors / np.sqrt(np.maximum(values, WIDEST**-2))
 
 
-class Cloud(NamedTuple):
-    """Draws around a mode, chosen by their weight.
-
-    `khat` is Pareto's k of the weights; `n_effective` is how many independent draws the weighed
-    ones are worth.
-    """
+class Weighed(NamedTuple):
+    """Draws around a centre, and how much each counts."""
 
     places: Floats  # (draw, D)
-    khat: float
-    n_effective: float
+    weights: Floats  # (draw,), which sum to 1
+    khat: float  # Pareto's k of the weights; infinite where nothing can be said
+    n_effective: float  # independent draws that the weighed ones are worth
 
     @property
     def problems(self) -> list[str]:
@@ -233,17 +230,22 @@ class Cloud(NamedTuple):
         if self.khat <= KHAT_LIMIT:
             return []
         return [
-            f"the posterior is far from the law around its mode (Pareto k {self.khat:.2f}, limit "
-            f"{KHAT_LIMIT}): use method='nuts'"
+            f"the posterior is far from the normal distribution around its mode (Pareto k "
+            f"{self.khat:.2f}, limit {KHAT_LIMIT}): use method='nuts'"
         ]
 
+    def choose(self, n: int, rng: np.random.Generator) -> Floats:
+        """Choose n draws, each as often as its weight says, in a random order."""
+        edges = np.cumsum(self.weights)
+        chosen = np.searchsorted(edges / edges[-1], (np.arange(n) + rng.random()) / n, side="right")
+        return self.places[rng.permutation(np.minimum(chosen, len(edges) - 1))]
 
-def sample_around(density: LogDensity, mode: Mode, n: int, rng: np.random.Generator) -> Cloud:
+
+def sample_around(density: LogDensity, mode: Mode, n: int, rng: np.random.Generator) -> Weighed:
     """Draw around the mode of a density, as wide as its curvature says.
 
-    ``x = mode + L z`` with ``L L' = curvature**-1`` and z Student's with `TAIL` degrees of freedom,
-    whose density is q. The weights ``p(x) / q(z)`` are smoothed in their tail, and draws are chosen
-    systematically by weight, unless the tail is too long for weights to help: then they are left.
+    The draws are chosen by their weights (`weigh_around`), unless the tail of the weights is too
+    long for them to help: then they are left.
 
     Parameters
     ----------
@@ -255,30 +257,38 @@ def sample_around(density: LogDensity, mode: Mode, n: int, rng: np.random.Genera
 
     References
     ----------
-    Tierney and Kadane (1986), *JASA* 81, for the law; Vehtari et al. (2024) for the weights; from
-    memory.
+    Tierney and Kadane (1986), *JASA* 81, for the approximation; Vehtari et al. (2024) for the
+    weights; from memory.
+    """
+    factor = spread_of(mode.curvature)
+    found = weigh_around(lambda x: density(x)[0], mode.place, factor, n, rng)
+    return found if found.problems else found._replace(places=found.choose(n, rng))
+
+
+def weigh_around(
+    log_density: Callable[[Floats], float],
+    centre: Floats,
+    factor: Floats,
+    n: int,
+    rng: np.random.Generator,
+    tail: float = TAIL,
+) -> Weighed:
+    """Draw ``x = centre + factor z`` and weigh each draw by the density over that of the draw.
+
+    z is Student's with `tail` degrees of freedom, with density q. The weights ``p(x) / q(z)`` are
+    smoothed in their tail.
     """
     from arviz_stats.base import array_stats
 
-    size = len(mode.place)
-    z = rng.standard_normal((n, size)) * np.sqrt(TAIL / rng.chisquare(TAIL, (n, 1)))
-    places = mode.place + z @ spread_of(mode.curvature).T
-    log_q = -0.5 * (TAIL + size) * np.log1p((z**2).sum(axis=1) / TAIL)
-    logs = np.array([density(x)[0] for x in places]) - log_q
+    size = len(centre)
+    z = rng.standard_normal((n, size)) * np.sqrt(tail / rng.chisquare(tail, (n, 1)))
+    places = centre + z @ factor.T
+    log_q = -0.5 * (tail + size) * np.log1p((z**2).sum(axis=1) / tail)
+    logs = np.array([log_density(x) for x in places]) - log_q
     logs = np.where(np.isfinite(logs), logs, -np.inf)
     if n < 25 or not np.isfinite(logs).any():
-        return Cloud(places, np.inf, 0.0)
+        return Weighed(places, np.full(n, 1 / n), np.inf, 0.0)
     smoothed, khat = array_stats.psislw(-np.maximum(logs - logs.max(), -700.0))  # it turns the sign
     weights = np.exp(smoothed - smoothed.max())
     weights /= weights.sum()
-    if khat <= KHAT_LIMIT:
-        places = places[_choose(weights, rng)]
-    return Cloud(places, float(khat), float(1 / (weights**2).sum()))
-
-
-def _choose(weights: Floats, rng: np.random.Generator) -> Ints:
-    """Choose as many as there are, each as often as its weight says, in a random order."""
-    n = len(weights)
-    edges = np.cumsum(weights)
-    chosen = np.searchsorted(edges / edges[-1], (np.arange(n) + rng.random()) / n, side="right")
-    return rng.permutation(np.minimum(chosen, n - 1))
+    return Weighed(places, weights, float(khat), float(1 / (weights**2).sum()))

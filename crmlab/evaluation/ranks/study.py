@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from crmlab import chains
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, spread_evenly
 from crmlab.errors import SpecError, check_one_of, raise_problems
 from crmlab.evaluation.ranks.prior import Draw, draw_prior
 from crmlab.evaluation.ranks.uniformity import count_problems, rank_p_value
@@ -281,7 +281,7 @@ def _sample_once(density: "Density", n_run: int, n_draws: int, seed: int) -> _Ru
     with np.errstate(invalid="ignore", divide="ignore"):  # of what is known and does not move
         found = arviz_stats.ess(xr.Dataset(moving), method="bulk")
     ess = min(float(values.min()) for values in found.data_vars.values())
-    keep = np.linspace(0, n_run - 1, n_draws).round().astype(int)
+    keep = spread_evenly(n_run, n_draws)
     thinned = {name: values[0, keep] for name, values in draws.items()}
     return _Run(thinned, ess, n_run, int(stats["diverging"].sum()))
 
