@@ -161,6 +161,25 @@ def test_scores_are_bayes_rule_over_all_paths():
     assert totals == pytest.approx(scored.customers["value"].sum())
 
 
+def test_histories_that_are_too_improbable_for_a_double_are_scored():
+    """All start in the lowest stage and stay there, where an order has probability 1e-200."""
+    days = pd.to_datetime(["2024-01-01", "2024-01-09", "2024-01-16", "2024-01-23"])
+    orders = pd.DataFrame({"customer_id": ["a"] * 4 + ["b"], "date": [*days, days[0]]})
+    short = plan.Plan("W", days[0], days[0] + pd.Timedelta(days=27), days[0], 4, 4, 0.2)
+    panel = sources.make_panel(orders, short)
+    model = stage_model.build_model((0.1, 0.2, 0.3, 0.4), may_lose=False)
+    parameters = {
+        "initial_probs": np.eye(4)[0],
+        "transition_matrix": np.eye(4),
+        "repeat_orders_rate": np.array([1e-200, 0.05, 0.2, 0.7]),
+    }
+    fitted = fit_by_hand(model, panel, parameters, wobble=0.0)
+    found = score_histories(fitted, panel=panel, ago=2, draws=2)
+    np.testing.assert_allclose(found["loglik"], [[[3 * np.log(1e-200), 0.0]]] * 2, atol=1e-9)
+    np.testing.assert_array_equal(found["now"], found["earlier"])
+    np.testing.assert_allclose(found["occupancy"].sel(stage="asleep"), 2.0)
+
+
 def test_blocks_do_not_change_a_score(shop_study, monkeypatch):
     monkeypatch.setattr(scoring, "BLOCK", 37)
     done = shop_study
@@ -176,16 +195,6 @@ def test_blocks_do_not_change_a_score(shop_study, monkeypatch):
     parts = again.customers.set_index("customer_id").loc[whole.index]
     pd.testing.assert_frame_equal(parts, whole, check_exact=False, rtol=1e-12)
     np.testing.assert_allclose(again.stages, done.scored.stages)
-
-
-def test_reliability_counts_what_came_true():
-    table = holdout.tabulate_reliability(
-        np.repeat([0.1, 0.5], 100), np.arange(200) % 2 == 0, bins=2
-    )
-    assert table["observed"].tolist() == [0.5, 0.5]
-    assert table["lower"].le(0.5).all()
-    assert table["upper"].ge(0.5).all()
-    assert table["lower"][0] > 0.1
 
 
 def test_the_model_s_own_customers_are_like_it():

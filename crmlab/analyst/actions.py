@@ -1,4 +1,4 @@
-"""How customers moved who got an action: a description, not the result of an experiment."""
+"""How customers who got an action moved: a description, not the result of an experiment."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What each file adds to the orders: how much surer stages are, how much better forecasts were."""
+"""What each file adds to the orders: more certain stages, better forecasts."""
 
 import numpy as np
 import pandas as pd

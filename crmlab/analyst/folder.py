@@ -118,7 +118,7 @@ def read_request(request: Request) -> Sales:
 
 
 def read_event_files(request: Request, sales: Sales) -> tuple[Events, ...]:
-    """Read the files beside the orders, ids under the same key and list of persons."""
+    """Read the files besides the orders, under the same key and list of persons."""
     people, key = _read_identities(request)
     return tuple(
         read_events(file, sales, request.reading, same_person=people, key=key)
@@ -143,7 +143,7 @@ def make_texts(study: Study, request: Request, target: Path) -> dict[str, str]:
 
 
 def _describe_quality(study: Study) -> dict[str, object]:
-    """Give the record of the orders, and those of the files beside them."""
+    """Give the record of the orders, and those of the other files."""
     beside = {one.kind: one.quality.to_dict() for one in study.events}
     return study.sales.quality.to_dict() | ({"beside": beside} if beside else {})
 

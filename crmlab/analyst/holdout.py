@@ -15,8 +15,8 @@ from crmlab.analyst.purchase_models import fit_purchase_models
 from crmlab.analyst.replicates import sort_into_classes
 from crmlab.analyst.scoring import StageDraws, read_draws, weigh
 from crmlab.analyst.sources import Sources, make_panel
-from crmlab.arrays import Bools, Floats
-from crmlab.evaluation import forecast_errors, mean_by_class
+from crmlab.arrays import Floats
+from crmlab.evaluation import calibration_table, forecast_errors, mean_by_class
 from crmlab.inference import Fit
 from crmlab.prediction import score_histories
 from crmlab.report.progress import Tell
@@ -171,7 +171,12 @@ def _judge(
             sort_into_classes(rivals.histories["frequency"].to_numpy(float)),
         ),
         tracks={"actual": counts.sum(axis=0).cumsum(), **tracks},
-        reliability=tabulate_reliability(made[best].p_order, totals > 0),
+        reliability=calibration_table(
+            made[best].p_order,
+            totals > 0,
+            n_bins=min(8, max(1, len(totals) // 10)),
+            equal_counts=True,
+        ),
         log_scores={version: one.log_score for version, one in made.items()},
         n_customers=len(totals),
         readings=readings,
@@ -206,7 +211,7 @@ def forecast_fit(fitted: Fit, early: xr.Dataset, whole: xr.Dataset, *, draws: in
     return Forecast(
         log_score=float(log_mean_exp(gain.transpose("sample", ...).values).sum()),
         expected=weigh(now, drawn.orders).mean(axis=(0, 1)),
-        p_order=(1 - weigh(now, drawn.silent)).mean(axis=(0, 1)),
+        p_order=np.clip(1 - weigh(now, drawn.silent).mean(axis=(0, 1)), 0, 1),  # rounding
         track=orders_by_period(now.sum(axis=2), drawn, n_ahead).cumsum(axis=1),
     )
 
@@ -223,7 +228,7 @@ def log_mean_exp(values: Floats) -> Floats:
 
 
 def orders_by_period(stages: Floats, drawn: StageDraws, n_ahead: int) -> Floats:
-    """Expect orders period by period.
+    """Orders expected of all customers, period by period.
 
     Parameters
     ----------
@@ -241,38 +246,3 @@ def orders_by_period(stages: Floats, drawn: StageDraws, n_ahead: int) -> Floats:
         stages = (stages[..., None, :] @ matrix)[..., 0, :]
         steps.append((stages * rate).sum(axis=-1).ravel())
     return np.stack(steps, axis=1)
-
-
-def tabulate_reliability(said: Floats, came: Bools, bins: int = 8) -> pd.DataFrame:
-    """Compare probabilities with how often they came true, in bins of equally many customers.
-
-    Parameters
-    ----------
-    said : ndarray (customer,)
-    came : boolean ndarray (customer,)
-    bins : int
-
-    Returns
-    -------
-    DataFrame
-        `predicted`, `observed`, `n`, and the 90 % Wilson interval of observed.
-
-    Examples
-    --------
-    >>> said, came = np.array([0.1] * 10 + [0.6] * 10), np.arange(20) >= 14
-    >>> tabulate_reliability(said, came, bins=2)["observed"].tolist()
-    [0.0, 0.6]
-    """
-    order = np.argsort(said, kind="stable")
-    rows = []
-    for part in np.array_split(order, min(bins, max(1, len(order) // 10))):
-        n, share = len(part), came[part].mean()
-        low, high = _wilson(share, n)
-        rows.append((said[part].mean(), share, n, low, high))
-    return pd.DataFrame(rows, columns=["predicted", "observed", "n", "lower", "upper"])
-
-
-def _wilson(share: float, n: int, z: float = 1.645) -> tuple[float, float]:
-    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return max(0.0, middle - half), min(1.0, middle + half)

@@ -118,7 +118,7 @@ class Study:
 
     @property
     def worth_of(self) -> str:
-        """What worth is the worth of."""
+        """What is valued: orders, revenue or margin."""
         if not self.has_amounts:
             return "orders"
         return "revenue" if self.settings.margin == 1 else "margin"

@@ -29,7 +29,7 @@ from crmlab.generators.base import simulate
 from crmlab.generators.stage_world import StageWorld
 from crmlab.inference import Fit, fit
 from crmlab.models.hidden import HiddenMarkov
-from crmlab.prediction import current_stage_probs, stage_probs
+from crmlab.prediction import current_stage_probs, stage_probs, thin_draws
 from crmlab.report.progress import Tell
 from crmlab.report.rounding import round_by_error
 from crmlab.stages import K10, K10_MARGINS, KNAPP
@@ -40,6 +40,7 @@ from crmlab.value import per_year, stage_value
 N_CUSTOMERS, N_SEEN, N_HIDDEN = 1000, 8, 4  # customers; quarters that are seen, and hidden
 WORLD_SEED, FIT_SEED = 7, 11
 DRAWS, TUNE = 500, 700
+DRAWS_READ = 200
 YEARLY_RATE = 0.10
 FLAG_ABOVE = 0.5
 LEFT = KNAPP.index("terminating")
@@ -114,7 +115,7 @@ def fit_small() -> Fit:
 
 @dataclass(frozen=True)
 class Bank:
-    """The bank after two years, as the model sees it, beside what is true.
+    """The bank after two years, as the model sees it, and the truth.
 
     Attributes
     ----------
@@ -151,8 +152,7 @@ class Bank:
     @cached_property
     def matrices(self) -> xr.DataArray:
         """Transition matrices of the draws of `probs_now`."""
-        drawn = self.fit.posterior["transition_matrix"]
-        drawn = drawn.sel(chain=self.probs_now["chain"], draw=self.probs_now["draw"])
+        drawn = thin_draws(self.fit, DRAWS_READ)["transition_matrix"]
         return drawn.transpose("chain", "draw", "stage_from", "stage_to")
 
     @cached_property
@@ -169,7 +169,7 @@ class Bank:
 
     @cached_property
     def at_risk(self) -> xr.DataArray:
-        """What a customer who drifts apart would be worth more on the same tread coming together.
+        """How much more a drifting customer would be worth on the same tread coming together.
 
         [EUR], (chain, draw, customer_id): the sum over the stages of coming apart (terminating
         excepted) of their probability times the gap in worth to their mirror stage.
@@ -234,7 +234,7 @@ def read_bank(tables: CustomerTables, fitted: Fit) -> Bank:
         probs=stage_probs(fitted, kind="filtered", average=True).values,
         oracle=stage_oracle(seen, build_world()).filtered,
         hindsight=stage_probs(fitted, kind="smoothed", draws=60),
-        probs_now=current_stage_probs(fitted),
+        probs_now=current_stage_probs(fitted, draws=DRAWS_READ),
     )
 
 
@@ -242,7 +242,7 @@ def read_bank(tables: CustomerTables, fitted: Fit) -> Bank:
 
 
 def score_stages(bank: Bank) -> pd.DataFrame:
-    """Judge the model beside the oracle and a guess: every customer-quarter before leaving.
+    """Compare the model with the oracle and a guess, in every customer-quarter before leaving.
 
     Returns
     -------
@@ -274,7 +274,7 @@ def count_confusions(bank: Bank) -> pd.DataFrame:
 
 
 def split_mistakes(confusions: pd.DataFrame) -> dict[str, float]:
-    """Sort the mistakes about customers who had not left; shares of all those mistakes.
+    """Classify the mistakes about customers who had not left, as shares of all those mistakes.
 
     Parameters
     ----------
@@ -313,7 +313,7 @@ def judge_flags(bank: Bank) -> FlagQuality:
 
 
 def judge_year(bank: Bank) -> dict[str, float]:
-    """Say who had left a year later: shares of the flagged, and of the others still there.
+    """Give the shares of flagged and of other customers who had left a year later.
 
     Returns
     -------
@@ -333,7 +333,7 @@ def judge_year(bank: Bank) -> dict[str, float]:
 
 
 def compare_worth(bank: Bank) -> pd.DataFrame:
-    """Set the worth of each stage, with its central 90 % interval, beside the true one [EUR]."""
+    """Compare the worth of each stage and its central 90 % interval with the truth [EUR]."""
     rate = per_year(YEARLY_RATE).per_period("Q")
     draws = bank.worth_of_stages.stack(sample=("chain", "draw")).values
     low, high = np.quantile(draws, [0.05, 0.95], axis=1)

@@ -381,7 +381,7 @@ def _in_short(bank: Mapping[str, str], shop: Mapping[str, str]) -> list[str]:
 
 
 def _alarms(bank: "b.Bank", shop: "o.Shop") -> list[str]:
-    """Say loudly on the page what the sampler would not vouch for."""
+    """Name the fits that have not converged, for the top of the page."""
     fits = {"the bank": bank.fit, "the shop": shop.fit}
     return [
         f"The fit of {name} has not converged: {'; '.join(fitted.problems)}."

@@ -16,7 +16,7 @@ from crmlab.report.numbers import listed, money, number, off_by, percent, plural
 
 
 def tell_accuracy(scores: pd.DataFrame) -> str:
-    """Say how often the model is right, beside the oracle and the guess."""
+    """Say how often the model is right, compared with the oracle and the guess."""
     model, oracle, guess = (scores.loc[name, "stage"] for name in ("model", "oracle", "guess"))
     lost = oracle - model
     close = (
@@ -134,7 +134,7 @@ def tell_river(shares: pd.DataFrame) -> str:
 
 
 def tell_example(row: Mapping[str, object]) -> str:
-    """Say what is believed of one customer, and whether that is so."""
+    """Say what the model believes about one customer, and whether that is right."""
     right = row["most_likely_stage"] == row["true_stage"]
     verdict = "which is right" if right else f"while the truth is {row['true_stage']}"
     return (
@@ -169,7 +169,7 @@ def tell_worth(worth: pd.DataFrame) -> str:
 
 
 def tell_base(now: pd.Series, true: pd.Series) -> str:
-    """Say where the base stands by the model, and how far that is from the truth."""
+    """Say where the base is by the model, and how far that is from the truth."""
     gap = (now - true).abs()
     living = now.drop("terminating")
     top = living.idxmax()
@@ -267,7 +267,7 @@ def tell_classes(table: pd.DataFrame, rival: str = "BG/NBD", ours: str = "stages
 
 
 def tell_alive(stages: pd.DataFrame, n_silent: int, n_alive: int) -> str:
-    """Say what P(alive) makes of the customers whom the stages put lowest."""
+    """Compare P(alive) with the stages, for the customers in the lowest one."""
     low = stages.index[0]
     row = stages.iloc[0]
     head = (

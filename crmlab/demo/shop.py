@@ -1,7 +1,7 @@
-"""Part two of the demo: real orders, whose truth nobody knows; only a forecast can be judged.
+"""Part two of the demo: real orders. The truth is unknown, so only a forecast can be judged.
 
 The CDNOW sample: 2,357 customers of a music shop, 78 weeks. Models see weeks 1 to 39 and forecast
-weeks 40 to 78. The rival is BG/NBD at its published estimates, and a rule that needs no model.
+weeks 40 to 78. The rivals are BG/NBD at its published estimates, and a rule without a model.
 
 **What is forecast.** Repeat orders (days with an order; the first, which made the customer one, is
 given to both models and forecast by neither). BG/NBD reads the day of each; the stages read counts
@@ -279,13 +279,13 @@ def _published_before(shop: Shop) -> Floats:
 
 
 def describe_stages(shop: Shop) -> pd.DataFrame:
-    """Describe each stage: how often one orders, how long it lasts, who is there, who is alive.
+    """Describe each stage: how often customers order, how long they stay, how many are there.
 
     Returns
     -------
     DataFrame
         One row per stage: `rate` (orders per week, posterior mean), `weeks_between` (1 / rate),
-        `sojourn` (mean weeks until it is left), `customers` (most likely there after week 39),
+        `sojourn` (mean weeks of a stay), `customers` (most likely there after week 39),
         `expected` and `actual` (mean repeat orders of these in weeks 40 to 78) and `prob_alive`
         (their mean P(alive) by BG/NBD; NaN if there are none).
     """

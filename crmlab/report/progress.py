@@ -7,7 +7,7 @@ Tell = Callable[[str], None]
 
 
 def clock(now: Callable[[], float] = time.perf_counter) -> Tell:
-    """Make a teller that prints each line with the seconds since it was made.
+    """Make a function that prints each line with the seconds since it was made.
 
     Parameters
     ----------
