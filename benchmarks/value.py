@@ -34,13 +34,13 @@ def draw_matrices(n_draws: int, rng: np.random.Generator) -> NDArray[np.float64]
 
 def one_law(P: NDArray, laws: NDArray) -> BaseValue:
     """Value customers whose stage probabilities are the same under every draw."""
-    values = stage_value(P, K10_MARGINS, discount_rate=QUARTERLY)
+    values = stage_value(P, K10_MARGINS, discount_rate=QUARTERLY, first="current")
     return value_in_blocks(laws, values)
 
 
 def law_by_draw(P: NDArray, laws: NDArray, step: int) -> BaseValue:
     """Value customers whose stage probabilities are filtered anew under every draw."""
-    values = stage_value(P, K10_MARGINS, discount_rate=QUARTERLY)
+    values = stage_value(P, K10_MARGINS, discount_rate=QUARTERLY, first="current")
     rates = np.linspace(0.2, 3.0, K10.shape[0])
 
     def blocks() -> Iterator[NDArray]:

@@ -7,6 +7,7 @@ everything that is wrong with it at once.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import NoReturn
 
 
 class SpecError(ValueError):
@@ -42,6 +43,31 @@ def raise_problems(error: type[ValueError], heading: str, problems: Sequence[str
         raise error("\n  - ".join([f"{heading}: {len(problems)} problems", *problems]))
 
 
+def wrong(parameter: str, rule: str, value: object) -> str:
+    """Say what is wrong with a parameter: one of the problems that `raise_problems` takes.
+
+    Examples
+    --------
+    >>> wrong("draws", "a positive integer", 0)
+    '`draws` must be a positive integer, got 0'
+    """
+    return f"`{parameter}` must be {rule}, got {value!r}"
+
+
+def refuse(owner: str, parameter: str, rule: str, value: object) -> NoReturn:
+    """Raise `SpecError` about the one parameter of a function that was checked.
+
+    Examples
+    --------
+    >>> refuse("forecast", "n_periods", "a positive integer", 0)
+    Traceback (most recent call last):
+    ...
+    crmlab.errors.SpecError: The `n_periods` parameter of `forecast` must be a positive integer, \
+got 0.
+    """
+    raise SpecError(f"The `{parameter}` parameter of `{owner}` must be {rule}, got {value!r}.")
+
+
 def check_one_of(owner: str, parameter: str, value: object, options: Iterable[object]) -> None:
     """Raise `SpecError` unless `value` is one of `options`.
 
@@ -57,5 +83,4 @@ def check_one_of(owner: str, parameter: str, value: object, options: Iterable[ob
     if value in allowed:
         return
     *head, last = [repr(option) for option in allowed]
-    listed = f"{', '.join(head)} or {last}" if head else last
-    raise SpecError(f"The `{parameter}` parameter of `{owner}` must be {listed}, got {value!r}.")
+    refuse(owner, parameter, f"{', '.join(head)} or {last}" if head else last, value)

@@ -16,7 +16,7 @@ import pytest
 import xarray as xr
 
 from crmlab import chains
-from crmlab.analyst import holdout, model as stage_model, purchase_models, scoring
+from crmlab.analyst import holdout, model as stage_model, purchase_models
 from crmlab.datasets import load_cdnow_sample
 from crmlab.demo import bank, figures, page, sentences, shop, writing
 from crmlab.evaluation import FlagQuality, stage_oracle
@@ -194,7 +194,10 @@ def test_value_at_risk_is_the_gap_to_the_mirror_stage(small_bank):
     )
     one = bank.Bank(small_bank.fit, None, None, None, None, sure)
     worth = stage_value(
-        one.matrices.values, K10_MARGINS, discount_rate=per_year(0.1).per_period("Q")
+        one.matrices.values,
+        K10_MARGINS,
+        discount_rate=per_year(0.1).per_period("Q"),
+        first="current",
     )
     expected = np.zeros_like(worth)
     for apart, together in ((5, 4), (6, 3), (7, 2), (8, 1)):
@@ -228,10 +231,10 @@ def test_the_model_never_sees_the_truth_or_the_hidden_year(small_bank):
 # --- the shop -------------------------------------------------------------------------------------
 
 
-def test_orders_to_come_step_by_step():
-    P, rate = SHOP_PARAMETERS["transition_matrix"], SHOP_PARAMETERS["repeat_orders_rate"]
+def test_orders_to_come_step_by_step(small_shop):
+    P, rate = small_shop.drawn.matrix[1, 3], small_shop.drawn.rate[1, 3]
     expected = sum(np.linalg.matrix_power(P, h) @ rate for h in range(1, 40))
-    np.testing.assert_allclose(scoring.payments_to_come(P, rate, 39), expected)
+    np.testing.assert_allclose(small_shop.drawn.orders[1, 3], expected)
 
 
 def test_lost_is_for_ever_and_asleep_is_not():

@@ -111,15 +111,19 @@ def test_purchases_and_spend_ahead_are_those_of_the_paths():
         assert spend[draw] == pytest.approx(spent, rel=1e-12)
 
 
-def test_value_is_that_of_the_stages_but_for_the_present_payment():
-    """`lifetime_value` counts the present period too: take its margin away."""
+def test_value_is_that_of_the_stages_with_one_convention_of_time():
+    """The same default; or `lifetime_value` with the present period, its margin taken away."""
     fit = stage_fit()
     margin = dict(zip(fit.model.space.names, 0.3 * AMOUNT, strict=True))
-    whole = lifetime_value(fit, margin=margin, discount_rate=0.02, n_periods=5)
-    present = lifetime_value(fit, margin=margin, discount_rate=0.02, n_periods=1)
+    options = {"margin": margin, "discount_rate": 0.02}
+    ahead = lifetime_value(fit, n_periods=4, **options)
+    whole = lifetime_value(fit, n_periods=5, first="current", **options)
+    present = lifetime_value(fit, n_periods=1, first="current", **options)
     ours = customer_value(fit, n_periods=4, fraction=0.3, discount_rate=0.02)
-    np.testing.assert_allclose(ours, (whole - present).transpose(*ours.dims), rtol=1e-12)
-    assert ours.attrs["counts"] == "the periods to come, paid at their ends"
+    np.testing.assert_allclose(ours, ahead, rtol=1e-12)
+    np.testing.assert_allclose(ours, whole - present, rtol=1e-12)
+    counted = "the margin of the next period and all later ones"
+    assert ours.attrs["counts"] == ahead.attrs["counts"] == counted
 
 
 def test_stage_models_say_what_they_lack():

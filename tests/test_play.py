@@ -42,7 +42,7 @@ def test_the_staircase_computes_as_crmlab_does():
     law = run(f"m.occupancy({P}, {[1] + [0] * 9}, 8)")
     np.testing.assert_allclose(law, np.linalg.matrix_power(crm.K10, 8)[0], atol=1e-12)
     value = run(f"m.stageValue({P}, {margins}, {1 / (1 + rate)})")
-    expected = stage_value(crm.K10, crm.K10_MARGINS, discount_rate=rate)
+    expected = stage_value(crm.K10, crm.K10_MARGINS, discount_rate=rate, first="current")
     np.testing.assert_allclose(value, expected, atol=1e-5)
 
 
@@ -66,5 +66,5 @@ def test_the_posterior_is_the_beta_law():
 
 @needs_node
 def test_the_value_is_that_of_two_stages():
-    ours = stage_value([[0.9, 0.1], [0, 1]], [100, 0], discount_rate=0.1)[0]
+    ours = stage_value([[0.9, 0.1], [0, 1]], [100, 0], discount_rate=0.1, first="current")[0]
     assert run("m.lifetimeValue(100, 0.9, 0.1)") == pytest.approx(ours)

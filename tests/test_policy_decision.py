@@ -32,10 +32,12 @@ def result():
 def test_the_derivative_of_an_action_is_that_of_its_tilt():
     shift, step = CALL.log_odds(KNAPP), 1e-5
     up, down = (
-        value.stage_value(tilt(K10, KNAPP, s * shift), K10_MARGINS, discount_rate=RATE)
+        value.stage_value(
+            tilt(K10, KNAPP, s * shift), K10_MARGINS, discount_rate=RATE, first="current"
+        )
         for s in (step, -step)
     )
-    got = value.action_gradient(K10, K10_MARGINS, shift, discount_rate=RATE)
+    got = value.action_gradient(K10, K10_MARGINS, shift, discount_rate=RATE, first="current")
     np.testing.assert_allclose(got, (up - down) / (2 * step), rtol=1e-6, atol=1e-6)
 
 
@@ -47,6 +49,7 @@ def test_the_decision_is_that_of_the_arrays(result):
         margin=MARGIN,
         discount_rate=value.per_year(0.10),
         n_customers=dict(zip(KNAPP.names, counts, strict=True)),
+        first="current",
         draws=20,
     )
     assert found.sizes["chain"] * found.sizes["draw"] == 20
@@ -60,7 +63,7 @@ def test_the_decision_is_that_of_the_arrays(result):
     assert found["policy"].values.tolist() == names[arrays.policy].tolist()
     np.testing.assert_allclose(found["prob_best"], arrays.prob_best)
     assert float(found["evpi"]) == pytest.approx(arrays.evpi)
-    untreated = value.stage_value(matrices.values, K10_MARGINS, discount_rate=RATE)
+    untreated = value.stage_value(matrices.values, K10_MARGINS, discount_rate=RATE, first="current")
     np.testing.assert_allclose(found["value_untreated"], untreated, rtol=1e-9, atol=1e-9)
     gain = (found["value"] - found["value_untreated"]).mean(("chain", "draw")).values @ counts
     assert float(gain) > 0

@@ -29,7 +29,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 RATE = 1.1**0.25 - 1
-VALUE = stage_value(K10, K10_MARGINS, discount_rate=RATE)
+VALUE = stage_value(K10, K10_MARGINS, discount_rate=RATE, first="current")
 DRAWS = VALUE * np.random.default_rng(1).normal(1, 0.1, (100, 1))
 THREE = StageSpace(("dormant", "occasional", "active"))
 SHARE = np.linspace(0, 1, 21)
@@ -130,7 +130,7 @@ def test_plots_draw_into_axes_of_the_user():
 
 def test_the_worth_of_a_step_is_the_derivative_per_visit():
     """Of a stage's own value by a move out of it, for one discounted visit."""
-    gradient = transition_gradient(K10, K10_MARGINS, discount_rate=RATE)
+    gradient = transition_gradient(K10, K10_MARGINS, discount_rate=RATE, first="current")
     visits = np.linalg.inv(np.eye(10) - K10 / (1 + RATE))
     worth = step_worth(VALUE, RATE)
     for a in range(10):

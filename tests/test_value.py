@@ -47,7 +47,9 @@ R3 = np.array([10.0, -3.0, 1.5])
 @pytest.mark.parametrize("n_periods", [1, 2, 3, 6])
 @pytest.mark.parametrize("discount_rate", [-0.2, 0.0, 0.1, 3.0])
 def test_horizon_equals_the_mean_over_all_paths(n_periods, discount_rate):
-    got = value.stage_value(P3, R3, discount_rate=discount_rate, n_periods=n_periods)
+    got = value.stage_value(
+        P3, R3, discount_rate=discount_rate, n_periods=n_periods, first="current"
+    )
     expected = oracle.value_by_paths(P3.tolist(), R3.tolist(), discount_rate, n_periods)
     np.testing.assert_allclose(got, expected, rtol=1e-12)
 
@@ -55,20 +57,22 @@ def test_horizon_equals_the_mean_over_all_paths(n_periods, discount_rate):
 def test_infinite_horizon_equals_the_exact_fractions():
     P = oracle.recency_chain(oracle.PC_PROBS)
     exact = oracle.value_in_fractions(P, oracle.PC_MARGIN, "1/5")
-    got = value.stage_value(np.array(P, float), oracle.PC_MARGIN, discount_rate=0.2)
+    got = value.stage_value(
+        np.array(P, float), oracle.PC_MARGIN, discount_rate=0.2, first="current"
+    )
     np.testing.assert_allclose(got, np.array(exact, float), rtol=1e-13, atol=1e-13)
 
 
 def test_infinite_horizon_is_the_limit_of_the_horizons():
-    for_ever = value.stage_value(P3, R3, discount_rate=0.1)
-    long = value.stage_value(P3, R3, discount_rate=0.1, n_periods=500)
+    for_ever = value.stage_value(P3, R3, discount_rate=0.1, first="current")
+    long = value.stage_value(P3, R3, discount_rate=0.1, n_periods=500, first="current")
     np.testing.assert_allclose(long, for_ever, rtol=1e-12)
 
 
 def test_payment_at_the_end_is_one_period_later():
     options = {"discount_rate": 0.1, "n_periods": 7}
-    start = value.stage_value(P3, R3, timing="start", **options)
-    end = value.stage_value(P3, R3, timing="end", **options)
+    start = value.stage_value(P3, R3, timing="start", **options, first="current")
+    end = value.stage_value(P3, R3, timing="end", **options, first="current")
     np.testing.assert_allclose(end, start / 1.1, rtol=1e-14)
 
 
@@ -77,22 +81,26 @@ def test_leading_axes_are_solved_one_by_one():
     P = rng.dirichlet(np.ones(4), size=(2, 3, 4))
     margin = rng.normal(size=4)
     for n_periods in (None, 5):
-        got = value.stage_value(P, margin, discount_rate=0.05, n_periods=n_periods)
+        got = value.stage_value(P, margin, discount_rate=0.05, n_periods=n_periods, first="current")
         assert got.shape == (2, 3, 4)
-        one = value.stage_value(P[1, 2], margin, discount_rate=0.05, n_periods=n_periods)
+        one = value.stage_value(
+            P[1, 2], margin, discount_rate=0.05, n_periods=n_periods, first="current"
+        )
         np.testing.assert_allclose(got[1, 2], one, rtol=1e-13)
 
 
 def test_margins_may_differ_by_draw():
     margin = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
-    got = value.stage_value(P3, margin, discount_rate=0.1)
+    got = value.stage_value(P3, margin, discount_rate=0.1, first="current")
     assert got.shape == (2, 3)
-    np.testing.assert_allclose(got[1], value.stage_value(P3, margin[1], discount_rate=0.1))
+    np.testing.assert_allclose(
+        got[1], value.stage_value(P3, margin[1], discount_rate=0.1, first="current")
+    )
 
 
 def test_undiscounted_money_before_an_absorbing_end_is_time_spent():
     # Stay with probability .8: 5 periods on average, each worth 7.
-    got = value.stage_value([[0.8, 0.2], [0, 1]], [7, 0], discount_rate=0)
+    got = value.stage_value([[0.8, 0.2], [0, 1]], [7, 0], discount_rate=0, first="current")
     np.testing.assert_allclose(got, [35, 0], rtol=1e-14)
 
 
@@ -101,16 +109,19 @@ def test_money_at_the_end_of_a_long_way_is_found():
     line[9, 9] = 1
     margin = np.eye(10)[8]
     np.testing.assert_allclose(
-        value.stage_value(line, margin, discount_rate=0), [*np.ones(9), 0], rtol=1e-14
+        value.stage_value(line, margin, discount_rate=0, first="current"),
+        [*np.ones(9), 0],
+        rtol=1e-14,
     )
     np.testing.assert_allclose(
-        value.stage_value(line, margin, discount_rate=0.1)[:9], 1.1 ** -np.arange(8.0, -1, -1)
+        value.stage_value(line, margin, discount_rate=0.1, first="current")[:9],
+        1.1 ** -np.arange(8.0, -1, -1),
     )
 
 
 def test_negative_rate_is_valued_while_the_sum_converges():
     # sum of (.5 / .8)^t = 1 / (1 - .625)
-    got = value.stage_value([[0.5, 0.5], [0, 1]], [1, 0], discount_rate=-0.2)
+    got = value.stage_value([[0.5, 0.5], [0, 1]], [1, 0], discount_rate=-0.2, first="current")
     np.testing.assert_allclose(got, [1 / 0.375, 0], rtol=1e-14)
 
 
@@ -125,8 +136,10 @@ def test_pfeifer_carraway_in_exact_fractions_when_mailing_stops_after_two():
 
 def test_pfeifer_carraway_for_ever_and_over_four_years():
     P = recency_chain(*oracle.PC_PROBS)
-    for_ever = value.stage_value(P, oracle.PC_MARGIN, discount_rate=0.2)
-    horizon = value.stage_value(P, oracle.PC_MARGIN, discount_rate=0.2, n_periods=5)
+    for_ever = value.stage_value(P, oracle.PC_MARGIN, discount_rate=0.2, first="current")
+    horizon = value.stage_value(
+        P, oracle.PC_MARGIN, discount_rate=0.2, n_periods=5, first="current"
+    )
     assert_prints_as(for_ever, oracle.PC_FOR_EVER)
     assert_prints_as(horizon, oracle.PC_HORIZON_4)
 
@@ -134,16 +147,20 @@ def test_pfeifer_carraway_for_ever_and_over_four_years():
 @pytest.mark.parametrize(("recency", "published"), oracle.PC_STOP_AFTER.items())
 def test_pfeifer_carraway_stops_mailing_after_a_recency(recency, published):
     P = recency_chain(*oracle.PC_PROBS[:recency])
-    got = value.stage_value(P, [*[36, -4, -4, -4][:recency], 0], discount_rate=0.2)
+    got = value.stage_value(P, [*[36, -4, -4, -4][:recency], 0], discount_rate=0.2, first="current")
     assert_prints_as(got, published)
 
 
 def test_two_variants_of_the_recency_chain():
     first = value.stage_value(
-        recency_chain("1/2", "1/5", "1/10"), [100, 0, 0, 0], discount_rate=0.1
+        recency_chain("1/2", "1/5", "1/10"), [100, 0, 0, 0], discount_rate=0.1, first="current"
     )
     second = value.stage_value(
-        recency_chain("3/10", "1/5", "1/20"), [36, -4, -4, 0], discount_rate=0.2, n_periods=5
+        recency_chain("3/10", "1/5", "1/20"),
+        [36, -4, -4, 0],
+        discount_rate=0.2,
+        n_periods=5,
+        first="current",
     )
     assert_prints_as(first, oracle.VARIANT_FOR_EVER)
     assert_prints_as(second, oracle.VARIANT_HORIZON_4)
@@ -152,7 +169,7 @@ def test_two_variants_of_the_recency_chain():
 @pytest.mark.parametrize("discount_rate", [0.10, 0.15])
 def test_officestar(discount_rate):
     P, margin = np.array(oracle.OFFICESTAR_P), oracle.OFFICESTAR_MARGIN
-    got = value.stage_value(P, margin, discount_rate=discount_rate)
+    got = value.stage_value(P, margin, discount_rate=discount_rate, first="current")
     assert_prints_as(got, oracle.OFFICESTAR_VALUE[discount_rate])
     equity = value.customer_equity(got, n_customers=oracle.OFFICESTAR_BASE)
     assert_prints_as(equity, oracle.OFFICESTAR_EQUITY[discount_rate])
@@ -171,9 +188,9 @@ def without_repair():
 
 
 def test_k10_needs_the_effective_rate():
-    got = value.stage_value(K10, K10_MARGINS, discount_rate=QUARTERLY)
+    got = value.stage_value(K10, K10_MARGINS, discount_rate=QUARTERLY, first="current")
     assert_prints_as(got[[0, 4, 5]], oracle.K10_VALUE)
-    got = value.stage_value(without_repair(), K10_MARGINS, discount_rate=QUARTERLY)
+    got = value.stage_value(without_repair(), K10_MARGINS, discount_rate=QUARTERLY, first="current")
     assert_prints_as(got[[0, 4, 5]], oracle.K10_VALUE_WITHOUT_REPAIR)
 
 
@@ -188,14 +205,17 @@ def offer(stages, cost):
 
 
 def test_k10_offers():
-    base = value.stage_value(K10, K10_MARGINS, discount_rate=QUARTERLY)
-    one = value.stage_value(*offer([5], 12), discount_rate=QUARTERLY)
+    base = value.stage_value(K10, K10_MARGINS, discount_rate=QUARTERLY, first="current")
+    one = value.stage_value(*offer([5], 12), discount_rate=QUARTERLY, first="current")
     assert_prints_as(one[5] - base[5], oracle.K10_GAIN_OF_OFFER)
-    every = value.stage_value(*offer([5, 6, 7, 8], 12), discount_rate=QUARTERLY)
+    every = value.stage_value(*offer([5, 6, 7, 8], 12), discount_rate=QUARTERLY, first="current")
     assert_prints_as(every[[0, 5]], oracle.K10_VALUE_WITH_ALL_OFFERS)
     for stage, cost in zip([5, 6, 7, 8], oracle.K10_BREAK_EVEN_COSTS, strict=True):
         for c, sign in ((cost - 0.005, 1), (cost + 0.005, -1)):
-            gain = value.stage_value(*offer([stage], c), discount_rate=QUARTERLY) - base
+            gain = (
+                value.stage_value(*offer([stage], c), discount_rate=QUARTERLY, first="current")
+                - base
+            )
             assert np.sign(gain[stage]) == sign
 
 
@@ -206,7 +226,9 @@ def test_berger_nasr():
 
 def test_berger_nasr_without_marketing_is_the_chain_of_two_stages():
     got = value.berger_nasr(260, 0, retention=0.75, discount_rate=0.20, n_years=10)
-    chain = value.stage_value([[0.75, 0.25], [0, 1]], [260, 0], discount_rate=0.20, n_periods=11)
+    chain = value.stage_value(
+        [[0.75, 0.25], [0, 1]], [260, 0], discount_rate=0.20, n_periods=11, first="current"
+    )
     assert got == pytest.approx(chain[0], rel=1e-13)
 
 
@@ -217,7 +239,7 @@ def test_retention_multiples():
 
 
 def test_retention_multiple_is_the_chain_without_the_present_payment():
-    chain = value.stage_value([[0.7, 0.3], [0, 1]], [1, 0], discount_rate=0.12)
+    chain = value.stage_value([[0.7, 0.3], [0, 1]], [1, 0], discount_rate=0.12, first="current")
     assert value.retention_multiple(0.7, 0.12) == pytest.approx(chain[0] - 1, rel=1e-13)
 
 
@@ -273,12 +295,12 @@ def test_impossible_rates_are_refused(rate):
     with pytest.raises(SpecError, match="discount_rate"):
         value.per_year(rate)
     with pytest.raises(SpecError, match="discount_rate"):
-        value.stage_value(P3, R3, discount_rate=rate)
+        value.stage_value(P3, R3, discount_rate=rate, first="current")
 
 
 def test_a_rate_with_a_unit_must_be_converted_for_the_pure_formula():
     with pytest.raises(SpecError, match=r"per_year\(0.1\).per_period"):
-        value.stage_value(P3, R3, discount_rate=value.per_year(0.10))
+        value.stage_value(P3, R3, discount_rate=value.per_year(0.10), first="current")
 
 
 # --- refusals -------------------------------------------------------------------------------------
@@ -287,14 +309,18 @@ def test_a_rate_with_a_unit_must_be_converted_for_the_pure_formula():
 @pytest.mark.parametrize("discount_rate", [0, -0.05])
 def test_endless_money_is_refused(discount_rate):
     with pytest.raises(SpecError, match="n_periods"):
-        value.stage_value(P3, R3, discount_rate=discount_rate)
+        value.stage_value(P3, R3, discount_rate=discount_rate, first="current")
     with pytest.raises(SpecError, match="absorbing stage"):
-        value.stage_value([[0.8, 0.2], [0, 1]], [7, 1], discount_rate=discount_rate)
+        value.stage_value(
+            [[0.8, 0.2], [0, 1]], [7, 1], discount_rate=discount_rate, first="current"
+        )
 
 
 def test_all_problems_of_one_call_at_once():
     with pytest.raises(SpecError) as caught:
-        value.stage_value(P3 * 0.9, [1, math.nan, 2], discount_rate=-2, n_periods=0)
+        value.stage_value(
+            P3 * 0.9, [1, math.nan, 2], discount_rate=-2, n_periods=0, first="current"
+        )
     message = str(caught.value)
     for part in ("absorbing, with margin 0", "positions [1]", "above -1", "a whole number from 1"):
         assert part in message
@@ -302,7 +328,9 @@ def test_all_problems_of_one_call_at_once():
 
 def test_a_transposed_matrix_is_recognised():
     with pytest.raises(SpecError, match="transpose"):
-        value.stage_value(np.array([[0.8, 0.2], [0, 1]]).T, [7, 0], discount_rate=0.1)
+        value.stage_value(
+            np.array([[0.8, 0.2], [0, 1]]).T, [7, 0], discount_rate=0.1, first="current"
+        )
 
 
 @pytest.mark.parametrize(
@@ -310,18 +338,18 @@ def test_a_transposed_matrix_is_recognised():
 )
 def test_what_is_no_matrix_is_refused(P):
     with pytest.raises(SpecError, match="`P` must"):
-        value.stage_value(P, [1, 2], discount_rate=0.1)
+        value.stage_value(P, [1, 2], discount_rate=0.1, first="current")
 
 
 @pytest.mark.parametrize("n_periods", [0, -1, 1.5, True, "5"])
 def test_impossible_horizons_are_refused(n_periods):
     with pytest.raises(SpecError, match="n_periods"):
-        value.stage_value(P3, R3, discount_rate=0.1, n_periods=n_periods)
+        value.stage_value(P3, R3, discount_rate=0.1, n_periods=n_periods, first="current")
 
 
 def test_unknown_timing_is_refused():
     with pytest.raises(SpecError, match="'middle' or 'end', got 'noon'"):
-        value.stage_value(P3, R3, discount_rate=0.1, timing="noon")
+        value.stage_value(P3, R3, discount_rate=0.1, timing="noon", first="current")
 
 
 def test_textbook_formulas_refuse_percent_for_fraction():
@@ -371,7 +399,9 @@ def exact_value(P, margin, discount_rate):
 
 
 def test_stages_are_valued_draw_by_draw(observed):
-    got = value.lifetime_value(observed, margin=MARGINS, discount_rate=0.05, by="stage")
+    got = value.lifetime_value(
+        observed, margin=MARGINS, discount_rate=0.05, by="stage", first="current"
+    )
     assert got.dims == ("chain", "draw", "stage")
     assert got.shape == (2, 40, 3)
     assert list(got["stage"].values) == list(SPACE.names)
@@ -383,8 +413,8 @@ def test_stages_are_valued_draw_by_draw(observed):
 
 def test_customers_are_valued_at_their_last_period(observed):
     options = {"margin": MARGINS, "discount_rate": 0.05}
-    by_stage = value.lifetime_value(observed, by="stage", **options)
-    got = value.lifetime_value(observed, draws=80, **options)
+    by_stage = value.lifetime_value(observed, by="stage", **options, first="current")
+    got = value.lifetime_value(observed, draws=80, **options, first="current")
     assert got.dims == ("chain", "draw", "customer_id")
     known = {"c0": "loyal", "c1": "lost"}
     for customer, stage in known.items():
@@ -400,8 +430,8 @@ def test_customers_are_valued_at_their_last_period(observed):
 
 def test_thinned_draws_use_their_own_matrix(observed):
     options = {"margin": MARGINS, "discount_rate": 0.05}
-    few = value.lifetime_value(observed, draws=6, **options)
-    every = value.lifetime_value(observed, draws=80, **options)
+    few = value.lifetime_value(observed, draws=6, **options, first="current")
+    every = value.lifetime_value(observed, draws=80, **options, first="current")
     assert few.sizes["chain"] * few.sizes["draw"] == 6
     xr.testing.assert_allclose(few, every.sel(draw=few["draw"]), rtol=1e-12)
 
@@ -409,8 +439,10 @@ def test_thinned_draws_use_their_own_matrix(observed):
 def test_other_customers_can_be_valued(observed):
     options = {"margin": MARGINS, "discount_rate": value.per_year(0.10)}
     yearly = label_panel(["ll"], freq="Y")
-    got = value.lifetime_value(observed, panel=yearly, draws=80, **options)
-    by_stage = value.lifetime_value(observed, margin=MARGINS, discount_rate=0.10, by="stage")
+    got = value.lifetime_value(observed, panel=yearly, draws=80, **options, first="current")
+    by_stage = value.lifetime_value(
+        observed, margin=MARGINS, discount_rate=0.10, by="stage", first="current"
+    )
     np.testing.assert_allclose(got.values[..., 0], by_stage.sel(stage="loyal"), rtol=1e-12)
     assert got.attrs["discount_rate"] == pytest.approx(0.10, rel=1e-12)
 
@@ -462,7 +494,9 @@ def law_by_paths(initial, P, rates, counts):
 
 def test_hidden_stages_are_averaged_over_by_the_filter():
     made = hidden_fit()
-    got = value.lifetime_value(made, margin={"idle": 1, "active": 8}, discount_rate=0.02)
+    got = value.lifetime_value(
+        made, margin={"idle": 1, "active": 8}, discount_rate=0.02, first="current"
+    )
     for draw in range(2):
         one = made.posterior.isel(chain=0, draw=draw)
         P = one["transition_matrix"].values
@@ -479,7 +513,7 @@ def test_the_posterior_finds_the_value_of_the_world():
     result = fit(ObservedMarkov(KNAPP), panel, seed=4)
     margin = dict(zip(KNAPP.names, K10_MARGINS, strict=True))
     got = value.lifetime_value(
-        result, margin=margin, discount_rate=value.per_year(0.10), by="stage"
+        result, margin=margin, discount_rate=value.per_year(0.10), by="stage", first="current"
     ).isel(stage=slice(9))
     z = (got.mean(("chain", "draw")) - value_of_k10()[:9]) / got.std(("chain", "draw"))
     # Nine dependent z-scores: 3.5 standard errors leave a chance of a few in a thousand.
@@ -494,18 +528,29 @@ def value_of_k10():
 
 def test_attributes_say_which_value_this_is(observed):
     got = value.lifetime_value(
-        observed, margin=MARGINS, discount_rate=value.per_year(0.10), n_periods=8, timing="end"
+        observed,
+        margin=MARGINS,
+        discount_rate=value.per_year(0.10),
+        n_periods=8,
+        timing="end",
+        first="current",
     )
     assert got.attrs["discount_rate"] == pytest.approx(QUARTERLY)
     assert got.attrs["discount_rate_given"] == "per_year(0.1)"
     assert (got.attrs["timing"], got.attrs["horizon"]) == ("end", "8 periods")
-    bare = value.lifetime_value(observed, margin=MARGINS, discount_rate=0.02, by="stage")
+    bare = value.lifetime_value(
+        observed, margin=MARGINS, discount_rate=0.02, by="stage", first="current"
+    )
     assert bare.attrs["discount_rate_given"] == "0.02 per period"
     assert bare.attrs["horizon"] == "infinite"
     np.testing.assert_allclose(
         got.mean("customer_id"),
         value.lifetime_value(
-            observed, margin=MARGINS, discount_rate=value.per_year(0.10), n_periods=8
+            observed,
+            margin=MARGINS,
+            discount_rate=value.per_year(0.10),
+            n_periods=8,
+            first="current",
         ).mean("customer_id")
         / (1 + QUARTERLY),
         rtol=1e-12,
@@ -514,34 +559,33 @@ def test_attributes_say_which_value_this_is(observed):
 
 def test_margins_may_come_in_any_labelled_form(observed):
     plain = value.lifetime_value(
-        observed, margin=list(MARGINS.values()), discount_rate=0.05, by="stage"
+        observed, margin=list(MARGINS.values()), discount_rate=0.05, by="stage", first="current"
     )
     shuffled = {name: MARGINS[name] for name in ("lost", "new", "loyal")}
     series = pd.Series(shuffled)
     array = xr.DataArray(series.to_numpy(), coords={"stage": list(shuffled)}, dims="stage")
     for margin in (shuffled, series, array):
-        got = value.lifetime_value(observed, margin=margin, discount_rate=0.05, by="stage")
+        got = value.lifetime_value(
+            observed, margin=margin, discount_rate=0.05, by="stage", first="current"
+        )
         xr.testing.assert_equal(got, plain)
 
 
 def test_every_stage_needs_a_margin_and_no_other_name_does(observed):
     with pytest.raises(SpecError) as caught:
-        value.lifetime_value(observed, margin={"loyal": 1, "gone": 0}, discount_rate=0.05)
+        value.lifetime_value(
+            observed, margin={"loyal": 1, "gone": 0}, discount_rate=0.05, first="current"
+        )
     message = str(caught.value)
     for part in ("missing for stage 'new'", "missing for stage 'lost'", "unknown stage 'gone'"):
         assert part in message
 
 
-def test_a_matrix_that_depends_on_covariates_is_refused(observed):
-    posterior = observed.posterior.drop_vars("transition_matrix")
-    other = Fit(observed.model, observed.panel, xr.DataTree.from_dict({"posterior": posterior}))
-    with pytest.raises(SpecError, match="no single transition matrix"):
-        value.lifetime_value(other, margin=MARGINS, discount_rate=0.05, by="stage")
-
-
 def test_by_is_checked(observed):
     with pytest.raises(SpecError, match="'customer' or 'stage', got 'segment'"):
-        value.lifetime_value(observed, margin=MARGINS, discount_rate=0.05, by="segment")
+        value.lifetime_value(
+            observed, margin=MARGINS, discount_rate=0.05, by="segment", first="current"
+        )
 
 
 def test_a_yearly_rate_needs_a_known_frequency(observed):
@@ -551,6 +595,7 @@ def test_a_yearly_rate_needs_a_known_frequency(observed):
             panel=label_panel(["ll"], freq="fortnight"),
             margin=MARGINS,
             discount_rate=value.per_year(0.10),
+            first="current",
         )
 
 
@@ -558,7 +603,9 @@ def test_a_yearly_rate_needs_a_known_frequency(observed):
 
 
 def test_equity_adds_customers_within_each_draw(observed):
-    values = value.lifetime_value(observed, margin=MARGINS, discount_rate=0.05, draws=80)
+    values = value.lifetime_value(
+        observed, margin=MARGINS, discount_rate=0.05, draws=80, first="current"
+    )
     equity = value.customer_equity(values)
     assert equity.dims == ("chain", "draw")
     np.testing.assert_allclose(equity.values, sum(values.values[..., i] for i in range(4)))
@@ -566,15 +613,19 @@ def test_equity_adds_customers_within_each_draw(observed):
 
 
 def test_equity_weights_stages_with_their_customers(observed):
-    values = value.lifetime_value(observed, margin=MARGINS, discount_rate=0.05, by="stage")
+    values = value.lifetime_value(
+        observed, margin=MARGINS, discount_rate=0.05, by="stage", first="current"
+    )
     equity = value.customer_equity(values, n_customers={"lost": 5, "new": 1, "loyal": 2})
     expected = values.values @ np.array([1, 2, 5])
     np.testing.assert_allclose(equity.values, expected, rtol=1e-12)
 
 
 def test_equity_refuses_counts_that_do_not_fit(observed):
-    values = value.lifetime_value(observed, margin=MARGINS, discount_rate=0.05, by="stage")
-    customers = value.lifetime_value(observed, margin=MARGINS, discount_rate=0.05)
+    values = value.lifetime_value(
+        observed, margin=MARGINS, discount_rate=0.05, by="stage", first="current"
+    )
+    customers = value.lifetime_value(observed, margin=MARGINS, discount_rate=0.05, first="current")
     with pytest.raises(SpecError, match="need `n_customers`"):
         value.customer_equity(values)
     with pytest.raises(SpecError, match="unknown stage 'gone'"):

@@ -28,7 +28,9 @@ def change(kind, P, a, b):
 
 @pytest.mark.parametrize("taken_from", ["stay", "others"])
 def test_every_move_equals_its_difference_quotient_in_fractions(taken_from):
-    got = value.transition_gradient(P3, R3, discount_rate=0.1, taken_from=taken_from)
+    got = value.transition_gradient(
+        P3, R3, discount_rate=0.1, taken_from=taken_from, first="current"
+    )
     for a in range(3):
         for b in range(3):
             slope = oracle.slope_in_fractions(
@@ -41,18 +43,20 @@ def test_every_move_equals_its_difference_quotient_in_fractions(taken_from):
 @pytest.mark.parametrize("timing", ["start", "middle", "end"])
 def test_moves_over_a_horizon_equal_finite_differences(n_periods, timing):
     options = {"discount_rate": 0.1, "n_periods": n_periods, "timing": timing}
-    got = value.transition_gradient(P3, R3, **options)
+    got = value.transition_gradient(P3, R3, **options, first="current")
     step = 1e-6
     for a, b in ((0, 1), (1, 0), (2, 1)):
         direction = step * change("stay", P3, a, b)
-        up = value.stage_value(P3 + direction, R3, **options)
-        down = value.stage_value(P3 - direction, R3, **options)
+        up = value.stage_value(P3 + direction, R3, **options, first="current")
+        down = value.stage_value(P3 - direction, R3, **options, first="current")
         np.testing.assert_allclose(got[:, a, b], (up - down) / (2 * step), rtol=1e-6, atol=1e-7)
 
 
 def test_no_gain_from_a_move_that_is_certain():
     line = np.array([[0.0, 1.0], [0.0, 1.0]])
-    got = value.transition_gradient(line, [1, 2], discount_rate=0.1, taken_from="others")
+    got = value.transition_gradient(
+        line, [1, 2], discount_rate=0.1, taken_from="others", first="current"
+    )
     assert np.isnan(got[:, 0, 1]).all()
     assert np.isfinite(got[:, 0, 0]).all()
 
@@ -69,10 +73,11 @@ def repairs():
 @pytest.mark.parametrize("n_periods", [None, 1, 9])
 def test_an_action_equals_finite_differences_in_log_odds(n_periods):
     options = {"discount_rate": QUARTERLY, "n_periods": n_periods}
-    got = value.action_gradient(K10, K10_MARGINS, repairs(), **options)
+    got = value.action_gradient(K10, K10_MARGINS, repairs(), **options, first="current")
     step = 1e-5
     up, down = (
-        value.stage_value(tilted(K10, repairs(), s), K10_MARGINS, **options) for s in (step, -step)
+        value.stage_value(tilted(K10, repairs(), s), K10_MARGINS, **options, first="current")
+        for s in (step, -step)
     )
     np.testing.assert_allclose(got, (up - down) / (2 * step), rtol=1e-6, atol=1e-6)
 
@@ -81,11 +86,11 @@ def test_several_actions_and_draws_side_by_side():
     rng = np.random.default_rng(2)
     P = rng.dirichlet(np.ones(3), size=(2, 5, 3))
     shifts = rng.normal(size=(4, 3, 3))
-    got = value.action_gradient(P, R3, shifts, discount_rate=0.1)
+    got = value.action_gradient(P, R3, shifts, discount_rate=0.1, first="current")
     assert got.shape == (2, 5, 4, 3)
-    one = value.action_gradient(P[1, 3], R3, shifts[2], discount_rate=0.1)
+    one = value.action_gradient(P[1, 3], R3, shifts[2], discount_rate=0.1, first="current")
     np.testing.assert_allclose(got[1, 3, 2], one, rtol=1e-12)
-    moves = value.transition_gradient(P, R3, discount_rate=0.1)
+    moves = value.transition_gradient(P, R3, discount_rate=0.1, first="current")
     assert moves.shape == (2, 5, 3, 3, 3)
 
 
@@ -95,7 +100,7 @@ def test_an_action_that_shifts_a_whole_row_alike_changes_nothing(seed):
     rng = np.random.default_rng(seed)
     P, R = rng.dirichlet(np.ones(4), size=4), rng.normal(size=4)
     shift = np.repeat(rng.normal(size=(4, 1)), 4, axis=1)
-    got = value.action_gradient(P, R, shift, discount_rate=0.1)
+    got = value.action_gradient(P, R, shift, discount_rate=0.1, first="current")
     np.testing.assert_allclose(got, 0, atol=1e-12)
 
 
@@ -105,17 +110,19 @@ def test_an_action_that_shifts_a_whole_row_alike_changes_nothing(seed):
 def test_retention_elasticity_of_the_textbook_chain():
     """E = m (1+d) / (1+d-r): the elasticity of retention is r / (1+d-r), of the rate -d r/..."""
     r, d = 0.75, 0.12
-    found = value.equity_elasticities([[r, 1 - r], [0, 1]], [80, 0], [7, 3], discount_rate=d)
+    found = value.equity_elasticities(
+        [[r, 1 - r], [0, 1]], [80, 0], [7, 3], discount_rate=d, first="current"
+    )
     assert found.transitions[0, 0] == pytest.approx(r / (1 + d - r), rel=1e-12)
     assert found.discount_rate == pytest.approx(d / (1 + d) - d / (1 + d - r), rel=1e-12)
 
 
 def test_elasticities_equal_per_cent_changes():
     counts = np.array([50, 20, 30])
-    found = value.equity_elasticities(P3, R3, counts, discount_rate=0.1)
+    found = value.equity_elasticities(P3, R3, counts, discount_rate=0.1, first="current")
 
     def equity(P=P3, R=R3, d=0.1):
-        return counts @ value.stage_value(P, R, discount_rate=d)
+        return counts @ value.stage_value(P, R, discount_rate=d, first="current")
 
     step = 1e-6
     for a, b in ((0, 0), (1, 2), (2, 1)):
@@ -134,15 +141,15 @@ def test_elasticities_equal_per_cent_changes():
 
 def test_elasticities_refuse_what_they_cannot_read():
     with pytest.raises(SpecError, match="equity is 0"):
-        value.equity_elasticities(P3, [0, 0, 0], [1, 1, 1], discount_rate=0.1)
+        value.equity_elasticities(P3, [0, 0, 0], [1, 1, 1], discount_rate=0.1, first="current")
     with pytest.raises(SpecError, match="3 counts"):
-        value.equity_elasticities(P3, R3, [1, 1], discount_rate=0.1)
+        value.equity_elasticities(P3, R3, [1, 1], discount_rate=0.1, first="current")
     with pytest.raises(SpecError, match="positive `discount_rate`"):
-        value.transition_gradient(P3, R3, discount_rate=0)
+        value.transition_gradient(P3, R3, discount_rate=0, first="current")
     with pytest.raises(SpecError, match="'stay' or 'others', got 'all'"):
-        value.transition_gradient(P3, R3, discount_rate=0.1, taken_from="all")
+        value.transition_gradient(P3, R3, discount_rate=0.1, taken_from="all", first="current")
     with pytest.raises(SpecError, match="shifts"):
-        value.action_gradient(P3, R3, np.ones((2, 2)), discount_rate=0.1)
+        value.action_gradient(P3, R3, np.ones((2, 2)), discount_rate=0.1, first="current")
 
 
 # --- break-even -----------------------------------------------------------------------------------
@@ -177,8 +184,8 @@ def test_break_even_costs_of_the_teaching_matrix():
 def test_an_offer_for_ever_at_its_break_even_cost_gains_nothing():
     P_offer = offer_back("differentiating", "integrating")
     cost = value.break_even_cost(K10, K10_MARGINS, P_offer, discount_rate=QUARTERLY)
-    before = value.stage_value(K10, K10_MARGINS, discount_rate=QUARTERLY)
-    after = value.stage_value(P_offer, K10_MARGINS - cost, discount_rate=QUARTERLY)
+    before = value.stage_value(K10, K10_MARGINS, discount_rate=QUARTERLY, first="current")
+    after = value.stage_value(P_offer, K10_MARGINS - cost, discount_rate=QUARTERLY, first="current")
     np.testing.assert_allclose(after, before, rtol=1e-12)
 
 

@@ -83,9 +83,9 @@ def forecast_by_stage(
     rates = kept["purchases_rate"].transpose("chain", "draw", "stage").values.reshape(-1, K)
     laws = law.values.reshape(len(P), -1, K)
     options = {"discount_rate": RATE, "n_periods": HORIZON, "timing": "end"}
-    values = stage_value(P, amount * rates, **options)
+    values = stage_value(P, amount * rates, **options, first="current")
     spread = np.sqrt(rates * (amount**2 + amount_sd**2))  # of a Poisson number of amounts
-    chance = value_variance(P, amount * rates, margin_sd=spread, **options)
+    chance = value_variance(P, amount * rates, margin_sd=spread, **options, first="current")
     ahead = laws @ P  # the first payment to come is that of the next period
     means = np.einsum("dnk,dk->dn", ahead, values)
     noise = hidden_variance(ahead, values[:, None], chance[:, None]).sum(axis=1)

@@ -58,7 +58,7 @@ class StageDraws:
     @property
     def matrix(self) -> Floats:
         """Transition matrices (chain, draw, K, K)."""
-        return transition_draws(self.posterior)
+        return _transitions(self.posterior)
 
     @property
     def rate(self) -> Floats:
@@ -84,48 +84,19 @@ def read_draws(fit: Fit, n_ahead: int, *, discount: float = 0.0, draws: int = DR
         In all.
     """
     chosen = thin_draws(fit, draws)
-    matrix, rate = transition_draws(chosen), chosen[RATE].transpose("chain", "draw", "stage").values
+    matrix, rate = _transitions(chosen), chosen[RATE].transpose("chain", "draw", "stage").values
     return StageDraws(
         chosen,
-        payments_to_come(matrix, rate, n_ahead),
-        payments_to_come(matrix, rate, n_ahead, discount),
+        stage_value(matrix, rate, discount_rate=0.0, n_periods=n_ahead),
+        stage_value(matrix, rate, discount_rate=discount, n_periods=n_ahead),
         prob_no_order(matrix, rate, n_ahead),
     )
 
 
-def transition_draws(posterior: xr.Dataset) -> Floats:
+def _transitions(posterior: xr.Dataset) -> Floats:
     """Transition matrices of the draws (chain, draw, K, K)."""
     order = ("chain", "draw", "stage_from", "stage_to")
     return posterior["transition_matrix"].transpose(*order).values
-
-
-def payments_to_come(
-    matrix: Floats, payment: Floats, n_periods: int, discount: float = 0.0
-) -> Floats:
-    """Add up the payments of the next periods, by the stage of the present one.
-
-    Parameters
-    ----------
-    matrix : ndarray (..., K, K)
-    payment : ndarray (..., K)
-        Mean payment, or number of events, in each stage per period.
-    n_periods : int
-    discount : float
-        d, a rate per period.
-
-    Returns
-    -------
-    ndarray (..., K)
-        ``sum over h = 1 .. n_periods of P^h payment / (1 + d)^h``.
-
-    Examples
-    --------
-    >>> payments_to_come(np.array([[0.5, 0.5], [0.0, 1.0]]), np.array([4.0, 0.0]), 2)
-    array([3., 0.])
-    """
-    start = stage_value(matrix, payment, discount_rate=discount, n_periods=n_periods)
-    # The first payment is one move, and one period of discount, away.
-    return (matrix @ start[..., None])[..., 0] / (1 + discount)
 
 
 def prob_no_order(matrix: Floats, rate: Floats, n_ahead: int) -> Floats:

@@ -22,7 +22,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from crmlab.arrays import Floats, spread_evenly
+from crmlab.arrays import Floats, count_problems, spread_evenly
 from crmlab.btyd.base import BuyTillYouDie, Positive, merge_customers
 from crmlab.btyd.customers import count_purchases
 from crmlab.btyd.fitted import FittedPurchases, amounts_of, by_draw, check_kind, spenders
@@ -231,11 +231,7 @@ def _draw[Kind: Positive](
     n_draws: int,
 ) -> ParameterDraws[Kind]:
     """Resample weighted proposals from a Student t that was fitted to the posterior twice."""
-    problems = [
-        f"`{name}` must be a whole number from {least}, got {value!r}"
-        for name, value, least in (("seed", seed, 0), ("n_draws", n_draws, 1))
-        if not isinstance(value, int | np.integer) or value < least
-    ]
+    problems = [*count_problems({"seed": seed}, least=0), *count_problems({"n_draws": n_draws})]
     raise_problems(SpecError, owner, problems)
     rng = np.random.default_rng(seed)
 

@@ -159,7 +159,7 @@ class Bank:
     def worth_of_stages(self) -> xr.DataArray:
         """Worth of a customer in each stage [EUR], (chain, draw, stage)."""
         rate = per_year(YEARLY_RATE).per_period("Q")
-        values = stage_value(self.matrices.values, K10_MARGINS, discount_rate=rate)
+        values = stage_value(self.matrices.values, K10_MARGINS, discount_rate=rate, first="current")
         return self.probs_now.isel(customer_id=0, drop=True).copy(data=values)
 
     @cached_property
@@ -342,7 +342,7 @@ def compare_worth(bank: Bank) -> pd.DataFrame:
             "mean": draws.mean(axis=1),
             "low": low,
             "high": high,
-            "true": stage_value(K10, K10_MARGINS, discount_rate=rate),
+            "true": stage_value(K10, K10_MARGINS, discount_rate=rate, first="current"),
         },
         index=pd.Index(KNAPP.names, name="stage"),
     )

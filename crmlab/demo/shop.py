@@ -23,7 +23,7 @@ import xarray as xr
 from crmlab.analyst.holdout import STAGES, VERSIONS, forecast_fit, orders_by_period
 from crmlab.analyst.model import CHANNEL, build_model, build_stages
 from crmlab.analyst.purchase_models import BGNBD_NAME, PurchaseModels
-from crmlab.analyst.scoring import StageDraws, payments_to_come, read_draws
+from crmlab.analyst.scoring import StageDraws, read_draws
 from crmlab.arrays import Floats, Ints
 from crmlab.btyd import BGNBD, bgnbd_mean_purchases
 from crmlab.channels import Poisson
@@ -38,7 +38,7 @@ from crmlab.prediction import current_stage_probs
 from crmlab.report.progress import Tell
 from crmlab.report.rounding import round_by_error
 from crmlab.tables import rfm_summary, tables_from_orders, to_panel
-from crmlab.value import per_year
+from crmlab.value import per_year, stage_value
 
 FIRST_DAY, LAST_SEEN, LAST_DAY = "1997-01-01", "1997-09-30", "1998-06-30"
 N_WEEKS, N_SEEN, N_REHEARSED = 78, 39, 26
@@ -155,7 +155,9 @@ class Shop:
         """Expected revenue [USD] of the 52 weeks after week 39, discounted, as `expected`."""
         rate = per_year(YEARLY_RATE).per_period("W")
         revenue = self.drawn.rate * self.mean_spend
-        return self._weigh(payments_to_come(self.drawn.matrix, revenue, N_VALUED, rate))
+        return self._weigh(
+            stage_value(self.drawn.matrix, revenue, discount_rate=rate, n_periods=N_VALUED)
+        )
 
     @cached_property
     def mean_spend(self) -> float:

@@ -7,13 +7,13 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from crmlab.actions import Action, check_actions
-from crmlab.errors import SpecError
+from crmlab.errors import SpecError, check_one_of
 from crmlab.inference import Fit
-from crmlab.inference.result import warn_if_unconverged
 from crmlab.policy.choice import choose_policy
 from crmlab.policy.effects import EffectDraws, draw_action_matrices
 from crmlab.policy.inputs import read_weights
-from crmlab.value.inputs import by_stage, margins_by_draw
+from crmlab.prediction import transition_matrices
+from crmlab.value.inputs import FIRSTS, by_stage, margins_by_draw
 from crmlab.value.rates import DiscountRate, rate_per_period, spell
 
 NOTHING = "nothing"
@@ -27,6 +27,8 @@ def decide(
     discount_rate: float | DiscountRate,
     effects: Mapping[str, EffectDraws] | None = None,
     n_customers: Mapping[str, float] | ArrayLike | None = None,
+    first: str = "next",
+    at: Mapping[str, float] | None = None,
     draws: int = 200,
 ) -> xr.Dataset:
     """Best action in each stage over the posterior, how sure it is, and what is at stake in money.
@@ -37,7 +39,8 @@ def decide(
     Parameters
     ----------
     fit : Fit
-        Posterior of a model with one transition matrix, of customers to whom nothing was done.
+        Posterior of customers to whom nothing was done. Of a model with covariates, the mean matrix
+        of the customers is taken (``transition_matrices(..., by="population")``).
     actions : sequence of Action
         Their numbers are taken as known, but for those that `effects` replaces.
     margin : mapping, array_like of shape (stage,), or DataArray (chain, draw, stage)
@@ -52,6 +55,11 @@ def decide(
         then enters `prob_best`, `regret` and `evpi`.
     n_customers : mapping of stage name to float, or array_like of shape (stage,), optional
         Customers in each stage, who weigh the stages; one in each if left out.
+    first : {"next", "current"}
+        The period of the first margin that counts, as in `stage_value`. The action of the current
+        period is paid for in any case, so only `value` and `value_untreated` depend on it.
+    at : mapping of covariate to number, optional
+        Covariates that are set, as in `transition_matrices`.
     draws : int
         Posterior draws to use in all, evenly thinned.
 
@@ -66,15 +74,16 @@ def decide(
     Raises
     ------
     SpecError
-        Actions, effects, margins or counts that do not fit the stages, or a matrix with covariates.
+        Actions, effects, margins or counts that do not fit the stages, or covariates that the model
+        does not have.
     """
     space = fit.model.space
     names = (NOTHING, *(action.name for action in actions))
     check_actions("decide", actions, space)
     if NOTHING in names[1:]:
         raise SpecError(f"decide: {NOTHING!r} is the name of doing nothing; rename the action")
-    warn_if_unconverged(fit)
-    matrices = _thinned_matrices(fit, draws)
+    check_one_of("decide", "first", first, FIRSTS)
+    matrices = transition_matrices(fit, at=at, by="population", draws=draws)
     margins = _one_per_draw(margins_by_draw("decide", margin, space.names, matrices), matrices)
     P = draw_action_matrices(matrices, space, actions, effects or {})
     cost = np.array([0.0, *(action.cost for action in actions)])
@@ -83,14 +92,15 @@ def decide(
     options = {"discount_rate": per_period, "n_customers": counts}
     found = choose_policy(P, margins, cost, **options)
     untreated = choose_policy(P[:, :1], margins, cost[:1], **options).value
+    past = 0.0 if first == "current" else margins  # the current period's, whatever is done
     lead = ("chain", "draw", "stage")
     shape = (*matrices.shape[:2], len(space))
     return xr.Dataset(
         {
             "policy": ("stage", np.array(names)[found.policy]),
             "prob_best": (("action", "stage"), found.prob_best),
-            "value": (lead, found.value.reshape(shape)),
-            "value_untreated": (lead, untreated.reshape(shape)),
+            "value": (lead, (found.value - past).reshape(shape)),
+            "value_untreated": (lead, (untreated - past).reshape(shape)),
             "regret": (lead, found.regret.reshape(shape)),
             "evpi": found.evpi,
         },
@@ -106,23 +116,6 @@ def decide(
             "exact": int(found.exact),
         },
     )
-
-
-def _thinned_matrices(fit: Fit, draws: int) -> xr.DataArray:
-    """About `draws` draws of the one transition matrix (chain, draw, stage_from, stage_to)."""
-    if not isinstance(draws, int) or draws < 1:
-        raise SpecError(f"decide: `draws` must be a whole number from 1, got {draws!r}")
-    dims = ("chain", "draw", "stage_from", "stage_to")
-    found = fit.posterior.get("transition_matrix")
-    if found is None or set(found.dims) != set(dims):
-        raise SpecError(
-            f"decide: {type(fit.model).__name__} has no single transition matrix; give the "
-            "matrices of one setting of its covariates to `choose_policy`"
-        )
-    found = found.transpose(*dims)
-    per_chain = min(found.sizes["draw"], -(-draws // found.sizes["chain"]))
-    keep = np.linspace(0, found.sizes["draw"] - 1, per_chain).round().astype(int)
-    return found.isel(draw=keep)
 
 
 def _one_per_draw(margins: NDArray, matrices: xr.DataArray) -> NDArray:

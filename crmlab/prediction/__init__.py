@@ -14,6 +14,7 @@ from crmlab.prediction.contrasts import occupancy_effects, transition_effects
 from crmlab.prediction.covariates import add_indicators, add_pillars, add_square, standardise
 from crmlab.prediction.draws import thin_draws
 from crmlab.prediction.likelihood import customer_loglik
+from crmlab.prediction.moves import transition_matrices
 from crmlab.prediction.paths import sample_stages
 from crmlab.prediction.scoring import read_panels, score_customers
 from crmlab.prediction.stages import (
@@ -41,4 +42,5 @@ __all__ = [
     "standardise",
     "thin_draws",
     "transition_effects",
+    "transition_matrices",
 ]

@@ -11,22 +11,17 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, count_problems
 from crmlab.errors import SpecError, raise_problems
 from crmlab.inference import Fit
-from crmlab.prediction.customers import (
-    Customers,
-    Parameters,
-    read_customers,
-    transitions_of,
-)
+from crmlab.prediction.customers import Customers, Parameters, read_customers
 from crmlab.prediction.draws import collect_all, thin_draws
+from crmlab.prediction.moves import ROWS, matrices_at
 from crmlab.prediction.population import find_places, population_points
 from crmlab.prediction.recursion import advance
 from crmlab.transitions.design import moves_inside
 
 Setting = Mapping[str, float]
-ROWS = 2**15  # rows of transition matrices made at a time
 INTERVALS = "equal-tailed"
 
 
@@ -87,7 +82,7 @@ def transition_effects(
     move counts the same from whichever stage it may have started.
     """
     customers = read_customers(fit)
-    contrast = _read_contrast("transition_effects", fit, low, high, prob)
+    contrast = _read_contrast("transition_effects", customers, low, high, prob)
     rows, counts = _distinct_moves(customers, contrast)
     names = list(fit.model.space.names)
 
@@ -146,15 +141,15 @@ def occupancy_effects(
     seen of her.
     """
     customers = read_customers(fit)
-    contrast = _read_contrast("occupancy_effects", fit, low, high, prob)
+    contrast = _read_contrast("occupancy_effects", customers, low, high, prob)
     _check_ahead(fit, n_periods, start)
-    last = _last_design(customers)
-    space = fit.model.space
+    histories, space = customers.histories, fit.model.space
+    last, shares_of = _last_design(customers), histories.times / histories.times.sum()
 
     def shares(parameters: Parameters) -> list[Floats]:
         places = find_places(customers, parameters)
         now = places.now if start is None else np.eye(len(space))[space.index(start)]
-        joint = places.weights[..., None] * now / len(places.weights)
+        joint = shares_of[:, None, None] * places.weights[..., None] * now
         return [
             _shares_ahead(customers, parameters, contrast.apply(last, side), joint, n_periods)
             for side in (False, True)
@@ -182,11 +177,11 @@ def _distinct_moves(customers: Customers, contrast: Contrast) -> tuple[Floats, F
 
 
 def _last_design(customers: Customers) -> Floats:
-    """Covariates of each customer's last move (customer, column); of her first if she has none."""
-    last = np.maximum(customers.window.last - 1, 0)
-    shape = (len(last), customers.design.shape[1], customers.design.shape[-1])
-    cells = np.broadcast_to(customers.design, shape)
-    return cells[np.arange(len(last)), np.minimum(last, shape[1] - 1)]
+    """Covariates of each history's last move (history, column); of the first if it has none."""
+    last = np.maximum(customers.histories.last - 1, 0)
+    cells = customers.design_of(customers.histories.example)
+    cells = np.broadcast_to(cells, (len(last), *cells.shape[1:]))
+    return cells[np.arange(len(last)), np.minimum(last, cells.shape[1] - 1)]
 
 
 def _mean_matrix(
@@ -198,19 +193,9 @@ def _mean_matrix(
     total = 0.0
     for i in range(0, len(rows), size):
         some = slice(i, i + size)
-        matrices = _matrices_at(customers, parameters, rows[some], points)
+        matrices = matrices_at(customers, parameters, rows[some], points)
         total = total + np.einsum("n,npij->ij", weights[some], matrices) / len(points)
     return total
-
-
-def _matrices_at(
-    customers: Customers, parameters: Parameters, rows: Floats, points: Floats
-) -> Floats:
-    """Matrices of covariates at places of the population (row, point, K, K)."""
-    design = np.repeat(rows, len(points), axis=0)[:, None]
-    normals = np.tile(points, (len(rows), 1)) if customers.n_effects else None
-    matrices = customers.matrices(parameters, design, normals)
-    return matrices.reshape(len(rows), len(points), *matrices.shape[2:])
 
 
 def _shares_ahead(
@@ -227,7 +212,7 @@ def _shares_ahead(
     for i in range(0, len(design), size):
         some = slice(i, i + size)
         matrices = np.moveaxis(
-            _matrices_at(customers, parameters, design[some], points), (0, 1), (2, 3)
+            matrices_at(customers, parameters, design[some], points), (0, 1), (2, 3)
         )
         probs = np.moveaxis(joint[some], -1, 0)
         for h in range(n_periods):
@@ -278,8 +263,10 @@ def _say(low: Setting, high: Setting, prob: float) -> dict[str, object]:
     }
 
 
-def _read_contrast(owner: str, fit: Fit, low: Setting, high: Setting, prob: float) -> Contrast:
-    columns = getattr(transitions_of(fit), "columns", ())
+def _read_contrast(
+    owner: str, customers: Customers, low: Setting, high: Setting, prob: float
+) -> Contrast:
+    columns = customers.columns
     problems = []
     if not low or set(low) != set(high):
         problems.append(
@@ -303,9 +290,7 @@ def _read_contrast(owner: str, fit: Fit, low: Setting, high: Setting, prob: floa
 
 
 def _check_ahead(fit: Fit, n_periods: int, start: str | None) -> None:
-    problems = []
-    if not isinstance(n_periods, (int, np.integer)) or n_periods < 1:
-        problems.append(f"`n_periods` must be a positive integer, got {n_periods!r}")
+    problems = count_problems({"n_periods": n_periods})
     names = fit.model.space.names
     if start is not None and start not in names:
         problems.append(f"`start` must be one of the stages {list(names)}, got {start!r}")

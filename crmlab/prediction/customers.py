@@ -64,6 +64,11 @@ class Customers:
         return transitions_of(self.fit)
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the covariates that the moves read, segments included."""
+        return getattr(self.transitions, "columns", ())
+
+    @property
     def n_effects(self) -> int:
         """Number of effects that each customer has of their own."""
         return self.transitions.n_customer_effects(self.fit.model.space)
@@ -82,6 +87,10 @@ class Customers:
         """Covariates of the moves of some customers (some or 1, move or 1, column)."""
         shared = self.design is None or len(self.design) == 1
         return self.design if shared else self.design[who]
+
+    def read_design(self, panel: xr.Dataset) -> Floats:
+        """Covariates of each move of another panel (customer or 1, move or 1, column)."""
+        return self.transitions.read(panel)["covariates"]
 
     def matrices(
         self, parameters: Parameters, design: Floats | None, normals: Floats | None = None

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from crmlab.arrays import Floats, spread_evenly
+from crmlab.arrays import Floats, is_count, spread_evenly
 from crmlab.errors import SpecError
 from crmlab.inference import Fit
 from crmlab.prediction.customers import Parameters
@@ -33,7 +33,7 @@ def thin_draws(fit: Fit, draws: int = 200) -> xr.Dataset:
     SpecError
         `draws` is not a positive integer.
     """
-    if not isinstance(draws, (int, np.integer)) or draws < 1:
+    if not is_count(draws):
         raise SpecError(f"The `draws` parameter must be a positive integer, got {draws!r}.")
     posterior = fit.posterior
     per_chain = -(-draws // posterior.sizes["chain"])

@@ -19,11 +19,14 @@ N_POINTS = 64
 
 
 class Places(NamedTuple):
-    """Where customers may stand in their population, and where their stages are known."""
+    """Where the customers with each history may stand in their population, and their stages there.
+
+    Where customers are alike there is one point, without effects.
+    """
 
     points: Floats  # (P, effects)
-    weights: Floats  # (customers, P), given what was seen
-    now: Floats  # (customers, P, K) filtered probabilities of the last period at each point
+    weights: Floats  # (histories, P), given what was seen
+    now: Floats  # (histories, P, K) filtered probabilities of the last period at each point
 
 
 class Summary(NamedTuple):
@@ -134,10 +137,7 @@ def _mean_likelihood(logs: Floats) -> Floats:
 
 
 def find_places(customers: Customers, parameters: Parameters) -> Places:
-    """Weigh the points of the population for every customer, those never seen included.
-
-    Where customers are alike there is one point, without effects.
-    """
+    """Weigh the points of the population for each history, that of the never seen included."""
     points, histories = _points_of(customers), customers.histories
     n_points = 1 if points is None else len(points)
     weights = np.empty((len(histories.first), n_points))
@@ -148,8 +148,7 @@ def find_places(customers: Customers, parameters: Parameters) -> Places:
         weights[some] = softmax(np.where(impossible, 0.0, logs), axis=1)
         now[some] = found.at(histories.last[some])[0].swapaxes(1, 2)
     now[histories.last < 0] = parameters["initial_probs"]
-    points = np.empty((1, 0)) if points is None else points
-    return Places(points, weights[histories.which], now[histories.which])
+    return Places(np.empty((1, 0)) if points is None else points, weights, now)
 
 
 def probs_now(customers: Customers, parameters: Parameters, normals: Floats | None) -> Floats:
@@ -173,7 +172,7 @@ def mean_normals(customers: Customers, parameters: Parameters) -> Floats | None:
     if not customers.n_effects:
         return None
     places = find_places(customers, parameters)
-    return places.weights @ places.points
+    return (places.weights @ places.points)[customers.histories.which]
 
 
 def sample_normals(
@@ -183,5 +182,6 @@ def sample_normals(
     if not customers.n_effects:
         return None
     places = find_places(customers, parameters)
-    u = rng.random(len(places.weights))
-    return places.points[(u[:, None] >= upper_edges(places.weights)).sum(axis=1)]
+    which = customers.histories.which
+    u = rng.random(len(which))
+    return places.points[(u[:, None] >= upper_edges(places.weights)[which]).sum(axis=1)]

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from crmlab.arrays import count_problems
 from crmlab.errors import DataError, SpecError, raise_problems
 from crmlab.inference import Fit
 from crmlab.inference.result import warn_if_unconverged
@@ -116,11 +117,7 @@ def _read_panel(file: Path) -> xr.Dataset:
 def _check_options(
     block: int, draws: int, worth: Mapping[str, float] | None, names: tuple[str, ...]
 ) -> None:
-    problems = [
-        f"`{name}` must be a positive integer, got {value!r}"
-        for name, value in {"block": block, "draws": draws}.items()
-        if not isinstance(value, (int, np.integer)) or value < 1
-    ]
+    problems = count_problems({"block": block, "draws": draws})
     if worth is not None and set(worth) != set(names):
         problems.append(f"`worth` must name each of {list(names)}, got {list(worth)}")
     raise_problems(SpecError, "score_customers", problems)

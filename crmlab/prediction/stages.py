@@ -4,7 +4,8 @@ import numpy as np
 import xarray as xr
 
 from crmlab import chains
-from crmlab.errors import SpecError, check_one_of
+from crmlab.arrays import check_count
+from crmlab.errors import check_one_of
 from crmlab.inference import Fit
 from crmlab.inference.fitting import make_rng
 from crmlab.prediction.ahead import design_ahead, forecast_name, observe, step_ahead, walk
@@ -142,11 +143,7 @@ def forecast(
         `n_periods` is not a positive integer, covariates to come are missing, or the result would
         not fit the memory budget.
     """
-    if not isinstance(n_periods, (int, np.integer)) or n_periods < 1:
-        raise SpecError(
-            "The `n_periods` parameter of `forecast` must be a positive integer, "
-            f"got {n_periods!r}."
-        )
+    check_count("forecast", "n_periods", n_periods)
     customers, chosen = read_customers(fit, panel), thin_draws(fit, draws)
     n_numbers = len(fit.model.space) + len(fit.model.channels)
     shape = (customers.score.shape[0], n_periods, n_numbers)
@@ -233,10 +230,7 @@ def score_histories(
     DataError
         The panel does not match the model.
     """
-    if not isinstance(ago, (int, np.integer)) or ago < 0:
-        raise SpecError(
-            f"The `ago` parameter of `score_histories` must be an integer from 0, got {ago!r}."
-        )
+    check_count("score_histories", "ago", ago, least=0)
     customers, chosen = read_customers(fit, panel), thin_draws(fit, draws)
     n_customers, _, n_stages = customers.score.shape
     check_memory("score_histories", count_draws(chosen), (n_customers, 2 * n_stages + 1))

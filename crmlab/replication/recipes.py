@@ -226,36 +226,39 @@ def gammagamma_mean() -> Sequence[float]:
 
 def pfeifer_carraway_for_ever() -> Sequence[float]:
     """Value by recency, for ever."""
-    return stage_value(*_recency_chain(4), discount_rate=0.2)
+    return stage_value(*_recency_chain(4), discount_rate=0.2, first="current")
 
 
 def pfeifer_carraway_horizon() -> Sequence[float]:
     """Value by recency, over five payments."""
-    return stage_value(*_recency_chain(4), discount_rate=0.2, n_periods=5)
+    return stage_value(*_recency_chain(4), discount_rate=0.2, n_periods=5, first="current")
 
 
 def pfeifer_carraway_stop() -> Sequence[float]:
     """Value by recency, when nobody is mailed after three periods without a purchase."""
-    return stage_value(*_recency_chain(3), discount_rate=0.2)
+    return stage_value(*_recency_chain(3), discount_rate=0.2, first="current")
 
 
 def pfeifer_carraway_stop_earlier() -> Sequence[float]:
     """Value by recency, when nobody is mailed after two periods, or one, without a purchase."""
     after_two, after_one = (
-        stage_value(*_recency_chain(mailed), discount_rate=0.2) for mailed in (2, 1)
+        stage_value(*_recency_chain(mailed), discount_rate=0.2, first="current")
+        for mailed in (2, 1)
     )
     return [*after_two[:2], after_one[0]]
 
 
 def recency_chain_payoff() -> Sequence[float]:
     """Value by recency, paid in the first state only."""
-    return stage_value(_recency_matrix((0.5, 0.2, 0.1)), [100, 0, 0, 0], discount_rate=0.1)
+    return stage_value(
+        _recency_matrix((0.5, 0.2, 0.1)), [100, 0, 0, 0], discount_rate=0.1, first="current"
+    )
 
 
 def recency_chain_mailed() -> Sequence[float]:
     """Value by recency, mailed for three periods, over five payments."""
     P = _recency_matrix((0.3, 0.2, 0.05))
-    return stage_value(P, [36, -4, -4, 0], discount_rate=0.2, n_periods=5)
+    return stage_value(P, [36, -4, -4, 0], discount_rate=0.2, n_periods=5, first="current")
 
 
 def _recency_chain(mailed: int) -> tuple[Floats, list[float]]:
@@ -299,7 +302,9 @@ def officestar_value_at_15() -> Sequence[float]:
 
 
 def _officestar_at(discount_rate: float) -> list[float]:
-    value = stage_value(_OFFICESTAR, [90 - 25, -15, -10, 0], discount_rate=discount_rate)
+    value = stage_value(
+        _OFFICESTAR, [90 - 25, -15, -10, 0], discount_rate=discount_rate, first="current"
+    )
     return [*value[:3], float(value @ _OFFICESTAR_BASE)]
 
 
@@ -320,7 +325,7 @@ _TOYMAKER = [[[0.5, 0.5], [0.4, 0.6]], [[0.8, 0.2], [0.7, 0.3]]]
 def howard_toymaker() -> Sequence[float]:
     """Best values, and those without advertising and research."""
     plan = best_action(_TOYMAKER, [6, -3], [[0, 0], [2, 2]], discount_rate=1 / 0.9 - 1)
-    first = stage_value(_TOYMAKER[0], [6, -3], discount_rate=1 / 0.9 - 1)
+    first = stage_value(_TOYMAKER[0], [6, -3], discount_rate=1 / 0.9 - 1, first="current")
     return [*plan.value, *first]
 
 

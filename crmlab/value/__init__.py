@@ -1,11 +1,15 @@
 """What a customer in each stage is worth: money that is still to come, discounted.
 
 Three conventions make most of the differences between two people who compute "the" lifetime
-value, so every function here says which one it uses:
+value. All functions here share one clock, which starts with the current period: a payment h periods
+ahead is divided by (1+d)^h.
 
 which payments
-    V counts the payment of the present period. Take the margin away, V - R, for what is still to
-    come after it (the textbook multiple r / (1+d-r) does).
+    ``first="next"``, the default, counts from the next period on, h = 1, 2, ...: what is still to
+    come (the textbook multiple r / (1+d-r) does). ``first="current"`` counts the margin of the
+    current period too, h = 0, 1, ...: V of Pfeifer & Carraway. `n_periods` is the number of
+    payments in either case. Where an action is chosen now (`crmlab.policy`), the current period
+    counts, since it is paid for.
 when in the period
     ``timing="start"`` pays a period's margin as the period begins, ``"end"`` as it ends: the same
     payments one period later, so V / (1+d); ``"middle"`` half a period later.
@@ -21,6 +25,7 @@ The modules, in reading order:
 * `spread`: how far one customer may fall from the mean
 * `sensitivity`: what a move is worth: derivatives, elasticities, break-even costs
 * `lifetime`: stage value under every posterior draw of a fit, by customer or stage
+* `customers`: purchases, spend and value ahead, of stages and of buy-till-you-die models alike
 * `equity`: cohorts, the customer base, and a million customers in blocks
 * `textbook`: three closed forms of the textbooks
 

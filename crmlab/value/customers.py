@@ -9,16 +9,18 @@ Answers have dims (chain, draw, customer_id); those of `Buyers`, which have one 
 (customer_id,).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
 
+from crmlab.arrays import check_count, count_problems
 from crmlab.btyd.fitted import FittedPurchases
 from crmlab.channels import Bernoulli, Channel, Poisson, ZeroInflatedSpend
-from crmlab.errors import SpecError, raise_problems
+from crmlab.errors import SpecError, raise_problems, wrong
 from crmlab.inference import Fit
 from crmlab.prediction import current_stage_probs
+from crmlab.value.lifetime import value_by_customer
 from crmlab.value.margins import mean_spend
 from crmlab.value.rates import DiscountRate, rate_per_period, rate_problems, spell
 
@@ -53,8 +55,8 @@ def prob_alive(
     if not gone:
         problems.append("no stage is absorbing: name the stages that count as gone in `dead`")
     raise_problems(SpecError, "prob_alive", problems)
-    law = current_stage_probs(fitted, draws=draws)
-    return (1 - law.sel(stage=list(gone)).sum("stage")).clip(0, 1).rename("prob_alive")
+    probs = current_stage_probs(fitted, draws=draws)
+    return (1 - probs.sel(stage=list(gone)).sum("stage")).clip(0, 1).rename("prob_alive")
 
 
 def expected_purchases(
@@ -62,6 +64,7 @@ def expected_purchases(
     *,
     n_periods: int,
     channel: str = "repeat_orders",
+    at: Mapping[str, float] | None = None,
     draws: int = 200,
 ) -> xr.DataArray:
     """Mean purchases of each customer in the next `n_periods`, in events.
@@ -73,6 +76,9 @@ def expected_purchases(
         Periods ahead, each as long as those of the fit.
     channel : str
         For a `Fit`: the Poisson or Bernoulli channel of purchases.
+    at : mapping of covariate to number, optional
+        For a `Fit` with covariates: those that are set, as in `transition_matrices`; the others
+        stay as each customer's last period has them.
     draws : int
         Posterior draws to use in all.
 
@@ -85,15 +91,22 @@ def expected_purchases(
     SpecError
         If the model has no such channel, or `n_periods` is no number of periods.
     """
-    _check_ahead("expected_purchases", n_periods)
+    check_count("expected_purchases", "n_periods", n_periods)
     if isinstance(fitted, FittedPurchases):
-        return fitted.thinned(draws).purchases(n_periods).rename("expected_purchases")
-    flows = _flows(fitted, channel, (Poisson, Bernoulli), n_periods, draws)
-    return flows.sum("horizon").rename("expected_purchases")
+        found = fitted.thinned(draws).purchases(n_periods)
+    else:
+        kinds = (Poisson, Bernoulli)
+        found = _sum_ahead(fitted, channel, kinds, {"n_periods": n_periods}, at, draws)
+    return found.rename("expected_purchases")
 
 
 def expected_spend(
-    fitted: Fit | FittedPurchases, *, n_periods: int, channel: str = "spend", draws: int = 200
+    fitted: Fit | FittedPurchases,
+    *,
+    n_periods: int,
+    channel: str = "spend",
+    at: Mapping[str, float] | None = None,
+    draws: int = 200,
 ) -> xr.DataArray:
     """Mean amount that each customer will spend in the next `n_periods`, in currency.
 
@@ -106,8 +119,8 @@ def expected_spend(
         Periods ahead.
     channel : str
         For a `Fit`: the `ZeroInflatedSpend` channel.
-    draws : int
-        Posterior draws to use in all.
+    at, draws
+        As in `expected_purchases`.
 
     Returns
     -------
@@ -118,8 +131,13 @@ def expected_spend(
     SpecError
         If nothing is known of amounts, or `n_periods` is no number of periods.
     """
-    _check_ahead("expected_spend", n_periods)
-    return _spend_flows(fitted, channel, n_periods, draws).sum("horizon").rename("expected_spend")
+    check_count("expected_spend", "n_periods", n_periods)
+    if isinstance(fitted, FittedPurchases):
+        found = _spend_by_period(fitted, n_periods, draws).sum("horizon")
+    else:
+        kinds = (ZeroInflatedSpend,)
+        found = _sum_ahead(fitted, channel, kinds, {"n_periods": n_periods}, at, draws)
+    return found.rename("expected_spend")
 
 
 def customer_value(
@@ -129,12 +147,13 @@ def customer_value(
     fraction: float,
     discount_rate: float | DiscountRate,
     channel: str = "spend",
+    at: Mapping[str, float] | None = None,
     draws: int = 200,
 ) -> xr.DataArray:
     """Discounted margin of each customer in the next `n_periods`, in currency.
 
-    sum over h = 1 .. n_periods of fraction * spend in period h / (1 + d)^h: money comes at the end
-    of each period to come, and the present one is over (`lifetime_value` counts it).
+    sum over h = 1 .. n_periods of fraction * spend in period h / (1 + d)^h: what `lifetime_value`
+    says of a `Fit`, with the margins of its own spend.
 
     Parameters
     ----------
@@ -148,8 +167,8 @@ def customer_value(
         converted.
     channel : str
         For a `Fit`: the `ZeroInflatedSpend` channel.
-    draws : int
-        Posterior draws to use in all.
+    at, draws
+        As in `expected_purchases`.
 
     Returns
     -------
@@ -163,27 +182,31 @@ def customer_value(
     """
     freq = fitted.freq if isinstance(fitted, FittedPurchases) else fitted.panel.attrs.get("freq")
     rate = rate_per_period(discount_rate, freq)
-    problems = [*rate_problems(rate), *_ahead_problems(n_periods)]
+    problems = [*rate_problems(rate), *count_problems({"n_periods": n_periods})]
     if not (isinstance(fraction, int | float | np.number) and np.isfinite(fraction)):
-        problems.append(f"`fraction` must be a finite share of spend, got {fraction!r}")
+        problems.append(wrong("fraction", "a finite share of spend", fraction))
     raise_problems(SpecError, "customer_value", problems)
-    flows = _spend_flows(fitted, channel, n_periods, draws)
-    value = (fraction * flows / (1 + rate) ** flows["horizon"]).sum("horizon")
-    return value.rename("customer_value").assign_attrs(
-        discount_rate=float(rate),
-        discount_rate_given=spell(discount_rate),
-        horizon=f"{n_periods} periods",
-        unit="currency, per customer",
-        counts="the periods to come, paid at their ends",
+    if isinstance(fitted, FittedPurchases):
+        flows = _spend_by_period(fitted, n_periods, draws)
+        found = (flows / (1 + rate) ** flows["horizon"]).sum("horizon")
+    else:
+        options = {"n_periods": n_periods, "discount_rate": rate}
+        found = _sum_ahead(fitted, channel, (ZeroInflatedSpend,), options, at, draws)
+    return (
+        (fraction * found)
+        .rename("customer_value")
+        .assign_attrs(
+            discount_rate=float(rate),
+            discount_rate_given=spell(discount_rate),
+            horizon=f"{n_periods} periods",
+            unit="currency, per customer",
+            counts="the margin of the next period and all later ones",
+        )
     )
 
 
-def _spend_flows(
-    fitted: Fit | FittedPurchases, channel: str, n_periods: int, draws: int
-) -> xr.DataArray:
+def _spend_by_period(fitted: FittedPurchases, n_periods: int, draws: int) -> xr.DataArray:
     """Mean amount in each period to come, in currency (..., customer_id, horizon)."""
-    if not isinstance(fitted, FittedPurchases):
-        return _flows(fitted, channel, (ZeroInflatedSpend,), n_periods, draws)
     thinned = fitted.thinned(draws)
     amounts = thinned.amounts()
     if amounts is None:
@@ -195,48 +218,25 @@ def _spend_flows(
     return (upto.diff("horizon") * amounts).transpose(..., "customer_id", "horizon")
 
 
-def _flows(
-    fit: Fit, channel: str, kinds: tuple[type[Channel], ...], n_periods: int, draws: int
+def _sum_ahead(
+    fit: Fit,
+    channel: str,
+    kinds: tuple[type[Channel], ...],
+    options: Mapping[str, float],
+    at: Mapping[str, float] | None,
+    draws: int,
 ) -> xr.DataArray:
-    """Mean of a channel in each period to come (chain, draw, customer_id, horizon)."""
+    """Sum of a channel's means over the periods to come (chain, draw, customer_id), discounted."""
     found = [c for c in fit.model.channels if c.name == channel and isinstance(c, kinds)]
     if not found:
         wanted = " or ".join(kind.__name__ for kind in kinds)
         names = [c.name for c in fit.model.channels]
         raise SpecError(f"The model has no {wanted} channel {channel!r}; its channels are {names}.")
-    if "transition_matrix" not in fit.posterior:
-        raise SpecError(
-            f"{type(fit.model.transitions).__name__} has no single transition matrix to look ahead "
-            "with; use `forecast`, which takes the covariates of the periods to come."
-        )
-    law = current_stage_probs(fit, draws=draws)
-    posterior = fit.posterior.sel(chain=law["chain"], draw=law["draw"])
-    matrix = posterior["transition_matrix"]
-    ahead = _mean_by_stage(found[0], posterior).rename(stage="stage_to")
-    flows = []
-    for _ in range(n_periods):  # the mean one period further on, from each stage
-        step = xr.dot(matrix, ahead, dim="stage_to").rename(stage_from="stage")
-        flows.append(xr.dot(law, step, dim="stage"))
-        ahead = step.rename(stage="stage_to")
-    horizon = xr.DataArray(np.arange(1, n_periods + 1), dims="horizon", name="horizon")
-    return xr.concat(flows, dim=horizon)
+    means = _mean_by_stage(found[0], fit.posterior)
+    return value_by_customer(fit, means, {"discount_rate": 0.0} | options, at=at, draws=draws)
 
 
 def _mean_by_stage(channel: Channel, posterior: xr.Dataset) -> xr.DataArray:
     """Mean of what a channel shows per period in each stage (chain, draw, stage)."""
     given = [posterior[f"{channel.name}_{name}"] for name in channel.parameter_names]
     return mean_spend(*given) if isinstance(channel, ZeroInflatedSpend) else given[0]
-
-
-def _check_ahead(owner: str, n_periods: object) -> None:
-    raise_problems(SpecError, owner, _ahead_problems(n_periods))
-
-
-def _ahead_problems(n_periods: object) -> list[str]:
-    if (
-        isinstance(n_periods, int | np.integer)
-        and not isinstance(n_periods, bool)
-        and n_periods >= 1
-    ):
-        return []
-    return [f"`n_periods` must be a whole number from 1 on, got {n_periods!r}"]

@@ -73,7 +73,7 @@ class BaseValue(NamedTuple):
 
 
 def value_in_blocks(
-    laws: ArrayLike | Iterable[ArrayLike], values: ArrayLike, *, prob: float = 0.9
+    stage_probs: ArrayLike | Iterable[ArrayLike], values: ArrayLike, *, prob: float = 0.9
 ) -> BaseValue:
     """Value very many customers in currency, a block at a time; memory does not grow with draws.
 
@@ -82,8 +82,8 @@ def value_in_blocks(
 
     Parameters
     ----------
-    laws : array_like of shape (customers, K), or iterable of blocks
-        Stage probabilities. A block has shape (n, K), the same under every draw (observed stages,
+    stage_probs : array_like of shape (customers, K), or iterable of blocks
+        A block has shape (n, K), the same under every draw (observed stages,
         or probabilities averaged over draws), or (draws, n, K), each draw its own.
     values : array_like of shape (draws, K)
         Draws of the value per stage; flatten (chain, draw) first.
@@ -108,11 +108,17 @@ def value_in_blocks(
     """
     values = as_floats("values", values)
     _check_values(values, prob)
+    return summarise_base(
+        (_worth(probs, values) for probs in _blocks(stage_probs, len(values))), prob
+    )
+
+
+def summarise_base(blocks: Iterable[Floats], prob: float) -> BaseValue:
+    """Summarise values (draws, customers) of one block of customers after the other."""
     tails = [(1 - prob) / 2, (1 + prob) / 2]
-    summaries, total = [], np.zeros(len(values))
-    for law in _blocks(laws, len(values)):
-        worth = _worth(law, values)
-        total += worth.sum(axis=1)
+    summaries, total = [], 0.0
+    for worth in blocks:
+        total = total + worth.sum(axis=1)
         summaries.append((worth.mean(axis=0), *_quantiles(worth, tails)))
     mean, low, high = (np.concatenate(parts) for parts in zip(*summaries, strict=True))
     return BaseValue(mean, low, high, total)
@@ -140,32 +146,32 @@ def _check_values(values: NDArray, prob: float) -> None:
     raise_problems(SpecError, "value_in_blocks", problems)
 
 
-def _blocks(laws: ArrayLike | Iterable[ArrayLike], n_draws: int) -> Iterator[NDArray]:
-    """Cut one array of laws into blocks; pass blocks on as they come."""
-    if not isinstance(laws, np.ndarray | list | tuple):
-        yield from (as_floats("laws", law) for law in laws)
+def _blocks(stage_probs: ArrayLike | Iterable[ArrayLike], n_draws: int) -> Iterator[NDArray]:
+    """Cut one array of stage probabilities into blocks; pass blocks on as they come."""
+    if not isinstance(stage_probs, np.ndarray | list | tuple):
+        yield from (as_floats("stage_probs", probs) for probs in stage_probs)
         return
-    laws = as_floats("laws", laws)
-    if laws.ndim != 2 or not len(laws):
+    probs = as_floats("stage_probs", stage_probs)
+    if probs.ndim != 2 or not len(probs):
         raise SpecError(
-            f"value_in_blocks: one array of `laws` must have shape (customers, K), got "
-            f"{laws.shape}; give laws that differ by draw as an iterable of blocks"
+            f"value_in_blocks: one array of `stage_probs` must have shape (customers, K), got "
+            f"{probs.shape}; give probabilities that differ by draw as an iterable of blocks"
         )
     step = max(1, _BLOCK_NUMBERS // n_draws)
-    yield from (laws[first : first + step] for first in range(0, len(laws), step))
+    yield from (probs[first : first + step] for first in range(0, len(probs), step))
 
 
-def _worth(law: NDArray, values: NDArray) -> NDArray:
+def _worth(probs: NDArray, values: NDArray) -> NDArray:
     """Values (draws, n) of one block of customers."""
-    by_draw = law.ndim == 3 and len(law) == len(values)
-    if law.shape[-1:] != values.shape[1:] or not (law.ndim == 2 or by_draw):
+    by_draw = probs.ndim == 3 and len(probs) == len(values)
+    if probs.shape[-1:] != values.shape[1:] or not (probs.ndim == 2 or by_draw):
         raise SpecError(
-            f"value_in_blocks: a block of `laws` must have shape (n, {values.shape[1]}) or "
-            f"({len(values)}, n, {values.shape[1]}), got {law.shape}"
+            f"value_in_blocks: a block of `stage_probs` must have shape (n, {values.shape[1]}) or "
+            f"({len(values)}, n, {values.shape[1]}), got {probs.shape}"
         )
-    if not (law >= 0).all() or np.abs(law.sum(axis=-1) - 1).max(initial=0.0) > 1e-6:
-        raise SpecError("value_in_blocks: `laws` must hold probabilities, in sum 1 per customer")
-    return values @ law.T if law.ndim == 2 else (law @ values[:, :, None])[..., 0]
+    if not (probs >= 0).all() or np.abs(probs.sum(axis=-1) - 1).max(initial=0.0) > 1e-6:
+        raise SpecError("value_in_blocks: `stage_probs` must sum to 1 per customer, none below 0")
+    return values @ probs.T if probs.ndim == 2 else (probs @ values[:, :, None])[..., 0]
 
 
 def cohort_value(
@@ -183,7 +189,8 @@ def cohort_value(
     Parameters
     ----------
     values : DataArray with dim stage, or array_like of shape (..., K)
-        Values of stages, as `stage_value` or `lifetime_value(by="stage")` give them.
+        Values of stages, as `stage_value` or `lifetime_value(by="stage")` give them; with
+        ``first="current"`` if the period in which a customer is won is paid too.
     start : mapping of stage name to float, array_like of shape (..., K), or DataArray
         Where new customers start: probabilities, possibly a posterior (`initial_probs`).
     acquisition_cost : float, array_like or DataArray

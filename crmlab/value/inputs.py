@@ -1,15 +1,50 @@
 """What the functions of this package are given: matrices, margins, rates and horizons, checked."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from crmlab.arrays import Floats
-from crmlab.errors import SpecError, raise_problems
+from crmlab.arrays import Floats, is_count
+from crmlab.errors import SpecError, check_one_of, raise_problems, wrong
 from crmlab.value.rates import DiscountRate, rate_problems, spell
+
+# How far into its period a payment comes, as a share of the period.
+TIMINGS = {"start": 0.0, "middle": 0.5, "end": 1.0}
+# The first payment that counts: of the next period, or of the current one.
+FIRSTS = ("next", "current")
+
+
+def check_timing(owner: str, timing: str, first: str) -> None:
+    """Refuse a convention of time that there is not."""
+    check_one_of(owner, "timing", timing, TIMINGS)
+    check_one_of(owner, "first", first, FIRSTS)
+
+
+def read_valued(
+    owner: str,
+    P: ArrayLike,
+    margin: ArrayLike,
+    discount_rate: float,
+    n_periods: int | None,
+    more: Callable[[Floats, Floats], Iterable[str]] = lambda P, margin: (),
+) -> tuple[Floats, Floats, float]:
+    """Return matrices (..., K, K), margins (..., K) and the discount factor, all checked.
+
+    `more` says what else is wrong, given the arrays.
+    """
+    P, margin = as_floats("P", P), as_floats("margin", margin)
+    problems = [
+        *matrix_problems(P),
+        *margin_problems(P, margin),
+        *bare_rate_problems(discount_rate),
+        *horizon_problems(n_periods),
+        *more(P, margin),
+    ]
+    raise_problems(SpecError, owner, problems)
+    return P, margin, 1 / (1 + discount_rate)
 
 
 def as_floats(parameter: str, given: ArrayLike) -> Floats:
@@ -61,12 +96,9 @@ def bare_rate_problems(rate: object) -> list[str]:
 
 def horizon_problems(n_periods: object) -> list[str]:
     """Say why `n_periods` is no number of payments (empty if it is)."""
-    if n_periods is None:
+    if n_periods is None or is_count(n_periods):
         return []
-    whole = isinstance(n_periods, int | np.integer) and not isinstance(n_periods, bool)
-    if whole and n_periods >= 1:
-        return []
-    return [f"`n_periods` must be a whole number from 1, or None for ever, got {n_periods!r}"]
+    return [wrong("n_periods", "a whole number from 1, or None for ever", n_periods)]
 
 
 def by_stage(owner: str, parameter: str, given: object, names: tuple[str, ...]) -> NDArray:

@@ -1,31 +1,36 @@
 """The value of each customer or stage under every posterior draw of a fit."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from crmlab.errors import SpecError, check_one_of
+from crmlab.arrays import Floats, check_count
+from crmlab.errors import check_one_of
 from crmlab.inference import Fit
-from crmlab.inference.result import warn_if_unconverged
-from crmlab.prediction import current_stage_probs
-from crmlab.value.equity import value_in_blocks
-from crmlab.value.inputs import margins_by_draw
+from crmlab.prediction import thin_draws, transition_matrices
+from crmlab.prediction.moves import expect_by_customer
+from crmlab.value.equity import summarise_base
+from crmlab.value.inputs import check_timing, margins_by_draw
 from crmlab.value.rates import DiscountRate, rate_per_period, spell
 from crmlab.value.spread import split_variance, value_variance
 from crmlab.value.stage import stage_value
+
+Margin = Mapping[str, float] | ArrayLike | xr.DataArray
 
 
 def lifetime_value(
     fit: Fit,
     *,
-    margin: Mapping[str, float] | ArrayLike | xr.DataArray,
+    margin: Margin,
     discount_rate: float | DiscountRate,
     n_periods: int | None = None,
     timing: str = "start",
+    first: str = "next",
     by: str = "customer",
+    at: Mapping[str, float] | None = None,
     panel: xr.Dataset | None = None,
     draws: int = 200,
 ) -> xr.DataArray:
@@ -39,7 +44,6 @@ def lifetime_value(
     Parameters
     ----------
     fit : Fit
-        Posterior of a model with one transition matrix.
     margin : mapping of stage name to float, array_like of shape (stage,), or DataArray
         Currency per customer and period spent in each stage; a mapping names every stage. A
         DataArray with dims (chain, draw, stage) is a posterior of margins (`margin_from_spend`
@@ -48,15 +52,21 @@ def lifetime_value(
         A bare number is a fraction per period of the panel; `per_year` and `per_month` are
         converted with the panel's `freq`.
     n_periods : int, optional
-        Number of payments, that of the customer's last period included. None: for ever.
+        Number of payments. None: for ever.
     timing : {"start", "middle", "end"}
         When in its period a margin is paid, as in `stage_value`.
+    first : {"next", "current"}
+        The period of the first payment that counts; the current one is a customer's last observed.
     by : {"customer", "stage"}
         Value each customer of the panel, or each stage.
+    at : mapping of covariate to number, optional
+        Covariates that are set, for all customers and all periods to come, as in
+        `transition_matrices`; the others stay as each customer's last period has them.
     panel : xr.Dataset, optional
         Value these customers instead of those of the fit.
     draws : int
-        Posterior draws to use in all for customers, evenly thinned; stages use every draw.
+        Posterior draws to use in all, evenly thinned; stages use every draw, unless the model has
+        covariates.
 
     Returns
     -------
@@ -67,35 +77,43 @@ def lifetime_value(
     Raises
     ------
     SpecError
-        Stages without a margin or margins without a stage, a rate of -1 or less, or a model whose
-        transition matrix depends on covariates.
+        Stages without a margin or margins without a stage, a rate of -1 or less, or covariates that
+        the model does not have.
+
+    Notes
+    -----
+    Where customers differ by covariates or effects of their own, each is valued by the customer's
+    own matrix, and what a customer is like is averaged last. A stage is then valued by the mean
+    matrix of all customers (``transition_matrices(..., by="population")``).
 
     References
     ----------
     Pfeifer & Carraway (2000), Journal of Interactive Marketing 14(2), 43-55.
     """
     check_one_of("lifetime_value", "by", by, ("customer", "stage"))
-    valued = fit.panel if panel is None else panel
-    per_period = rate_per_period(discount_rate, valued.attrs.get("freq"))
-    options = {"discount_rate": per_period, "n_periods": n_periods, "timing": timing}
-    if by == "stage":
-        warn_if_unconverged(fit)
-        value = _value_by_stage(_transition_matrices(fit), margin, options)
+    options, attrs = _read_options(
+        "lifetime_value",
+        fit.panel if panel is None else panel,
+        discount_rate,
+        n_periods,
+        timing,
+        first,
+    )
+    if by == "customer":
+        value = value_by_customer(fit, margin, options, at=at, panel=panel, draws=draws)
     else:
-        law = current_stage_probs(fit, panel=panel, draws=draws)
-        matrices = _transition_matrices(fit).sel(chain=law["chain"], draw=law["draw"])
-        value = (law * _value_by_stage(matrices, margin, options)).sum("stage")
-    attrs = _describe(per_period, discount_rate, n_periods, timing)
+        value = _value_by_stage(_matrices(fit, at, panel, draws), margin, options)
     return value.rename("lifetime_value").assign_attrs(attrs)
 
 
 def value_of_base(
     fit: Fit,
     *,
-    margin: Mapping[str, float] | ArrayLike | xr.DataArray,
+    margin: Margin,
     discount_rate: float | DiscountRate,
     n_periods: int | None = None,
     timing: str = "start",
+    first: str = "next",
     panel: xr.Dataset | None = None,
     draws: int = 200,
     prob: float = 0.9,
@@ -107,7 +125,7 @@ def value_of_base(
 
     Parameters
     ----------
-    fit, margin, discount_rate, n_periods, timing, panel, draws
+    fit, margin, discount_rate, n_periods, timing, first, panel, draws
         As in `lifetime_value`.
     prob : float
         Probability of the central (equal-tailed) interval per customer.
@@ -125,29 +143,25 @@ def value_of_base(
     SpecError
         As in `lifetime_value`, or a block that is no positive whole number.
     """
-    if not isinstance(block, int) or block < 1:
-        raise SpecError(f"value_of_base: `block` must be a whole number from 1, got {block!r}")
+    check_count("value_of_base", "block", block)
     valued = fit.panel if panel is None else panel
-    per_period = rate_per_period(discount_rate, valued.attrs.get("freq"))
-    options = {"discount_rate": per_period, "n_periods": n_periods, "timing": timing}
-    first = current_stage_probs(fit, panel=valued.isel(customer_id=slice(0, 1)), draws=draws)
-    matrices = _transition_matrices(fit).sel(chain=first["chain"], draw=first["draw"])
-    values = _value_by_stage(matrices, margin, options)
-    starts = range(0, valued.sizes["customer_id"], block)
-    parts = (valued.isel(customer_id=slice(start, start + block)) for start in starts)
-    laws = (_flat(current_stage_probs(fit, panel=part, draws=draws)) for part in parts)
-    base = value_in_blocks(laws, values.values.reshape(-1, values.sizes["stage"]), prob=prob)
-    equity = base.total.reshape(values.shape[:2])
-    attrs = _describe(per_period, discount_rate, n_periods, timing)
+    options, attrs = _read_options("value_of_base", valued, discount_rate, n_periods, timing, first)
+
+    def blocks() -> Iterator[Floats]:
+        for start in range(0, valued.sizes["customer_id"], block):
+            part = valued.isel(customer_id=slice(start, start + block))
+            values = value_by_customer(fit, margin, options, panel=part, draws=draws)
+            yield values.values.reshape(-1, values.sizes["customer_id"])
+
+    base, chosen = summarise_base(blocks(), prob), thin_draws(fit, draws)
+    lead = {dim: chosen[dim].values for dim in ("chain", "draw")}
+    equity = base.total.reshape([len(values) for values in lead.values()])
     return xr.Dataset(
         {
             **{name: ("customer_id", getattr(base, name)) for name in ("mean", "low", "high")},
             "equity": (("chain", "draw"), equity),
         },
-        coords={
-            "customer_id": valued["customer_id"].values,
-            **{dim: values[dim].values for dim in ("chain", "draw")},
-        },
+        coords={"customer_id": valued["customer_id"].values, **lead},
         attrs=attrs | {"interval": f"central {100 * prob:g}% (equal-tailed)"},
     )
 
@@ -155,18 +169,21 @@ def value_of_base(
 def lifetime_spread(
     fit: Fit,
     *,
-    margin: Mapping[str, float] | ArrayLike | xr.DataArray,
+    margin: Margin,
     discount_rate: float | DiscountRate,
     n_periods: int | None = None,
     timing: str = "start",
+    first: str = "next",
+    at: Mapping[str, float] | None = None,
     margin_sd: ArrayLike = 0.0,
+    draws: int = 200,
 ) -> xr.Dataset:
     """Split the spread of what one customer in each stage will bring, in currency, into two parts.
 
     Parameters
     ----------
-    fit, margin, discount_rate, n_periods, timing
-        As in `lifetime_value`.
+    fit, margin, discount_rate, n_periods, timing, first, at, draws
+        As in `lifetime_value`, of stages.
     margin_sd : float or array_like of shape (stage,)
         Standard deviation of one period's payment in each stage, in currency.
 
@@ -182,12 +199,12 @@ def lifetime_spread(
     SpecError
         As in `lifetime_value` and `value_variance`.
     """
-    warn_if_unconverged(fit)
-    matrices = _transition_matrices(fit)
-    names = tuple(map(str, matrices["stage_from"].values))
-    per_period = rate_per_period(discount_rate, fit.panel.attrs.get("freq"))
+    options, attrs = _read_options(
+        "lifetime_spread", fit.panel, discount_rate, n_periods, timing, first
+    )
+    matrices = _matrices(fit, at, None, draws)
+    names = fit.model.space.names
     margins = margins_by_draw("lifetime_spread", margin, names, matrices)
-    options = {"discount_rate": per_period, "n_periods": n_periods, "timing": timing}
     values = stage_value(matrices.values, margins, **options)
     variances = value_variance(matrices.values, margins, margin_sd=margin_sd, **options)
     flat = (-1, len(names))
@@ -201,32 +218,48 @@ def lifetime_spread(
     return xr.Dataset(
         {name: ("stage", numbers) for name, numbers in parts.items()},
         coords={"stage": list(names)},
-        attrs=_describe(per_period, discount_rate, n_periods, timing),
+        attrs=attrs,
     )
 
 
-def _flat(law: xr.DataArray) -> NDArray:
-    """Laws of one block as (draws, customers, K)."""
-    law = law.transpose("chain", "draw", "customer_id", "stage")
-    return law.values.reshape(-1, *law.shape[2:])
+def value_by_customer(
+    fit: Fit,
+    margin: Margin,
+    options: Mapping[str, Any],
+    *,
+    at: Mapping[str, float] | None = None,
+    panel: xr.Dataset | None = None,
+    draws: int = 200,
+    owner: str = "lifetime_value",
+) -> xr.DataArray:
+    """Apply `stage_value` with `options` to each customer's stages (chain, draw, customer_id)."""
+    chosen, names = thin_draws(fit, draws), fit.model.space.names
+    margins = margins_by_draw(owner, margin, names, chosen)
+    shape = (chosen.sizes["chain"], chosen.sizes["draw"], margins.shape[-1])
+    dims = ("chain", "draw", "margin_stage")
+    chosen = chosen.assign(margin_=(dims, np.broadcast_to(margins, shape)))
+    return expect_by_customer(
+        fit,
+        chosen,
+        lambda parameters, P: stage_value(P, parameters["margin_"], **options),
+        at=at,
+        panel=panel,
+        owner=owner,
+    )
 
 
-def _transition_matrices(fit: Fit) -> xr.DataArray:
-    """Posterior draws of the one transition matrix (chain, draw, stage_from, stage_to)."""
-    dims = ("chain", "draw", "stage_from", "stage_to")
-    found = fit.posterior.get("transition_matrix")
-    if found is None or set(found.dims) != set(dims):
-        raise SpecError(
-            f"lifetime_value: {type(fit.model).__name__} has no single transition matrix; give "
-            "the matrix of one setting of its covariates to `stage_value`."
-        )
-    return found.transpose(*dims)
+def _matrices(
+    fit: Fit, at: Mapping[str, float] | None, panel: xr.Dataset | None, draws: int
+) -> xr.DataArray:
+    """Give the population's matrices (chain, draw, stage_from, stage_to); if one, every draw."""
+    posterior = fit.posterior
+    if "transition_matrix" in posterior:
+        draws = posterior.sizes["chain"] * posterior.sizes["draw"]
+    return transition_matrices(fit, at=at, by="population", panel=panel, draws=draws)
 
 
 def _value_by_stage(
-    matrices: xr.DataArray,
-    margin: Mapping[str, float] | ArrayLike | xr.DataArray,
-    options: Mapping[str, Any],
+    matrices: xr.DataArray, margin: Margin, options: Mapping[str, Any]
 ) -> xr.DataArray:
     """Apply `stage_value` to every draw (chain, draw, stage), with that draw's margins if given."""
     names = tuple(map(str, matrices["stage_from"].values))
@@ -237,15 +270,24 @@ def _value_by_stage(
     return xr.DataArray(values, dims=("chain", "draw", "stage"), coords=labels)
 
 
-def _describe(
-    rate: float, given: float | DiscountRate, n_periods: int | None, timing: str
-) -> dict[str, object]:
-    """Everything a reader needs to know which value this is, as attributes."""
-    return {
+def _read_options(
+    owner: str,
+    panel: xr.Dataset,
+    given: float | DiscountRate,
+    n_periods: int | None,
+    timing: str,
+    first: str,
+) -> tuple[dict[str, Any], dict[str, object]]:
+    """Options of `stage_value`, and all that a reader needs to know of them as attributes."""
+    check_timing(owner, timing, first)
+    rate = rate_per_period(given, panel.attrs.get("freq"))
+    options = {"discount_rate": rate, "n_periods": n_periods, "timing": timing, "first": first}
+    since = "present" if first == "current" else "next"
+    return options, {
         "discount_rate": float(rate),
         "discount_rate_given": spell(given),
         "timing": timing,
         "horizon": "infinite" if n_periods is None else f"{n_periods} periods",
         "unit": "currency of the margins, per customer",
-        "counts": "the margin of the present period and all later ones",
+        "counts": f"the margin of the {since} period and all later ones",
     }

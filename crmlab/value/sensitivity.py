@@ -1,7 +1,7 @@
 """What a move is worth: derivatives of value, in closed form, for each posterior draw.
 
-Write q = 1/(1+d), N = (I - q P)^(-1) for the discounted fundamental matrix, V = N R. If the matrix
-changes a little, by dP, the value changes by
+Write q = 1/(1+d), N = (I - q P)^(-1) for the discounted fundamental matrix, V = N R, the payment of
+the current period among it. If the matrix changes a little, by dP, the value changes by
 
     dV = q N dP V:
 
@@ -29,14 +29,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from crmlab.arrays import Floats
 from crmlab.errors import SpecError, check_one_of, raise_problems
-from crmlab.value.inputs import (
-    as_floats,
-    bare_rate_problems,
-    horizon_problems,
-    margin_problems,
-    matrix_problems,
-)
-from crmlab.value.stage import TIMINGS, stage_value
+from crmlab.value.inputs import TIMINGS, as_floats, check_timing, matrix_problems, read_valued
+from crmlab.value.stage import mean_ahead, stage_value
 
 
 def transition_gradient(
@@ -47,6 +41,7 @@ def transition_gradient(
     taken_from: str = "stay",
     n_periods: int | None = None,
     timing: str = "start",
+    first: str = "next",
 ) -> Floats:
     """Change of each stage's value, in currency, per unit of probability of each move.
 
@@ -63,9 +58,10 @@ def transition_gradient(
     taken_from : {"stay", "others"}
         Where the probability of a move comes from (the row constraint; module docstring).
     n_periods : int, optional
-        Number of payments, the present one included. None: for ever.
+        Number of payments. None: for ever.
     timing : {"start", "middle", "end"}
-        As in `stage_value`.
+    first : {"next", "current"}
+        As in `stage_value`. No move changes what is paid in the current period.
 
     Returns
     -------
@@ -86,10 +82,11 @@ def transition_gradient(
     >>> round(0.01 * float(gradient[0, 0, 1]), 2)
     -12.22
     """
+    check_timing("transition_gradient", timing, first)
     check_one_of("transition_gradient", "taken_from", taken_from, ("stay", "others"))
-    P, margin, keep = _read("transition_gradient", P, margin, discount_rate, n_periods, timing)
+    P, margin, keep = _read("transition_gradient", P, margin, discount_rate, n_periods)
     gain = _stay_gain if taken_from == "stay" else _others_gain
-    steps = _steps(P, margin, keep, n_periods)
+    steps = _steps(P, margin, keep, n_periods, first)
     total = sum(N[..., :, :, None] * gain(P, V)[..., None, :, :] for N, V in steps)
     shape = (*np.broadcast_shapes(P.shape[:-1], margin.shape), *P.shape[-2:])
     return np.broadcast_to(keep * total, shape) * keep ** TIMINGS[timing]
@@ -103,6 +100,7 @@ def action_gradient(
     discount_rate: float,
     n_periods: int | None = None,
     timing: str = "start",
+    first: str = "next",
 ) -> Floats:
     """Change of each stage's value, in currency, per unit of an action's effect in log-odds.
 
@@ -115,7 +113,7 @@ def action_gradient(
     margin : array_like of shape (..., K)
     shifts : array_like of shape (K, K) or (E, K, K)
         x: what one unit of each effect adds to the log-odds of each move.
-    discount_rate, n_periods, timing
+    discount_rate, n_periods, timing, first
         As in `transition_gradient`.
 
     Returns
@@ -134,7 +132,8 @@ def action_gradient(
     >>> action_gradient([[0.8, 0.2], [0, 1]], [100, 0], pull, discount_rate=0.10).round(1)
     array([195.6,   0. ])
     """
-    P, margin, keep = _read("action_gradient", P, margin, discount_rate, n_periods, timing)
+    check_timing("action_gradient", timing, first)
+    P, margin, keep = _read("action_gradient", P, margin, discount_rate, n_periods)
     shifts = as_floats("shifts", shifts)
     n_stages = P.shape[-1]
     if shifts.ndim not in (2, 3) or shifts.shape[-2:] != (n_stages, n_stages):
@@ -143,56 +142,44 @@ def action_gradient(
             f"{n_stages}, {n_stages}), got {shifts.shape}"
         )
     effects = shifts[None] if shifts.ndim == 2 else shifts
-    steps = _steps(P, margin, keep, n_periods)
+    steps = _steps(P, margin, keep, n_periods, first)
     total = sum(np.einsum("...ia,...ea->...ei", N, _covariance(P, effects, V)) for N, V in steps)
     total = keep ** (1 + TIMINGS[timing]) * total
     return total[..., 0, :] if shifts.ndim == 2 else total
 
 
 def _read(
-    owner: str,
-    P: ArrayLike,
-    margin: ArrayLike,
-    discount_rate: float,
-    n_periods: int | None,
-    timing: str,
+    owner: str, P: ArrayLike, margin: ArrayLike, discount_rate: float, n_periods: int | None
 ) -> tuple[NDArray, NDArray, float]:
-    check_one_of(owner, "timing", timing, TIMINGS)
-    P, margin = as_floats("P", P), as_floats("margin", margin)
-    problems = [
-        *matrix_problems(P),
-        *margin_problems(P, margin),
-        *bare_rate_problems(discount_rate),
-        *horizon_problems(n_periods),
-    ]
-    raise_problems(SpecError, owner, problems)
-    if n_periods is None and discount_rate <= 0:
+    P, margin, keep = read_valued(owner, P, margin, discount_rate, n_periods)
+    if n_periods is None and keep >= 1:
         raise SpecError(
             f"{owner}: an infinite horizon needs a positive `discount_rate`, got "
             f"{discount_rate:g}; give one, or a number of payments `n_periods`."
         )
-    return P, margin, 1 / (1 + discount_rate)
+    return P, margin, keep
 
 
 def _steps(
-    P: NDArray, margin: NDArray, keep: float, n_periods: int | None
+    P: NDArray, margin: NDArray, keep: float, n_periods: int | None, first: str
 ) -> list[tuple[NDArray, NDArray]]:
     """Pairs (discounted visits, value from the next payment on) whose products add up.
 
     For ever there is one pair, all visits and V. Over a horizon, whoever is in stage a after t
-    moves has n - t - 1 payments ahead of the next move.
+    moves has n - t - 1 payments ahead of the next move, where n counts that of the current period.
     """
+    n_periods = n_periods + 1 if n_periods and first == "next" else n_periods
     stay = np.eye(P.shape[-1])
     if n_periods is None:
         N = np.linalg.inv(stay - keep * P)
-        return [(N, (N @ margin[..., None])[..., 0])]
+        return [(N, mean_ahead(N, margin))]
     if n_periods == 1:  # no move is ever paid for
         return [(np.zeros(P.shape), margin)]
     shape = np.broadcast_shapes(P.shape[:-1], margin.shape)
     visits, values = [np.broadcast_to(stay, P.shape)], [np.broadcast_to(margin, shape)]
     for _ in range(n_periods - 2):
         visits.append(keep * visits[-1] @ P)
-        values.append(margin + keep * (P @ values[-1][..., None])[..., 0])
+        values.append(margin + keep * mean_ahead(P, values[-1]))
     return list(zip(visits, values[::-1], strict=True))
 
 
@@ -203,14 +190,14 @@ def _stay_gain(P: NDArray, value: NDArray) -> NDArray:
 
 def _others_gain(P: NDArray, value: NDArray) -> NDArray:
     """Worth of a move instead of the row's other moves in proportion (..., a, b)."""
-    ahead = (P @ value[..., None])[..., 0]
+    ahead = mean_ahead(P, value)
     room = np.where(P < 1, 1 - P, np.nan)
     return (value[..., None, :] - ahead[..., :, None]) / room
 
 
 def _covariance(P: NDArray, effects: NDArray, value: NDArray) -> NDArray:
     """Covariance, under each row, of each effect with the next stage's value (..., E, a)."""
-    mean = (P @ value[..., None])[..., 0]
+    mean = mean_ahead(P, value)
     surprise = P * (value[..., None, :] - mean[..., :, None])
     return np.einsum("...ab,eab->...ea", surprise, effects)
 
@@ -230,6 +217,7 @@ def equity_elasticities(
     *,
     discount_rate: float,
     taken_from: str = "others",
+    first: str = "next",
 ) -> Elasticities:
     """Elasticities of customer equity E = sum_i n_i V_i, for ever, payments at period starts.
 
@@ -243,6 +231,8 @@ def equity_elasticities(
         d: a fraction per period of `P`, above 0.
     taken_from : {"stay", "others"}
         Where the probability of a move comes from, as in `transition_gradient`.
+    first : {"next", "current"}
+        As in `stage_value`.
 
     Returns
     -------
@@ -260,10 +250,11 @@ def equity_elasticities(
     Retention .8 at 10 %: 1 % more retention adds 2.67 % to equity.
 
     >>> P, margin = [[0.8, 0.2], [0, 1]], [100, 0]
-    >>> found = equity_elasticities(P, margin, [1, 0], discount_rate=0.10)
+    >>> found = equity_elasticities(P, margin, [1, 0], discount_rate=0.10, first="current")
     >>> found.transitions[0, 0].round(2), found.margins.round(2), found.discount_rate.round(3)
     (np.float64(2.67), array([1., 0.]), np.float64(-0.242))
     """
+    check_timing("equity_elasticities", "start", first)
     gradient = transition_gradient(P, margin, discount_rate=discount_rate, taken_from=taken_from)
     P, margin = as_floats("P", P), as_floats("margin", margin)
     counts = as_floats("n_customers", n_customers)
@@ -275,16 +266,17 @@ def equity_elasticities(
     keep = 1 / (1 + discount_rate)
     N = np.linalg.inv(np.eye(P.shape[-1]) - keep * P)
     visits = counts @ N
-    equity = (visits * margin).sum(axis=-1)
+    paid = visits - counts if first == "next" else visits
+    equity = (paid * margin).sum(axis=-1)
     if (equity == 0).any():
         raise SpecError("equity_elasticities: equity is 0, so per cent of it mean nothing")
-    value = (N @ margin[..., None])[..., 0]
+    value = mean_ahead(N, margin)
     # dV/dd = dq/dd N P V and dq/dd = -q^2
     by_rate = -(keep**2) * np.einsum("...a,...ab,...b->...", visits, P, value)
     by_move = np.einsum("i,...iab->...ab", counts, gradient)
     return Elasticities(
         transitions=P * by_move / equity[..., None, None],
-        margins=visits * margin / equity[..., None],
+        margins=paid * margin / equity[..., None],
         discount_rate=discount_rate * by_rate / equity,
     )
 
@@ -340,6 +332,5 @@ def break_even_cost(
         "break_even_cost",
         [p.replace("`P`", "`P_offer`") for p in matrix_problems(offer)],
     )
-    value = stage_value(P, margin, discount_rate=discount_rate, timing=timing)
-    change = offer - as_floats("P", P)
-    return (change @ value[..., None])[..., 0] / (1 + discount_rate)
+    value = stage_value(P, margin, discount_rate=discount_rate, timing=timing, first="current")
+    return mean_ahead(offer - as_floats("P", P), value) / (1 + discount_rate)

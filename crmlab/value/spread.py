@@ -23,15 +23,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crmlab.arrays import Floats
-from crmlab.errors import SpecError, check_one_of, raise_problems
-from crmlab.value.inputs import (
-    as_floats,
-    bare_rate_problems,
-    horizon_problems,
-    margin_problems,
-    matrix_problems,
-)
-from crmlab.value.stage import TIMINGS, sum_for_ever
+from crmlab.errors import SpecError
+from crmlab.value.inputs import TIMINGS, as_floats, check_timing, read_valued
+from crmlab.value.stage import mean_ahead, sum_for_ever
 
 
 def value_variance(
@@ -41,6 +35,7 @@ def value_variance(
     discount_rate: float,
     n_periods: int | None = None,
     timing: str = "start",
+    first: str = "next",
     margin_sd: ArrayLike = 0.0,
 ) -> Floats:
     """Variance of what one customer in each stage will bring, in currency squared.
@@ -54,8 +49,9 @@ def value_variance(
     discount_rate : float
         d: a fraction per period of `P`.
     n_periods : int, optional
-        Number of payments, the present one included. None: for ever.
+        Number of payments. None: for ever.
     timing : {"start", "middle", "end"}
+    first : {"next", "current"}
         As in `stage_value`.
     margin_sd : float or array_like of shape (..., K)
         Standard deviation of one period's payment in each stage, in currency, independent from
@@ -77,29 +73,29 @@ def value_variance(
     Examples
     --------
     A buyer stays with probability .8 a year and pays 100 each year: undiscounted, the number of
-    payments is geometric with variance .8 / .2^2 = 20.
+    payments is geometric with variance .8 / .2^2 = 20, the sure one of now among them or not.
 
     >>> value_variance([[0.8, 0.2], [0, 1]], [100, 0], discount_rate=0).round(6).tolist()
     [200000.0, 0.0]
     """
-    check_one_of("value_variance", "timing", timing, TIMINGS)
-    P, margin = as_floats("P", P), as_floats("margin", margin)
+    check_timing("value_variance", timing, first)
     noise = as_floats("margin_sd", margin_sd)
-    problems = [
-        *matrix_problems(P),
-        *margin_problems(P, margin),
-        *bare_rate_problems(discount_rate),
-        *horizon_problems(n_periods),
-        *_noise_problems(noise, margin),
-    ]
-    raise_problems(SpecError, "value_variance", problems)
-    keep = 1 / (1 + discount_rate)
+    P, margin, keep = read_valued(
+        "value_variance",
+        P,
+        margin,
+        discount_rate,
+        n_periods,
+        lambda _, R: _noise_problems(noise, R),
+    )
     if n_periods is None:
         value = sum_for_ever(P, margin, keep)
         risk = noise**2 + keep**2 * _row_variance(P, value)
         variance = sum_for_ever(P, risk, keep**2)
     else:
-        variance = _variance_of_horizon(P, margin, noise**2, keep, n_periods)
+        value, variance = _sum_horizon(P, margin, noise**2, keep, n_periods)
+    if first == "next":
+        variance = keep**2 * (_row_variance(P, value) + mean_ahead(P, variance))
     return variance * keep ** (2 * TIMINGS[timing])
 
 
@@ -113,23 +109,23 @@ def _noise_problems(noise: NDArray, margin: NDArray) -> list[str]:
 
 def _row_variance(P: NDArray, value: NDArray) -> NDArray:
     """Variance of the next stage's value, by stage now."""
-    ahead = (P @ value[..., None])[..., 0]
+    ahead = mean_ahead(P, value)
     # About the mean, not the difference of two large squares: a sure move has variance 0 exactly.
     return (P * (value[..., None, :] - ahead[..., :, None]) ** 2).sum(axis=-1)
 
 
-def _variance_of_horizon(
+def _sum_horizon(
     P: NDArray, margin: NDArray, noise: NDArray, keep: float, n_periods: int
-) -> NDArray:
-    """Step back one payment at a time, the value one payment behind the variance."""
+) -> tuple[NDArray, NDArray]:
+    """Step back one payment at a time: value and variance of `n_periods` payments."""
     shape = np.broadcast_shapes(P.shape[:-1], margin.shape, noise.shape)
     variance = np.broadcast_to(noise, shape).astype(float)
     value = np.broadcast_to(margin, shape)
     for _ in range(n_periods - 1):
         risk = noise + keep**2 * _row_variance(P, value)
-        variance = risk + keep**2 * (P @ variance[..., None])[..., 0]
-        value = margin + keep * (P @ value[..., None])[..., 0]
-    return variance
+        variance = risk + keep**2 * mean_ahead(P, variance)
+        value = margin + keep * mean_ahead(P, value)
+    return value, variance
 
 
 class Spread(NamedTuple):
@@ -175,14 +171,14 @@ def split_variance(values: ArrayLike, variances: ArrayLike) -> Spread:
     return Spread(variances.mean(axis=0), values.var(axis=0))
 
 
-def hidden_variance(law: ArrayLike, values: ArrayLike, variances: ArrayLike) -> Floats:
+def hidden_variance(probs: ArrayLike, values: ArrayLike, variances: ArrayLike) -> Floats:
     """Variance of what one customer brings whose stage is hidden, in currency squared.
 
     sum_s p(s) [W(s) + V(s)^2] - [sum_s p(s) V(s)]^2: not knowing the stage adds to the chance.
 
     Parameters
     ----------
-    law : array_like of shape (..., K)
+    probs : array_like of shape (..., K)
         Probabilities of the stages.
     values, variances : array_like of shape (..., K)
         `stage_value` and `value_variance`, under the same matrix.
@@ -196,7 +192,7 @@ def hidden_variance(law: ArrayLike, values: ArrayLike, variances: ArrayLike) -> 
     >>> float(hidden_variance([0.5, 0.5], [0.0, 10.0], [1.0, 3.0]))
     27.0
     """
-    law, values = as_floats("law", law), as_floats("values", values)
+    probs, values = as_floats("probs", probs), as_floats("values", values)
     variances = as_floats("variances", variances)
-    mean = (law * values).sum(axis=-1, keepdims=True)
-    return (law * (variances + (values - mean) ** 2)).sum(axis=-1)
+    mean = (probs * values).sum(axis=-1, keepdims=True)
+    return (probs * (variances + (values - mean) ** 2)).sum(axis=-1)

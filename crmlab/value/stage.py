@@ -2,14 +2,14 @@
 
 A customer who is in stage i now earns the firm the margin R_i in this period, moves by the
 transition matrix P, earns the margin of the next stage, and so on. Discounting at the rate d per
-period, the worth of standing in each stage is
+period, the worth of standing in each stage is, with the margin of this period,
 
     V = R + P R / (1+d) + P^2 R / (1+d)^2 + ... = [I - P / (1+d)]^(-1) R = N R,
 
 a system of linear equations with one unknown per stage (Pfeifer & Carraway 2000, *Journal of
 Interactive Marketing* 14(2), 43-55). Row i of N, the discounted fundamental matrix, holds the
 discounted number of periods that a customer who starts in i will spend in each stage: value is
-time spent, priced.
+time spent, priced. What is still to come after this period is V - R = P V / (1+d).
 """
 
 import numpy as np
@@ -19,15 +19,15 @@ from crmlab.arrays import Bools, Floats
 from crmlab.chains.reach import reachable
 from crmlab.errors import SpecError, check_one_of, raise_problems
 from crmlab.value.inputs import (
+    FIRSTS,
+    TIMINGS,
     as_floats,
     bare_rate_problems,
+    check_timing,
     horizon_problems,
-    margin_problems,
     matrix_problems,
+    read_valued,
 )
-
-# How far into its period a payment comes, as a share of the period.
-TIMINGS = {"start": 0.0, "middle": 0.5, "end": 1.0}
 
 
 def stage_value(
@@ -37,11 +37,13 @@ def stage_value(
     discount_rate: float,
     n_periods: int | None = None,
     timing: str = "start",
+    first: str = "next",
 ) -> Floats:
     """Worth of standing in each stage now, in currency: the discounted margins still to come.
 
-    For ever, V = [I - P/(1+d)]^(-1) R; over a horizon, V = sum over t = 0 .. n_periods-1 of
-    [P/(1+d)]^t R (Pfeifer & Carraway 2000, whose horizon T is ``n_periods = T + 1`` payments).
+    The payment h periods ahead is divided by (1+d)^h: V = sum over h of [P/(1+d)]^h R, where h runs
+    from 1 to `n_periods` (``first="next"``), or from 0 to ``n_periods - 1`` (``first="current"``;
+    Pfeifer & Carraway 2000, whose horizon T is ``n_periods = T + 1`` payments).
 
     Parameters
     ----------
@@ -53,10 +55,13 @@ def stage_value(
     discount_rate : float
         d: a fraction per period of `P`.
     n_periods : int, optional
-        Number of payments, the present one included. None: for ever.
+        Number of payments. None: for ever.
     timing : {"start", "middle", "end"}
         When in its period a margin is paid. "end" is "start" divided by 1+d, "middle" divided by
-        its root.
+        its root. Values are as of the start of the current period.
+    first : {"next", "current"}
+        The period of the first payment that counts. The margin of the current period is all that
+        lies between the two, where money comes for ever.
 
     Returns
     -------
@@ -73,34 +78,29 @@ def stage_value(
     --------
     A buyer stays with probability .8 a year and is lost for good otherwise:
 
-    >>> stage_value([[0.8, 0.2], [0, 1]], [100, 0], discount_rate=0.10).round(2).tolist()
+    >>> P, margin = [[0.8, 0.2], [0, 1]], [100, 0]
+    >>> stage_value(P, margin, discount_rate=0.10).round(2).tolist()
+    [266.67, 0.0]
+    >>> stage_value(P, margin, discount_rate=0.10, first="current").round(2).tolist()
     [366.67, 0.0]
     """
-    check_one_of("stage_value", "timing", timing, TIMINGS)
-    P, margin = as_floats("P", P), as_floats("margin", margin)
-    problems = [
-        *matrix_problems(P),
-        *margin_problems(P, margin),
-        *bare_rate_problems(discount_rate),
-        *horizon_problems(n_periods),
-    ]
-    raise_problems(SpecError, "stage_value", problems)
-    keep = 1 / (1 + discount_rate)
-    value = (
-        sum_for_ever(P, margin, keep)
-        if n_periods is None
-        else sum_horizon(P, margin, keep, n_periods)
-    )
+    check_timing("stage_value", timing, first)
+    P, margin, keep = read_valued("stage_value", P, margin, discount_rate, n_periods)
+    if n_periods is None:
+        value = sum_for_ever(P, margin, keep)
+    else:
+        value = sum_horizon(P, margin, keep, n_periods)
+    if first == "next":
+        value = keep * mean_ahead(P, value)
     return value * keep ** TIMINGS[timing]
 
 
 def discounted_occupancy(
-    P: ArrayLike, *, discount_rate: float, n_periods: int | None = None
+    P: ArrayLike, *, discount_rate: float, n_periods: int | None = None, first: str = "next"
 ) -> Floats:
-    """Discounted periods spent in each stage (column) by a customer who starts in a stage (row).
+    """Discounted periods spent in each stage (column) by a customer who is in a stage now (row).
 
-    N = [I - P/(1+d)]^(-1) for ever, or the sum of [P/(1+d)]^t over t = 0 .. n_periods-1. Payments
-    at the start of each period: V = N R.
+    N = sum over h of [P/(1+d)]^h, h as in `stage_value`: V = N R at the start of each period.
 
     Parameters
     ----------
@@ -109,12 +109,14 @@ def discounted_occupancy(
     discount_rate : float
         d: a fraction per period of `P`; above 0 for ever.
     n_periods : int, optional
-        Number of periods, the present one included. None: for ever.
+        Number of periods. None: for ever.
+    first : {"next", "current"}
+        The first period that counts.
 
     Returns
     -------
     ndarray of shape (..., K, K)
-        Periods, discounted; rows sum to (1+d)/d for ever.
+        Periods, discounted; rows sum to 1/d for ever, and to 1 more with the current period.
 
     Raises
     ------
@@ -123,10 +125,11 @@ def discounted_occupancy(
 
     Examples
     --------
-    >>> discounted_occupancy([[0.8, 0.2], [0, 1]], discount_rate=0.10).round(2)
+    >>> discounted_occupancy([[0.8, 0.2], [0, 1]], discount_rate=0.10, first="current").round(2)
     array([[ 3.67,  7.33],
            [ 0.  , 11.  ]])
     """
+    check_one_of("discounted_occupancy", "first", first, FIRSTS)
     P = as_floats("P", P)
     problems = [
         *matrix_problems(P),
@@ -135,17 +138,24 @@ def discounted_occupancy(
     ]
     raise_problems(SpecError, "discounted_occupancy", problems)
     keep = 1 / (1 + discount_rate)
-    if n_periods is not None:
-        total = np.broadcast_to(np.eye(P.shape[-1]), P.shape)
-        for _ in range(n_periods - 1):
-            total = np.eye(P.shape[-1]) + keep * P @ total
-        return np.array(total)
-    if keep >= 1:
+    if n_periods is None and keep >= 1:
         raise SpecError(
             f"discounted_occupancy: periods without end need a positive `discount_rate`, got "
             f"{discount_rate:g}; give one, or a number of periods `n_periods`."
         )
-    return np.linalg.inv(np.eye(P.shape[-1]) - keep * P)
+    stay = np.eye(P.shape[-1])
+    if n_periods is None:
+        total = np.linalg.inv(stay - keep * P)
+    else:
+        total = np.array(np.broadcast_to(stay, P.shape))
+        for _ in range(n_periods - 1):
+            total = stay + keep * P @ total
+    return keep * P @ total if first == "next" else total
+
+
+def mean_ahead(P: NDArray, value: NDArray) -> NDArray:
+    """Mean value of the next stage, by stage now (..., K)."""
+    return (P @ value[..., None])[..., 0]
 
 
 def sum_horizon(P: NDArray, margin: NDArray, keep: float, n_periods: int) -> NDArray:
@@ -153,7 +163,7 @@ def sum_horizon(P: NDArray, margin: NDArray, keep: float, n_periods: int) -> NDA
     shape = np.broadcast_shapes(P.shape[:-1], margin.shape)
     value = np.broadcast_to(margin, shape).astype(float)
     for _ in range(n_periods - 1):
-        value = margin + keep * (P @ value[..., None])[..., 0]
+        value = margin + keep * mean_ahead(P, value)
     return value
 
 

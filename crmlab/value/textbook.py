@@ -21,7 +21,7 @@ def berger_nasr(
     Parameters
     ----------
     margin : float
-        GC: gross contribution per year, in currency; the first is paid now.
+        GC: gross contribution per year, in currency; the first is paid now (``first="current"``).
     marketing : float
         M: cost of keeping the customer, in currency per year.
     retention : float
@@ -51,7 +51,7 @@ def berger_nasr(
 def retention_multiple(retention: ArrayLike, discount_rate: ArrayLike) -> Floats:
     """Lifetime value as a multiple of the margin, r / (1+d-r), for constant margin and retention.
 
-    It counts payments from the next period on: the present one is not in it (Gupta & Lehmann
+    It counts payments from the next period on (``first="next"`` in `stage_value`; Gupta & Lehmann
     2003, *Journal of Interactive Marketing* 17(1), 9-24). On the chain that stays with
     probability r, it is V - R with R = 1.
 

@@ -33,7 +33,7 @@ def staircase_frame() -> Frame:
 
     quarters, rate = 8, 1.10**0.25 - 1
     shares = np.linalg.matrix_power(K10, quarters)[0]
-    worth = stage_value(K10, K10_MARGINS, discount_rate=rate)[0]
+    worth = stage_value(K10, K10_MARGINS, discount_rate=rate, first="current")[0]
     colours = list(stage_colours(KNAPP).values())
     ax = _axes(8, 3)
     ax.bar(KNAPP.names, 100 * shares, color=colours)
