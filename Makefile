@@ -69,8 +69,8 @@ variants: ## one bank per student (IDS=file, KEY=file, N=03, CHECKS=1) into buil
 grade: ## grade what was handed in (FOLDER=submissions, N=03) into build/grades/
 	$(call run,grade "$(FOLDER)" $(if $(N),--number $(N)))
 
-drift: ## how far the numbers move on another machine (N=03), into build/drift/
-	$(call run,drift $(N))
+drift: ## what other processors and seeds change (N=03; BRIEF=1), into build/drift/
+	$(call run,drift $(N) $(if $(BRIEF),--brief))
 
 replicate: ## recompute every published number of the ledger
 	$(call run,replicate)

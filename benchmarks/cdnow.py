@@ -16,13 +16,13 @@ import time
 import numpy as np
 import pandas as pd
 
-from crmlab import load_cdnow_sample, split_holdout, tables_from_orders, to_panel
 from crmlab.btyd import BGNBD, MBGNBD, BuyTillYouDie, ParetoNBD, fit_buyers
 from crmlab.channels import Poisson
+from crmlab.datasets import load_cdnow_sample
 from crmlab.inference import Fit, fit
 from crmlab.models.hidden import HiddenMarkov
 from crmlab.stages import StageSpace
-from crmlab.tables import CustomerTables
+from crmlab.tables import CustomerTables, split_holdout, tables_from_orders, to_panel
 from crmlab.transitions import StickyDirichlet
 from crmlab.value.customers import expected_purchases
 

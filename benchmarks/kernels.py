@@ -6,7 +6,7 @@
 Every row computes the same numbers from the same data: one covariate that shifts the logits of all
 moves, an effect of each customer's own, 10 % of the cells missing. The columns are
 
-* `fused`       crmlab: probabilities of moving made in SIMD registers, eight customers at once;
+* `driven`      crmlab: probabilities of moving made in SIMD registers, eight customers at once;
 * `matrices`    crmlab: a softmax in NumPy, then the scalar recursion on ready-made matrices;
 * `scan`        a PyTensor scan in logarithms over all customers at once, compiled by numba;
 * `jax`         a JAX scan, scaled, double precision, free to use all cores (where installed);
@@ -70,7 +70,7 @@ class Problem:
         weights = np.exp(logits - logits.max(axis=-1, keepdims=True))
         return weights / weights.sum(axis=-1, keepdims=True)
 
-    def fused(self) -> float:
+    def driven(self) -> float:
         """crmlab, in registers."""
         free = (self.initial, self.base, self.effects, self.customers, self.table)
         data = (self.covariates, self.loads, self.codes, self.windows, self.times)
@@ -95,7 +95,7 @@ class Problem:
 
     @property
     def n_operations(self) -> float:
-        """Multiplications and additions of the fused kernel, exponentials written out.
+        """Multiplications and additions of the driven kernel, exponentials written out.
 
         Per move: 2 for each covariate and customer effect, forth and back; 2 to predict; 2 to come
         back; 4 for the slope; 34 for the exponential.
@@ -161,10 +161,10 @@ def measure(n: int, t: int, k: int, speed: float) -> list[float]:
     scan, jax = compile_scan(problem), compile_jax(problem)
     em, extras = compile_em(n, t, k), compile_extras(n, t, k)
     others = [scan, problem.with_matrices, *([jax] if jax else [])]
-    gap = max(abs(problem.fused() - other()) for other in others)
+    gap = max(abs(problem.driven() - other()) for other in others)
     if gap > 1e-6:
         raise SystemExit(f"N = {n}, T = {t}, K = {k}: the columns disagree by {gap}")
-    ours = [problem.fused, problem.with_matrices]
+    ours = [problem.driven, problem.with_matrices]
     runs = [*ours, scan, jax, problem.shared, em, extras, problem.copy]
     times = [fastest(run) if run else np.nan for run in runs]
     return [*times, problem.n_operations / speed]
@@ -173,14 +173,21 @@ def measure(n: int, t: int, k: int, speed: float) -> list[float]:
 def write_row(sizes: tuple[int, int, int], times: list[float]) -> str:
     """One line of a Markdown table, with the ratios that are promised."""
     cells = [f"{size:,}" for size in sizes] + [f"{ms:.3g}" for ms in times]
-    fused, _, scan, jax, shared, em, extras, copy, flops = times
-    ratios = [scan / fused, jax / fused, em / shared, extras / shared, fused / copy, fused / flops]
+    driven, _, scan, jax, shared, em, extras, copy, flops = times
+    ratios = [
+        scan / driven,
+        jax / driven,
+        em / shared,
+        extras / shared,
+        driven / copy,
+        driven / flops,
+    ]
     return " | ".join(["", *cells, *(f"{ratio:.1f}" for ratio in ratios), ""]).strip()
 
 
 HEADS = (
-    "N", "T", "K", "fused", "matrices", "scan", "jax", "shared", "em", "extras", "copy",
-    "flops", "scan/fused", "jax/fused", "em/shared", "extras/shared", "fused/copy", "fused/flops",
+    "N", "T", "K", "driven", "matrices", "scan", "jax", "shared", "em", "extras", "copy",
+    "flops", "scan/driven", "jax/driven", "em/shared", "extras/shared", "driven/copy", "driven/flops",
 )  # fmt: skip
 SIZES = ((1000, 36, 3), (1000, 36, 5), (1000, 36, 10), (300, 24, 3), (1000, 12, 5), (10_000, 36, 5))
 

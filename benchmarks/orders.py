@@ -75,7 +75,7 @@ def duckdb(path: Path, job: str) -> int:
 
 def pandas(path: Path, job: str) -> int:
     """Summarise by `crmlab.tables.rfm_summary`."""
-    from crmlab import rfm_summary
+    from crmlab.tables import rfm_summary
 
     return len(rfm_summary(pd.read_parquet(path), observation_end=WINDOW[1]))
 

@@ -8,7 +8,7 @@ channels (visits, spend, a survey), 10 % of the cells missing. All routes take t
 priors, transforms and channels are crmlab's, and only the sum over stage paths and the sampler
 differ.
 
-* `crmlab`         the fused kernel, `crm.fit`'s compilation and sampler;
+* `crmlab`         the compiled kernel, `crm.fit`'s compilation and sampler;
 * `scan, nutpie`   a PyTensor scan in logarithms, compiled and sampled by nutpie as it comes;
 * `scan, NumPyro`  the same scan translated to JAX, NumPyro's NUTS, chains one after the other
                    (where NumPyro is installed).
@@ -109,9 +109,9 @@ def find_top() -> dict[str, np.ndarray]:
 
 def build_scan() -> object:
     """Build the same model with the scan in the place of the kernel."""
-    from crmlab.models import likelihood
+    from crmlab.models.kernel import op
 
-    likelihood.driven_loglik = scan_loglik
+    op.driven_loglik = scan_loglik
     return MODEL.build(make_panel(300, 24))
 
 

@@ -11,37 +11,52 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-_COUNTS = {0: "a non-negative integer", 1: "a positive integer"}
 
-
-def is_count(value: object, least: int = 1) -> bool:
-    """Whether a value is a whole number from `least` on; True and False are none.
+def is_count(value: object, at_least: int = 1) -> bool:
+    """Whether a value is a whole number of at least `at_least`; True and False are not.
 
     Examples
     --------
-    >>> is_count(3), is_count(np.int64(0), least=0), is_count(0), is_count(2.0), is_count(True)
+    >>> is_count(3), is_count(np.int64(0), at_least=0), is_count(0), is_count(2.0), is_count(True)
     (True, True, False, False, False)
     """
     is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    return is_whole and bool(value >= least)
+    return is_whole and bool(value >= at_least)
 
 
-def count_problems(counts: Mapping[str, object], least: int = 1) -> list[str]:
-    """Say which numbers, by name, do not count anything.
+def check_count(owner: str, parameter: str, value: object, at_least: int = 1) -> None:
+    """Raise `SpecError` on behalf of `owner` unless a parameter is a whole number.
 
     Examples
     --------
-    >>> count_problems({"draws": 10, "block": 0.5})
-    ['`block` must be a positive integer, got 0.5']
+    >>> check_count("simulate", "n_customers", 0)
+    Traceback (most recent call last):
+    ...
+    crmlab.errors.SpecError: The `n_customers` parameter of `simulate` must be a whole number of \
+at least 1, got 0.
     """
-    rule = _COUNTS.get(least, f"an integer from {least}")
-    return [wrong(name, rule, v) for name, v in counts.items() if not is_count(v, least)]
+    if not is_count(value, at_least):
+        refuse(owner, parameter, f"a whole number of at least {at_least}", value)
 
 
-def check_count(owner: str, parameter: str, value: object, least: int = 1) -> None:
-    """Raise `SpecError` unless a parameter is a whole number from `least` on."""
-    if not is_count(value, least):
-        refuse(owner, parameter, _COUNTS.get(least, f"an integer from {least}"), value)
+def count_problems(counts: Mapping[str, object], at_least: int = 1) -> list[str]:
+    """Say which numbers, by name, are not whole or not at least `at_least`; empty if none.
+
+    Examples
+    --------
+    >>> count_problems({"n_ranks": 10, "n_draws": 0})
+    ['`n_draws` must be a whole number of at least 1, got 0']
+    """
+    rule = f"a whole number of at least {at_least}"
+    return [wrong(name, rule, v) for name, v in counts.items() if not is_count(v, at_least)]
+
+
+def length_problems(arrays: Mapping[str, NDArray]) -> list[str]:
+    """Say what is wrong with the lengths of arrays that belong together."""
+    lengths = {name: len(values) for name, values in arrays.items()}
+    if 0 in lengths.values():
+        return [f"nothing to judge: {lengths}"]
+    return [] if len(set(lengths.values())) == 1 else [f"lengths differ: {lengths}"]
 
 
 def spread_evenly(n: int, wanted: int) -> Ints:

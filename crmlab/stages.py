@@ -38,7 +38,7 @@ Knapp (1978), Social Intercourse: From Greeting to Goodbye. Allyn and Bacon.
 Dwyer, Schurr and Oh (1987), "Developing buyer-seller relationships", J. Marketing 51(2), 11-27.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import permutations
@@ -283,7 +283,7 @@ class Crosswalk:
 
     def __post_init__(self) -> None:
         """Check that the pairs are a function from the one space to the other."""
-        pairs = self.pairs.items() if hasattr(self.pairs, "items") else self.pairs
+        pairs = self.pairs.items() if isinstance(self.pairs, Mapping) else self.pairs
         pairs = tuple((str(a), str(b)) for a, b in pairs)
         raise_problems(SpecError, "Crosswalk", _problems_of_pairs(pairs, self))
         object.__setattr__(self, "pairs", pairs)

@@ -6,8 +6,8 @@ address depends on the address alone,
 
     u = Philox4x32-10(key = hash(seed, purpose), counter = (block, customer, period)).
 
-Two worlds that differ in a policy therefore share the chance of every customer exactly, and a
-customer looks the same in a world of ten and in a world of a million.
+Two worlds that differ in a policy therefore share the random numbers of every customer exactly, and
+a customer looks the same in a world of ten and in a world of a million.
 
 References
 ----------
@@ -22,7 +22,7 @@ from functools import reduce
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, check_count
 from crmlab.errors import SpecError
 
 _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
@@ -80,7 +80,7 @@ def _philox_round(words: Words, key: tuple[np.uint64, np.uint64]) -> Words:
 
 @dataclass(frozen=True)
 class Streams:
-    """The chance of one world: uniforms by (seed, customer, period, purpose).
+    """The random numbers of one world: uniforms by (seed, customer, period, purpose).
 
     Parameters
     ----------
@@ -99,11 +99,8 @@ class Streams:
     seed: int
 
     def __post_init__(self) -> None:
-        """Refuse a seed that is no non-negative integer."""
-        if not isinstance(self.seed, (int, np.integer)) or self.seed < 0:
-            raise SpecError(
-                f"The `seed` parameter must be a non-negative integer, got {self.seed!r}."
-            )
+        """Refuse a seed that is not a whole number of at least 0."""
+        check_count("Streams", "seed", self.seed, at_least=0)
 
     def uniforms(
         self, purpose: str, customers: ArrayLike, periods: ArrayLike, size: int = 1
@@ -113,7 +110,7 @@ class Streams:
         Parameters
         ----------
         purpose : str
-            What the chance is for, e.g. the name of a channel.
+            What the uniforms are for, e.g. the name of a channel.
         customers, periods : array_like of int, below 2**32
             Addresses; they broadcast against each other.
         size : int
@@ -123,10 +120,7 @@ class Streams:
         -------
         ndarray of shape (size, ...) if size > 1, else of the broadcast shape
         """
-        if not isinstance(size, (int, np.integer)) or size < 1:
-            raise SpecError(
-                f"The `size` parameter of `uniforms` must be a positive integer, got {size!r}."
-            )
+        check_count("uniforms", "size", size)
         customers, periods = np.broadcast_arrays(_address(customers), _address(periods))
         flat = np.empty((size + size % 2, customers.size))
         self.fill(flat, customers.ravel(), periods.ravel(), self.key(purpose))

@@ -5,7 +5,7 @@ every function of crmlab can be used with it. A check that fails raises `Contrac
 breaches at once; one that passes says nothing.
 
 =========================  ====================================================================
-`check_channel`            `sample` and `dist` are one law, in every stage
+`check_channel`            `sample` and `dist` are one distribution, in every stage
 `check_transition_model`   matrices are stochastic and make no move that the space forbids
 `check_generator`          nobody changes when others are simulated too
 `check_policy`             propensities that depend on each customer alone
@@ -53,7 +53,7 @@ class ContractError(AssertionError, ValueError):
 
 
 def check_channel(channel: Channel, space: StageSpace, *, seed: int, n_draws: int = 20_000) -> None:
-    """Check that the two faces of a channel, `sample` and `dist`, show one law in every stage.
+    """Check that `sample` and `dist` of a channel are one distribution in every stage.
 
     Parameters that the channel knows are used as they are; the others are drawn once from their
     priors. Draws of `sample` (and of `dist`, if it can draw) are counted in cells and held against
@@ -72,8 +72,8 @@ def check_channel(channel: Channel, space: StageSpace, *, seed: int, n_draws: in
     ------
     ContractError
         With every breach: parameters without a value per stage, values outside the channel's own
-        support, a `sample` that does not rise with its uniform, laws that differ (naming the stage
-        and the worst cell).
+        support, a `sample` that does not rise with its uniform, distributions that differ (naming
+        the stage and the worst cell).
 
     Examples
     --------
@@ -98,7 +98,9 @@ def check_channel(channel: Channel, space: StageSpace, *, seed: int, n_draws: in
             for source, values in sources.items()
             if values is not None
             for k in range(len(space))
-            for breach in _law_breaches(channel, source, values[k], _law_of(channel, parameters, k))
+            for breach in _dist_breaches(
+                channel, source, values[k], _read_dist(channel, parameters, k)
+            )
         ],
     )
 
@@ -133,7 +135,7 @@ def _sample_breaches(
         yield f"`sample` gives shape {np.shape(draws)} for uniforms of shape {u.shape}"
         return
     if not np.array_equal(draws, channel.sample(u, **given), equal_nan=True):
-        yield "`sample` gives other values when it is called again: its chance is `u` alone"
+        yield "`sample` gives other values when it is called again: `u` alone may decide"
     seen = draws[~np.isnan(draws)]
     outside = seen[~channel.supports(seen)]
     if len(outside):
@@ -142,6 +144,13 @@ def _sample_breaches(
         falls = np.diff(np.take_along_axis(draws, np.argsort(u, axis=1), axis=1), axis=1) < 0
         if falls.any():
             yield "`sample` falls while `u` rises: it must invert the distribution function"
+    if set(channel.known) == set(given):
+        sampler = channel.sampler(lambda loop: loop)
+        again = np.stack(
+            [sampler(u[..., k, :], np.full(row.shape, k)) for k, row in enumerate(draws)]
+        )
+        if not np.array_equal(draws, again, equal_nan=True):
+            yield "`sampler` gives other values than `sample`"
 
 
 def _draw_dist(channel: Channel, given: Mapping[str, Floats], seed: int) -> Floats | None:
@@ -152,14 +161,14 @@ def _draw_dist(channel: Channel, given: Mapping[str, Floats], seed: int) -> Floa
         return None
 
 
-class _Law(NamedTuple):
+class _Dist(NamedTuple):
     """What `dist` says in one stage."""
 
     density: Callable[[ArrayLike], Floats]
     is_discrete: bool
 
 
-def _law_of(channel: Channel, parameters: Mapping[str, Floats], stage: int) -> _Law:
+def _read_dist(channel: Channel, parameters: Mapping[str, Floats], stage: int) -> _Dist:
     import pytensor.tensor as pt
 
     from crmlab.models.emissions import score_table
@@ -168,7 +177,7 @@ def _law_of(channel: Channel, parameters: Mapping[str, Floats], stage: int) -> _
     values = pt.dvector("values")
     score = _interpret([values], [score_table(channel, values, here)[:-1, 0]])
     is_discrete = channel.dist(**here).dtype.startswith(("int", "uint"))
-    return _Law(lambda x: np.exp(score(np.asarray(x, dtype=float))[0]), is_discrete)
+    return _Dist(lambda x: np.exp(score(np.asarray(x, dtype=float))[0]), is_discrete)
 
 
 class _Cells(NamedTuple):
@@ -179,11 +188,11 @@ class _Cells(NamedTuple):
     expected: Floats
 
 
-def _law_breaches(channel: Channel, source: str, draws: Floats, law: _Law) -> Iterator[str]:
+def _dist_breaches(channel: Channel, source: str, draws: Floats, dist: _Dist) -> Iterator[str]:
     draws = draws[~np.isnan(draws)]
     if len(draws) == 0:
         return
-    cells = _count_cells(draws, law)
+    cells = _count_cells(draws, dist)
     if not np.isfinite(cells.expected).all() or (cells.expected < -1e-6 * len(draws)).any():
         yield "the density of `dist` is not finite, or adds up to more than 1"
         return
@@ -199,21 +208,21 @@ def _law_breaches(channel: Channel, source: str, draws: Floats, law: _Law) -> It
     )
 
 
-def _count_cells(draws: Floats, law: _Law) -> _Cells:
+def _count_cells(draws: Floats, dist: _Dist) -> _Cells:
     """Count atoms one by one and the continuous part in bins; the last cell takes the rest.
 
     The bins are placed by every other draw and filled by the remaining ones, so that the counts
     know nothing of the edges.
     """
     values, counts = np.unique(draws, return_counts=True)
-    atoms = values if law.is_discrete else values[counts > 1]
+    atoms = values if dist.is_discrete else values[counts > 1]
     smooth = draws[~np.isin(draws, atoms)]
     edges = np.empty(0)
     if len(smooth) > 2 * _N_BINS * _FEWEST:
         edges = np.quantile(smooth[::2], np.linspace(0, 1, _N_BINS + 1)[1:-1])
         draws = np.concatenate([draws[np.isin(draws, atoms)][::2], smooth[1::2]])
     n = len(draws)
-    probs = np.concatenate([law.density(atoms), _integrate(law.density, edges)])
+    probs = np.concatenate([dist.density(atoms), _integrate(dist.density, edges)])
     observed = [(draws == atom).sum() for atom in atoms]
     observed += [((draws > low) & (draws <= high)).sum() for low, high in _pairs(edges)]
     words = [f"the value {atom:g}" for atom in atoms]
@@ -282,8 +291,9 @@ def check_transition_model(
     ------
     ContractError
         With every breach: shape, rows that do not sum to 1, negative entries, probability where
-        the space allows no move, a missing "transition_matrix (stage_from, stage_to)", a
-        log-density whose gradient is not finite at the start.
+        the space allows no move, a missing "transition_matrix (stage_from, stage_to)" or other name
+        that is promised, `matrices` that are not those of `matrix`, a log-density whose gradient
+        is not finite at the start.
 
     Examples
     --------
@@ -294,8 +304,13 @@ def check_transition_model(
 
     with pm.Model(coords=coords(space)) as model:
         matrix = transitions.matrix(space, covariates)
-    draws = np.asarray(_draw([matrix], seed, n_draws)[0])
-    breaches = list(_matrix_breaches(draws, space))
+    promised = [name for name in transitions.posterior_names(space) if name in model.named_vars]
+    draws, *values = _draw([matrix, *(model[name] for name in promised)], seed, n_draws)
+    breaches = list(_matrix_breaches(draws, space)) or list(
+        _numpy_breaches(
+            transitions, space, covariates, draws, dict(zip(promised, values, strict=True))
+        )
+    )
     if covariates is None:
         dims = model.named_vars_to_dims.get("transition_matrix")
         if dims != ("stage_from", "stage_to"):
@@ -327,6 +342,27 @@ def _matrix_breaches(draws: Floats, space: StageSpace) -> Iterator[str]:
         )
 
 
+def _numpy_breaches(
+    transitions: TransitionModel,
+    space: StageSpace,
+    covariates: xr.Dataset | None,
+    draws: Floats,
+    values: Mapping[str, Floats],
+) -> Iterator[str]:
+    """Hold `matrices`, draw by draw, against what `matrix` gave; customers are alike."""
+    missing = [name for name in transitions.posterior_names(space) if name not in values]
+    for name in missing:
+        yield f"`matrix` registers no {name!r}, which `posterior_names` promises"
+    if missing or transitions.n_customer_effects(space):
+        return
+    cells = transitions.design.read(covariates).get("covariates")
+    for k, draw in enumerate(draws):
+        found = transitions.matrices(space, {name: v[k] for name, v in values.items()}, cells)
+        if not np.allclose(found, draw, rtol=0, atol=1e-9):
+            yield f"`matrices` and `matrix` disagree by {np.abs(found - draw).max():.2g}"
+            return
+
+
 # Generators ---------------------------------------------------------------------------------------
 
 
@@ -346,7 +382,7 @@ def check_generator(generator: Generator, *, seed: int, n_customers: int = 12) -
         With every breach: another result on a second call, a customer who differs when others
         are simulated too or alone, a seed without effect, missing truth.
     """
-    crowd = simulate(generator, n_customers, seed=seed)
+    everybody = simulate(generator, n_customers, seed=seed)
     half = np.arange(n_customers // 2)
     some = np.arange(n_customers)[::-3]
     sample = generator.sample
@@ -358,18 +394,20 @@ def check_generator(generator: Generator, *, seed: int, n_customers: int = 12) -
     breaches = [
         f"{words}: {name}"
         for words, (world, customers) in worlds.items()
-        for name in _differing(world, crowd, customers)
+        for name in _differing(world, everybody, customers)
     ]
-    if not _differing(simulate(generator, n_customers, seed=seed + 1), crowd, None):
+    if not _differing(simulate(generator, n_customers, seed=seed + 1), everybody, None):
         breaches.append("the seed changes nothing")
-    if crowd.truth is None:
+    if everybody.truth is None:
         breaches.append("`truth` is missing: a world knows what a firm cannot see")
     raise_problems(ContractError, type(generator).__name__, breaches)
 
 
-def _differing(world: CustomerTables, crowd: CustomerTables, customers: Ints | None) -> list[str]:
+def _differing(
+    world: CustomerTables, everybody: CustomerTables, customers: Ints | None
+) -> list[str]:
     """Names of the tables in which these customers differ; all customers if None."""
-    ours, theirs = _all_frames(world), _all_frames(crowd)
+    ours, theirs = _all_frames(world), _all_frames(everybody)
     if set(ours) != set(theirs):
         return sorted(set(ours) ^ set(theirs))
     return [
@@ -482,7 +520,7 @@ def _replay(policy: Policy, view: FirmView, given: Floats) -> Iterator[str]:
     orders = {
         "gives other propensities when it is asked again": [everybody],
         "gives other propensities in another order of the customers": [everybody[::-1]],
-        "gives a customer alone other propensities than in the crowd": everybody[:, None],
+        "gives a customer alone other propensities than among all": everybody[:, None],
     }
     for words, groups in orders.items():
         for who in groups:

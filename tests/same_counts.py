@@ -6,7 +6,8 @@ Used by the tests of the Ibis expressions, on DuckDB and, with the extras, on Py
 import numpy as np
 import pandas as pd
 
-from crmlab import CustomerTables, chains, rfm_summary, to_panel, warehouse
+from crmlab import CustomerTables, chains, to_panel, warehouse
+from crmlab.tables import rfm_summary
 
 WINDOW = ("2023-01-10", "2024-05-20")
 FREQUENCIES = ("D", "W", "M", "Q", "Y")

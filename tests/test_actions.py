@@ -43,12 +43,14 @@ def test_a_tilted_matrix_makes_no_other_moves(matrix, shifts):
     crm.stages.check_transition_matrix(SPACE, crm.actions.tilt(matrix, SPACE, shifts))
 
 
+@pytest.mark.bits
 @given(MATRICES)
 def test_no_shift_returns_the_matrix_bit_for_bit(matrix):
     assert np.array_equal(crm.actions.tilt(matrix, SPACE, np.zeros((3, 3))), matrix)
     assert np.array_equal(crm.actions.tilt(matrix, SPACE, crm.actions.Action("nothing")), matrix)
 
 
+@pytest.mark.bits
 def test_rows_that_are_not_shifted_stay_bit_for_bit():
     matrix = np.array(((1 / 3, 1 / 3, 1 / 3), (0, 0.3, 0.7), (0, 0, 1)))
     tilted = crm.actions.tilt(
@@ -73,6 +75,7 @@ def test_a_shift_is_a_log_odds_ratio_against_staying():
     assert logit(tilted[1, 2]) - logit(0.1) == pytest.approx(-0.8)
 
 
+@pytest.mark.bits
 def test_leading_axes_are_tilted_side_by_side():
     rng = np.random.default_rng(1)
     matrices = rng.dirichlet(np.ones(3), size=(4, 5, 3))
@@ -89,6 +92,7 @@ def test_huge_shifts_neither_overflow_nor_lose_the_row():
     assert tilted[2].tolist() == [0, 0, 1]
 
 
+@pytest.mark.bits
 def test_a_win_back_adds_a_move_and_leaves_other_rows_alone():
     win_back = crm.actions.Action("win_back", adds={("lost", "new"): 0.05, ("loyal", "new"): 0.2})
     tilted = crm.actions.tilt(MATRIX, SPACE, win_back)
@@ -113,6 +117,7 @@ def test_kinds_and_pairs_add_up():
     assert np.array_equal(both.log_odds(SPACE), expected)
 
 
+@pytest.mark.bits
 def test_action_matrices_begin_with_the_matrix_itself():
     mail = crm.actions.Action("mail", effects={"exit": -1})
     stack = crm.actions.action_matrices(MATRIX, SPACE, [mail, crm.actions.Action("nothing")])

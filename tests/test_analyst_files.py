@@ -320,6 +320,7 @@ def files(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.bits
 def test_a_report_with_files_is_made_again_byte_for_byte(files, capsys):
     named = [word for kind in KINDS for word in (f"--{kind}", f"beside/{kind}.csv")]
     ask = ["report", "orders.csv", *named, "--pseudonymise", "my.key", "--sample", "100",

@@ -118,6 +118,7 @@ def test_periods_cover_the_window_and_end_with_it(n_days, freq):
     assert early.sizes["period"] == made.n_seen
 
 
+@pytest.mark.bits
 def test_samples_are_nested_and_do_not_depend_on_the_order_of_rows():
     rng = np.random.default_rng(2)
     base = pd.DataFrame({"frequency": rng.poisson(1, 500), "T": rng.uniform(1, 60, 500)})
@@ -377,6 +378,7 @@ def request_(shop, tmp_path, monkeypatch):
     return folder.Request(tmp_path / "orders.csv", OPTIONS, study.Settings(sample=100))
 
 
+@pytest.mark.bits
 def test_the_manifest_makes_the_same_table(request_, tmp_path):
     told = []
     folder.write_report(request_, tmp_path / "one", tell=told.append)

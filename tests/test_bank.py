@@ -56,6 +56,7 @@ def test_banks_keep_the_contract_of_a_world(name):
     check_generator(replace(BANKS[name], n_periods=8), seed=0)
 
 
+@pytest.mark.bits
 def test_more_customers_and_other_blocks_change_nobody_in_any_table():
     bank = crm.bank.Bank(**TIES)
     few, many = (crm.simulate(bank, n, seed=1) for n in (70, 230))
@@ -92,6 +93,7 @@ def test_quiet_stages_are_the_bare_matrix_inverted_at_the_addressed_uniforms():
             stage = int(np.searchsorted(np.cumsum(crm.K10[stage]), u[customer, t] * (1 - 1e-15)))
 
 
+@pytest.mark.bits
 def test_quiet_contacts_and_purchases_are_scipys_poisson_quantiles():
     bank = crm.bank.Bank(levers=crm.bank.quiet_levers(), n_periods=10, arrival_span=1)
     tables = crm.simulate(bank, 80, seed=6)
@@ -158,6 +160,7 @@ def test_nothing_optional_happens_in_a_quiet_bank(quiet):
 # --- pieces --------------------------------------------------------------------------------------
 
 
+@pytest.mark.bits
 def test_choices_have_their_probabilities_and_leave_uniforms_behind():
     u = (np.arange(200_000) + 0.5) / 200_000
     cells, rest = quantiles.choose(u, (1, 0, 3, 4))
@@ -169,6 +172,7 @@ def test_choices_have_their_probabilities_and_leave_uniforms_behind():
     np.testing.assert_array_equal(alone, among)
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("rate", [0.0, 0.05, 1.0, 7.5, 30.0])
 def test_counts_are_scipys_poisson_quantiles(rate):
     u = (np.arange(5000) + 0.5) / 5000
@@ -361,6 +365,7 @@ def test_policy_sees_what_the_bank_has_recorded():
     assert ((log["decision"] == "note") == due).all()
 
 
+@pytest.mark.bits
 def test_twins_differ_only_where_the_policy_reaches():
     idle = crm.bank.Bank(**TIES).turned({"treatments.gift_effect": 0.0})
     without, given = (

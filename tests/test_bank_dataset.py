@@ -28,6 +28,7 @@ def files_of(folder):
     return {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
 
 
+@pytest.mark.bits
 def test_command_remakes_the_folder_byte_for_byte(remade):
     ours, theirs = files_of(HERE), files_of(remade)
     assert set(ours) - set(theirs) == {"README.md"}

@@ -29,7 +29,7 @@ def as_it_is(raw, window, more):
 def world_of(changes, n):
     levers = turn(crm.bank.quiet_levers(), dict(changes))
     bank = crm.bank.Bank(levers=levers, n_periods=PERIODS, arrival_span=6)
-    with mock.patch("crmlab.tables.clean_records", as_it_is):
+    with mock.patch("crmlab.tables.customer_tables.clean_records", as_it_is):
         return bank.sample(crm.generators.Streams(SEED), np.arange(n))
 
 
@@ -340,6 +340,7 @@ def frames_of(tables):
     return {"customers": tables.customers, **records, **tables.more, **tables.truth}
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("knob", IDLE)
 def test_a_knob_without_anything_to_act_on_changes_nothing_exactly(knob):
     ours, theirs = (
@@ -357,12 +358,14 @@ SPOKEN = [
 ]  # fmt: skip
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("knob", SPOKEN)
 def test_what_is_only_seen_leaves_every_relationship_as_it_was(knob):
     ours = simulated(FEW, **{knob.replace(".", "__"): KNOBS[knob][0]}).truth["stages"]
     pd.testing.assert_frame_equal(ours, simulated(FEW).truth["stages"])
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("knob", ["quality.mean", "talk.ripple", "memory.scars", "variety.moves"])
 def test_turning_a_knob_back_to_zero_gives_the_same_world_cell_by_cell(knob):
     there = crm.bank.Bank(n_periods=8).turned({knob: 0.7})

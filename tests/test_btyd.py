@@ -200,6 +200,7 @@ def test_the_fit_does_not_depend_on_the_unit_of_time(cdnow, cdnow_fit):
         assert getattr(seconds, name) == pytest.approx(getattr(cdnow_fit, name), rel=1e-6)
 
 
+@pytest.mark.bits
 def test_the_fit_does_not_depend_on_the_order_of_customers(cdnow, cdnow_fit):
     assert fit_bgnbd(*(values[::-1] for values in cdnow)) == cdnow_fit
 

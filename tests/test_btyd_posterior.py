@@ -107,6 +107,7 @@ def test_the_unit_of_time_does_not_matter():
         np.testing.assert_allclose(np.exp(other.logs()), scaled, rtol=1e-6)
 
 
+@pytest.mark.bits
 def test_the_same_seed_gives_the_same_draws_and_another_seed_others():
     histories = live(TRUTH, 100, 40.0, np.random.default_rng(5))
     first, again, other = (

@@ -260,6 +260,7 @@ def test_a_uniform_of_zero_never_picks_an_impossible_stage():
     assert paths.tolist() == [[1, 1, 1]]
 
 
+@pytest.mark.bits
 def test_the_same_generator_gives_the_same_paths():
     arguments = (oracle.HAND_INITIAL, oracle.HAND_MATRIX, np.zeros((5, 20, 3)))
     first = chains.sample_paths(np.random.default_rng(1), *arguments)
@@ -276,6 +277,7 @@ def test_without_evidence_the_recursions_return_the_chain():
     np.testing.assert_allclose(result.loglik, 0, atol=1e-14)
 
 
+@pytest.mark.bits
 def test_customers_do_not_touch_each_other():
     rng = np.random.default_rng(12)
     logs = rng.normal(size=(6, 8, 3))
@@ -289,6 +291,7 @@ def test_customers_do_not_touch_each_other():
         assert whole.loglik[i] == alone.loglik[0]
 
 
+@pytest.mark.bits
 def test_a_window_is_the_same_as_a_shorter_panel():
     rng = np.random.default_rng(14)
     logs = rng.normal(size=(1, 9, 3))

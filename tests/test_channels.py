@@ -35,6 +35,7 @@ def grid(n=2001):
 # Sampling inverts the distribution function -------------------------------------------------------
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("rate", [1e-9, 0.01, 0.3, 1.0, 4.0, 57.3, 1e3, 1e6])
 def test_poisson_samples_are_quantiles(rate):
     u = np.concatenate([grid(), [1e-12, 1 - 1e-12]])
@@ -52,6 +53,7 @@ def test_poisson_samples_are_where_added_probabilities_reach_u(u, rate):
     assert crm.Poisson("v").sample(np.array(u), rate=np.array(rate)) == expected
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("prob", [0.0, 0.2, 0.5, 1.0])
 def test_bernoulli_samples_are_quantiles(prob):
     found = crm.Bernoulli("b").sample(grid(), prob=np.full(2001, prob))
@@ -98,6 +100,7 @@ def test_survey_samples_are_where_added_probabilities_reach_u(u, location):
     assert found == 1 + (u > reached[:-1]).sum()
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("stage", [0, 1, 2])
 def test_label_samples_are_where_added_probabilities_reach_u(stage):
     row = np.array(CONFUSION[stage])

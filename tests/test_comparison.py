@@ -194,6 +194,7 @@ def test_the_future_is_predicted_from_the_past_alone(k_limit, error, reports):
     assert 0 < found.standard_error < abs(found.elpd)
 
 
+@pytest.mark.bits
 def test_a_future_score_is_repeatable(reports):
     one, two = (leave_future_out(OBSERVED, reports, first=4, draws=50, seed=1) for _ in range(2))
     assert one.elpd == two.elpd

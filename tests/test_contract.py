@@ -210,6 +210,7 @@ def test_with_much_data_the_posterior_is_as_narrow_as_the_likelihood():
         assert result.draws[name].std() == pytest.approx(said[name], rel=0.1)
 
 
+@pytest.mark.bits
 def test_the_same_seed_gives_the_same_draws():
     first, again, other = (sbg_posterior(REGULAR, seed=s, n_draws=5) for s in (1, 1, 2))
     np.testing.assert_array_equal(first.draws["alpha"], again.draws["alpha"])

@@ -125,7 +125,7 @@ def observed_world():
 
 def read_by(transitions):
     """A panel, where the matrices depend on one."""
-    differ = transitions.variables or transitions.n_customer_effects(SPACE)
+    differ = transitions.design.variables or transitions.n_customer_effects(SPACE)
     return observed_world() if differ else None
 
 

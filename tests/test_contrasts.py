@@ -283,6 +283,7 @@ def test_drawn_paths_have_the_law_of_the_enumeration(fit, panel):
     assert statistic < stats.chi2.isf(1e-6, len(common))
 
 
+@pytest.mark.bits
 def test_paths_are_drawn_inside_the_windows_and_follow_the_seed(fit):
     one, again, other = (crm.prediction.sample_stages(fit, seed=s) for s in (1, 1, 2))
     period = np.arange(4)
@@ -297,7 +298,9 @@ def test_paths_are_drawn_inside_the_windows_and_follow_the_seed(fit):
 
 @dataclass(frozen=True)
 class AnyLaw(crm.CovariateLogit):
-    """The same law, but nothing is known of how offsets act on its odds."""
+    """The same model, but nothing is known of how offsets act on its odds."""
+
+    offsets_are_log_odds = False
 
 
 @pytest.mark.parametrize("kind", ["filtered", "predicted", "smoothed"])

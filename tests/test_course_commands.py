@@ -9,7 +9,7 @@ import pytest
 
 from crmlab.cli import teach
 from crmlab.cli.environment import Project
-from crmlab.course import instructor, notebooks
+from crmlab.course import drift, instructor, notebooks
 
 ROOT = Path(__file__).resolve().parents[1]
 nbformat = pytest.importorskip("nbformat")
@@ -78,13 +78,26 @@ def test_slides_and_editions_are_written_under_build(tmp_path):
     assert (build / "editions" / "crmlab-learners.zip").is_file()
 
 
-def test_drift_is_written_and_a_moved_number_fails(tmp_path, capsys):
+def test_drift_is_written_and_a_moved_number_fails(tmp_path, capsys, monkeypatch):
     from nbformat.v4 import new_code_cell, new_notebook, new_output
 
+    wide = drift.code_path("wide", openblas="wide", numba="wide", numpy="X86_V99")
+    monkeypatch.setattr(drift, "CONTROLS", (wide, drift.other_seed(1)))
     stored = new_output("stream", name="stdout", text="2\n")
-    lesson = new_notebook(cells=[new_code_cell("print(3)", outputs=[stored])])
+    lesson = new_notebook(cells=[new_code_cell("print(3)  # crm.fit()", outputs=[stored])])
     (tmp_path / "notebooks").mkdir()
     notebooks.write_notebook(lesson, tmp_path / "notebooks" / "98_x.ipynb")
     assert teach.measure_drift(Project(tmp_path), number="98") == 1
-    assert "2 became 3" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "wide: skipped, this processor" in said
+    assert "2 became 3" in said
     assert (tmp_path / "build" / "drift" / "drift.csv").is_file()
+
+
+def test_other_code_is_compiled_into_a_folder_of_its_own(tmp_path):
+    project, generic = Project(tmp_path), drift.CODE_PATHS[-1]
+    with teach._variables(project, generic) as variables:
+        assert str(tmp_path) not in variables["NUMBA_CACHE_DIR"]
+        assert variables["NUMBA_CPU_NAME"] == "generic"
+    with teach._variables(project, drift.SEEDS[0]) as variables:
+        assert str(tmp_path) in variables["NUMBA_CACHE_DIR"]

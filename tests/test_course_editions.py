@@ -239,7 +239,7 @@ def test_numbers_that_move_are_measured():
         printed("mean 0.25 of 1,000\n", "same 7\n"),
         printed("mean 0.27 of 1,000\n", "same 7\n"),
     )
-    seen = drift.compare_outputs("98_x", stored, found)
+    seen = drift.compare_outputs("here", "98_x", stored, found)
     assert (seen.numbers, seen.broken) == (3, ())
     (moved,) = seen.moved
     assert (moved.cell, moved.stored, moved.found) == (1, 0.25, 0.27)
@@ -249,7 +249,9 @@ def test_numbers_that_move_are_measured():
 
 
 def test_words_that_change_and_numbers_that_vanish_are_said():
-    seen = drift.compare_outputs("98_x", printed("inside: yes", "1 2"), printed("inside: no", "1"))
+    seen = drift.compare_outputs(
+        "here", "98_x", printed("inside: yes", "1 2"), printed("inside: no", "1")
+    )
     assert seen.broken == (1, 2)
     assert "cell 2: its words changed" in drift.drift_text(seen)
 
@@ -257,7 +259,7 @@ def test_words_that_change_and_numbers_that_vanish_are_said():
 def test_a_cell_that_is_not_compared_may_move():
     stored, found = printed("1"), printed("2")
     stored.cells[0].metadata["tags"] = ["nbval-ignore-output"]
-    assert drift.compare_outputs("98_x", stored, found).numbers == 0
+    assert drift.compare_outputs("here", "98_x", stored, found).numbers == 0
 
 
 def test_a_name_with_a_digit_is_no_number():
@@ -269,6 +271,25 @@ def test_drift_is_measured_in_another_environment(tmp_path):
     stored.cells[0].source = "import os; print(os.environ['NUMBA_CPU_NAME'])"
     stored.cells[1].source = "print(11)"
     notebooks.write_notebook(stored, tmp_path / "98_x.ipynb")
-    (seen,) = drift.measure_drift([tmp_path / "98_x.ipynb"])
+    generic = drift.CODE_PATHS[-1]
+    (seen,) = drift.measure_drift([tmp_path / "98_x.ipynb"], generic, generic.variables)
     assert [moved.found for moved in seen.moved] == [11.0]
     assert seen.broken == ()
+
+
+def test_with_another_seed_only_notebooks_that_fit_are_executed(tmp_path):
+    stored = printed("0\n")
+    stored.cells[0].source = "import os; print(os.environ['CRMLAB_SEED_SHIFT'])  # crm.fit()"
+    notebooks.write_notebook(stored, tmp_path / "98_x.ipynb")
+    notebooks.write_notebook(printed("1"), tmp_path / "99_y.ipynb")
+    paths = sorted(tmp_path.glob("*.ipynb"))
+    control = drift.other_seed(7)
+    (seen,) = drift.measure_drift(paths, control, control.variables)
+    assert (seen.control, seen.name) == ("seed + 7", "98_x")
+    assert [moved.found for moved in seen.moved] == [7.0]
+
+
+def test_a_path_that_this_processor_cannot_run_says_so():
+    foreign = drift.code_path("wide", openblas="wide", numba="wide", numpy="X86_V99")
+    assert "X86" in foreign.obstacle.upper()
+    assert drift.CODE_PATHS[-1].obstacle == ""

@@ -19,7 +19,7 @@ from crmlab.inference.fitting import _check_start
 from crmlab.inference.result import find_remarks
 from crmlab.models.base import coords
 from crmlab.models.emissions import Window, merge_histories
-from crmlab.transitions.design import mean_design, read_design
+from crmlab.transitions.covariates import mean_design, read_design
 from crmlab.transitions.effects import _lkj_factor, group_moves, group_origins
 from tests import interpreted
 from tests.oracles import moves, paths
@@ -179,7 +179,7 @@ def offset_by_hand(law, parameters, normals, space):
 def test_both_faces_show_the_law_of_the_oracle(law, panel):
     """Every move inside a window: covariates at their period, effects on their moves."""
     parameters, normals, tensor = drawn(law, SPACE, panel)
-    design = law.read(panel)["covariates"]
+    design = law.design.read(panel)["covariates"]
     offsets = None if normals is None else law.customer_offsets(SPACE, parameters, normals)
     array = law.matrices(SPACE, parameters, design, offsets)
     assert array == pytest.approx(tensor, abs=1e-12)
@@ -204,7 +204,7 @@ def test_both_faces_show_the_law_of_the_oracle(law, panel):
     ],
 )
 def test_matrices_have_no_longer_axes_than_they_need(law, shape, panel):
-    assert law.read(panel)["covariates"].shape[:2] == shape
+    assert law.design.read(panel)["covariates"].shape[:2] == shape
 
 
 @pytest.mark.parametrize("kind", [crm.CovariateLogit, crm.transitions.OrderedLogit])
@@ -309,21 +309,24 @@ def test_a_shift_in_one_period_moves_one_matrix(lag, move, panel):
     campaign = panel.assign(campaign=("period", [0.0, 0.0, 1.0, 0.0]))
     law = crm.CovariateLogit(("campaign",), lag=lag)
     parameters, _, tensor = drawn(law, SPACE, campaign)
-    found = law.matrices(SPACE, parameters, law.read(campaign)["covariates"])[0]
+    found = law.matrices(SPACE, parameters, law.design.read(campaign)["covariates"])[0]
     assert found == pytest.approx(tensor[0], abs=1e-12)
     usual = [t for t in range(T - 1) if t != move]
     assert (found[usual] == found[usual[0]]).all()
     assert np.abs(found[move] - found[usual[0]]).max() > 0.01
 
 
+@pytest.mark.bits
 def test_cells_that_no_move_reads_may_hold_anything(panel):
     contacts = panel[CONTACTS].copy()
     contacts[1, :2] = np.nan  # before the window of customer 1, and its first period: no move in
     contacts[4] = np.inf  # never observed
     spoilt = panel.assign(contacts=contacts)
     law = crm.CovariateLogit((CONTACTS,))
-    assert law.check(SPACE, spoilt) == []
-    assert np.array_equal(law.read(spoilt)["covariates"], law.read(panel)["covariates"])
+    assert law.design.check(spoilt) == []
+    assert np.array_equal(
+        law.design.read(spoilt)["covariates"], law.design.read(panel)["covariates"]
+    )
 
 
 def test_means_are_taken_over_the_moves_inside_the_windows(panel):
@@ -357,7 +360,7 @@ def test_segments_are_read_however_the_panel_holds_them(labels, held, panel):
 def test_a_panel_of_one_period_has_no_moves(panel):
     one = panel.isel(period=[0])
     law = crm.CovariateLogit((CONTACTS,))
-    assert law.check(SPACE, one) == []
+    assert law.design.check(one) == []
     built = hidden(law).build(one)
     value, gradient = interpreted.log_density(built)(density_start(built))
     assert np.isfinite(value)
@@ -618,7 +621,7 @@ def test_the_stationary_law_is_kept_by_the_matrix_at_mean_covariates(law, panel)
     if isinstance(law, crm.StickyDirichlet):
         matrix = parameters["transition_matrix"]
     else:
-        means = dict(zip(law.covariates, law.read(panel)["covariate_means"], strict=True))
+        means = dict(zip(law.covariates, law.design.read(panel)["covariate_means"], strict=True))
         matrix = rows_by_hand(law, LADDER, parameters, means, None)
     assert found @ matrix == pytest.approx(found, abs=1e-12)
     assert found.sum() == pytest.approx(1, abs=1e-12)
@@ -819,6 +822,7 @@ def test_futures_of_customers_who_differ_spread_more_than_those_of_the_typical_o
     assert laws.std(axis=0) == pytest.approx(spread, rel=0.25, abs=0.005)
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("law", [LOGITS["many"], DIFFERING, ORDERED["ordered, shared"]], ids=repr)
 def test_a_fit_comes_back_from_disk_and_predicts_the_same(law, panel, tmp_path):
     fit = hand_made_fit(law, panel)

@@ -95,6 +95,7 @@ def test_draws_have_a_chain_and_a_draw_axis(density):
     assert stats["diverging"].shape == (2, 30)
 
 
+@pytest.mark.bits
 def test_the_seed_decides_and_chains_differ(density):
     one, again, other = (draw(density, seed=s)[0]["visits_rate"] for s in (3, 3, 4))
     assert np.array_equal(one, again)

@@ -47,6 +47,7 @@ def test_running_memory_is_the_memory_of_each_beginning(name, encounters):
     np.testing.assert_allclose(running(encounters), expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("name", MEMORIES)
 def test_customers_do_not_share_a_memory(name):
     remember = MEMORIES[name][0]

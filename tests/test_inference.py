@@ -12,9 +12,8 @@ import pytest
 import xarray as xr
 
 import crmlab as crm
-from crmlab import density, inference
 from crmlab.errors import DataError, DataWarning, SamplingWarning, SpecError
-from crmlab.inference import Fit
+from crmlab.inference import Fit, convergence, density
 from crmlab.inference.convergence import find_problems
 from tests import interpreted
 from tests.ragged import SPACE
@@ -70,6 +69,7 @@ def test_every_draw_obeys_the_model(loyalty_fit):
     assert (posterior["visits_rate"].diff("stage") > 0).all()
 
 
+@pytest.mark.bits
 @pytest.mark.sampling
 def test_the_seed_decides(loyalty_fit, loyalty_model, loyalty_panel):
     options = {"draws": 400, "tune": 400}
@@ -93,6 +93,7 @@ def test_an_observed_model_needs_no_sampler(exact):
     assert exact.problems == ()
 
 
+@pytest.mark.bits
 def test_exact_draws_follow_the_seed(reports, exact):
     again, other = (crm.fit(OBSERVED, reports, draws=2000, seed=s) for s in (1, 2))
     assert again.posterior.identical(exact.posterior)
@@ -194,6 +195,7 @@ def assert_same(one, other):
     assert one.problems == other.problems
 
 
+@pytest.mark.bits
 @pytest.mark.sampling
 def test_a_sampled_fit_comes_back_whole(loyalty_fit, tmp_path):
     loyalty_fit.save(tmp_path / "deep" / "fit")
@@ -459,4 +461,4 @@ def test_fit_is_frozen(exact):
     assert isinstance(exact, Fit)
     with pytest.raises(AttributeError):
         exact.model = None
-    assert inference.RHAT_LIMIT == 1.02
+    assert convergence.RHAT_LIMIT == 1.02

@@ -195,6 +195,7 @@ def test_membership_is_calibrated():
         assert abs(gap) < 5 * np.sqrt(0.25 / near.sum())
 
 
+@pytest.mark.bits
 def test_starts_depend_on_the_seed_alone():
     _, people = draw_people(200, np.random.default_rng(1))
     one, two = fit_classes(people, seed=4), fit_classes(people, seed=4)

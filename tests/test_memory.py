@@ -39,6 +39,7 @@ def test_worlds_with_memory_keep_the_contract(world):
     check_generator(world, seed=0)
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("make", [scars, settling])
 def test_without_effect_they_are_the_stage_world_itself(make):
     plain = crm.StageWorld(SPACE, START, MATRIX, (VISITS,), n_periods=12)

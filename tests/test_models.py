@@ -745,6 +745,7 @@ def test_starts_are_counted_where_a_window_begins_with_a_report():
     assert OBSERVED.count_starts(REPORTS).tolist() == [2, 1, 0]
 
 
+@pytest.mark.bits
 def test_counts_do_not_depend_on_the_order_in_which_stages_are_listed():
     listed = ("lost", "loyal", "new")
     names = [

@@ -6,8 +6,8 @@ import pytest
 from scipy import special
 
 import crmlab as crm
-from crmlab import inference, modes
 from crmlab.errors import DataError, DataWarning, SamplingWarning, SpecError
+from crmlab.inference import laplace, result, saving
 from tests.conftest import LOYALTY
 
 # Of a standard normal, one value in ten thousand lies further out.
@@ -54,41 +54,41 @@ def two_hills(x):
 
 
 def test_a_quadratic_is_found_exactly():
-    mode = modes.find_mode(bowl, np.zeros(2), rng())
+    mode = laplace.find_mode(bowl, np.zeros(2), rng())
     assert mode.place == pytest.approx([1.0, -2.0], abs=1e-6)
     assert mode.curvature == pytest.approx(CURVE, rel=1e-6)
     assert mode.smallest_eigenvalue == pytest.approx(np.linalg.eigvalsh(CURVE)[0])
-    assert (mode.n_agreeing, mode.problems) == (modes.N_STARTS, [])
+    assert (mode.n_agreeing, mode.problems) == (laplace.N_STARTS, [])
 
 
 def test_what_is_left_to_gain_is_what_a_step_gains():
     place = np.array([1.5, -2.5])
-    mode = modes.Mode(place, *bowl(place), CURVE, 4)
+    mode = laplace.Mode(place, *bowl(place), CURVE, 4)
     assert mode.left_to_gain == pytest.approx(-bowl(place)[0])
     assert "was not reached" in mode.problems[0]
 
 
 def test_a_rough_density_only_says_where_to_begin():
-    mode = modes.find_mode(bowl, np.zeros(2), rng(), rough=lambda x: bowl(x + 0.3))
+    mode = laplace.find_mode(bowl, np.zeros(2), rng(), rough=lambda x: bowl(x + 0.3))
     assert mode.place == pytest.approx([1.0, -2.0], abs=1e-6)
 
 
 def test_the_highest_of_several_modes_is_kept():
-    mode = modes.find_mode(two_hills, np.zeros(1), rng(3))
+    mode = laplace.find_mode(two_hills, np.zeros(1), rng(3))
     assert mode.place == pytest.approx([3.0], abs=1e-6)
-    assert mode.n_agreeing < modes.N_STARTS
+    assert mode.n_agreeing < laplace.N_STARTS
 
 
 def test_what_nothing_determines_is_said_and_stays_finite():
-    mode = modes.find_mode(ridge, np.ones(2), rng())
+    mode = laplace.find_mode(ridge, np.ones(2), rng())
     assert "determined neither" in mode.problems[0]
-    assert np.isfinite(modes.sample_around(ridge, mode, 100, rng()).places).all()
+    assert np.isfinite(laplace.sample_around(ridge, mode, 100, rng()).places).all()
 
 
 def test_draws_of_a_leaning_law_have_its_moments():
     """Mean psi(3), variance psi'(3); false alarm 1 in 5,000."""
-    mode = modes.find_mode(log_gammas, np.zeros(2), rng())
-    cloud = modes.sample_around(log_gammas, mode, 4000, rng(5))
+    mode = laplace.find_mode(log_gammas, np.zeros(2), rng())
+    cloud = laplace.sample_around(log_gammas, mode, 4000, rng(5))
     assert cloud.khat < 0.5
     assert cloud.problems == []
     assert 2000 < cloud.n_effective <= 4000
@@ -101,13 +101,13 @@ def test_draws_of_a_leaning_law_have_its_moments():
 
 
 def test_a_law_that_no_normal_law_resembles_is_said():
-    mode = modes.Mode(np.zeros(8), *funnel(np.zeros(8)), np.eye(8), 4)
-    assert "Pareto k" in modes.sample_around(funnel, mode, 2000, rng()).problems[0]
+    mode = laplace.Mode(np.zeros(8), *funnel(np.zeros(8)), np.eye(8), 4)
+    assert "Pareto k" in laplace.sample_around(funnel, mode, 2000, rng()).problems[0]
 
 
 def test_too_few_draws_have_no_weights():
-    mode = modes.find_mode(bowl, np.zeros(2), rng())
-    assert modes.sample_around(bowl, mode, 10, rng()).khat == np.inf
+    mode = laplace.find_mode(bowl, np.zeros(2), rng())
+    assert laplace.sample_around(bowl, mode, 10, rng()).khat == np.inf
 
 
 # Through the one door -----------------------------------------------------------------------------
@@ -136,9 +136,10 @@ def test_a_laplace_fit_is_a_fit(laplace_fit, loyalty_fit, tmp_path):
     assert laplace_fit.idata.attrs["method"] == "laplace"
     assert crm.stage_probs(laplace_fit, kind="filtered", draws=4).sum("stage").max() < 1 + 1e-9
     laplace_fit.save(tmp_path / "fit")
-    assert crm.load_fit(tmp_path / "fit").idata.attrs["pareto_khat"] < modes.KHAT_LIMIT
+    assert crm.load_fit(tmp_path / "fit").idata.attrs["pareto_khat"] < laplace.KHAT_LIMIT
 
 
+@pytest.mark.bits
 @pytest.mark.sampling
 def test_the_seed_decides(laplace_fit, loyalty_model, loyalty_panel):
     options = {"method": "laplace", "draws": 500}
@@ -161,7 +162,7 @@ def test_the_mode_is_one_draw_that_nothing_improves(laplace_fit, loyalty_model, 
 
 @pytest.mark.sampling
 def test_a_poor_approximation_is_said_loudly(loyalty_model, loyalty_panel, monkeypatch, tmp_path):
-    monkeypatch.setattr(modes, "KHAT_LIMIT", -5.0)
+    monkeypatch.setattr(laplace, "KHAT_LIMIT", -5.0)
     with pytest.warns(SamplingWarning, match="Pareto k.*Use method='nuts'"):
         found = crm.fit(loyalty_model, loyalty_panel, method="laplace", draws=50, seed=4)
     found.save(tmp_path / "fit")
@@ -199,8 +200,8 @@ def test_a_run_killed_while_it_saves_leaves_no_half_written_fit(laplace_fit, tmp
     def power_cut(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(inference.shutil, "rmtree", lambda *_, **__: None)
-    monkeypatch.setattr(inference, "_swap", power_cut)
+    monkeypatch.setattr(saving.shutil, "rmtree", lambda *_, **__: None)
+    monkeypatch.setattr(result, "swap", power_cut)
     with pytest.raises(KeyboardInterrupt):
         laplace_fit.save(tmp_path / "fit")
     assert [path.name[:5] for path in tmp_path.iterdir()] == [".fit-"]
@@ -210,11 +211,12 @@ def test_a_run_killed_while_it_saves_leaves_no_half_written_fit(laplace_fit, tmp
 
 def test_chains_begin_on_the_high_hill():
     """A start below -0.05 climbs the low one; sixteen do in five cases of a million."""
-    begin = [modes.find_start(two_hills, np.zeros(1), rng(s))[0] for s in range(60)]
+    begin = [laplace.find_start(two_hills, np.zeros(1), rng(s))[0] for s in range(60)]
     assert all(abs(x - 3) < 0.1 for x in begin)
 
 
+@pytest.mark.bits
 def test_chains_begin_apart_and_again_at_the_same_place():
-    first, second, again = (modes.find_start(two_hills, np.zeros(1), rng(s)) for s in (1, 2, 1))
+    first, second, again = (laplace.find_start(two_hills, np.zeros(1), rng(s)) for s in (1, 2, 1))
     assert first != second
     assert first == again

@@ -166,6 +166,7 @@ def test_buyers_answer_the_same_questions_as_stages(buyers):
         assert np.isfinite(ours).all()
 
 
+@pytest.mark.bits
 def test_buyers_hand_on_what_their_population_says(buyers):
     x, t_x, T = buyers.history
     np.testing.assert_array_equal(prob_alive(buyers), buyers.population.prob_alive(x, t_x, T))

@@ -45,12 +45,14 @@ def made(tmp_path_factory):
 # The same bytes -----------------------------------------------------------------------------------
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("block_size", [1, 5, 1000])
 def test_the_size_of_a_block_does_not_show(made, tmp_path, block_size):
     other = write_dataset(WORLD, tmp_path / "firm", **SIZES, block_size=block_size)
     assert digests(other, of="*") == digests(made, of="*")
 
 
+@pytest.mark.bits
 def test_the_number_of_workers_does_not_show(made, tmp_path):
     for workers in (1, 2):
         # "spawn": the workers know nothing but what they are sent.
@@ -60,6 +62,7 @@ def test_the_number_of_workers_does_not_show(made, tmp_path):
         assert digests(folder, of="*") == digests(made, of="*")
 
 
+@pytest.mark.bits
 def test_ten_times_the_customers_leave_the_first_as_they_were(made, tmp_path):
     larger = write_dataset(WORLD, tmp_path / "firm", **{**SIZES, "n_customers": 200})
     few, many = digests(made), digests(larger)
@@ -86,6 +89,7 @@ def stamps(folder):
     return {p.relative_to(folder).as_posix(): p.stat().st_ino for p in folder.rglob("*.parquet")}
 
 
+@pytest.mark.bits
 def test_a_bank_of_communities_shows_no_blocks_either(tmp_path):
     sizes = {"n_customers": 120, "seed": 3, "partition_size": 100}
     made = [
@@ -184,6 +188,7 @@ def test_progress_counts_the_parts(tmp_path):
 # What is in it ------------------------------------------------------------------------------------
 
 
+@pytest.mark.bits
 def test_the_tables_are_those_of_simulate(made):
     simulated = crm.simulate(WORLD, 20, seed=3)
     read = read_dataset(made, truth=True)

@@ -41,7 +41,7 @@ def law_of(model, seed=5):
     """Numbers for everything that is learned, rates in order."""
     rng = np.random.default_rng(seed)
     law = {"initial_probs": np.array([0.4, 0.6]), "visits_rate": np.array([0.7, 3.0])}
-    if model.transitions.variables:
+    if model.transitions.design.variables:
         base = np.array([[0.0, -1.0], [-1.5, 0.0]])
         effect = np.array([[0.0, 1.5], [-1.0, 0.0]])
         return {**law, "base_logits": base, "contacts_effect": effect}

@@ -59,6 +59,7 @@ def test_backward_induction_equals_value_iteration_from_nothing(n_periods):
     np.testing.assert_allclose(plan.value, expected, rtol=1e-12)
 
 
+@pytest.mark.bits
 def test_draws_are_solved_side_by_side():
     parts = [problem(seed) for seed in range(6)]
     P = np.stack([p[0] for p in parts]).reshape(2, 3, 3, 4, 4)
@@ -188,6 +189,7 @@ def test_draws_that_agree_leave_nothing_to_learn():
     assert set(np.unique(found.prob_best)) <= {0.0, 1.0}
 
 
+@pytest.mark.bits
 def test_the_climb_finds_what_comparing_all_finds(monkeypatch):
     P, margin, cost = draws_of_a_problem()
     every = policy.choose_policy(P, margin, cost, discount_rate=RATE)
@@ -331,6 +333,7 @@ def test_the_price_is_the_slope_of_value_in_the_budget():
     assert values[1].price == pytest.approx(slope, rel=1e-4)
 
 
+@pytest.mark.bits
 def test_the_map_of_budgets_runs_from_nothing_to_the_free_plan():
     P, margin, cost = problem(3)
     cost[0] = 0

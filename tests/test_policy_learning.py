@@ -98,6 +98,7 @@ def test_a_trial_costs_what_it_tries(curves):
     np.testing.assert_allclose(found["trial"][:, 39], 20 * gap, rtol=1e-12)
 
 
+@pytest.mark.bits
 def test_regret_repeats_with_its_seed_and_serves_every_customer():
     rates = [[0.2, 0.6]]
     rules = {"thompson": policy.thompson}
@@ -183,6 +184,7 @@ def test_qini_ranks_a_good_score_above_chance_and_its_reverse_below():
     assert good.coefficient == pytest.approx(0.1 / 3, abs=0.006)
 
 
+@pytest.mark.bits
 def test_the_order_of_ties_and_rows_makes_no_difference():
     outcome, treated, stage = experiment(900)
     shuffled = np.random.default_rng(2).permutation(900)
@@ -192,6 +194,7 @@ def test_the_order_of_ties_and_rows_makes_no_difference():
     assert len(one.share) == 4
 
 
+@pytest.mark.bits
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), st.floats(0.5, 50))
 def test_qini_depends_on_the_order_of_scores_only(seed, unit):

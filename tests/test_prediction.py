@@ -176,6 +176,7 @@ def test_a_customer_without_events_is_evidence(panel, fit):
     assert (found.sel(stage="loyal") < unseen.sel(stage="loyal")).all()
 
 
+@pytest.mark.bits
 def test_a_panel_may_list_its_dims_the_other_way_round(panel, fit):
     turned = panel.transpose("period", "customer_id")
     for kind in KINDS:
@@ -258,6 +259,7 @@ def test_the_most_likely_path_equals_enumeration(panel):
     assert (found.values[4] == "").all()
 
 
+@pytest.mark.bits
 def test_the_path_is_taken_at_the_posterior_mean(panel):
     fit = hand_made_fit(panel, 2, 3)
     mean = fit.posterior.mean(("chain", "draw")).expand_dims(chain=[0], draw=[0])
@@ -363,6 +365,7 @@ def test_the_average_forecast_is_the_mean_of_its_futures(fit):
     xr.testing.assert_allclose(average, whole.mean(("chain", "draw")), rtol=1e-12)
 
 
+@pytest.mark.bits
 def test_a_forecast_is_repeatable_and_its_seed_counts(fit):
     one, again, other = (crm.forecast(fit, n_periods=3, seed=s) for s in (1, 1, 2))
     assert one.identical(again)

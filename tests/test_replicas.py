@@ -91,6 +91,7 @@ def test_replicates_follow_the_law_of_the_draw(checks):
         law = law @ np.array(MATRIX)
 
 
+@pytest.mark.bits
 def test_replicates_are_repeatable_and_their_seed_counts(loyal_panel, checks):
     fit = known_fit(loyal_panel, 3)
     one, again, other = (crm.evaluation.predictive_checks(fit, seed=s) for s in (1, 1, 2))

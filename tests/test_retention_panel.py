@@ -72,6 +72,7 @@ def test_every_variant_tells_often_from_seldom(panel, rule):
         assert probs[:20].mean() > probs[20:].mean() + 0.1  # 0.7 in truth
 
 
+@pytest.mark.bits
 def test_what_is_foretold_does_not_hang_on_what_came(panel):
     later = Panel(*(np.hstack([v[:, :N_KNOWN], 1 - v[:, N_KNOWN:]]) for v in panel))
     one, other = (by_rules(p.until(N_KNOWN)) for p in (panel, later))

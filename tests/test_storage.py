@@ -6,9 +6,8 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from crmlab import storage
 from crmlab.errors import DataError, SpecError
-from crmlab.tables import CustomerTables, read_tables, write_tables
+from crmlab.tables import CustomerTables, read_tables, storage, write_tables
 from tests.table_strategies import customer_tables
 from tests.test_tables import Untouchable
 
@@ -60,6 +59,7 @@ def test_provenance_of_numpy_comes_back_as_numbers(tmp_path):
     }
 
 
+@pytest.mark.bits
 def test_writing_twice_writes_the_same_bytes(tmp_path):
     tables = CustomerTables(ONE, VISIT, window=(0, 3))
     first, second = (write_tables(tables, tmp_path / name) for name in "ab")

@@ -262,6 +262,7 @@ def test_totals_are_conserved(tables):
                 )
 
 
+@pytest.mark.bits
 @quick
 @given(customer_tables(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_does_not_matter(tables, random):
@@ -274,6 +275,7 @@ def test_the_order_of_rows_does_not_matter(tables, random):
     xr.testing.assert_identical(to_panel(other, freq=freq), to_panel(tables, freq=freq))
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("table", ["events", "surveys"])
 def test_the_order_of_rows_does_not_show_in_the_last_digit(table):
     """0.1 + 0.2 + 0.3 differs from 0.3 + 0.2 + 0.1."""

@@ -6,6 +6,7 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
 import pytest
+import xarray as xr
 from pytensor.gradient import disconnected_grad
 
 import crmlab as crm
@@ -207,6 +208,49 @@ def test_a_broken_matrix_is_caught(transitions, sentence):
         check_transition_model(transitions, SPACE, seed=0)
 
 
+@dataclass(frozen=True)
+class Forgetful(crm.CovariateLogit):
+    """NumPy's matrices leave the covariates out."""
+
+    def matrices(self, stages, parameters, covariates=None, offsets=None):
+        return super().matrices(stages, parameters, 0 * covariates, offsets)
+
+
+@dataclass(frozen=True)
+class Boastful(crm.StickyDirichlet):
+    """Promises a variable that nobody registers."""
+
+    def posterior_names(self, stages):
+        return ("transition_matrix", "boast")
+
+
+def test_a_promise_that_is_not_kept_is_caught():
+    with pytest.raises(ContractError, match="`matrix` registers no 'boast'"):
+        check_transition_model(Boastful(), SPACE, seed=0)
+    dims = ("customer_id", "period")
+    panel = xr.Dataset(
+        {"observed": (dims, np.ones((2, 3), dtype=bool)), "x": (dims, np.ones((2, 3)))}
+    )
+    check_transition_model(crm.CovariateLogit(("x",)), SPACE, seed=0, covariates=panel)
+    with pytest.raises(ContractError, match="`matrices` and `matrix` disagree"):
+        check_transition_model(Forgetful(("x",)), SPACE, seed=0, covariates=panel)
+
+
+class Doubled(crm.Poisson):
+    """Other counts than the table of its base class has."""
+
+    def sample(self, u, rate):
+        return super().sample(u, 2 * rate)
+
+    def dist(self, rate):
+        return super().dist(2 * rate)
+
+
+def test_a_sampler_is_held_to_sample():
+    with pytest.raises(ContractError, match="`sampler` gives other values than `sample`"):
+        check_channel(Doubled("visits", rate=(0.5, 3.0)), SPACE, seed=0, n_draws=500)
+
+
 def test_a_sound_matrix_passes():
     check_transition_model(Given(((0.5, 0.5), (0.0, 1.0))), SPACE, seed=0)
 
@@ -362,7 +406,7 @@ class Stranger(Half):
 @pytest.mark.parametrize(
     ("policy", "sentence"),
     [
-        (BestThree(), "gives a customer alone other propensities than in the crowd"),
+        (BestThree(), "gives a customer alone other propensities than among all"),
         (ByPlace(), "gives other propensities in another order of the customers"),
         (Moody(), "gives other propensities when it is asked again"),
         (Certain(), "propensities must be probabilities from 0 to 1"),

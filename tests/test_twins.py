@@ -16,7 +16,7 @@ from crmlab.generators.confounding import (
     confounded_world,
     expected_contrast,
     expected_value,
-    stage_laws,
+    period_stage_probs,
     stage_propensities,
 )
 from crmlab.generators.twins import life_values, true_effects, true_regrets, true_value
@@ -62,6 +62,7 @@ def test_an_action_with_no_reach_changes_nothing(action):
     assert treated.actions["value"].sum() == 300 * 6
 
 
+@pytest.mark.bits
 def test_twins_differ_only_where_the_policies_do():
     """One policy treats customers with an even id from period 2 on, the other nobody."""
     world = replace(
@@ -182,6 +183,7 @@ def test_only_simulated_lives_have_a_true_value():
         life_values(tables, margins=MARGINS)
 
 
+@pytest.mark.bits
 def test_the_bank_has_twins_too():
     bank = Bank(n_periods=8)
     gift = crm.actions.AlwaysTreat(bank_action(bank))
@@ -259,7 +261,7 @@ def test_impressions_that_say_nothing_confound_nothing():
 
 def test_the_law_of_the_stages_follows_the_policy():
     for policy in (WORLD.policy, crm.actions.RandomPolicy({"call": 0.3}, periods=(0, 2))):
-        laws = stage_laws(WORLD, policy)
+        laws = period_stage_probs(WORLD, policy)
         stages = crm.simulate(WORLD, 10_000, seed=2, policy=policy).truth["stages"]
         for t, law in enumerate(laws):
             counts = stages.loc[stages["period"] == t, "stage"].value_counts()

@@ -162,6 +162,7 @@ def test_any_world_stays_a_world(rates, probs, who):
 # The key ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.bits
 def test_the_same_key_and_id_give_the_same_tables_again():
     one, other = (own_tables(KNAPP_WORLD, "Ada  Lovelace", 10, key=KEY) for _ in range(2))
     assert one.events.equals(other.events)

@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from crmlab import CustomerTables, DataError, SpecError, load_cdnow_sample, rfm_summary, to_panel
+from crmlab import CustomerTables, DataError, SpecError, to_panel
+from crmlab.datasets import load_cdnow_sample
+from crmlab.tables import rfm_summary
 from crmlab.warehouse import (
     as_expression,
     collect,

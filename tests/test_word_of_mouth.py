@@ -241,6 +241,7 @@ def test_parallel_ties_are_tossed_one_by_one():
     assert sorted(live) == [0, 1]
 
 
+@pytest.mark.bits
 def test_twins_share_their_chance():
     """Addressed uniforms: what is heard under a low probability is heard under a high one."""
     graph = nx.gnp_random_graph(60, 0.08, seed=1)

@@ -8,7 +8,16 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-STUDIES = ("calibration", "planted", "knapp", "effects", "value_truth", "kill", "retention_panel")
+STUDIES = (
+    "calibration",
+    "planted",
+    "knapp",
+    "effects",
+    "value_truth",
+    "kill",
+    "retention_panel",
+    "weak_data",
+)
 
 
 def main(words: list[str]) -> int:

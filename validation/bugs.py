@@ -79,12 +79,11 @@ class MixedUp(crm.HiddenMarkov):
         return {**arrays, "covariates": np.ascontiguousarray(arrays["covariates"][::-1])}
 
 
-@dataclass(frozen=True)
-class Stale(crm.CovariateLogit):
+class Stale(crm.HiddenMarkov):
     """Takes the covariates of the move before."""
 
-    def read(self, covariates):
-        arrays = super().read(covariates)
+    def read(self, panel):
+        arrays = super().read(panel)
         return {**arrays, "covariates": np.roll(arrays["covariates"], 1, axis=1)}
 
 
@@ -169,7 +168,7 @@ SAMPLED = {
     "stale covariate": Bug(
         "the covariates of the move before",
         DRIVEN,
-        _hidden(crm.HiddenMarkov, Stale(("contacts",), effect_scale=1.0, spread=0.7)),
+        _hidden(Stale, CONTACTS),
         WIDE,
     ),
     "mixed-up customers": Bug(

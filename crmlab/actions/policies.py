@@ -89,10 +89,13 @@ class Policy(ABC):
         stage). None: the policy does not look at impressions, and none are formed.
     logged : bool
         Whether the firm records the propensities. They are always in the truth of a world.
+    acts : bool
+        Whether the policy ever chooses an action; then the world must have some.
     """
 
     accuracy: float | None = None
     logged: ClassVar[bool] = True
+    acts: ClassVar[bool] = True
 
     @abstractmethod
     def propensities(self, view: FirmView) -> Floats:
@@ -110,6 +113,8 @@ class NoAction(Policy):
     array([[0.],
            [0.]])
     """
+
+    acts: ClassVar[bool] = False
 
     def propensities(self, view: FirmView) -> Floats:
         """Zero throughout."""
@@ -190,7 +195,7 @@ class ThresholdRule(Policy):
         value is never a target.
     prob_target, prob_other : float
         Probability of the action for the target and for all others. Both strictly between 0 and 1
-        leave every customer a chance either way, which later evaluation needs.
+        leave every customer a positive probability either way, which later evaluation needs.
     periods : sequence of int, optional
         When; default always.
 
@@ -213,7 +218,7 @@ class ThresholdRule(Policy):
 
     def __post_init__(self) -> None:
         """Refuse what is no probability."""
-        raise_problems(SpecError, "ThresholdRule", list(_problems_of_chances(self)))
+        raise_problems(SpecError, "ThresholdRule", list(_problems_of_probs(self)))
         _freeze_periods(self)
 
     def propensities(self, view: FirmView) -> Floats:
@@ -236,7 +241,7 @@ class ManagerImpression(Policy):
     stages : sequence of str
         The stages whose customers are treated, as far as the manager can tell.
     accuracy : float
-        Probability of a right impression; a wrong one is any other stage, with equal chances.
+        Probability of a right impression; a wrong one is any other stage, with equal probability.
     prob_target, prob_other : float
         As in `ThresholdRule`.
     periods : sequence of int, optional
@@ -254,7 +259,7 @@ class ManagerImpression(Policy):
 
     def __post_init__(self) -> None:
         """Refuse what is no probability."""
-        problems = list(_problems_of_chances(self))
+        problems = list(_problems_of_probs(self))
         if not 0 <= self.accuracy <= 1:
             problems.append(f"`accuracy` must be from 0 to 1, got {self.accuracy!r}")
         raise_problems(SpecError, "ManagerImpression", problems)
@@ -331,8 +336,8 @@ def choose_actions(propensities: Floats, u: Floats) -> Ints:
 def _targeted(policy: Any, view: FirmView, target: Bools) -> Floats:
     if not _is_due(policy, view):
         return view.propensities({})
-    chances = np.where(target, policy.prob_target, policy.prob_other)
-    return view.propensities({policy.action: chances})
+    probs = np.where(target, policy.prob_target, policy.prob_other)
+    return view.propensities({policy.action: probs})
 
 
 def _is_due(policy: Any, view: FirmView) -> bool:
@@ -344,7 +349,7 @@ def _freeze_periods(policy: Any) -> None:
         object.__setattr__(policy, "periods", tuple(int(t) for t in policy.periods))
 
 
-def _problems_of_chances(policy: Any) -> Iterable[str]:
+def _problems_of_probs(policy: Any) -> Iterable[str]:
     for name in ("prob_target", "prob_other"):
         value = getattr(policy, name)
         if not 0 <= value <= 1:

@@ -7,6 +7,7 @@ import xarray as xr
 from crmlab.analyst.model import CHANNEL
 from crmlab.analyst.scoring import StageDraws
 from crmlab.arrays import Bools, Floats, Ints
+from crmlab.tables import observed_cells
 
 FREQUENCY_CLASSES = (0, 1, 2, 3, 6)
 _REPLICATES = 50
@@ -28,7 +29,7 @@ def check_counts(panel: xr.Dataset, drawn: StageDraws, *, seed: int) -> pd.DataF
         Index: lower end of a class of repeat orders. `seen`: share of customers; `expected`,
         `low`, `high`: mean and central 90 % interval over the simulated bases.
     """
-    observed = panel["observed"].transpose("customer_id", "period").values.astype(bool)
+    observed = observed_cells(panel)
     cells = panel[CHANNEL].transpose("customer_id", "period").values
     counted = observed & ~np.isnan(cells)  # of an incomplete period, nothing is known
     rng = np.random.default_rng(seed)

@@ -19,7 +19,7 @@ from crmlab.analyst.plan import Plan
 from crmlab.arrays import Bools, Floats
 from crmlab.channels import Channel, OrdinalSurvey, Poisson
 from crmlab.reading import Events
-from crmlab.tables import tables_from_orders, to_panel
+from crmlab.tables import observed_cells, tables_from_orders, to_panel
 
 FEWEST_RECORDS, FEWEST_CUSTOMERS = 60, 20
 _DISCRIMINATION = 1.7
@@ -58,8 +58,8 @@ class FileChannel:
         row = pd.Index(panel["customer_id"].values).get_indexer(known["customer_id"])
         column = starts.searchsorted(known["date"], side="right") - 1
         here, value = row >= 0, known["value"].to_numpy(float)
-        observed = panel["observed"].transpose(*_DIMS).values
-        if isinstance(self.channel, OrdinalSurvey):
+        observed = observed_cells(panel)
+        if self.channel.table == "surveys":
             filled = np.full(observed.shape, np.nan)
             filled[row[here], column[here]] = value[here]  # sorted by day: the last answer stays
         else:

@@ -288,12 +288,10 @@ def _table_of_looks(study: Study) -> Table:
     for channel in study.fit.model.channels:
         for parameter in channel.parameter_names:
             values = study.drawn.parameter(f"{channel.name}_{parameter}")
+            columns.append(channel.mean(**{parameter: values}).mean(axis=(0, 1)))
             if isinstance(channel, OrdinalSurvey):
-                levels = np.arange(1, channel.n_levels + 1)
-                columns.append((channel.level_probs(values) @ levels).mean(axis=(0, 1)))
                 head.append(f"mean level of answers (1 to {channel.n_levels})")
             else:
-                columns.append(values.mean(axis=(0, 1)))
                 head.append(f"{channel.name.replace('_', ' ')} per {study.plan.period}")
     rows = [
         [name, *(f"{column[k]:.3g}" for column in columns)] for k, name in enumerate(study.names)

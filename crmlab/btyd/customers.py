@@ -10,7 +10,7 @@ from crmlab.btyd.base import BuyTillYouDie
 from crmlab.btyd.fitted import FittedPurchases, amounts_of, by_customer, check_kind, spenders
 from crmlab.btyd.gamma_gamma import GammaGamma, fit_gammagamma
 from crmlab.errors import DataError, check_one_of
-from crmlab.tables import CustomerTables, to_panel
+from crmlab.tables import CustomerTables, observed_cells, to_panel
 
 _DAYS = {"D": 1, "W": 7}
 
@@ -189,7 +189,7 @@ def _repeats(tables: CustomerTables, channel: str, start: pd.Series) -> pd.DataF
 def _count_periods(tables: CustomerTables, freq: str) -> pd.DataFrame:
     panel = to_panel(tables, freq=freq, channels=["orders"])
     orders = panel["orders"].transpose("customer_id", "period")
-    observed = panel["observed"].transpose("customer_id", "period").values
+    observed = observed_cells(panel)
     place = np.cumsum(observed, axis=1) - 1  # 0 in the period of the first purchase
     bought = (orders.values > 0) & (place > 0)
     columns = (bought.sum(axis=1), (bought * place).max(axis=1), observed.sum(axis=1) - 1)

@@ -231,7 +231,7 @@ def _draw[Kind: Positive](
     n_draws: int,
 ) -> ParameterDraws[Kind]:
     """Resample weighted proposals from a Student t that was fitted to the posterior twice."""
-    problems = [*count_problems({"seed": seed}, least=0), *count_problems({"n_draws": n_draws})]
+    problems = [*count_problems({"seed": seed}, at_least=0), *count_problems({"n_draws": n_draws})]
     raise_problems(SpecError, owner, problems)
     rng = np.random.default_rng(seed)
 

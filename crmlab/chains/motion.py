@@ -66,6 +66,32 @@ def n_step(transition_matrix: ArrayLike, n_periods: int) -> Floats:
     return np.linalg.matrix_power(P, read_count("n_periods", n_periods))
 
 
+def move_probs(probs: Floats, matrices: Floats) -> Floats:
+    """Move the stage probabilities of many customers one period on.
+
+    The same as ``probs[n] @ matrices[n]``, summed stage by stage: a product of matrices rounds
+    differently for many rows than for one, so a customer's probabilities would depend on whom she
+    is computed with.
+
+    Parameters
+    ----------
+    probs : ndarray of shape (N, K)
+    matrices : ndarray of shape (N or 1, K, K)
+
+    Returns
+    -------
+    ndarray of shape (N, K)
+
+    Examples
+    --------
+    >>> move_probs(np.array([[0.5, 0.5]]), np.array([[[0.8, 0.2], [0.4, 0.6]]]))
+    array([[0.6, 0.4]])
+    """
+    rows = np.moveaxis(matrices, 0, -1)
+    ahead = sum(probs[:, stage] * rows[stage] for stage in range(len(rows)))
+    return np.ascontiguousarray(ahead.T)
+
+
 def stationary_distribution(transition_matrix: ArrayLike) -> Floats:
     """Return the share of periods that a customer spends in each stage in the long run.
 

@@ -30,6 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from crmlab.arrays import Floats, Ints
 from crmlab.chains.evidence import Evidence, log, read_evidence
+from crmlab.chains.motion import move_probs
 
 
 class Forward(NamedTuple):
@@ -123,11 +124,7 @@ def _filter(evidence: Evidence) -> tuple[Floats, Floats, Floats]:
 
 def _log_move(log_probs: Floats, matrices: Floats, faintest: float) -> Floats:
     """Return log(probs @ matrix) for each customer, (N, K), where no product may underflow."""
-    if len(matrices) == 1:
-        ahead = np.exp(log_probs) @ matrices[0]
-    else:
-        ahead = (np.exp(log_probs)[:, None] @ matrices)[:, 0]
-    log_ahead = log(ahead)
+    log_ahead = log(move_probs(np.exp(log_probs), matrices))
     # exp(-745) is zero in floating point. Stages that faint are rare, but later evidence may
     # leave nothing else, so their customers are done again with sums of logarithms.
     faint = ((log_probs > -np.inf) & (log_probs + faintest < -700)).any(axis=1)

@@ -1,14 +1,14 @@
-"""What a firm can see: one definition per channel, with two faces.
+"""What a firm can see: one definition per channel, which simulates and scores.
 
-A channel is the distribution of one observation given the stage of the customer. It has two faces,
-and they must never disagree:
+A channel is the distribution of one observation given the stage of the customer. It does two things
+that must never disagree:
 
 * it **simulates**: `Channel.sample` turns uniforms into observations by inverting the distribution
-  function, so two worlds that share their uniforms share their chance;
+  function, so two worlds with the same uniforms share their randomness;
 * it **scores**: `Channel.dist` is the same distribution in PyMC, whose log-density feeds every
   model.
 
-`crmlab.testing.check_channel` compares the two faces in every stage. A parameter that is given is
+`crmlab.testing.check_channel` compares the two in every stage. A parameter that is given is
 known: a world simulates with it, a model holds it fixed. One that is left out is learned, under the
 prior of `Channel.parameters`. Prior scales are fields in the user's units (``typical_rate=2``).
 """

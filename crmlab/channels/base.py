@@ -3,13 +3,13 @@
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crmlab.arrays import Bools, Floats
+from crmlab.arrays import Bools, Floats, Ints
 from crmlab.errors import SpecError, raise_problems
 from crmlab.stages import StageSpace
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable
 
     Parameters = Mapping[str, TensorVariable]
+
+
+Compiled = Callable[[Callable], Callable]
 
 
 class Rule(NamedTuple):
@@ -38,7 +41,8 @@ class Channel(ABC):
     """One kind of observation, per customer and period.
 
     A subclass is a frozen dataclass with three methods; its parameters are the arguments of
-    `sample` after `u`, and each may be a field that is None while it is to be learned.
+    `sample` after `u`, and each may be a field that is None while it is to be learned. All other
+    methods are defaults of what models, worlds and reports ask a channel.
 
     Attributes
     ----------
@@ -46,12 +50,15 @@ class Channel(ABC):
         Uniforms that `sample` needs per observation.
     table : str
         Where a simulated observation is written: "events", "surveys" or "labels".
+    names_stages : bool
+        Whether a value is the index of a stage, which a panel may number in its own order.
     """
 
     name: str
 
     n_uniforms: ClassVar[int] = 1
     table: ClassVar[str] = "events"
+    names_stages: ClassVar[bool] = False
 
     @abstractmethod
     def parameters(self, stages: StageSpace) -> "Parameters":
@@ -64,6 +71,22 @@ class Channel(ABC):
     @abstractmethod
     def sample(self, u: Floats, **parameters: NDArray) -> Floats:
         """Observations at the uniforms `u`: the inverse distribution function."""
+
+    def sampler(self, compiled: Compiled) -> Callable[[Floats, Ints], Floats]:
+        """Prepare `sample`, every parameter given, for many customers in one stage each.
+
+        Parameters
+        ----------
+        compiled : callable
+            Gives the machine code of a loop, for a channel that samples faster by one.
+
+        Returns
+        -------
+        callable
+            From uniforms and stages (N,) to observations (N,): the bits that `sample` gives.
+        """
+        known = self.known
+        return lambda u, stages: self.sample(u, **{n: v[stages] for n, v in known.items()})
 
     def supports(self, values: Floats) -> Bools:
         """Whether each value can occur; unless refined, any finite number."""
@@ -79,36 +102,36 @@ class Channel(ABC):
         """Names of the parameters, in the order of `sample`."""
         return tuple(inspect.signature(self.sample).parameters)[1:]
 
+    @property
+    def ordering_parameters(self) -> tuple[str, ...]:
+        """Parameters that may rise from stage to stage: those with one number per stage."""
+        return self.parameter_names
+
+    def always_answered(self) -> "Channel":
+        """Give the same channel without its own non-response."""
+        return self
+
+    def mean(self, **parameters: Any) -> Any:
+        """Mean of an observation, given arrays of the parameters."""
+        raise SpecError(f"{type(self).__name__}({self.name!r}) has no mean")
+
     def tells_stages(self, stages: StageSpace) -> bool:
         """Whether something said beforehand, stage by stage, ties the stages to their names."""
-        return any(len(set(value)) > 1 for value in self._said_per_stage(stages))
+        return any(len(set(value)) > 1 for value in _said_per_stage(self, stages))
 
     def tells_apart(self, stages: StageSpace) -> bool:
         """Whether what is said beforehand differs between coming together and coming apart."""
         together = np.array([phase == "together" for phase in stages.phases])
         return any(
             set(np.asarray(value)[together]) != set(np.asarray(value)[~together])
-            for value in self._said_per_stage(stages)
+            for value in _said_per_stage(self, stages)
         )
-
-    def _said_per_stage(self, stages: StageSpace) -> list[tuple]:
-        """Collect given parameters and typical values that have one entry per stage."""
-        values = [
-            getattr(self, field.name)
-            for field in fields(self)
-            if field.name in self.parameter_names or field.name.startswith("typical_")
-        ]
-        return [v for v in values if isinstance(v, tuple) and len(v) == len(stages)]
 
     @property
     def known(self) -> dict[str, Floats]:
         """The parameters that are given, as arrays with the stage axis first."""
-        given = {name: getattr(self, name, None) for name in self.parameter_names}
-        return {
-            name: np.asarray(value, dtype=float)
-            for name, value in given.items()
-            if value is not None
-        }
+        given = {name: vars(self).get(name) for name in self.parameter_names}
+        return {n: np.asarray(v, dtype=float) for n, v in given.items() if v is not None}
 
 
 def check_channels(owner: str, channels: Sequence[Channel], stages: StageSpace) -> None:
@@ -127,13 +150,17 @@ def check_channels(owner: str, channels: Sequence[Channel], stages: StageSpace) 
     raise_problems(SpecError, owner, problems)
 
 
+def _said_per_stage(channel: Channel, stages: StageSpace) -> list[tuple]:
+    """Collect given parameters and typical values that have one entry per stage."""
+    names = channel.parameter_names
+    values = (v for k, v in vars(channel).items() if k in names or k.startswith("typical_"))
+    return [v for v in values if isinstance(v, tuple) and len(v) == len(stages)]
+
+
 def _given_per_stage(channel: Channel) -> dict[str, ArrayLike]:
     """Collect known parameters, and typical values unless one serves all stages."""
-    typical = {
-        field.name: getattr(channel, field.name)
-        for field in fields(channel)
-        if field.name.startswith("typical_") and np.ndim(getattr(channel, field.name)) > 0
-    }
+    values = vars(channel).items()
+    typical = {k: v for k, v in values if k.startswith("typical_") and np.ndim(v) > 0}
     return {**channel.known, **typical}
 
 
@@ -142,7 +169,7 @@ def check_fields(channel: Channel, rules: Mapping[str, Rule], *more_problems: st
     broken = [
         f"`{name}` must be {rule.words}, got {value!r}"
         for name, rule in rules.items()
-        if (value := getattr(channel, name)) is not None and not _keeps(rule, value)
+        if (value := vars(channel)[name]) is not None and not _keeps(rule, value)
     ]
     raise_problems(
         SpecError, f"{type(channel).__name__}({channel.name!r})", [*broken, *more_problems]
@@ -163,8 +190,8 @@ def batch_shape(size: tuple[int, ...] | None, *parameters: NDArray) -> tuple[int
 
 def freeze(channel: Channel) -> None:
     """Turn array fields into nested tuples, so that channels compare and hash by value."""
-    for field in fields(channel):
-        object.__setattr__(channel, field.name, _as_tuple(getattr(channel, field.name)))
+    for name, value in vars(channel).items():
+        object.__setattr__(channel, name, _as_tuple(value))
 
 
 def _as_tuple(value: object) -> object:

@@ -1,29 +1,34 @@
 """Counts and yes-or-no observations: visits, purchases, replies."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from crmlab.arrays import Bools, Floats
+from crmlab.arrays import Bools, Floats, Ints
 from crmlab.channels.base import (
     NOT_NEGATIVE,
     OPEN_SHARE,
     POSITIVE,
     SHARE,
     Channel,
+    Compiled,
     check_fields,
     freeze,
 )
+from crmlab.channels.loops import find_cell, guide_to
 from crmlab.stages import StageSpace
 
 if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable
 
     Parameters = Mapping[str, TensorVariable]
+
+
+_LARGEST_RATE = 50.0  # of a count that is looked up in a table
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,19 @@ class Poisson(Channel):
         below = np.maximum(above - 1, 0)
         return np.where((special.pdtr(below, rate) >= u) | (rate == 0), below * (rate > 0), above)
 
+    def sampler(self, compiled: Compiled) -> Callable[[Floats, Ints], Floats]:
+        """Look small counts up in a table of the distribution function: the inverse is slow."""
+        rate = self.known["rate"]
+        if rate.max() > _LARGEST_RATE:
+            return super().sampler(compiled)
+        table, search = _poisson_table(rate), compiled(find_cell)
+        guide = guide_to(table)
+        return lambda u, stages: search(np.empty(len(u)), stages, u, table, guide)
+
+    def mean(self, rate: Any) -> Any:
+        """Events per period."""
+        return rate
+
     def supports(self, values: Floats) -> Bools:
         """Whether each value is a count."""
         return (values >= 0) & (values == np.floor(values)) & np.isfinite(values)
@@ -88,6 +106,16 @@ class Poisson(Channel):
     def support(self) -> str:
         """The rule in words."""
         return "a count (0, 1, 2, ...)"
+
+
+def _poisson_table(rate: Floats) -> Floats:
+    """Distribution functions (stage, count), until they are 1 for every uniform there is."""
+    most = 1
+    while (special.pdtr(most, rate) < 1 - 2.0**-53).any():
+        most += 1
+    table = special.pdtr(np.arange(most + 1), rate[:, None])
+    table[:, -1] = np.inf
+    return table
 
 
 @dataclass(frozen=True)
@@ -116,7 +144,7 @@ class Bernoulli(Channel):
     confidence: float = 2.0
 
     def __post_init__(self) -> None:
-        """Refuse what is no probability."""
+        """Refuse what is not a probability."""
         freeze(self)
         check_fields(self, {"prob": SHARE, "typical_prob": OPEN_SHARE, "confidence": POSITIVE})
 
@@ -136,6 +164,10 @@ class Bernoulli(Channel):
     def sample(self, u: Floats, prob: NDArray) -> Floats:
         """One where `u` exceeds the probability of nothing."""
         return (u > 1 - prob).astype(float)
+
+    def mean(self, prob: Any) -> Any:
+        """Events per period."""
+        return prob
 
     def supports(self, values: Floats) -> Bools:
         """Whether each value is 0 or 1."""

@@ -1,7 +1,7 @@
 """A stage that somebody reports, rightly or not."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -58,9 +58,10 @@ class StageLabel(Channel):
 
     n_uniforms: ClassVar[int] = 2
     table: ClassVar[str] = "labels"
+    names_stages: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        """Refuse rows that are no distributions."""
+        """Refuse rows that are not distributions."""
         freeze(self)
         rules = {"confusion": SHARE, "accuracy": OPEN_SHARE, "confidence": POSITIVE}
         check_fields(self, {**rules, "response_rate": SHARE}, *self._confusion_problems())
@@ -83,6 +84,15 @@ class StageLabel(Channel):
         wrong = (1 - self.accuracy) / max(n - 1, 1)
         mean = wrong + (self.accuracy - wrong) * np.eye(n)
         return {"confusion": pm.Dirichlet.dist(self.confidence * mean, shape=(n, n))}
+
+    @property
+    def ordering_parameters(self) -> tuple[str, ...]:
+        """None: a row of probabilities does not rise."""
+        return ()
+
+    def always_answered(self) -> "StageLabel":
+        """Give the label that is reported in every period."""
+        return replace(self, response_rate=1.0)
 
     def tells_stages(self, stages: StageSpace) -> bool:
         """Say yes: a report that is mostly right tells which stage is which."""

@@ -1,15 +1,24 @@
 """Money spent in a period: often nothing, otherwise log-normal."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from crmlab.arrays import Bools, Floats
-from crmlab.channels.base import POSITIVE, SHARE, Channel, batch_shape, check_fields, freeze
+from crmlab.arrays import Bools, Floats, Ints
+from crmlab.channels.base import (
+    POSITIVE,
+    SHARE,
+    Channel,
+    Compiled,
+    batch_shape,
+    check_fields,
+    freeze,
+)
+from crmlab.channels.loops import find_spenders
 from crmlab.stages import StageSpace
 
 if TYPE_CHECKING:
@@ -53,7 +62,7 @@ class ZeroInflatedSpend(Channel):
     typical_spend: float | tuple[float, ...] = 30.0
 
     def __post_init__(self) -> None:
-        """Refuse what is no probability, and negative amounts."""
+        """Refuse what is not a probability, and negative amounts."""
         freeze(self)
         amounts = dict.fromkeys(("median", "sigma", "typical_spend"), POSITIVE)
         check_fields(self, {"prob": SHARE, **amounts})
@@ -85,6 +94,23 @@ class ZeroInflatedSpend(Channel):
         possible = np.asarray(prob) > 0
         tail = np.where(possible, np.minimum(1 - u, prob) / np.where(possible, prob, 1), 1)
         return np.where(tail < 1, median * np.exp(-sigma * special.ndtri(tail)), 0.0)
+
+    def sampler(self, compiled: Compiled) -> Callable[[Floats, Ints], Floats]:
+        """Compute amounts for those who spend; all others have 0."""
+        known, find = self.known, compiled(find_spenders)
+
+        def sample(u: Floats, stages: Ints) -> Floats:
+            who, amounts = np.empty(len(u), dtype=np.int64), np.zeros(len(u))
+            who = who[: find(who, stages, u, known["prob"])]
+            at = stages[who]
+            amounts[who] = self.sample(u[who], **{name: v[at] for name, v in known.items()})
+            return amounts
+
+        return sample
+
+    def mean(self, prob: Any, median: Any, sigma: Any) -> Any:
+        """Amount per period: the mean of a log-normal lies above its median."""
+        return prob * median * np.exp(sigma**2 / 2)
 
     def supports(self, values: Floats) -> Bools:
         """Whether each value is an amount, zero included."""

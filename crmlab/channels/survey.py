@@ -1,7 +1,7 @@
 """Answers on an ordered scale."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -126,6 +126,14 @@ class OrdinalSurvey(Channel):
     def sample(self, u: Floats, location: NDArray) -> Floats:
         """Level whose distribution function reaches `u[0]`; NaN where nobody answers."""
         return np.where(u[1] < self.response_rate, self._answer(u[0], location), np.nan)
+
+    def always_answered(self) -> "OrdinalSurvey":
+        """Give the survey that everybody answers in every period."""
+        return replace(self, response_rate=1.0)
+
+    def mean(self, location: ArrayLike) -> Floats:
+        """Mean level of the answers."""
+        return self.level_probs(location) @ np.arange(1, self.n_levels + 1)
 
     def supports(self, values: Floats) -> Bools:
         """Whether each value is a level of the scale."""

@@ -253,7 +253,7 @@ def _grade(options: argparse.Namespace) -> int:
 def _drift(options: argparse.Namespace) -> int:
     from crmlab.cli.teach import measure_drift
 
-    return measure_drift(PROJECT, number=options.number)
+    return measure_drift(PROJECT, number=options.number, brief=options.brief)
 
 
 def _replicate(options: argparse.Namespace) -> int:
@@ -329,6 +329,13 @@ def _test_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _notebooks_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("number", nargs="?", help="only the one that begins so, for example 03")
+
+
+def _drift_arguments(parser: argparse.ArgumentParser) -> None:
+    _notebooks_arguments(parser)
+    parser.add_argument(
+        "--brief", action="store_true", help="one other processor and one other seed only"
+    )
 
 
 def _variants_arguments(parser: argparse.ArgumentParser) -> None:
@@ -505,11 +512,13 @@ COMMANDS = (
     ),
     Command(
         "drift",
-        "show how far the printed numbers move on another machine, into build/drift/",
-        "Execute notebooks once more with code compiled anew for a generic processor, and compare "
-        "every number with the stored one. Takes minutes, and is no part of `test`.",
+        "show what another processor or another seed changes, into build/drift/",
+        "Execute the notebooks as other kinds of processors would (Haswell, Nehalem, generic), and "
+        "with five other seeds of the sampler, and compare every printed number with the stored "
+        "one; run the tests that compare bits on those processors too. Takes half an hour. A small "
+        "part of it (--brief) belongs to `test-extras`.",
         _drift,
-        add_arguments=_notebooks_arguments,
+        add_arguments=_drift_arguments,
     ),
     Command(
         "replicate",

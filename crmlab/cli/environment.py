@@ -29,6 +29,8 @@ KERNEL_SOURCES = (
     "crmlab/models/kernel/*.py",
     "crmlab/cli/warm.py",
 )
+# A variable that names another folder for compiled code, for those who want a cold cache.
+COMPILED = "CRMLAB_COMPILED"
 # Settings of the person's own shell that would send packages elsewhere, or leave no bytecode.
 _UNWANTED = (
     "PYTHONDONTWRITEBYTECODE",
@@ -129,9 +131,10 @@ def project_variables(project: Project, given: Mapping[str, str]) -> dict[str, s
         A new mapping; `given` is left as it is.
     """
     cache = project.cache.resolve()
+    compiled = Path(given.get(COMPILED, cache))
     ours = {
-        "PYTENSOR_FLAGS": _pytensor_flags(cache / "pytensor", given.get("PYTENSOR_FLAGS", "")),
-        "NUMBA_CACHE_DIR": str(cache / "numba"),
+        "PYTENSOR_FLAGS": _pytensor_flags(compiled / "pytensor", given.get("PYTENSOR_FLAGS", "")),
+        "NUMBA_CACHE_DIR": str(compiled / "numba"),
         # Fonts are listed once; otherwise a slow first figure prints a notice into its notebook.
         "MPLCONFIGDIR": str(cache / "matplotlib"),
         # A start-up file of the reader's own IPython must not change what a notebook prints.

@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,13 +71,22 @@ def find_notebooks(folder: Path, number: str | None = None) -> list[Path]:
 
 
 def run_extras(project: Project) -> int:
-    """Run the tests that need peers and engines; return pytest's exit code.
+    """Run the tests that need peers and engines, and a small part of `drift`; return an exit code.
 
     What other packages warn of is theirs to mend, so warnings are no errors here.
     """
-    command = [sys.executable, "-m", "pytest", "tests/extras", "--durations=5", "-rs"]
+    python = [sys.executable, "-m"]
+    tests = [*python, "pytest", "tests/extras", "--durations=5", "-rs"]
     relaxed = ["-o", "filterwarnings=default", "--disable-warnings"]
-    return subprocess.run([*command, *relaxed], cwd=project.root, check=False).returncode
+    drift = [*python, "crmlab", "drift", "--brief"]
+    commands = [*tests, *relaxed], drift
+    return max([subprocess.run(one, cwd=project.root, check=False).returncode for one in commands])
+
+
+def run_bit_tests(project: Project, variables: Mapping[str, str]) -> int:
+    """Run the tests that compare bits, in another environment; return pytest's exit code."""
+    command = [sys.executable, "-m", "pytest", "tests", "-q", "-m", "bits"]
+    return subprocess.run(command, cwd=project.root, env=variables, check=False).returncode
 
 
 def run_code_tests(project: Project, jobs: int) -> Outcome:

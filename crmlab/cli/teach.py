@@ -1,11 +1,20 @@
 """What an instructor asks for: slides, editions, variants, grades; and how far numbers drift."""
 
+import os
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from crmlab.cli.environment import Project, say
-from crmlab.cli.suite import find_notebooks
+from crmlab.cli.environment import COMPILED, Project, project_variables, say
+from crmlab.cli.suite import find_notebooks, run_bit_tests
+
+if TYPE_CHECKING:
+    from crmlab.course.drift import Control
+
+BRIEF_NOTEBOOK = "09"  # it samples, and compiles one kind of model
 
 
 def write_slides(project: Project, *, number: str | None) -> int:
@@ -136,17 +145,38 @@ def _explained(work: Callable[[], int]) -> int:
         return 1
 
 
-def measure_drift(project: Project, *, number: str | None) -> int:
-    """Execute notebooks as another machine would; write ``build/drift/``; return an exit code."""
+def measure_drift(project: Project, *, number: str | None, brief: bool = False) -> int:
+    """Execute notebooks, and tests that compare bits, as other machines and other seeds would.
+
+    What moved is written into ``build/drift/``. Returns an exit code.
+    """
     from crmlab.course import drift
 
-    paths = find_notebooks(project.root / "notebooks", number)
-    found = []
-    for one in drift.measure_drift(paths):
-        say(drift.drift_text(one))
-        found.append(one)
+    found, broken = [], []
+    paths = find_notebooks(
+        project.root / "notebooks", number or (BRIEF_NOTEBOOK if brief else None)
+    )
+    for control in drift.BRIEF if brief else drift.CONTROLS:
+        if control.obstacle:
+            say(f"{control.name}: skipped, {control.obstacle}")
+            continue
+        with _variables(project, control) as variables:
+            for one in drift.measure_drift(paths, control, variables):
+                say(drift.drift_text(one))
+                found.append(one)
+            if control.other_code and not number and run_bit_tests(project, variables) != 0:
+                broken.append(control.name)
     target = project.root / "build" / "drift" / "drift.csv"
     target.parent.mkdir(parents=True, exist_ok=True)
     drift.drift_table(found).to_csv(target, index=False)
+    say(f"Tests that compare bits failed under: {', '.join(broken) or 'none'}")
     say(f"Written to {target}")
-    return 1 if any(one.moved or one.broken for one in found) or not found else 0
+    return 1 if any(one.moved or one.broken for one in found) or broken or not found else 0
+
+
+@contextmanager
+def _variables(project: Project, control: "Control") -> Iterator[dict[str, str]]:
+    """Give the variables of a process under a control; where other code runs, with a cold cache."""
+    with tempfile.TemporaryDirectory() as cold:
+        place = {COMPILED: cold} if control.other_code else {}
+        yield project_variables(project, {**os.environ, **control.variables, **place})

@@ -1,27 +1,96 @@
-"""How far the numbers of a notebook move on another machine.
+"""Whether a printed digit, or a promised bit, depends on the processor or on the sampler's seed.
 
-Another machine is stood in for by this one, with code compiled anew for a generic processor. Each
-notebook is executed once more, and every number in its compared outputs is held against the stored
-one. A printed digit that moves was one too many: print fewer, or say how sure it is.
+Other processors are stood in for by this one: the libraries take the instructions of another kind,
+and code is compiled anew for it. Under each, the notebooks are executed once more, every number in
+their compared outputs is held against the stored one, and the tests that compare bits run again.
+The notebooks that fit a model are executed with other seeds of the sampler, too. A printed digit
+that moves was one too many: print fewer, say it as a verdict with slack, or draw more.
 """
 
-import os
+import platform
 import re
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from crmlab.course.notebooks import read_notebook, run_cells
+from crmlab.inference.fitting import SEED_SHIFT
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 _NUMBER = re.compile(r"(?<![\w.])[-+\u2212]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _UNCHECKED = frozenset({"nbval-ignore-output", "nbval-skip"})
+_IS_X86 = platform.machine() in ("x86_64", "AMD64")
+
+
+@dataclass(frozen=True)
+class Control:
+    """Conditions under which nothing that is compared may change.
+
+    Parameters
+    ----------
+    name : str
+    variables : mapping
+        Environment variables of the processes that run under it.
+    other_code : bool
+        Whether other machine code runs, so that bits are compared as well, from a cold cache.
+    obstacle : str
+        Why this processor cannot run it; empty if it can.
+    """
+
+    name: str
+    variables: Mapping[str, str]
+    other_code: bool = False
+    obstacle: str = ""
+
+
+def code_path(name: str, *, openblas: str, numba: str, numpy: str = "") -> Control:
+    """Let this processor stand in for another kind, by what each library calls that one.
+
+    Parameters
+    ----------
+    name, openblas, numba : str
+    numpy : str, optional
+        The best instructions that NumPy may use; left out, only those that it is built on.
+    """
+    found = np.show_config("dicts")["SIMD Extensions"].get("found", [])
+    variables = {
+        "OPENBLAS_CORETYPE": openblas,
+        "NUMBA_CPU_NAME": numba,
+        "NUMBA_CPU_FEATURES": "",
+        "NPY_DISABLE_CPU_FEATURES": " ".join(one for one in found if one != numpy),
+        # Without these, exp and log of the C library round differently.
+        "GLIBC_TUNABLES": "" if numpy else "glibc.cpu.hwcaps=-AVX2,-FMA",
+    }
+    lacking = "" if not numpy or numpy in found else f"this processor lacks {numpy}"
+    foreign = "" if _IS_X86 or numba == "generic" else "this processor is not an x86"
+    return Control(name, variables, other_code=True, obstacle=foreign or lacking)
+
+
+def other_seed(shift: int) -> Control:
+    """Let every `crm.fit` add a number to its seed."""
+    return Control(f"seed + {shift}", {SEED_SHIFT: str(shift)})
+
+
+def _first_other(paths: Sequence[Control]) -> Control:
+    """Return the first path on which NumPy has fewer instructions than here; or else the last."""
+    fewer = (path for path in paths if path.variables["NPY_DISABLE_CPU_FEATURES"])
+    return next((path for path in fewer if not path.obstacle), paths[-1])
+
+
+CODE_PATHS = (
+    code_path("Haswell", openblas="Haswell", numba="haswell", numpy="X86_V3"),
+    code_path("Nehalem", openblas="Nehalem", numba="nehalem"),
+    code_path("generic", openblas="Prescott" if _IS_X86 else "ARMV8", numba="generic"),
+)
+SEEDS = tuple(other_seed(shift) for shift in (1000, 2000, 3000, 4000, 5000))
+CONTROLS = (*CODE_PATHS, *SEEDS)
+BRIEF = (_first_other(CODE_PATHS), SEEDS[0])  # a small part, for `make test-extras`
 
 
 @dataclass(frozen=True)
@@ -50,20 +119,23 @@ class Moved:
 
 @dataclass(frozen=True)
 class Drift:
-    """What became of the compared numbers of one notebook."""
+    """What became of the compared numbers of one notebook under one control."""
 
+    control: str
     name: str
     numbers: int
     moved: tuple[Moved, ...]
     broken: tuple[int, ...]
 
 
-def compare_outputs(name: str, stored: "NotebookNode", found: "NotebookNode") -> Drift:
+def compare_outputs(
+    control: str, name: str, stored: "NotebookNode", found: "NotebookNode"
+) -> Drift:
     """Compare the text outputs of two runs, number by number.
 
     Parameters
     ----------
-    name : str
+    control, name : str
     stored, found : NotebookNode
         Of the same source.
 
@@ -89,7 +161,7 @@ def compare_outputs(name: str, stored: "NotebookNode", found: "NotebookNode") ->
             for old_value, new_value in zip(_values(line), _values(other), strict=True)
             if old_value != new_value
         ]
-    return Drift(name, numbers, tuple(moved), tuple(broken))
+    return Drift(control, name, numbers, tuple(moved), tuple(broken))
 
 
 def _lines(cell: "NotebookNode") -> Iterator[str]:
@@ -103,58 +175,45 @@ def _values(line: str) -> list[float]:
     return [float(number.replace(",", "").replace("\u2212", "-").rstrip(".")) for number in found]
 
 
-def measure_drift(paths: Sequence[Path]) -> Iterator[Drift]:
-    """Execute notebooks again as another machine would, one after the other.
+def measure_drift(
+    paths: Sequence[Path], control: Control, variables: Mapping[str, str]
+) -> Iterator[Drift]:
+    """Execute notebooks again under a control, one after the other, and compare.
 
     Parameters
     ----------
     paths : sequence of path
-        Executed source notebooks; they are not changed.
+        Executed source notebooks; they are not changed. Those that fit nothing are left out
+        where only the seed of `crm.fit` differs.
+    control : Control
+    variables : mapping
+        All environment variables of their kernels.
 
     Yields
     ------
     Drift
     """
     for path in map(Path, paths):
-        stored = read_notebook(path)
-        with tempfile.TemporaryDirectory() as cold:
-            found = run_cells(stored, path.parent, environment=other_machine(Path(cold)))
-        yield compare_outputs(path.stem, stored, found)
-
-
-def other_machine(cold: Path) -> dict[str, str]:
-    """Return the variables that stand in for another machine: no cache, a generic processor.
-
-    Examples
-    --------
-    >>> other_machine(Path("cold"))["NUMBA_CPU_NAME"]
-    'generic'
-    """
-    flags = [f"base_compiledir={cold / 'pytensor'}"]
-    given = os.environ.get("PYTENSOR_FLAGS", "").split(",")
-    kept = [flag for flag in given if flag and not flag.startswith("base_compiledir")]
-    return {
-        "PYTENSOR_FLAGS": ",".join([*kept, *flags]),
-        "NUMBA_CACHE_DIR": str(cold / "numba"),
-        "NUMBA_CPU_NAME": "generic",
-        "NUMBA_CPU_FEATURES": "",
-    }
+        if control.other_code or "crm.fit(" in path.read_text(encoding="utf-8"):
+            stored = read_notebook(path)
+            found = run_cells(stored, path.parent, environment=dict(variables))
+            yield compare_outputs(control.name, path.stem, stored, found)
 
 
 def drift_table(drifts: Sequence[Drift]) -> pd.DataFrame:
-    """List every number that moved: notebook, cell, stored, found, distance, line."""
+    """List every number that moved: control, notebook, cell, stored, found, distance, line."""
     rows = [
-        (drift.name, m.cell, m.stored, m.found, m.distance, m.line)
+        (drift.control, drift.name, m.cell, m.stored, m.found, m.distance, m.line)
         for drift in drifts
         for m in drift.moved
     ]
-    columns = ["notebook", "cell", "stored", "found", "distance", "line"]
+    columns = ["control", "notebook", "cell", "stored", "found", "distance", "line"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def drift_text(drift: Drift) -> str:
     """Say in a few lines how far the numbers of a notebook moved."""
-    lines = [f"{drift.name}: {len(drift.moved)} of {drift.numbers} numbers moved"]
+    lines = [f"{drift.control}, {drift.name}: {len(drift.moved)} of {drift.numbers} numbers moved"]
     lines += [
         f"  cell {at}: its words changed, or how many numbers it prints" for at in drift.broken
     ]

@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from crmlab.arrays import Floats, Ints
+from crmlab.arrays import Floats, Ints, count_problems, length_problems
 from crmlab.errors import DataError, SpecError, raise_problems
-from crmlab.evaluation.given import length_problems
 
 
 def calibration_table(
@@ -130,9 +129,7 @@ def _check_calibration(predicted: Floats, came: Floats, who: NDArray) -> None:
 
 
 def _check_bins(n_bins: int, prob: float) -> None:
-    problems = []
-    if not isinstance(n_bins, (int, np.integer)) or n_bins < 1:
-        problems.append(f"`n_bins` must be a positive integer, got {n_bins!r}")
+    problems = count_problems({"n_bins": n_bins})
     if not 0 < prob < 1:
         problems.append(f"`prob` must lie between 0 and 1, got {prob!r}")
     raise_problems(SpecError, "calibration_table", problems)

@@ -62,7 +62,7 @@ def brier_score(probs: ArrayLike, truth: ArrayLike) -> float:
     0.29
     """
     given, came = np.asarray(probs, dtype=float), np.asarray(truth)
-    log_score(given, came)  # refuses what is no law, and what is no stage
+    log_score(given, came)  # refuses what are not probabilities, or not stages
     hits = np.eye(given.shape[-1])[came.astype(int)]
     return float(np.round(((given - hits) ** 2).sum(axis=-1).mean(), 15))
 

@@ -6,9 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, length_problems
 from crmlab.errors import DataError, raise_problems
-from crmlab.evaluation.given import length_problems
 
 
 def forecast_errors(actual: ArrayLike, forecasts: Mapping[str, ArrayLike]) -> pd.DataFrame:

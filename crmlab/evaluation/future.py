@@ -15,6 +15,7 @@ from crmlab.models.base import StageModel
 from crmlab.prediction.customers import read_customers
 from crmlab.prediction.draws import collect
 from crmlab.prediction.likelihood import period_logliks
+from crmlab.tables import observed_cells
 
 
 class FutureScore(NamedTuple):
@@ -137,7 +138,7 @@ def _smooth(steps: Floats) -> tuple[Floats, float]:
 
 
 def _summary(panel: xr.Dataset, first: int, periods: pd.DataFrame, scores: Floats) -> FutureScore:
-    observed = panel["observed"].transpose("customer_id", "period").values.astype(bool)
+    observed = observed_cells(panel)
     periods.insert(0, "customers", observed[:, first:].sum(axis=0))
     periods.index = pd.Index(panel["period"].values[first:], name="period")
     totals = scores.sum(axis=0)

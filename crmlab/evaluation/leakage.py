@@ -6,9 +6,9 @@ things are reported.
 * **The bound**: the log score of the oracle, which has the exported channels and the true
   parameters (`crmlab.evaluation.oracle`). Whoever uses these columns predicts no better on average.
 * **The leaks**: columns that add information to the oracle's, by name. If a column x is clean, then
-  given the channels y, the true stages are one draw from the oracle's law p(stages | y), whatever
-  x is. So a statistic of stages and x, computed for the true stages and for draws of the oracle,
-  should rank the true one anywhere with equal chances. That test is exact for every sample size and
+  given the channels y, the true stages are one draw from the oracle's p(stages | y), whatever x is.
+  So a statistic of stages and x, computed for the true stages and for draws of the oracle, should
+  rank the true one anywhere with equal probability. That test is exact for every sample size and
   every column, whether x is a function of the channels or has nothing to do with them.
 
 The statistic cuts the column into classes and counts stages class by class: over all periods, in

@@ -10,7 +10,7 @@ from crmlab.arrays import Floats
 from crmlab.errors import SpecError
 from crmlab.evaluation.ranks import draw_prior, empty_panel
 from crmlab.models.base import StageModel
-from crmlab.transitions import StickyDirichlet, TransitionModel
+from crmlab.transitions import Design
 
 UNITS = {
     "rate": "events per period",
@@ -50,6 +50,7 @@ def describe_priors(
     >>> from crmlab.channels import Poisson
     >>> from crmlab.models.hidden import HiddenMarkov
     >>> from crmlab.stages import StageSpace
+    >>> from crmlab.transitions import StickyDirichlet
     >>> visits = Poisson("visits", typical_rate=2.0, spread=0.5)
     >>> model = HiddenMarkov(StageSpace(("all",)), StickyDirichlet(), (visits,))
     >>> table = describe_priors(model, seed=1)
@@ -58,11 +59,10 @@ def describe_priors(
     """
     if not 0 < prob < 1:
         raise SpecError(f"describe_priors: `prob` must lie between 0 and 1, got {prob!r}")
-    law = getattr(model, "transitions", StickyDirichlet())
-    prior = prior_draws(model, _design(law), draws, seed)
+    prior = prior_draws(model, _design(model.transitions.design), draws, seed)
     values = {name: cells.values[0] for name, cells in prior.data_vars.items()}
     matrices = np.stack(
-        [_matrix(model, law, {n: v[i] for n, v in values.items()}) for i in range(draws)]
+        [_matrix(model, {n: v[i] for n, v in values.items()}) for i in range(draws)]
     )
     rows = [*_of_moves(model, matrices, prob)]
     for name, cells in values.items():
@@ -86,12 +86,12 @@ def prior_draws(model: StageModel, panel: xr.Dataset, draws: int, seed: int) -> 
     return xr.Dataset(variables, coords={**labels, **stages})
 
 
-def _design(law: TransitionModel) -> xr.Dataset:
+def _design(design: Design) -> xr.Dataset:
     """Panel with every variable that the moves read, none of them constant."""
-    segments = getattr(law, "segments", None)
+    segments = design.segments
     labels = segments.labels if segments else (0, 1)
     panel = empty_panel(len(labels), 3)
-    for name in law.variables:
+    for name in design.variables:
         if segments and name == segments.variable:
             panel = panel.assign({name: ("customer_id", list(labels))})
         else:
@@ -99,10 +99,10 @@ def _design(law: TransitionModel) -> xr.Dataset:
     return panel
 
 
-def _matrix(model: StageModel, law: TransitionModel, parameters: dict[str, Floats]) -> Floats:
+def _matrix(model: StageModel, parameters: dict[str, Floats]) -> Floats:
     """Transition matrix (K, K) of a typical customer, at covariates of 0."""
-    nothing = np.zeros((1, 1, len(getattr(law, "columns", ()))))
-    return law.matrices(model.space, parameters, nothing)[0, 0]
+    nothing = np.zeros((1, 1, len(model.transitions.design.columns)))
+    return model.transitions.matrices(model.space, parameters, nothing)[0, 0]
 
 
 def _of_moves(model: StageModel, matrices: Floats, prob: float) -> list[dict[str, object]]:

@@ -11,7 +11,6 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from crmlab.channels import Channel
 from crmlab.errors import DataError
 from crmlab.evaluation.priors import prior_draws
 from crmlab.evaluation.ranks import simulate_panel
@@ -181,17 +180,8 @@ def replicated_group(tree: xr.DataTree) -> str:
 
 def _always_answering(model: StageModel) -> StageModel:
     """Give the model whose customers always answer: the panel says where they did."""
-    if not any(_is_sparse(channel) for channel in model.channels):
-        return model
-    channels = (
-        replace(channel, response_rate=1.0) if _is_sparse(channel) else channel
-        for channel in model.channels
-    )
-    return replace(model, channels=tuple(channels))
-
-
-def _is_sparse(channel: Channel) -> bool:
-    return getattr(channel, "response_rate", 1.0) < 1.0
+    channels = tuple(channel.always_answered() for channel in model.channels)
+    return model if channels == model.channels else replace(model, channels=channels)
 
 
 def _numbered(cells: dict[str, NDArray]) -> dict[str, NDArray]:

@@ -15,9 +15,6 @@ from crmlab.errors import SpecError
 from crmlab.inference import Fit
 from crmlab.prediction.likelihood import customer_loglik
 from crmlab.stages import StageSpace
-from crmlab.transitions import CovariateLogit, Horseshoe, OrderedLogit, StickyDirichlet
-from crmlab.transitions.driven import DrivenTransitions
-from crmlab.transitions.effects import Groups, group_moves, group_origins
 
 
 def sensitivity_data(fit: Fit, *, draws: int = 1000) -> xr.DataTree:
@@ -34,8 +31,9 @@ def sensitivity_data(fit: Fit, *, draws: int = 1000) -> xr.DataTree:
     xr.DataTree
         ``posterior`` without what never varies, ``log_likelihood`` (customers' own effects averaged
         out) and ``log_prior``, a variable per prior (chain, draw), up to constants. The prior of
-        the initial law is uniform, and is left out; so are the parts of which the posterior keeps
-        no trace (``attrs["left_out"]``): Horseshoe scales and customers' correlations.
+        the initial probabilities is uniform, and is left out; so are the parts of which the
+        posterior keeps no trace (``attrs["left_out"]``): Horseshoe scales and customers'
+        correlations.
 
     Raises
     ------
@@ -96,8 +94,13 @@ def _log_priors(fit: Fit, posterior: xr.Dataset) -> tuple[dict[str, Floats], lis
     found = {}
     for channel in fit.model.channels:
         found |= _of_channel(channel, space, values)
-    moves, left_out = _of_moves(getattr(fit.model, "transitions", None), space, values)
-    return {**found, **moves}, left_out
+    moves = fit.model.transitions.log_prior(space, values)
+    if moves is None:
+        raise SpecError(
+            f"sensitivity_data: the prior of {type(fit.model.transitions).__name__} cannot be read "
+            "from its posterior; use StickyDirichlet, CovariateLogit or OrderedLogit."
+        )
+    return {**found, **moves[0]}, moves[1]
 
 
 def _of_channel(channel: Channel, space: StageSpace, values: dict) -> dict[str, Floats]:
@@ -117,91 +120,3 @@ def _of_channel(channel: Channel, space: StageSpace, values: dict) -> dict[str, 
             density = pytensor.function([draw], pt.sum(pm.logp(prior, draw)), mode=mode)
         found[full] = np.array([float(density(row)) for row in values[full]])
     return found
-
-
-def _of_moves(
-    law: object, space: StageSpace, values: dict[str, Floats]
-) -> tuple[dict[str, Floats], list[str]]:
-    if isinstance(law, StickyDirichlet):
-        weights = law.alpha(space)[space.mask] - 1
-        with np.errstate(divide="ignore"):
-            logs = np.log(np.maximum(values["transition_matrix"][:, space.mask], 1e-300))
-        return {"transition_matrix": logs @ weights}, []
-    if isinstance(law, CovariateLogit):
-        groups, base = group_moves(space, law.shared), _of_logits(law, space, values)
-    elif isinstance(law, OrderedLogit):
-        groups, base = group_origins(space, law.shared), _of_thresholds(law, space, values)
-    else:
-        raise SpecError(
-            f"sensitivity_data: the prior of {type(law).__name__} cannot be read from its "
-            "posterior; use StickyDirichlet, CovariateLogit or OrderedLogit."
-        )
-    effects, left_out = _of_effects(law, groups, values)
-    own, lost = _of_customers(law, space, values)
-    return {**base, **effects, **own}, [*left_out, *lost]
-
-
-def _normal(values: Floats, centre: Floats | float, scale: Floats | float) -> Floats:
-    """Log-density of independent normals, summed over all but the draws, up to a constant."""
-    scale = np.broadcast_to(scale, values.shape)
-    terms = -0.5 * ((values - centre) / scale) ** 2 - np.log(scale)
-    return terms.reshape(len(values), -1).sum(axis=1)
-
-
-def _of_logits(law: CovariateLogit, space: StageSpace, values: dict) -> dict[str, Floats]:
-    moves = np.nonzero(space.mask & ~np.eye(len(space), dtype=bool))
-    probs = law.typical_probs(space)
-    typical = np.log(probs[moves] / probs[moves[0], moves[0]])
-    return {"base_logits": _normal(values["base_logits"][:, *moves], typical, law.spread)}
-
-
-def _of_thresholds(law: OrderedLogit, space: StageSpace, values: dict) -> dict[str, Floats]:
-    """Take lowest thresholds, and logarithms of the gaps above them, for normal."""
-    order = [space.index(name) for name in law.low_to_high or space.names]
-    total = 0.0
-    for k, allowed in enumerate(space.mask):
-        rungs = [j for j in order if allowed[j]][:-1]
-        if not rungs:
-            continue
-        below = np.cumsum([law.typical_probs(space)[k, j] for j in rungs])
-        typical, cuts = np.log(below / (1 - below)), values["thresholds"][:, k, rungs]
-        total = total + _normal(cuts[:, :1], typical[0], law.spread)
-        if len(rungs) > 1:
-            gaps = np.log(np.diff(cuts, axis=1))
-            total = total + _normal(gaps, np.log(np.diff(typical)), law.spread / 2)
-    return {"thresholds": total}
-
-
-def _of_effects(
-    law: DrivenTransitions, groups: Groups, values: dict
-) -> tuple[dict[str, Floats], list[str]]:
-    """Effects of covariates and segments, each group's once."""
-
-    def gathered(name: str) -> Floats:
-        return np.stack([groups.gather(row) for row in values[name]])
-
-    found, left_out = {}, []
-    if isinstance(law.effect_scale, Horseshoe):
-        left_out = [f"{name}_effect" for name in law.covariates]
-    else:
-        scales = np.broadcast_to(law.effect_scale, len(law.covariates))
-        for name, scale in zip(law.covariates, scales, strict=True):
-            found[f"{name}_effect"] = _normal(gathered(f"{name}_effect"), 0.0, scale)
-    if law.segments:
-        sd = gathered("segment_sd")
-        found["segment_sd"] = _normal(sd, 0.0, law.segments.scale)
-        for name in law.segments.columns:
-            found[f"{name}_effect"] = _normal(gathered(f"{name}_effect"), 0.0, sd)
-    return found, left_out
-
-
-def _of_customers(
-    law: DrivenTransitions, space: StageSpace, values: dict
-) -> tuple[dict[str, Floats], list[str]]:
-    if law.customers is None:
-        return {}, []
-    make = group_moves if isinstance(law, CovariateLogit) else group_origins
-    groups = make(space, law.customers.shared)
-    sd = np.stack([groups.gather(row) for row in values["customer_sd"]])
-    lost = [name for name in values if name.startswith("customer_corr_")]
-    return {"customer_sd": _normal(sd, 0.0, law.customers.scale)}, lost

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import length_problems
 from crmlab.errors import DataError, raise_problems
-from crmlab.evaluation.given import length_problems
 from crmlab.stages import StageSpace
 
 
@@ -115,8 +115,8 @@ def log_score(probs: ArrayLike, truth: ArrayLike) -> float:
             "log_score: `probs` must have the shape of `truth` and one more axis, and not be "
             f"empty, got {given.shape} and {came.shape}"
         )
-    is_law = np.isfinite(given).all() and (given >= 0).all()
-    if not is_law or not np.allclose(given.sum(axis=-1), 1):
+    are_probs = np.isfinite(given).all() and (given >= 0).all()
+    if not are_probs or not np.allclose(given.sum(axis=-1), 1):
         raise DataError("log_score: `probs` must be probabilities that sum to 1 in each row")
     if not np.isin(came, np.arange(given.shape[-1])).all():
         raise DataError(f"log_score: `truth` must hold positions 0 to {given.shape[-1] - 1}")

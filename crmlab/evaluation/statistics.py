@@ -75,7 +75,7 @@ def silent_share(cells: Floats) -> Floats:
 
 
 def dispersion(cells: Floats) -> Floats:
-    """Variance over mean of the seen cells; 1 for a Poisson law, NaN where nothing happened."""
+    """Variance over mean of the seen cells; 1 for Poisson counts, NaN where nothing happened."""
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.nanvar(cells, axis=(-2, -1)) / np.nanmean(cells, axis=(-2, -1))
 

@@ -35,7 +35,7 @@ class ValueForecast:
     customers : array_like (n,)
         Mean value of each customer, in currency.
     total : array_like (draws,), optional
-        Draws of what all of them together will bring, chance included; None if the method says
+        Draws of what all of them together will bring, randomness included; None if the method says
         nothing about how sure it is.
     """
 

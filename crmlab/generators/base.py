@@ -7,8 +7,8 @@ import numpy as np
 
 import crmlab
 from crmlab.actions import Policy
-from crmlab.arrays import Ints
-from crmlab.errors import SpecError
+from crmlab.arrays import Ints, check_count
+from crmlab.errors import SpecError, refuse
 from crmlab.streams import Streams
 from crmlab.tables import CustomerTables
 from crmlab.tables.customer_tables import with_provenance
@@ -38,7 +38,7 @@ def simulate(
         More customers leave the first ones as they were.
     seed : int
         The same seed gives the same tables. Twins, the same world and seed under two policies,
-        share their chance: they differ only where the policies do.
+        share their random numbers: they differ only where the policies do.
     policy : Policy, optional
         Who is treated; default the world's own policy, if it has actions.
 
@@ -50,14 +50,10 @@ def simulate(
     Raises
     ------
     SpecError
-        `n_customers` is not a positive integer, `seed` not a non-negative one, or the world has
-        no actions for a policy to choose from.
+        `n_customers` is not a whole number of at least 1, `seed` not one of at least 0, or the
+        world has no actions for a policy to choose from.
     """
-    if not isinstance(n_customers, (int, np.integer)) or n_customers < 1:
-        raise SpecError(
-            f"The `n_customers` parameter of `simulate` must be a positive integer, got "
-            f"{n_customers!r}."
-        )
+    check_count("simulate", "n_customers", n_customers)
     world = generator if policy is None else with_policy(generator, policy)
     tables = world.sample(Streams(seed), np.arange(n_customers))
     stamp = {
@@ -84,7 +80,7 @@ def with_policy(generator: Generator, policy: Policy) -> Generator:
         The world has no such field, or `policy` is no Policy.
     """
     if not isinstance(policy, Policy):
-        raise SpecError(f"The `policy` parameter must be a Policy, got {policy!r}.")
+        refuse("simulate", "policy", "a Policy", policy)
     if not is_dataclass(generator) or "policy" not in {f.name for f in fields(generator)}:
         raise SpecError(
             f"{type(generator).__name__} has no actions, so it cannot run under a policy."

@@ -1,11 +1,11 @@
 """Exact expectations of policies that depend on the stage alone, and how confounding misleads.
 
 Where the propensities depend on nothing but the stage (an experiment, everybody, nobody, or the
-impression of an account manager), no simulation is needed: the law of the stage follows the mixture
-of the tilted matrices (`expected_value`, `expected_contrast`).
+impression of an account manager), no simulation is needed: the distribution of the stage follows
+the mixture of the tilted matrices (`expected_value`, `expected_contrast`).
 
-`expected_contrast` is the answer to confounding. In period t, with the stage law p and the
-propensity e(s) in stage s, the treated have the law p(s) e(s) / sum p e. So
+`expected_contrast` is the answer to confounding. In period t, with stage probabilities p and the
+propensity e(s) in stage s, the stages of the treated have probabilities p(s) e(s) / sum p e. So
 
     naive   =  sum_s p(s | treated) (P'[s] y)  -  sum_s p(s | untreated) (P[s] y)
     effect  =  sum_s p(s) ((P'[s] - P[s]) y)
@@ -80,7 +80,7 @@ def expected_value(
     Returns
     -------
     float
-        ``sum_t p_t (R - sum_a e_t[:, a] c_a) / (1 + d)**t`` with the stage law
+        ``sum_t p_t (R - sum_a e_t[:, a] c_a) / (1 + d)**t`` with the stage probabilities
         ``p_(t+1) = p_t sum_a e_t[:, a] P_a``, action 0 being nothing at all.
 
     Examples
@@ -93,30 +93,28 @@ def expected_value(
     raise_problems(SpecError, "expected_value", list(problems_of_money(margins, discount_rate)))
     margin = _by_stage(margins, world.space)
     costs = np.array([action.cost for action in world.actions])
-    laws = stage_laws(world, policy)
-    return float(
-        sum(
-            law @ (margin - stage_propensities(world, policy, t) @ costs) / (1 + discount_rate) ** t
-            for t, law in enumerate(laws)
-        )
-    )
+    total = 0.0
+    for t, probs in enumerate(period_stage_probs(world, policy)):
+        net = margin - stage_propensities(world, policy, t) @ costs
+        total += probs @ net / (1 + discount_rate) ** t
+    return float(total)
 
 
-def stage_laws(world: StageWorld, policy: Policy) -> Floats:
-    """Law of the stage in each period under a policy that depends on the stage alone, (T, K).
+def period_stage_probs(world: StageWorld, policy: Policy) -> Floats:
+    """Stage probabilities (T, K) under a policy that depends on the stage alone.
 
     Examples
     --------
     >>> from crmlab.actions import NoAction
-    >>> stage_laws(confounded_world(), NoAction())[1].round(3)
+    >>> period_stage_probs(confounded_world(), NoAction())[1].round(3)
     array([0.36, 0.32, 0.32])
     """
     matrices = action_matrices(world.transition_matrix, world.space, world.actions)
-    laws = [np.asarray(world.initial_probs)]
+    probs = [np.asarray(world.initial_probs)]
     for t in range(world.n_periods - 1):
         moves = _mixed_matrix(stage_propensities(world, policy, t), matrices)
-        laws.append(laws[-1] @ moves)
-    return np.stack(laws)
+        probs.append(probs[-1] @ moves)
+    return np.stack(probs)
 
 
 def _mixed_matrix(propensities: Floats, matrices: Floats) -> Floats:
@@ -203,14 +201,14 @@ def expected_contrast(
     matrices = action_matrices(world.transition_matrix, world.space, world.actions)
     y = _by_stage(outcome, world.space)
     plain, treated = matrices[0] @ y, matrices[1 + names.index(action)] @ y
-    law = stage_laws(world, policy)[period]
+    probs = period_stage_probs(world, policy)[period]
     given = stage_propensities(world, policy, period)
-    weights = law * given[:, names.index(action)]
-    others = law * (1 - given.sum(axis=1))
+    weights = probs * given[:, names.index(action)]
+    others = probs * (1 - given.sum(axis=1))
     if weights.sum() == 0 or others.sum() == 0:
         raise SpecError("expected_contrast: the policy treats everybody or nobody in this period")
     naive = weights @ treated / weights.sum() - others @ plain / others.sum()
-    effect = law @ (treated - plain)
+    effect = probs @ (treated - plain)
     on_treated = weights @ (treated - plain) / weights.sum()
     return Contrast(float(naive), float(effect), float(on_treated), float(naive - effect))
 

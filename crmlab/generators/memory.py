@@ -10,9 +10,9 @@ remember one of the two:
   exp(scar).
 
 Stage and memory together, (s, m), are a chain again. So everything about these worlds can be
-computed: `memory_gap` compares the law of the next stage given stage and memory with the best that
-a first-order chain can say, the matrix to which transition counts converge. With n customers, the
-likelihood-ratio statistic for memory,
+computed: `memory_gap` compares the distribution of the next stage given stage and memory with the
+best that a first-order chain can say, the matrix to which transition counts converge. With n
+customers, the likelihood-ratio statistic for memory,
 
     G2 = 2 sum over m, i, j of n[m, i, j] ln( p(j | i, m) / p(j | i) ),
 
@@ -33,7 +33,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from crmlab.arrays import Floats, Ints
+from crmlab.arrays import Floats, Ints, count_problems
 from crmlab.generators.bank.profile import CROSS, DEEPEN, REPAIR, profile_of
 from crmlab.generators.decisions import Decision
 from crmlab.generators.stage_world import StageWorld
@@ -81,7 +81,7 @@ class MemoryWorld(StageWorld):
         return self._remembered_walk(streams, customers)[0], []
 
     def _remembered_walk(self, streams: Streams, customers: Ints) -> tuple:
-        """Stages and memories, (customer, period); chance is addressed as in `StageWorld`."""
+        """Stages and memories, (customer, period), from the uniforms that `StageWorld` uses."""
         u = streams.uniforms("stage", customers[:, None], np.arange(self.n_periods))
         stages, memories = np.zeros((2, *u.shape), dtype=np.int64)
         stages[:, 0] = _pick(u[:, 0], np.array(self.initial_probs)[None])
@@ -97,19 +97,19 @@ class MemoryWorld(StageWorld):
 
         Per customer, over the n_periods - 1 steps of the world.
         """
-        law = np.zeros((self.n_memories, len(self.space)))
-        law[0] = self.initial_probs
-        total = np.zeros_like(law)
+        probs = np.zeros((self.n_memories, len(self.space)))
+        probs[0] = self.initial_probs
+        total = np.zeros_like(probs)
         for _ in range(self.n_periods - 1):
-            total += law
-            law = self._step(law)
+            total += probs
+            probs = self._step(probs)
         return total
 
-    def _step(self, law: Floats) -> Floats:
-        flow = law[:, :, None] * self.rows
+    def _step(self, probs: Floats) -> Floats:
+        flow = probs[:, :, None] * self.rows
         memory, stage, after = np.indices(flow.shape)
         new = self.remember(memory, stage, after)
-        following = np.zeros_like(law)
+        following = np.zeros_like(probs)
         np.add.at(following, (new, after), flow)
         return following
 
@@ -244,9 +244,9 @@ def memory_gap(world: MemoryWorld) -> pd.DataFrame:
     -------
     DataFrame
         One row per stage and one, called "all", for the whole: departures (expected number per
-        customer, stays included), information (nats per departure: how much the memory says
-        about the next stage, given the stage), distance (mean total variation between the law
-        given the memory and the first-order law, from 0 to 1).
+        customer, stays included), information (nats per departure: how much the memory says about
+        the next stage, given the stage), distance (mean total variation between the distribution
+        given the memory and the first-order one, from 0 to 1).
 
     Examples
     --------
@@ -285,5 +285,4 @@ def _pick(u: Floats, rows: Floats) -> Ints:
 def _problems_of(effect: str, value: object, limit: str, count: object) -> Iterable[str]:
     if not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
         yield f"`{effect}` must be a finite number [log-odds], got {value!r}"
-    if not isinstance(count, (int, np.integer)) or count < 1:
-        yield f"`{limit}` must be a positive integer, got {count!r}"
+    yield from count_problems({limit: count})

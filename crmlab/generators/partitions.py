@@ -33,6 +33,7 @@ import numpy as np
 import pandas as pd
 
 import crmlab
+from crmlab.arrays import count_problems
 from crmlab.errors import DataError, SpecError, raise_problems
 from crmlab.generators.base import Generator
 from crmlab.generators.files import (
@@ -164,13 +165,7 @@ def _check_numbers(n_customers: object, seed: object, *sizes: object) -> None:
     given = dict(
         zip(("n_customers", "partition_size", "block_size"), (n_customers, *sizes), strict=True)
     )
-    problems = [
-        f"`{name}` must be a positive integer, got {value!r}"
-        for name, value in given.items()
-        if not isinstance(value, (int, np.integer)) or value < 1
-    ]
-    if not isinstance(seed, (int, np.integer)) or seed < 0:
-        problems.append(f"`seed` must be a non-negative integer, got {seed!r}")
+    problems = [*count_problems(given), *count_problems({"seed": seed}, at_least=0)]
     raise_problems(SpecError, "write_dataset", problems)
 
 

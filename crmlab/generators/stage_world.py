@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from crmlab.actions import Action, FirmView, NoAction, Policy, action_matrices, check_actions
-from crmlab.arrays import Floats, Ints
-from crmlab.channels import Channel, StageLabel, check_channels
+from crmlab.arrays import Floats, Ints, count_problems
+from crmlab.channels import Channel, check_channels
 from crmlab.errors import SpecError, raise_problems
 from crmlab.generators import kernels
 from crmlab.generators.base import Generator
@@ -43,7 +43,7 @@ class StageWorld(Generator):
     ----------
     space : StageSpace
     initial_probs : sequence of K floats
-        Stage law in period 0.
+        Stage probabilities in period 0.
     transition_matrix : K x K array_like
         Rows sum to 1; 0 where `space` allows no move.
     channels : sequence of Channel
@@ -84,10 +84,10 @@ class StageWorld(Generator):
         """Check the whole world, then keep its numbers as tuples."""
         object.__setattr__(self, "channels", tuple(self.channels))
         object.__setattr__(self, "actions", tuple(self.actions))
+        check_actions("StageWorld", self.actions, self.space)
         raise_problems(SpecError, "StageWorld", list(self._problems()))
         check_channels("StageWorld", self.channels, self.space)
         check_transition_matrix(self.space, self.transition_matrix)
-        check_actions("StageWorld", self.actions, self.space)
         matrix = np.asarray(self.transition_matrix, dtype=float)
         object.__setattr__(self, "initial_probs", tuple(map(float, self.initial_probs)))
         object.__setattr__(self, "transition_matrix", tuple(map(tuple, matrix.tolist())))
@@ -97,22 +97,21 @@ class StageWorld(Generator):
         n = len(self.space)
         if probs.shape != (n,) or not np.isclose(probs.sum(), 1) or (probs < 0).any():
             yield f"`initial_probs` must be {n} probabilities that sum to 1, got {probs}"
-        if not isinstance(self.n_periods, (int, np.integer)) or self.n_periods < 1:
-            yield f"`n_periods` must be a positive integer, got {self.n_periods!r}"
+        yield from count_problems({"n_periods": self.n_periods})
         yield from self._problems_of_actions()
         for channel in self.channels:
             unknown = [name for name in channel.parameter_names if name not in channel.known]
             if unknown:
-                yield f"channel {channel.name!r} must be given {unknown}: a world knows its laws"
+                yield f"channel {channel.name!r} must be given {unknown}: a world has no priors"
 
     def _problems_of_actions(self) -> Iterable[str]:
         if not isinstance(self.policy, Policy):
             yield f"`policy` must be a Policy, got {self.policy!r}"
-        if not self.actions and not isinstance(self.policy, NoAction):
+        elif self.policy.acts and not self.actions:
             yield f"`policy` has no `actions` to choose from, got {self.policy!r}"
         taken = {channel.name for channel in self.channels}
         for action in self.actions:
-            if getattr(action, "name", None) in taken:
+            if action.name in taken:
                 yield f"{action.name!r} is the name of a channel and of an action"
 
     def sample(self, streams: Streams, customers: Ints) -> CustomerTables:
@@ -237,7 +236,7 @@ class StageWorld(Generator):
             "period": when,
             "channel": pd.Categorical([channel.name] * len(who), categories=siblings),
         }
-        if isinstance(channel, StageLabel):
+        if channel.names_stages:
             codes = values[happened].astype(int)
             return pd.DataFrame(
                 {**rows, "stage": pd.Categorical.from_codes(codes, list(self.space.names))}
@@ -262,7 +261,7 @@ def _cumulate(probs: ArrayLike) -> Floats:
     """Upper edges of the cells of a distribution; the last one is exactly one.
 
     Probabilities sum to 1 up to rounding. Without the division, what is missing would become the
-    chance of the last stage, which the space may forbid.
+    probability of the last stage, which the space may forbid.
     """
     edges = np.cumsum(np.asarray(probs, dtype=float), axis=-1)
     return edges / edges[..., -1:]

@@ -3,7 +3,7 @@
 Twins are one world under two policies. They share every uniform, so the difference of a customer's
 two lives is the effect of the policy on this customer, and nothing else: what no data can show,
 because each real customer lives once. Standard errors say how far the simulated customers may be
-from the law; `crmlab.generators.confounding` has expectations without simulation.
+from their expectation; `crmlab.generators.confounding` has expectations without simulation.
 """
 
 from collections.abc import Mapping

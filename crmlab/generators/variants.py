@@ -21,7 +21,7 @@ import numpy as np
 from crmlab.actions import Action
 from crmlab.arrays import Floats
 from crmlab.channels import Channel
-from crmlab.errors import SpecError, raise_problems
+from crmlab.errors import SpecError, raise_problems, refuse
 from crmlab.generators.base import Generator, simulate
 from crmlab.generators.stage_world import StageWorld
 from crmlab.tables import CustomerTables
@@ -152,10 +152,8 @@ def own_world(
         return _vary_world(world, bounds or Bounds(), rng)
     made = world(rng) if callable(world) else None
     if not isinstance(made, Generator):
-        raise SpecError(
-            "own_world: `world` must be a StageWorld or a function that returns a world, got "
-            f"{world!r}"
-        )
+        rule = "a StageWorld or a function that returns a world"
+        refuse("own_world", "world", rule, world)
     return made
 
 
@@ -207,8 +205,8 @@ def own_tables(
 
 def _vary_world(world: StageWorld, bounds: Bounds, rng: np.random.Generator) -> StageWorld:
     """Move what there is, always in the same order, so that each number has its own uniforms."""
-    matrix = _vary_law(np.asarray(world.transition_matrix), bounds, rng)
-    initial = _vary_law(np.asarray(world.initial_probs), bounds, rng)
+    matrix = _vary_probs(np.asarray(world.transition_matrix), bounds, rng)
+    initial = _vary_probs(np.asarray(world.initial_probs), bounds, rng)
     return replace(
         world,
         transition_matrix=matrix,
@@ -218,9 +216,9 @@ def _vary_world(world: StageWorld, bounds: Bounds, rng: np.random.Generator) -> 
     )
 
 
-def _vary_law(law: Floats, bounds: Bounds, rng: np.random.Generator) -> Floats:
+def _vary_probs(probs: Floats, bounds: Bounds, rng: np.random.Generator) -> Floats:
     """Tilt probabilities on the last axis; what is 0 or 1 stays."""
-    weights = law * np.exp(rng.uniform(-bounds.log_odds, bounds.log_odds, law.shape))
+    weights = probs * np.exp(rng.uniform(-bounds.log_odds, bounds.log_odds, probs.shape))
     return weights / weights.sum(axis=-1, keepdims=True)
 
 
@@ -240,7 +238,7 @@ def _vary_parameter(
     nearly alike; then they are put back into it.
     """
     if values.ndim == 2:
-        return tuple(map(tuple, _vary_law(values, bounds, rng).tolist()))
+        return tuple(map(tuple, _vary_probs(values, bounds, rng).tolist()))
     common, each = rng.uniform(-1, 1), rng.uniform(-1, 1, len(values))
     shift = 0.6 * common + 0.4 * each
     if name in _SHARES:
@@ -273,11 +271,11 @@ def _vary_action(action: Action, bounds: Bounds, rng: np.random.Generator) -> Ac
         (move, shift * np.exp(rng.uniform(-bounds.units, bounds.units)))
         for move, shift in action.effects
     )
-    chances = _vary_shares(
+    shares = _vary_shares(
         np.array([prob for _, prob in action.adds]),
         rng.uniform(-bounds.log_odds, bounds.log_odds, len(action.adds)),
     )
-    adds = tuple(zip((move for move, _ in action.adds), map(float, chances), strict=True))
+    adds = tuple(zip((move for move, _ in action.adds), map(float, shares), strict=True))
     return Action(action.name, round(float(cost), 2), effects, _within_one(adds))
 
 

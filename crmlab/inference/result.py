@@ -17,7 +17,6 @@ from crmlab.errors import (
 from crmlab.inference.saving import check_target, from_spec, mend_attrs, swap, to_spec
 from crmlab.models.base import StageModel
 from crmlab.models.remarks import data_remarks
-from crmlab.transitions import StickyDirichlet
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,7 @@ class Fit:
 
 def find_remarks(model: StageModel, panel: xr.Dataset) -> list[str]:
     """Say what a panel is too small, or too dull, to tell a model."""
-    law = getattr(model, "transitions", StickyDirichlet())
-    return data_remarks(panel, model.channels, model.space, law)
+    return data_remarks(panel, model.channels, model.space, model.transitions)
 
 
 def load_fit(folder: str | Path) -> Fit:

@@ -3,10 +3,14 @@
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
+from crmlab.arrays import Floats
 from crmlab.channels import Channel
 from crmlab.stages import StageSpace
+from crmlab.transitions import StickyDirichlet, TransitionModel
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -16,13 +20,15 @@ class StageModel(ABC):
     """A model of stages: hyper-parameters only, never data.
 
     A subclass is a frozen dataclass with the fields `space` and `channels` (or a property of that
-    name) and with `build`. Its posterior must hold ``initial_probs (stage)``,
-    ``<channel>_<parameter> (stage)``, and ``transition_matrix (stage_from, stage_to)`` or what the
-    matrices are made of; everything after the fit reads those names and nothing else.
+    name), `transitions` unless all customers share one matrix, and with `build`. Its posterior must
+    hold ``initial_probs (stage)``, ``<channel>_<parameter> (stage)``, and
+    ``transition_matrix (stage_from, stage_to)`` or what the matrices are made of
+    (``transitions.posterior_names``); everything after the fit reads those names and nothing else.
     """
 
     space: StageSpace
     channels: tuple[Channel, ...]
+    transitions: TransitionModel = StickyDirichlet()
 
     @abstractmethod
     def check(self, panel: xr.Dataset) -> None:
@@ -45,9 +51,20 @@ class StageModel(ABC):
             for channel in self.channels
             for parameter in channel.parameter_names
         )
-        law = getattr(self, "transitions", None)
-        moves = law.posterior_names(self.space) if law else ("transition_matrix",)
-        return ("initial_probs", *moves, *emissions)
+        return ("initial_probs", *self.transitions.posterior_names(self.space), *emissions)
+
+    def read(self, panel: xr.Dataset) -> dict[str, NDArray]:
+        """Give all arrays of a built model that change with the panel, by name.
+
+        With them a compiled density takes another panel. Empty if the model must be built anew.
+        """
+        return {}
+
+    def sample_exact(
+        self, panel: xr.Dataset, size: tuple[int, int], rng: np.random.Generator
+    ) -> dict[str, Floats]:
+        """Draw from the posterior, leading axes `size`, where it has a closed form."""
+        raise NotImplementedError(f"{type(self).__name__} has no closed form")
 
 
 def coords(space: StageSpace) -> dict[str, list[str]]:

@@ -14,9 +14,10 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from crmlab.arrays import Floats, Ints
-from crmlab.channels import Channel, StageLabel
+from crmlab.channels import Channel
 from crmlab.errors import DataError, raise_problems
 from crmlab.stages import StageSpace
+from crmlab.tables import observed_cells
 
 if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable
@@ -88,7 +89,7 @@ def _shape_problems(panel: xr.Dataset) -> list[str]:
 
 
 def _window_problems(panel: xr.Dataset) -> list[str]:
-    observed = panel["observed"].transpose("customer_id", "period").values.astype(bool)
+    observed = observed_cells(panel)
     starts = np.diff(observed.astype(int), axis=1, prepend=0).clip(min=0).sum(axis=1)
     broken = panel["customer_id"].values[starts > 1]
     if len(broken) == 0:
@@ -107,7 +108,7 @@ def _channel_problems(panel: xr.Dataset, channel: Channel, stages: StageSpace) -
         dims = panel[channel.name].dims
         return [f"{channel.name!r} must have dims (customer_id, period), got {dims}"]
     values = _seen_values(panel, channel.name)
-    if isinstance(channel, StageLabel):
+    if channel.names_stages:
         names = panel[channel.name].attrs.get("categories", stages.names)
         unknown = [name for name in names if name not in stages.names]
         if unknown:
@@ -123,16 +124,16 @@ def _channel_problems(panel: xr.Dataset, channel: Channel, stages: StageSpace) -
 
 def _seen_values(panel: xr.Dataset, name: str) -> Floats:
     cells = panel[name].transpose("customer_id", "period").values.astype(FLOAT)
-    inside = panel["observed"].transpose("customer_id", "period").values.astype(bool)
+    inside = observed_cells(panel)
     return cells[inside & ~np.isnan(cells)]
 
 
 def read_cells(panel: xr.Dataset, channel: Channel, stages: StageSpace) -> Floats:
     """Give the cells of a channel (customer, period), stages as indices; NaN where nothing is."""
     cells = panel[channel.name].transpose("customer_id", "period").values.astype(FLOAT)
-    inside = panel["observed"].transpose("customer_id", "period").values.astype(bool)
+    inside = observed_cells(panel)
     cells = np.where(inside, cells, np.nan)
-    if isinstance(channel, StageLabel) and "categories" in panel[channel.name].attrs:
+    if channel.names_stages and "categories" in panel[channel.name].attrs:
         cells = _recode(cells, panel[channel.name].attrs["categories"], stages)
     return cells
 
@@ -154,7 +155,7 @@ def _recode(cells: Floats, names: Sequence[str], stages: StageSpace) -> NDArray:
 
 def find_window(panel: xr.Dataset) -> Window:
     """Find the first and last observed period of each customer; (0, -1) if there is none."""
-    observed = panel["observed"].transpose("customer_id", "period").values.astype(bool)
+    observed = observed_cells(panel)
     seen = observed.any(axis=1)
     last = observed.shape[1] - 1 - observed[:, ::-1].argmax(axis=1)
     return Window(
@@ -216,8 +217,8 @@ def score_table(
     import pymc as pm
     import pytensor.tensor as pt
 
-    law = channel.dist(**parameters)
-    scores = pm.logp(law, pt.cast(values, law.dtype)[:, None], warn_rvs=False)
+    dist = channel.dist(**parameters)
+    scores = pm.logp(dist, pt.cast(values, dist.dtype)[:, None], warn_rvs=False)
     return pt.concatenate([scores, pt.zeros((1, scores.shape[1]))], axis=0)
 
 

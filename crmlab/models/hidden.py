@@ -33,16 +33,17 @@ class HiddenMarkov(StageModel):
         "<channel>_<parameter>" that rises from stage to stage within each phase (and falls as a
         relationship comes apart); this ties the stages to their names.
     initial_probs : sequence of K floats or "stationary", optional
-        Stage law at the start of each customer's window; learned under a uniform prior if left out.
-        "stationary": the law that the transition matrix at mean covariates keeps (Netzer, Lattin
-        and Srinivasan 2008), for customers whose past is as long as it is unseen.
+        Stage probabilities at the start of each customer's window; learned under a uniform prior
+        if left out. "stationary": those that the transition matrix at mean covariates keeps
+        (Netzer, Lattin and Srinivasan 2008), for customers whose past is as long as it is unseen.
 
     Raises
     ------
     SpecError
-        Channels do not fit the space, `ordered_by` names no learned parameter, the stationary law
-        is asked of a space that has none of interest, or nothing ties the stages to their names:
-        then the posterior would mean nothing, and the error says what to add.
+        Channels do not fit the space, `ordered_by` names no learned parameter, "stationary"
+        is asked of a space in which some stage does not lead to some other, or nothing ties the
+        stages to their names: then the posterior would mean nothing, and the error says what to
+        add.
 
     Notes
     -----
@@ -82,8 +83,8 @@ class HiddenMarkov(StageModel):
         learned = [
             f"{channel.name}_{name}"
             for channel in self.channels
-            for name in channel.parameter_names
-            if name not in channel.known and name != "confusion"
+            for name in channel.ordering_parameters
+            if name not in channel.known
         ]
         if not self.channels:
             return ["`channels` is empty: hidden stages need something that is seen"]
@@ -131,7 +132,7 @@ class HiddenMarkov(StageModel):
             panel,
             self.channels,
             self.space,
-            lambda: self.transitions.check(self.space, panel),
+            lambda: self.transitions.design.check(panel),
         )
 
     def build(self, panel: xr.Dataset) -> "pm.Model":
@@ -153,7 +154,7 @@ class HiddenMarkov(StageModel):
         """Sum over the stage paths; without matrices where the logits of moving have parts."""
         from crmlab.models.kernel.op import driven_loglik, panel_loglik
 
-        moved_by = panel if self.transitions.variables or self._is_apart else None
+        moved_by = panel if self.transitions.design.variables or self._is_apart else None
         if (drivers := self.transitions.drivers(self.space, moved_by)) is not None:
             return driven_loglik(self._initial(), drivers, *seen)
         matrix = self.transitions.matrix(self.space, moved_by)
@@ -170,7 +171,7 @@ class HiddenMarkov(StageModel):
         Customers with the same history, covariates included, are one row; `times` counts them.
         """
         encoded = {channel.name: encode(panel, channel, self.space) for channel in self.channels}
-        moved = self.transitions.read(panel)
+        moved = self.transitions.design.read(panel)
         covariates = moved.get("covariates")
         codes = [one.codes for one in encoded.values()]
         histories = merge_histories(find_window(panel), codes, covariates, apart=self._is_apart)
@@ -189,10 +190,10 @@ class HiddenMarkov(StageModel):
             return pm.Dirichlet("initial_probs", np.ones(len(self.space)), dims="stage")
         if isinstance(self.initial_probs, str):
             found = pm.modelcontext(None).named_vars
-            law = _stationary(self.transitions.typical_matrix(self.space, found))
+            probs = _stationary(self.transitions.typical_matrix(self.space, found))
         else:
-            law = pt.constant(np.asarray(self.initial_probs, dtype=float))
-        return pm.Deterministic("initial_probs", law, dims="stage")
+            probs = pt.constant(np.asarray(self.initial_probs, dtype=float))
+        return pm.Deterministic("initial_probs", probs, dims="stage")
 
     def _score(self, channel: Channel, data: dict[str, "TensorVariable"]) -> "TensorVariable":
         """Log-density of each distinct value of one channel, (value, stage)."""
@@ -227,7 +228,7 @@ class HiddenMarkov(StageModel):
 
 
 def _stationary_problems(asked: str, space: StageSpace) -> list[str]:
-    """Say why no stationary law can start the customers of a space."""
+    """Say why customers of a space cannot start from its stationary distribution."""
     if asked != "stationary":
         return [f"`initial_probs` must be probabilities, 'stationary' or None, got {asked!r}"]
     reach = np.linalg.matrix_power(space.mask.astype(float), len(space)) > 0

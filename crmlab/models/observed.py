@@ -17,6 +17,7 @@ from crmlab.models.base import StageModel, coords
 from crmlab.models.emissions import check_panel, read_cells
 from crmlab.models.patterns import Patterns, count_patterns
 from crmlab.stages import StageSpace
+from crmlab.tables import observed_cells
 from crmlab.transitions import StickyDirichlet, TransitionModel
 
 if TYPE_CHECKING:
@@ -60,9 +61,8 @@ class ObservedMarkov(StageModel):
 
     def __post_init__(self) -> None:
         """Refuse transitions that counts do not determine."""
-        law = self.transitions
-        problems = [*law.space_problems(self.space)]
-        if law.n_customer_effects(self.space):
+        problems = [*self.transitions.space_problems(self.space)]
+        if self.transitions.n_customer_effects(self.space):
             problems.append(
                 "`transitions` cannot have customers' effects of their own, which counts do not "
                 "show; use HiddenMarkov with a StageLabel whose confusion is the identity"
@@ -70,8 +70,9 @@ class ObservedMarkov(StageModel):
         raise_problems(SpecError, "ObservedMarkov", problems)
 
     @property
-    def _is_driven(self) -> bool:
-        return not isinstance(self.transitions, StickyDirichlet)
+    def _is_closed(self) -> bool:
+        """Whether counts of moves give the posterior in closed form."""
+        return self.transitions.alpha(self.space) is not None
 
     @property
     def channels(self) -> tuple[StageLabel, ...]:
@@ -81,11 +82,11 @@ class ObservedMarkov(StageModel):
     @property
     def default_method(self) -> str:
         """Independent draws, from the closed form if there is one."""
-        return "laplace" if self._is_driven else "exact"
+        return "exact" if self._is_closed else "laplace"
 
     def check(self, panel: xr.Dataset) -> None:
         """Raise `DataError` unless the panel reports possible moves between known stages."""
-        more = lambda: self.transitions.check(self.space, panel)  # noqa: E731
+        more = lambda: self.transitions.design.check(panel)  # noqa: E731
         check_panel("ObservedMarkov", panel, self.channels, self.space, more)
         moves = self.count_moves(panel)
         where = np.argwhere((moves > 0) & ~self.space.mask)
@@ -107,7 +108,7 @@ class ObservedMarkov(StageModel):
     def count_starts(self, panel: xr.Dataset) -> Ints:
         """Count reported stages in the first period of each customer's window (stage,)."""
         stages = self._stages(panel)
-        observed = panel["observed"].transpose("customer_id", "period").values.astype(bool)
+        observed = observed_cells(panel)
         starts = stages[np.arange(len(stages)), observed.argmax(axis=1)]
         return np.bincount(starts[starts >= 0], minlength=len(self.space))
 
@@ -118,7 +119,7 @@ class ObservedMarkov(StageModel):
 
     def _count_patterns(self, panel: xr.Dataset) -> Patterns:
         """Count moves under each pattern of covariates; all are alike where there are none."""
-        design = self.transitions.read(panel).get("covariates", np.zeros((1, 1, 0)))
+        design = self.transitions.design.read(panel).get("covariates", np.zeros((1, 1, 0)))
         return count_patterns(self._stages(panel), design, len(self.space))
 
     def build(self, panel: xr.Dataset) -> "pm.Model":
@@ -129,7 +130,7 @@ class ObservedMarkov(StageModel):
         self.check(panel)
         patterns, starts = self._count_patterns(panel), self.count_starts(panel)
         data = {"move_counts": patterns.counts, "start_counts": starts.astype(float)}
-        if self._is_driven:
+        if not self._is_closed:
             weights = patterns.counts.sum(axis=(1, 2))
             means = weights @ patterns.design[:, 0] / max(weights.sum(), 1.0)
             data |= {"covariates": patterns.design, "covariate_means": means}
@@ -137,7 +138,7 @@ class ObservedMarkov(StageModel):
             data = {name: pm.Data(name, values) for name, values in data.items()}
             initial = pm.Dirichlet("initial_probs", np.ones(len(self.space)), dims="stage")
             # The patterns are registered already, so the transitions take nothing from the panel.
-            some = panel.isel(customer_id=slice(0, 1)) if self._is_driven else None
+            some = None if self._is_closed else panel.isel(customer_id=slice(0, 1))
             matrix = self.transitions.matrix(self.space, some)
             matrix = matrix.reshape((-1, *self.space.mask.shape))
             rows, columns = np.nonzero(self.space.mask)

@@ -10,11 +10,12 @@ import numpy as np
 import xarray as xr
 
 from crmlab.arrays import Bools, Floats
-from crmlab.channels import Channel, StageLabel
+from crmlab.channels import Channel
 from crmlab.models.emissions import read_cells
 from crmlab.stages import StageSpace
+from crmlab.tables import observed_cells
 from crmlab.transitions import StickyDirichlet, TransitionModel
-from crmlab.transitions.design import moves_inside
+from crmlab.transitions.covariates import moves_inside
 
 
 def data_remarks(
@@ -54,11 +55,11 @@ def data_remarks(
     for channel in channels:
         remarks += _channel_remarks(panel, channel, space)
     remarks += _design_remarks(panel, inside, transitions)
-    return [*remarks, *transitions.remarks(panel)]
+    return [*remarks, *transitions.design.remarks(panel)]
 
 
 def _size_remarks(panel: xr.Dataset, inside: Bools, space: StageSpace) -> list[str]:
-    observed = panel["observed"].transpose("customer_id", "period").values.astype(bool)
+    observed = observed_cells(panel)
     n_seen, n_moves = int(observed.any(axis=1).sum()), int(inside.sum())
     n_free = int(space.mask.sum()) - len(space)
     if n_seen == 0:
@@ -85,7 +86,7 @@ def _channel_remarks(panel: xr.Dataset, channel: Channel, space: StageSpace) -> 
     values = cells[np.isfinite(cells)]
     if len(values) == 0:
         return [f"channel {channel.name!r} was never seen: it says nothing; leave it out"]
-    if isinstance(channel, StageLabel):
+    if channel.names_stages:
         counts = np.bincount(values.astype(int), minlength=len(space))
         never = [name for name, count in zip(space.names, counts, strict=True) if not count]
         if not never:
@@ -104,10 +105,10 @@ def _channel_remarks(panel: xr.Dataset, channel: Channel, space: StageSpace) -> 
 
 def _design_remarks(panel: xr.Dataset, inside: Bools, transitions: TransitionModel) -> list[str]:
     """Find covariates that others, and the base, make up: their effects cannot be told apart."""
-    names = getattr(transitions, "covariates", ())
+    names = transitions.design.covariates
     if len(names) < 2 or not inside.any():
         return []
-    design = transitions.read(panel)["covariates"][..., : len(names)]
+    design = transitions.design.read(panel)["covariates"][..., : len(names)]
     rows = np.broadcast_to(design, (*inside.shape, len(names)))[inside]
     rows = rows - rows.mean(axis=0)
     spread = rows.std(axis=0)

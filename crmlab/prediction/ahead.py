@@ -6,6 +6,7 @@ import numpy as np
 import xarray as xr
 
 from crmlab.arrays import Floats, Ints
+from crmlab.chains.motion import move_probs
 from crmlab.channels import Channel
 from crmlab.errors import DataError, SpecError, raise_problems
 from crmlab.prediction.customers import Customers, Parameters
@@ -14,25 +15,21 @@ from crmlab.prediction.draws import upper_edges
 
 def design_ahead(customers: Customers, n_periods: int, future: xr.Dataset | None) -> Floats | None:
     """Covariates of the moves to come (customer or 1, horizon or 1, column)."""
-    moves, panel = customers.transitions, customers.panel
+    design, panel = customers.transitions.design, customers.panel
     if customers.design is None:
         return None
-    changing = [name for name in moves.variables if "period" in panel[name].dims]
-    needed = np.arange(1, n_periods + 1 - moves.lag)
+    changing = [name for name in design.variables if "period" in panel[name].dims]
+    needed = np.arange(1, n_periods + 1 - design.lag)
     raise_problems(SpecError, "forecast", _future_problems(panel, future, changing, needed))
     observed = np.ones((panel.sizes["customer_id"], n_periods + 1), dtype=bool)
-    ahead = {name: panel[name] for name in moves.variables if name not in changing}
+    ahead = {name: panel[name] for name in design.variables if name not in changing}
     ahead |= {name: _continue(customers, name, future, needed) for name in changing}
     panel = xr.Dataset({**ahead, "observed": (("customer_id", "period"), observed)})
     panel = panel.assign_coords(
         customer_id=customers.panel["customer_id"].values, period=np.arange(n_periods + 1)
     )
-    raise_problems(
-        DataError,
-        "forecast, period 0 being the last",
-        moves.check(customers.fit.model.space, panel),
-    )
-    return moves.read(panel)["covariates"]
+    raise_problems(DataError, "forecast, period 0 being the last", design.check(panel))
+    return design.read(panel)["covariates"]
 
 
 def _future_problems(
@@ -86,7 +83,7 @@ def _continue(
             given = given.sel(customer_id=customers.panel["customer_id"].values)
             given = given.transpose("customer_id", "horizon")
         cells[:] = given.values
-    if customers.transitions.lag:
+    if customers.transitions.design.lag:
         first, end = now[:, None], np.zeros((len(last), 1))  # the last one is left by no move
         return xr.DataArray(np.hstack([first, cells, end]), dims=("customer_id", "period"))
     if "customer_id" not in given.dims:
@@ -98,9 +95,7 @@ def step_ahead(now: Floats, matrices: Floats, n_periods: int) -> Floats:
     """Stage probabilities of the periods to come (customer, horizon, stage)."""
     steps = [now]
     for h in range(n_periods):
-        matrix = matrices[:, h % matrices.shape[1]]
-        shared = len(matrix) == 1
-        steps.append(steps[-1] @ matrix[0] if shared else (steps[-1][:, None] @ matrix)[:, 0])
+        steps.append(move_probs(steps[-1], matrices[:, h % matrices.shape[1]]))
     return np.stack(steps[1:], axis=1)
 
 

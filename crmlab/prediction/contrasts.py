@@ -19,7 +19,7 @@ from crmlab.prediction.draws import collect_all, thin_draws
 from crmlab.prediction.moves import ROWS, matrices_at
 from crmlab.prediction.population import find_places, population_points
 from crmlab.prediction.recursion import advance
-from crmlab.transitions.design import moves_inside
+from crmlab.transitions.covariates import moves_inside
 
 Setting = Mapping[str, float]
 INTERVALS = "equal-tailed"

@@ -11,7 +11,7 @@ from crmlab.arrays import Bools, Floats, Ints
 from crmlab.inference import Fit
 from crmlab.inference.result import warn_if_unconverged
 from crmlab.models.emissions import Histories, Scorer, Window, find_window, merge_histories
-from crmlab.transitions import StickyDirichlet, TransitionModel
+from crmlab.transitions import TransitionModel
 
 Parameters = Mapping[str, Floats]
 
@@ -61,12 +61,12 @@ class Customers:
     @property
     def transitions(self) -> TransitionModel:
         """The model of moves."""
-        return transitions_of(self.fit)
+        return self.fit.model.transitions
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the covariates that the moves read, segments included."""
-        return getattr(self.transitions, "columns", ())
+        return self.transitions.design.columns
 
     @property
     def n_effects(self) -> int:
@@ -90,7 +90,7 @@ class Customers:
 
     def read_design(self, panel: xr.Dataset) -> Floats:
         """Covariates of each move of another panel (customer or 1, move or 1, column)."""
-        return self.transitions.read(panel)["covariates"]
+        return self.transitions.design.read(panel)["covariates"]
 
     def matrices(
         self, parameters: Parameters, design: Floats | None, normals: Floats | None = None
@@ -99,11 +99,6 @@ class Customers:
         moves, space = self.transitions, self.fit.model.space
         offsets = None if normals is None else moves.customer_offsets(space, parameters, normals)
         return moves.matrices(space, parameters, design, offsets)
-
-
-def transitions_of(fit: Fit) -> TransitionModel:
-    """Give the model of moves; a model without one holds its matrix in the posterior."""
-    return getattr(fit.model, "transitions", StickyDirichlet())
 
 
 def read_customers(fit: Fit, panel: xr.Dataset | None = None) -> Customers:
@@ -119,5 +114,5 @@ def read_customers(fit: Fit, panel: xr.Dataset | None = None) -> Customers:
         fit.model.check(panel)
     panel = fit.panel if panel is None else panel
     scorer = Scorer(panel, fit.model.channels, fit.model.space)
-    design = transitions_of(fit).read(panel).get("covariates")
+    design = fit.model.transitions.design.read(panel).get("covariates")
     return Customers(fit, panel, find_window(panel), scorer, design)

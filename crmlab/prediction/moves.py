@@ -195,7 +195,7 @@ def _last_period(customers: Customers) -> xr.Dataset:
     """Panel of two periods, both as each customer's last observed one."""
     panel, last = customers.panel, np.maximum(customers.window.last, 0)
     held = {"observed": (("customer_id", "period"), np.ones((len(last), 2), dtype=bool))}
-    for name in customers.transitions.variables:
+    for name in customers.transitions.design.variables:
         held[name] = panel[name]
         if "period" in panel[name].dims:
             cells = np.atleast_2d(panel[name].transpose(..., "period").values)

@@ -21,7 +21,6 @@ from crmlab import chains
 from crmlab.arrays import Bools, Floats, Ints
 from crmlab.models.emissions import Histories
 from crmlab.prediction.customers import Customers, Parameters
-from crmlab.transitions import CovariateLogit
 
 WIDTH = 8192  # customers x points side by side: such a row stays in a core's own cache
 CELLS = 2**21  # of the arrays (period, stage, customer x point) of one block
@@ -165,7 +164,7 @@ def _moves(
         normals = None if own is None else own[who]
         return _stacked(customers.matrices(parameters, design, normals))
     offsets = customers.transitions.customer_offsets(space, parameters, points)
-    if type(customers.transitions) is CovariateLogit:
+    if customers.transitions.offsets_are_log_odds:
         ready, tilts = _stacked(customers.matrices(parameters, design)), _tilts(offsets, space.mask)
         return lambda t: ready(t) * tilts
     return _placed(customers, parameters, design, offsets, len(who))

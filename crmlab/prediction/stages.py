@@ -230,7 +230,7 @@ def score_histories(
     DataError
         The panel does not match the model.
     """
-    check_count("score_histories", "ago", ago, least=0)
+    check_count("score_histories", "ago", ago, at_least=0)
     customers, chosen = read_customers(fit, panel), thin_draws(fit, draws)
     n_customers, _, n_stages = customers.score.shape
     check_memory("score_histories", count_draws(chosen), (n_customers, 2 * n_stages + 1))

@@ -6,6 +6,7 @@ databases are opened read-only and asked through Ibis expressions, never through
 
 import codecs
 import csv
+import datetime
 import gzip
 import io
 import warnings
@@ -467,7 +468,7 @@ def _excel_cell(value: object) -> str:
         return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+    return value.isoformat() if isinstance(value, (datetime.date, datetime.time)) else str(value)
 
 
 def _read_duckdb(path: Path, table: str | None) -> RawTable:

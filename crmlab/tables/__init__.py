@@ -9,11 +9,12 @@
 
 from crmlab.tables.customer_tables import CustomerTables, split_holdout
 from crmlab.tables.orders import read_orders, rfm_summary, tables_from_orders
-from crmlab.tables.panel import to_panel
+from crmlab.tables.panel import observed_cells, to_panel
 from crmlab.tables.storage import read_tables, read_truth, write_tables
 
 __all__ = [
     "CustomerTables",
+    "observed_cells",
     "read_orders",
     "read_tables",
     "read_truth",

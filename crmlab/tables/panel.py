@@ -106,6 +106,11 @@ def _chosen(tables: CustomerTables, channels: Sequence[str] | None) -> list[str]
     return list(chosen)
 
 
+def observed_cells(panel: xr.Dataset) -> Bools:
+    """Give which cells of a panel lie inside the customers' windows (customer, period)."""
+    return panel["observed"].transpose("customer_id", "period").values.astype(bool)
+
+
 @dataclass(frozen=True)
 class _Clock:
     """Turns times into the numbers 0, 1, 2, ... of the panel's periods."""

@@ -3,12 +3,13 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from crmlab.arrays import Floats
 from crmlab.stages import StageSpace
+from crmlab.transitions.design import Design
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,13 +37,22 @@ class Drivers(NamedTuple):
 
 @dataclass(frozen=True)
 class TransitionModel(ABC):
-    """A law of motion between stages.
+    """How customers move between stages: transition matrices, with priors.
 
-    A subclass is a frozen dataclass of prior knobs with one method, `matrix`. A model whose
-    matrices differ between periods or customers also says what it reads (`variables`, `read`),
-    what its posterior holds (`posterior_names`), and how matrices follow from that in NumPy
-    (`matrices`, and `customer_offsets` where customers have effects of their own).
+    A subclass is a frozen dataclass of hyper-parameters with one method, `matrix`. All else has a
+    default, which is right for one matrix that all customers share in all periods. A model whose
+    matrices differ gives the `design` that they depend on, says what its posterior holds
+    (`posterior_names`), and how matrices follow from that in NumPy (`matrices`, and
+    `customer_offsets` where customers have effects of their own).
+
+    Attributes
+    ----------
+    offsets_are_log_odds : bool
+        Whether what `customer_offsets` gives is added to the log-odds of each move. Then a
+        customer's matrices are those of an average customer, reweighted.
     """
+
+    offsets_are_log_odds: ClassVar[bool] = False
 
     @abstractmethod
     def matrix(self, stages: StageSpace, covariates: "xr.Dataset | None") -> "TensorVariable":
@@ -52,13 +62,18 @@ class TransitionModel(ABC):
         ----------
         stages : StageSpace
         covariates : xr.Dataset, optional
-            The panel's `variables`, and `observed`, of the customers whose matrices are asked for.
+            The design's `variables`, and `observed`, of the customers whose matrices are wanted.
 
         Returns
         -------
         tensor of shape (K, K), or (customer, period, K, K) where covariates move it; rows sum to 1
         and moves that `stages` does not allow have probability exactly 0
         """
+
+    @property
+    def design(self) -> Design:
+        """What each move depends on: covariates, segments, customers; nothing by default."""
+        return Design()
 
     def drivers(self, stages: StageSpace, covariates: "xr.Dataset | None") -> Drivers | None:
         """Register priors as `matrix` does, but give the parts of the logits; None if it has none.
@@ -67,15 +82,9 @@ class TransitionModel(ABC):
         """
         return None
 
-    @property
-    def variables(self) -> tuple[str, ...]:
-        """Variables of the panel that the matrices depend on."""
-        return ()
-
-    @property
-    def lag(self) -> int:
-        """Periods from the covariates of a move to the period that it leads into: 0 or 1."""
-        return 0
+    def alpha(self, stages: StageSpace) -> Floats | None:
+        """Weights (K, K) of the prior, if its rows are independent Dirichlet; None if not."""
+        return None
 
     def n_customer_effects(self, stages: StageSpace) -> int:
         """Count the effects that each customer has of their own; 0 if customers are alike."""
@@ -88,18 +97,6 @@ class TransitionModel(ABC):
     def space_problems(self, stages: StageSpace) -> list[str]:
         """Say what does not fit the stages; empty if the model can serve them."""
         return []
-
-    def check(self, stages: StageSpace, panel: "xr.Dataset") -> list[str]:
-        """Say what is wrong with the variables of a panel; empty if they can be read."""
-        return []
-
-    def remarks(self, panel: "xr.Dataset") -> list[str]:
-        """Say from which variables of a panel little can be learned, and the way out."""
-        return []
-
-    def read(self, covariates: "xr.Dataset | None") -> dict[str, Floats]:
-        """Give the arrays that the matrices read, by name: all that changes with a panel."""
-        return {}
 
     def matrices(
         self,
@@ -116,7 +113,7 @@ class TransitionModel(ABC):
         parameters : mapping of name to ndarray
             One draw of `posterior_names`.
         covariates : ndarray of shape (N or 1, moves or 1, columns), optional
-            ``read(...)["covariates"]``.
+            ``design.read(...)["covariates"]``.
         offsets : ndarray, optional
             What `customer_offsets` gives, one row per customer.
 
@@ -137,3 +134,23 @@ class TransitionModel(ABC):
     ) -> "TensorVariable":
         """Transition matrix (K, K) at mean covariates, of a customer like the population."""
         return parameters["transition_matrix"]
+
+    def log_prior(
+        self, stages: StageSpace, values: Parameters
+    ) -> tuple[dict[str, Floats], list[str]] | None:
+        """Log-density of the prior at draws of the posterior, each up to a constant.
+
+        Parameters
+        ----------
+        stages : StageSpace
+        values : mapping of name to ndarray
+            `posterior_names`, each with the draws on its first axis.
+
+        Returns
+        -------
+        densities : dict of name to ndarray (draws,)
+        left_out : list of str
+            Parts of which the posterior does not keep enough.
+            None in place of both if the prior cannot be read from the posterior at all.
+        """
+        return None

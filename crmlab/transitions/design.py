@@ -1,221 +1,206 @@
-"""Covariates as the moves see them: one row of numbers for each move of each customer.
+"""What the moves depend on, and the priors of what that does to them."""
 
-A panel of T periods has T - 1 moves. With ``lag = 0`` the move from period t to t + 1 takes the
-covariates of t + 1, the period that it leads into (Netzer, Lattin and Srinivasan 2008: the move
-into period t depends on the reunion in t). With ``lag = 1`` it takes those of t, the period that it
-leaves: what a firm did in one period shows in the stage of the next.
-
-A cell is read if both ends of its move lie inside the customer's window. Such a cell must hold a
-finite number: a covariate has no law here from which a missing one could be filled in.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from crmlab.arrays import Bools, Floats
-from crmlab.errors import SpecError, raise_problems
+from crmlab.arrays import Floats
+from crmlab.errors import refuse
+from crmlab.transitions.backend import Backend, numpy_backend
+from crmlab.transitions.covariates import (
+    Segments,
+    design_problems,
+    design_remarks,
+    mean_design,
+    read_design,
+)
+from crmlab.transitions.effects import (
+    CustomerEffects,
+    EffectPrior,
+    Groups,
+    Horseshoe,
+    normal_log_density,
+    prior_problems,
+    register_effects,
+    scale_customers,
+    typical_size,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
+    from pytensor.tensor.variable import TensorVariable
 
-
-AXES = ("customer_id", "period")
-# Standard deviations beyond these, in the covariate's own unit, hide effects of a usual size: they
-# would have to be thousandths, or hundreds, of a log-odds per unit.
-NARROWEST, WIDEST = 0.02, 50.0
+DIMS = ("stage", "stage_to")
 
 
 @dataclass(frozen=True)
-class Segments:
-    """Groups of customers whose moves differ, pulled together as far as the data ask for.
+class Design:
+    """What each move depends on: covariates, segments, and what a customer is like.
+
+    All of it adds up to one *push* on the log-odds of a move, or on the propensity of a stage.
 
     Parameters
     ----------
-    variable : str
-        Variable of the panel that holds each customer's segment.
-    labels : sequence of str or numbers
-        All segments that there are.
-    scale : float
-        Prior scale of how far segments differ [log-odds].
-
-    Raises
-    ------
-    SpecError
-        Fewer than two labels, labels that repeat, or a scale that is not above 0.
+    covariates : sequence of str
+        Variables of the panel, with dims among (customer_id, period).
+    effect_scale : float, sequence of float, or Horseshoe
+        Prior scale of effects around 0 [log-odds per one unit of the covariate, as the panel holds
+        it]: one for all, one per covariate, or `Horseshoe` where many covariates compete.
+    segments : Segments, optional
+        Groups of customers differ.
+    customers : CustomerEffects, optional
+        Customers differ beyond their covariates.
+    lag : {0, 1}
+        0: a move takes the covariates of the period that it leads into. 1: of the period it leaves.
 
     Examples
     --------
-    >>> Segments("region", ("north", "south")).columns
-    ('region_north', 'region_south')
+    >>> Design(("contacts",), segments=Segments("region", ("north", "south"))).columns
+    ('contacts', 'region_north', 'region_south')
     """
 
-    variable: str
-    labels: tuple[str | float, ...]
-    scale: float = 0.5
+    covariates: tuple[str, ...] = ()
+    effect_scale: EffectPrior = 1.0
+    segments: Segments | None = None
+    customers: CustomerEffects | None = None
+    lag: int = 0
 
-    def __post_init__(self) -> None:
-        """Refuse groups that are none."""
-        object.__setattr__(self, "labels", tuple(self.labels))
-        problems = []
-        if len(self.labels) < 2 or len(set(self.labels)) < len(self.labels):
-            problems.append(f"`labels` must be two or more different ones, got {self.labels}")
-        if not 0 < self.scale < np.inf:
-            problems.append(f"`scale` must be finite and above 0, got {self.scale!r}")
-        raise_problems(SpecError, "Segments", problems)
+    @property
+    def problems(self) -> list[str]:
+        """What is wrong with the specification; empty if nothing is."""
+        problems = prior_problems(self.effect_scale, len(self.covariates))
+        if len(set(self.columns)) < len(self.columns):
+            problems.append(f"`covariates` must differ from each other, got {self.columns}")
+        if self.lag not in (0, 1):
+            problems.append(f"`lag` must be 0 or 1, got {self.lag!r}")
+        return problems
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Name of each segment among the covariates."""
-        return tuple(f"{self.variable}_{label}" for label in self.labels)
+        """Names of the covariates, segments included."""
+        return (*self.covariates, *(self.segments.columns if self.segments else ()))
 
-    def indicate(self, panel: "xr.Dataset") -> list["xr.DataArray"]:
-        """Give 1 for the customers of each segment and 0 for the others."""
-        said = self._said(panel)
-        return [said.copy(data=(said.values == label).astype(float)) for label in self.labels]
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Variables of the panel that are read."""
+        return (*self.covariates, *((self.segments.variable,) if self.segments else ()))
 
-    def problems(self, panel: "xr.Dataset") -> list[str]:
-        """Say which customers are in no segment."""
-        if self.variable not in panel:
-            return [f"the segments' variable {self.variable!r} is not in the panel"]
-        if panel[self.variable].dims != ("customer_id",):
-            dims = panel[self.variable].dims
-            return [f"{self.variable!r} must have the dim customer_id alone, got {dims}"]
-        known = sum(column.values for column in self.indicate(panel)) > 0
-        strangers = panel["customer_id"].values[~known & panel["observed"].any("period").values]
-        if len(strangers) == 0:
-            return []
-        return [
-            f"{self.variable!r} puts {len(strangers)} customers, e.g. {strangers[:3].tolist()}, in "
-            f"none of the segments {list(self.labels)}"
-        ]
+    @property
+    def is_empty(self) -> bool:
+        """Whether all moves are alike."""
+        return not self.columns and self.customers is None
 
-    def _said(self, panel: "xr.Dataset") -> "xr.DataArray":
-        """Give the labels themselves where the panel holds their codes."""
-        held = panel[self.variable]
-        if "categories" not in held.attrs:
-            return held
-        names = np.array([*held.attrs["categories"], None], dtype=object)
-        return held.copy(data=names[np.nan_to_num(held.values, nan=-1).astype(int)])
+    def check(self, panel: "xr.Dataset") -> list[str]:
+        """Say what is wrong with the variables of a panel, place by place; empty if nothing is."""
+        problems = design_problems(panel, self.covariates, self.lag)
+        if self.segments and not problems:
+            problems += self.segments.problems(panel)
+        return problems
+
+    def remarks(self, panel: "xr.Dataset") -> list[str]:
+        """Say which covariates cannot, or can hardly, show an effect, and the way out."""
+        return design_remarks(panel, self.covariates, self.lag, typical_size(self.effect_scale))
+
+    def read(self, panel: "xr.Dataset | None") -> dict[str, Floats]:
+        """Give the covariates of each move, and their means; nothing if all moves are alike."""
+        if self.is_empty:
+            return {}
+        if panel is None:
+            rule = f"a panel with {list(self.variables)}"
+            refuse("matrix", "covariates", rule, None)
+        apart = self.customers is not None
+        cells = read_design(panel, self.covariates, self.segments, lag=self.lag, apart=apart)
+        return {"covariates": cells, "covariate_means": mean_design(cells, panel)}
+
+    def push(self, parameters: Mapping, cells: Any, offsets: Any, xp: Backend) -> Any:
+        """Add up what covariates and customers do to each move (N or 1, moves or 1, K[, K])."""
+        push = 0.0
+        if self.columns:
+            table = xp.stack([parameters[f"{column}_effect"] for column in self.columns])
+            push = xp.tensordot(cells, table, axes=[[-1], [0]])
+        return push if offsets is None else push + offsets[:, None]
 
 
-def moves_inside(panel: "xr.Dataset") -> Bools:
-    """Whether both ends of a move lie inside the customer's window (N, max(T - 1, 1))."""
-    observed = panel["observed"].transpose(*AXES).values.astype(bool)
-    if observed.shape[1] == 1:
-        return np.zeros_like(observed)
-    return observed[:, :-1] & observed[:, 1:]
+class Effects(NamedTuple):
+    """The effects of a design over one stage space: their names and priors.
 
-
-def read_design(
-    panel: "xr.Dataset",
-    covariates: Sequence[str],
-    segments: Segments | None = None,
-    *,
-    lag: int = 0,
-    apart: bool = False,
-) -> Floats:
-    """Give the covariates of each move (N or 1, moves or 1, columns).
-
-    An axis has length 1 where no covariate needs it: all customers, or all periods, share the
-    matrices. With `apart` every customer has a row in any case. Cells that no move reads are 0.
+    `groups` are the places with a covariate's effect in common, `own` those with a customer's.
     """
-    inside = moves_inside(panel)
-    columns = [panel[name] for name in covariates]
-    columns += segments.indicate(panel) if segments else []
-    cells = [_at_moves(column, inside, lag) for column in columns]
-    n = max([len(inside) if apart else 1, *(len(cell) for cell in cells)])
-    t = max([1, *(cell.shape[1] for cell in cells)])
-    return np.stack([*(np.broadcast_to(c, (n, t)) for c in cells)] or [np.zeros((n, t))], -1)[
-        ..., : len(cells)
-    ]
+
+    design: Design
+    groups: Groups
+    own: Groups | None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Variables that the posterior holds."""
+        effects = tuple(f"{column}_effect" for column in self.design.columns)
+        segments = ("segment_sd",) if self.design.segments else ()
+        return (*effects, *segments, *(self.design.customers.names(self.own) if self.own else ()))
+
+    def register(self, xp: Backend) -> dict[str, "TensorVariable"]:
+        """Register the effects of covariates and segments in the open model."""
+        import pymc as pm
+
+        covariates, segments = self.design.covariates, self.design.segments
+        dims, size = DIMS[: self.groups.index.ndim], len(self.groups.names)
+        tables, found = {}, {}
+        if covariates and size:
+            effects = register_effects("effects", self.design.effect_scale, (len(covariates), size))
+            tables |= {name: effects[m] for m, name in enumerate(covariates)}
+        if segments and size:
+            sd = pm.HalfNormal("segment_sd_by_group", segments.scale, shape=size)
+            normals = pm.Normal("segment_normals", shape=(len(segments.columns), size))
+            tables |= {name: normals[s] * sd for s, name in enumerate(segments.columns)}
+            spread = self.groups.spread(sd, xp)
+            found["segment_sd"] = pm.Deterministic("segment_sd", spread, dims=dims)
+        for name, effects in tables.items():
+            spread = self.groups.spread(effects, xp)
+            found[f"{name}_effect"] = pm.Deterministic(f"{name}_effect", spread, dims=dims)
+        return found
+
+    def register_customers(self, n_customers: Any, xp: Backend) -> Any:
+        """Register the customers' own effects (N, group); None if they are alike."""
+        import pymc as pm
+
+        if self.own is None or not self.own.names:
+            return None
+        dims = DIMS[: self.own.index.ndim]
+        population = self.design.customers.register(self.own, xp, dims)
+        normals = pm.Normal("customer_normals", shape=(n_customers, len(self.own.names)))
+        return scale_customers(population, normals, xp)
+
+    def offsets(self, parameters: Mapping[str, Floats], normals: Floats) -> Floats | None:
+        """Turn standard normals (N, group) into what customers add to their logits."""
+        if self.own is None or not self.own.names:
+            return None
+        population, xp = self.design.customers.read(self.own, parameters), numpy_backend()
+        return self.own.spread(scale_customers(population, normals, xp), xp)
+
+    def log_prior(self, values: Mapping[str, Floats]) -> tuple[dict[str, Floats], list[str]]:
+        """Log-density of the prior at posterior draws, each group's once; and what is left out."""
+        design, found, left_out = self.design, {}, []
+        gathered = {name: _gather(self.groups, values[f"{name}_effect"]) for name in design.columns}
+        if isinstance(design.effect_scale, Horseshoe):
+            left_out += [f"{name}_effect" for name in design.covariates]
+        else:
+            scales = np.broadcast_to(design.effect_scale, len(design.covariates))
+            for name, scale in zip(design.covariates, scales, strict=True):
+                found[f"{name}_effect"] = normal_log_density(gathered[name], 0.0, scale)
+        if design.segments:
+            sd = _gather(self.groups, values["segment_sd"])
+            found["segment_sd"] = normal_log_density(sd, 0.0, design.segments.scale)
+            for name in design.segments.columns:
+                found[f"{name}_effect"] = normal_log_density(gathered[name], 0.0, sd)
+        if self.own is not None:
+            sd = _gather(self.own, values["customer_sd"])
+            found["customer_sd"] = normal_log_density(sd, 0.0, design.customers.scale)
+            left_out += [name for name in values if name.startswith("customer_corr_")]
+        return found, left_out
 
 
-def _at_moves(column: "xr.DataArray", inside: Bools, lag: int) -> Floats:
-    """Give one covariate (N or 1, moves or 1), 0 where no move reads it."""
-    cells, inside = _cells(column, inside, lag)
-    return np.where(inside, cells, 0.0)
-
-
-def _cells(column: "xr.DataArray", inside: Bools, lag: int) -> tuple[Floats, Bools]:
-    """Give a covariate at the moves, and whether any move reads the cell."""
-    for axis, dim in enumerate(AXES):
-        if dim not in column.dims:
-            column = column.expand_dims(dim)
-            inside = inside.any(axis=axis, keepdims=True)
-    cells = column.transpose(*AXES).values.astype(float)
-    if cells.shape[1] > 1:
-        cells = cells[:, :-1] if lag else cells[:, 1:]
-    return cells, inside
-
-
-def mean_design(design: Floats, panel: "xr.Dataset") -> Floats:
-    """Mean of each covariate over the moves inside the windows (columns,); 0 if there are none."""
-    inside = moves_inside(panel)
-    weights = np.broadcast_to(inside[..., None], (*inside.shape, design.shape[-1]))
-    return (weights * design).sum(axis=(0, 1)) / max(inside.sum(), 1)
-
-
-def design_problems(panel: "xr.Dataset", covariates: Sequence[str], lag: int) -> list[str]:
-    """Say which covariates are absent, of another form, or not finite where a move reads them."""
-    inside = moves_inside(panel)
-    return [problem for name in covariates for problem in _problems_of(panel, name, inside, lag)]
-
-
-def _problems_of(panel: "xr.Dataset", name: str, inside: Bools, lag: int) -> list[str]:
-    if name not in panel:
-        have = [str(variable) for variable in panel.data_vars if variable != "observed"]
-        return [f"covariate {name!r} is not among its variables {have}"]
-    column = panel[name]
-    if not column.dims or set(column.dims) - set(AXES):
-        return [f"covariate {name!r} must have dims among {AXES}, got {column.dims}"]
-    if column.dtype.kind not in "biuf":
-        return [f"covariate {name!r} must hold numbers, got {column.dtype}; use Segments for names"]
-    if "categories" in column.attrs:
-        return [f"covariate {name!r} holds codes of names, not amounts: use Segments"]
-    cells, read = _cells(column, inside, lag)
-    bad = read & ~np.isfinite(cells)
-    return [_say_where(panel, column, bad, lag)] if bad.any() else []
-
-
-def _say_where(panel: "xr.Dataset", column: "xr.DataArray", bad: Bools, lag: int) -> str:
-    """Name the cells in which a covariate is missing, a few of them."""
-    rows, moves = np.nonzero(bad)
-    ids, periods = panel["customer_id"].values, panel["period"].values
-    places = []
-    for row, move in zip(rows[:3], moves[:3], strict=True):
-        who = [f"customer {ids[row]}"] if "customer_id" in column.dims else []
-        when = [f"period {periods[move + 1 - lag]}"] if "period" in column.dims else []
-        places.append(" in ".join([*who, *when]))
-    more = f" and {len(rows) - 3} more" if len(rows) > 3 else ""
-    return (
-        f"covariate {column.name!r} is missing or not finite where a move needs it: "
-        f"{', '.join(places)}{more}; fill it in, or end the windows before the gap"
-    )
-
-
-def design_remarks(
-    panel: "xr.Dataset", covariates: Sequence[str], lag: int, scale: float
-) -> list[str]:
-    """Say which covariates cannot, or can hardly, show an effect."""
-    inside = moves_inside(panel)
-    found = []
-    for name in covariates:
-        cells, read = _cells(panel[name], inside, lag)
-        values = cells[np.broadcast_to(read, cells.shape)]
-        if len(values) == 0:
-            continue
-        sd = float(values.std())
-        if sd == 0:
-            found.append(
-                f"covariate {name!r} is {values[0]:g} in every move: its effect cannot be told "
-                "from the base and stays at its prior; leave it out"
-            )
-        elif not NARROWEST <= sd <= WIDEST:
-            found.append(
-                f"covariate {name!r} has a standard deviation of {sd:.3g}: effects are log-odds "
-                f"per one unit with prior scale {scale:g}; divide it by about {sd:.1g} first"
-            )
-    return found
+def _gather(groups: Groups, draws: Floats) -> Floats:
+    """Each group's effect once, draw by draw."""
+    return np.stack([groups.gather(draw) for draw in draws])

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crmlab.arrays import Bools, Floats, Ints
-from crmlab.errors import SpecError, check_one_of, raise_problems
+from crmlab.errors import SpecError, check_one_of, raise_problems, refuse
 from crmlab.stages import StageSpace
-from crmlab.transitions.faces import Face
+from crmlab.transitions.backend import Backend
 
 if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable
@@ -32,9 +32,9 @@ class Groups(NamedTuple):
     names: tuple[str, ...]
     index: Ints
 
-    def spread(self, effects: Any, face: Face) -> Any:
+    def spread(self, effects: Any, xp: Backend) -> Any:
         """Give each place its group's effect: (..., group) to (..., K[, K])."""
-        longer = face.concatenate([effects, 0.0 * effects[..., :1]], axis=-1)
+        longer = xp.concatenate([effects, 0.0 * effects[..., :1]], axis=-1)
         return longer[..., self.index]
 
     def indicators(self) -> Floats:
@@ -145,9 +145,10 @@ class Horseshoe:
         return pm.Normal(f"{name}_raw", shape=shape) * free * pt.sqrt(slab / (slab + free**2))
 
 
-def register_effects(
-    name: str, prior: float | tuple[float, ...] | Horseshoe, shape: tuple[int, int]
-) -> "TensorVariable":
+EffectPrior = float | tuple[float, ...] | Horseshoe
+
+
+def register_effects(name: str, prior: EffectPrior, shape: tuple[int, int]) -> "TensorVariable":
     """Register effects (covariate, group): normal around 0 with one scale or one per covariate."""
     import pymc as pm
 
@@ -157,7 +158,7 @@ def register_effects(
     return pm.Normal(name, 0.0, scales[:, None], shape=shape)
 
 
-def prior_problems(prior: float | tuple[float, ...] | Horseshoe, n_covariates: int) -> list[str]:
+def prior_problems(prior: EffectPrior, n_covariates: int) -> list[str]:
     """Say what is wrong with the scales of normal effects."""
     if isinstance(prior, Horseshoe):
         return []
@@ -168,6 +169,19 @@ def prior_problems(prior: float | tuple[float, ...] | Horseshoe, n_covariates: i
         f"`effect_scale` must be a Horseshoe, or finite and above 0: one number or one per "
         f"covariate ({n_covariates}); got {prior!r}"
     ]
+
+
+def typical_size(prior: EffectPrior) -> float:
+    """Give the size that effects may well have [log-odds per unit]."""
+    scales = prior.slab_scale if isinstance(prior, Horseshoe) else prior
+    return float(np.max(scales))
+
+
+def normal_log_density(values: Floats, centre: Floats | float, scale: Floats | float) -> Floats:
+    """Log-density of independent normals, summed over all but the draws, up to a constant."""
+    scale = np.broadcast_to(scale, values.shape)
+    terms = -0.5 * ((values - centre) / scale) ** 2 - np.log(scale)
+    return terms.reshape(len(values), -1).sum(axis=1)
 
 
 # Customers who differ -----------------------------------------------------------------------------
@@ -205,12 +219,11 @@ class CustomerEffects:
     correlated: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse groups that do not exist and scales that are none."""
+        """Refuse groups that do not exist and scales that are not above 0."""
         check_one_of("CustomerEffects", "shared", self.shared, SHARED)
         if not 0 < self.scale < np.inf:
-            raise SpecError(
-                f"CustomerEffects: `scale` must be finite and above 0, got {self.scale!r}"
-            )
+            rule = "finite and above 0"
+            refuse("CustomerEffects", "scale", rule, self.scale)
 
     def names(self, groups: Groups) -> tuple[str, ...]:
         """Posterior variables that describe the population."""
@@ -223,18 +236,18 @@ class CustomerEffects:
         """Whether there is anything to correlate."""
         return self.correlated and len(groups.names) > 1
 
-    def register(self, groups: Groups, face: Face, dims: Sequence[str]) -> tuple[Any, Any]:
+    def register(self, groups: Groups, xp: Backend, dims: Sequence[str]) -> tuple[Any, Any]:
         """Register the population's priors; give its standard deviations and its factor L."""
         import pymc as pm
 
         size = len(groups.names)
         sd = pm.HalfNormal("customer_sd_by_group", self.scale, shape=size)
-        pm.Deterministic("customer_sd", groups.spread(sd, face), dims=dims)
+        pm.Deterministic("customer_sd", groups.spread(sd, xp), dims=dims)
         if not self.correlates(groups):
             return sd, None
         factor = _lkj_factor("customer_corr_partial", size, eta=2.0)
         for g, name in enumerate(groups.names):
-            correlations = groups.spread((factor * factor[g]).sum(axis=1), face)
+            correlations = groups.spread((factor * factor[g]).sum(axis=1), xp)
             pm.Deterministic(f"customer_corr_{name}", correlations, dims=dims)
         return sd, factor
 
@@ -249,10 +262,10 @@ class CustomerEffects:
         return sd, np.linalg.cholesky(np.stack(rows))
 
 
-def scale_customers(population: tuple, normals: Any, face: Face) -> Any:
+def scale_customers(population: tuple, normals: Any, xp: Backend) -> Any:
     """Turn standard normals (N, group) into the customers' effects (N, group)."""
     sd, factor = population
-    effects = normals if factor is None else face.tensordot(normals, factor, axes=[[1], [1]])
+    effects = normals if factor is None else xp.tensordot(normals, factor, axes=[[1], [1]])
     return effects * sd
 
 
@@ -262,7 +275,7 @@ def _lkj_factor(name: str, size: int, eta: float) -> "TensorVariable":
     Partial correlations are independent, ``(z_ij + 1) / 2 ~ Beta(b_j, b_j)`` with
     ``b_j = eta + (size - 2 - j) / 2``, and ``L_ij = z_ij prod_{l<j} sqrt(1 - z_il^2)``
     (Lewandowski, Kurowicka and Joe 2009, *J. Multivariate Analysis* 100; from memory, tested
-    against the marginal law of a correlation). PyMC's own `LKJCorr` needs a compiler to be drawn.
+    against the marginal distribution of a correlation). PyMC's own `LKJCorr` needs a compiler.
     """
     import pymc as pm
     import pytensor.tensor as pt

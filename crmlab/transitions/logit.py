@@ -1,16 +1,19 @@
 """A multinomial logit per stage: covariates change the odds of each move against staying."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from crmlab.arrays import Floats, Ints
 from crmlab.errors import check_one_of
 from crmlab.stages import StageSpace
+from crmlab.transitions.backend import Backend
 from crmlab.transitions.base import Drivers
-from crmlab.transitions.driven import DIMS, DrivenTransitions
-from crmlab.transitions.effects import SHARED, Groups, group_moves
-from crmlab.transitions.faces import Face
+from crmlab.transitions.design import DIMS
+from crmlab.transitions.driven import DrivenTransitions
+from crmlab.transitions.effects import SHARED, Groups, group_moves, normal_log_density
+from crmlab.transitions.link import Link
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -68,47 +71,64 @@ class CovariateLogit(DrivenTransitions):
     """
 
     shared: str = "kind"
+    offsets_are_log_odds: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        """Refuse knobs that make no prior."""
+        """Refuse hyper-parameters that make no prior."""
         check_one_of("CovariateLogit", "shared", self.shared, SHARED)
         super().__post_init__()
 
-    @property
-    def _base_name(self) -> str:
-        return "base_logits"
-
-    def _groups(self, stages: StageSpace, shared: str | None = None) -> Groups:
-        return group_moves(stages, shared or self.shared)
-
-    def _register_base(self, stages: StageSpace) -> "TensorVariable":
-        import pymc as pm
-        import pytensor.tensor as pt
-
-        moves = np.nonzero(stages.mask & ~np.eye(len(stages), dtype=bool))
-        logits = pt.zeros(stages.mask.shape)
-        if len(moves[0]):
-            probs = self.typical_probs(stages)
-            typical = np.log(probs[moves] / probs[moves[0], moves[0]])
-            logits = logits[moves].set(pm.Normal("base_of_moves", typical, self.spread))
-        return pm.Deterministic("base_logits", logits, dims=DIMS)
-
-    def _law(self, stages: StageSpace, base: Any, push: Any, face: Face) -> Any:
-        return face.softmax(face.where(stages.mask, base + push, -np.inf), axis=-1)
+    def link(self, stages: StageSpace) -> Link:
+        """Multinomial logit against staying."""
+        return _MultinomialLogit(stages, self.typical_stay, self.spread)
 
     def drivers(self, stages: StageSpace, covariates: "xr.Dataset | None") -> Drivers | None:
         """Register the priors, and give the parts of the logits."""
         import pytensor.tensor as pt
 
-        if not self._is_driven:
+        if self.design.is_empty:
             return None
-        base, parameters, design, own = self._register(stages, covariates)
+        base, parameters, cells, own = self._register(stages, covariates)
         nothing = pt.zeros((0, *stages.mask.shape))
-        effects = [parameters[f"{column}_effect"] for column in self.columns]
+        effects = [parameters[f"{column}_effect"] for column in self.design.columns]
         return Drivers(
             pt.where(stages.mask, base, -np.inf),
             pt.stack(effects) if effects else nothing,
-            design,
-            nothing if own is None else pt.constant(self._customer_groups(stages).indicators()),
+            cells,
+            nothing if own is None else pt.constant(self.effects(stages).own.indicators()),
             pt.zeros((1, 0)) if own is None else own,
         )
+
+
+@dataclass(frozen=True)
+class _MultinomialLogit(Link):
+    """The softmax of the log-odds of each move against staying."""
+
+    base_name: ClassVar[str] = "base_logits"
+
+    def group(self, shared: str) -> Groups:
+        return group_moves(self.stages, shared)
+
+    def register(self) -> "TensorVariable":
+        import pymc as pm
+        import pytensor.tensor as pt
+
+        moves, typical = self._typical
+        logits = pt.zeros(self.stages.mask.shape)
+        if len(typical):
+            logits = logits[moves].set(pm.Normal("base_of_moves", typical, self.spread))
+        return pm.Deterministic("base_logits", logits, dims=DIMS)
+
+    @property
+    def _typical(self) -> tuple[tuple[Ints, Ints], Floats]:
+        """The moves, and their log-odds against staying at which the prior is centred."""
+        moves = np.nonzero(self.stages.mask & ~np.eye(len(self.stages), dtype=bool))
+        probs = self.typical_probs
+        return moves, np.log(probs[moves] / probs[moves[0], moves[0]])
+
+    def probs(self, base: Any, push: Any, xp: Backend) -> Any:
+        return xp.softmax(xp.where(self.stages.mask, base + push, -np.inf), axis=-1)
+
+    def log_prior(self, base: Floats) -> Floats:
+        moves, typical = self._typical
+        return normal_log_density(base[:, *moves], typical, self.spread)

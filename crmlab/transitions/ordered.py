@@ -1,16 +1,18 @@
 """An ordered logit per stage: one propensity to rise, cut by thresholds into destinations."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from crmlab.arrays import Bools, Floats, Ints
 from crmlab.errors import check_one_of
 from crmlab.stages import StageSpace
-from crmlab.transitions.driven import DIMS, DrivenTransitions
-from crmlab.transitions.effects import Groups, group_origins
-from crmlab.transitions.faces import Face
+from crmlab.transitions.backend import Backend
+from crmlab.transitions.design import DIMS
+from crmlab.transitions.driven import DrivenTransitions
+from crmlab.transitions.effects import Groups, group_origins, normal_log_density
+from crmlab.transitions.link import Link
 
 if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable
@@ -54,11 +56,11 @@ class OrderedLogit(DrivenTransitions):
     Examples
     --------
     >>> space = StageSpace(("low", "middle", "high"))
-    >>> law = OrderedLogit(("event",))
+    >>> model = OrderedLogit(("event",))
     >>> import numpy as np
     >>> cuts = np.array([[-1.5, 1.0, 0.0]] * 3)
     >>> draw = {"thresholds": cuts, "event_effect": np.full(3, 1.2)}
-    >>> law.matrices(space, draw, np.array([[[0.0]], [[1.0]]]))[:, 0, 1].round(4)
+    >>> model.matrices(space, draw, np.array([[[0.0]], [[1.0]]]))[:, 0, 1].round(4)
     array([[0.1824, 0.5486, 0.2689],
            [0.063 , 0.3872, 0.5498]])
     """
@@ -67,20 +69,11 @@ class OrderedLogit(DrivenTransitions):
     low_to_high: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse knobs that make no prior."""
+        """Refuse hyper-parameters that make no prior."""
         check_one_of("OrderedLogit", "shared", self.shared, _SHARED)
         if self.customers is not None:
             check_one_of("OrderedLogit", "customers.shared", self.customers.shared, _SHARED)
-        if self.low_to_high is not None:
-            object.__setattr__(self, "low_to_high", tuple(self.low_to_high))
         super().__post_init__()
-
-    @property
-    def _base_name(self) -> str:
-        return "thresholds"
-
-    def _groups(self, stages: StageSpace, shared: str | None = None) -> Groups:
-        return group_origins(stages, shared or self.shared)
 
     def space_problems(self, stages: StageSpace) -> list[str]:
         """Say what does not fit the stages."""
@@ -92,18 +85,36 @@ class OrderedLogit(DrivenTransitions):
             )
         return problems
 
-    def _ladder(self, stages: StageSpace) -> "_Ladder":
+    def link(self, stages: StageSpace) -> Link:
+        """Ordered logit over the allowed destinations."""
         names = self.low_to_high or stages.names
-        return _climb(stages.mask, np.array([stages.index(name) for name in names]))
+        order = tuple(stages.index(name) for name in names)
+        return _OrderedLogit(stages, self.typical_stay, self.spread, order)
 
-    def _register_base(self, stages: StageSpace) -> "TensorVariable":
+
+@dataclass(frozen=True)
+class _OrderedLogit(Link):
+    """The logistic curve, cut by thresholds into the allowed destinations."""
+
+    order: tuple[int, ...]
+
+    base_name: ClassVar[str] = "thresholds"
+
+    def group(self, shared: str) -> Groups:
+        return group_origins(self.stages, shared)
+
+    @property
+    def _ladder(self) -> "_Ladder":
+        return _climb(self.stages.mask, np.array(self.order))
+
+    def register(self) -> "TensorVariable":
         import pymc as pm
         import pytensor.tensor as pt
 
-        ladder = self._ladder(stages)
-        cuts = pt.zeros(stages.mask.shape)
+        ladder = self._ladder
+        cuts = pt.zeros(self.stages.mask.shape)
         if len(ladder.places[0]):
-            lowest, log_gaps = ladder.typical(self.typical_probs(stages))
+            lowest, log_gaps = ladder.typical(self.typical_probs)
             height = ladder.from_lowest @ pm.Normal("lowest_thresholds", lowest, self.spread)
             if len(log_gaps):
                 gaps = pm.Normal("log_gaps", log_gaps, self.spread / 2)
@@ -111,19 +122,28 @@ class OrderedLogit(DrivenTransitions):
             cuts = cuts[ladder.places].set(height)
         return pm.Deterministic("thresholds", cuts, dims=DIMS)
 
-    def _law(self, stages: StageSpace, base: Any, push: Any, face: Face) -> Any:
+    def probs(self, base: Any, push: Any, xp: Backend) -> Any:
         """Multiply three factors instead of subtracting: no probability is lost to rounding.
 
         ``L(u) - L(l) = L(u) L(-l) (1 - exp(l - u))``.
         """
-        ladder = self._ladder(stages)
-        push = push[..., None] if getattr(push, "ndim", 0) else push
-        lower = base[np.arange(len(stages))[:, None], ladder.below]
-        below_upper = face.where(ladder.is_highest, 1.0, face.sigmoid(base - push))
-        above_lower = face.where(ladder.is_lowest, 1.0, face.sigmoid(push - lower))
+        ladder = self._ladder
+        push = push[..., None] if np.ndim(push) else push
+        lower = base[np.arange(len(self.stages))[:, None], ladder.below]
+        below_upper = xp.where(ladder.is_highest, 1.0, xp.sigmoid(base - push))
+        above_lower = xp.where(ladder.is_lowest, 1.0, xp.sigmoid(push - lower))
         is_between = ~ladder.is_highest & ~ladder.is_lowest
-        width = face.where(is_between, -face.expm1(lower - base), 1.0)
-        return face.where(stages.mask, below_upper * above_lower * width, 0.0)
+        width = xp.where(is_between, -xp.expm1(lower - base), 1.0)
+        return xp.where(self.stages.mask, below_upper * above_lower * width, 0.0)
+
+    def log_prior(self, base: Floats) -> Floats:
+        """Take the lowest thresholds, and logarithms of the gaps above them, for normal."""
+        ladder = self._ladder
+        lowest, log_gaps = ladder.typical(self.typical_probs)
+        starts, gaps = ladder.split(base[:, *ladder.places])
+        return normal_log_density(starts, lowest, self.spread) + normal_log_density(
+            np.log(gaps), log_gaps, self.spread / 2
+        )
 
 
 class _Ladder(NamedTuple):
@@ -146,9 +166,13 @@ class _Ladder(NamedTuple):
         below = np.empty_like(probs)
         below[:, self.order] = np.cumsum(probs[:, self.order], axis=1)
         cuts = np.log(below[self.places] / (1 - below[self.places]))
+        starts, gaps = self.split(cuts)
+        return starts, np.log(gaps)
+
+    def split(self, cuts: Floats) -> tuple[Floats, Floats]:
+        """Take thresholds (..., threshold) apart: the lowest of each stage, and the gaps above."""
         starts = self.from_gaps.sum(axis=1) == 0
-        gaps = np.diff(cuts)[~starts[1:]]
-        return cuts[starts], np.log(gaps)
+        return cuts[..., starts], np.diff(cuts)[..., ~starts[1:]]
 
 
 def _climb(mask: Bools, order: Ints) -> _Ladder:

@@ -8,7 +8,7 @@ import numpy as np
 from crmlab.arrays import Bools, Floats, Ints
 from crmlab.errors import SpecError, raise_problems
 from crmlab.stages import StageSpace
-from crmlab.transitions.base import TransitionModel
+from crmlab.transitions.base import Parameters, TransitionModel
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -31,8 +31,8 @@ class StickyDirichlet(TransitionModel):
     ``P[i, :] ~ Dirichlet(alpha[i, :])`` over the allowed destinations, with
     ``alpha[i, j] = concentration + stickiness * (i == j)``. The rows are built by breaking sticks:
     ``v_m ~ Beta(alpha_m, alpha_{m+1} + ...)`` and ``p_m = v_m * prod_{l<m} (1 - v_l)``, which is
-    the same law (Connor and Mosimann 1969, *JASA* 64, section 3) with one free number per move,
-    whatever moves are forbidden.
+    the same distribution (Connor and Mosimann 1969, *JASA* 64, section 3) with one free number per
+    move, whatever moves are forbidden.
 
     Examples
     --------
@@ -48,17 +48,14 @@ class StickyDirichlet(TransitionModel):
 
     def __post_init__(self) -> None:
         """Refuse weights that make no Dirichlet."""
-        rules = {
-            f"`stickiness` must be finite and at least 0, got {self.stickiness!r}": (
-                0 <= self.stickiness < np.inf
-            ),
-            f"`concentration` must be finite and above 0, got {self.concentration!r}": (
-                0 < self.concentration < np.inf
-            ),
-        }
-        raise_problems(
-            SpecError, "StickyDirichlet", [rule for rule, holds in rules.items() if not holds]
-        )
+        problems = []
+        if not 0 <= self.stickiness < np.inf:
+            problems.append(f"`stickiness` must be finite and at least 0, got {self.stickiness!r}")
+        if not 0 < self.concentration < np.inf:
+            problems.append(
+                f"`concentration` must be finite and above 0, got {self.concentration!r}"
+            )
+        raise_problems(SpecError, "StickyDirichlet", problems)
 
     def alpha(self, stages: StageSpace) -> Floats:
         """Dirichlet weights (K, K) in pseudo-moves; 0 where a move is not allowed."""
@@ -79,6 +76,14 @@ class StickyDirichlet(TransitionModel):
         matrix = broken[np.arange(len(stages))[:, None], np.argsort(order, axis=1)]
         return pm.Deterministic("transition_matrix", matrix, dims=("stage_from", "stage_to"))
 
+    def log_prior(
+        self, stages: StageSpace, values: Parameters
+    ) -> tuple[dict[str, Floats], list[str]]:
+        """Log-density of the Dirichlet rows at posterior draws."""
+        weights = self.alpha(stages)[stages.mask] - 1
+        logs = np.log(np.maximum(values["transition_matrix"][:, stages.mask], 1e-300))
+        return {"transition_matrix": logs @ weights}, []
+
 
 def break_sticks(shares: "TensorVariable", is_last: Bools) -> "TensorVariable":
     """Turn shares of what is left into probabilities: ``p_m = v_m * prod_{l<m} (1 - v_l)``.
@@ -92,9 +97,7 @@ def break_sticks(shares: "TensorVariable", is_last: Bools) -> "TensorVariable":
     return pt.where(is_last, 1.0, shares) * pt.exp(log_left)
 
 
-def _stick_order(
-    alpha: Floats,
-) -> tuple[Ints, Floats, Bools]:
+def _stick_order(alpha: Floats) -> tuple[Ints, Floats, Bools]:
     """Sort each row: staying first, then the allowed moves, then the forbidden ones."""
     n = len(alpha)
     rank = np.where(np.eye(n, dtype=bool), 0, np.where(alpha > 0, 1, 2))

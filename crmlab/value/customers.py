@@ -21,7 +21,6 @@ from crmlab.errors import SpecError, raise_problems, wrong
 from crmlab.inference import Fit
 from crmlab.prediction import current_stage_probs
 from crmlab.value.lifetime import value_by_customer
-from crmlab.value.margins import mean_spend
 from crmlab.value.rates import DiscountRate, rate_per_period, rate_problems, spell
 
 
@@ -238,5 +237,5 @@ def _sum_ahead(
 
 def _mean_by_stage(channel: Channel, posterior: xr.Dataset) -> xr.DataArray:
     """Mean of what a channel shows per period in each stage (chain, draw, stage)."""
-    given = [posterior[f"{channel.name}_{name}"] for name in channel.parameter_names]
-    return mean_spend(*given) if isinstance(channel, ZeroInflatedSpend) else given[0]
+    names = channel.parameter_names
+    return channel.mean(**{name: posterior[f"{channel.name}_{name}"] for name in names})

@@ -234,7 +234,7 @@ def _span(span: Span) -> tuple[pd.Timestamp, pd.Timestamp]:
 def _rows(tables: CustomerTables, name: str, span: Span, columns: tuple[str, ...]) -> pd.DataFrame:
     """Give the rows of a table inside the span; say what is missing."""
     first, last = _span(span)
-    frame = tables.more.get(name, getattr(tables, name, None))
+    frame = tables.more.get(name, vars(tables).get(name))
     if frame is None:
         raise DataError(f"the question needs the table {name!r}, which is not among the tables")
     absent = [column for column in ("date", *columns) if column not in frame]

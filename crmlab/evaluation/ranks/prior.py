@@ -84,7 +84,12 @@ def _compile(model: StageModel, built: "pm.Model", seed: int) -> Iterator[tuple[
 
 def _orders(built: "pm.Model") -> list[tuple[object, Callable[[NDArray], bool]]]:
     """Find the variables that rise along groups of stages, and the test of it."""
+    from pymc.logprob.transforms import ChainedTransform
+
     from crmlab.models.ordering import OrderedWithin
+
+    def parts(transform: object) -> list:
+        return transform.transform_list if isinstance(transform, ChainedTransform) else [transform]
 
     def make(transform: OrderedWithin) -> Callable[[NDArray], bool]:
         def rises(value: NDArray) -> bool:
@@ -96,6 +101,6 @@ def _orders(built: "pm.Model") -> list[tuple[object, Callable[[NDArray], bool]]]
     return [
         (rv, make(part))
         for rv, transform in built.rvs_to_transforms.items()
-        for part in getattr(transform, "transform_list", [transform])
+        for part in parts(transform)
         if isinstance(part, OrderedWithin)
     ]

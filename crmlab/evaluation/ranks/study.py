@@ -10,10 +10,10 @@ import pandas as pd
 import xarray as xr
 
 from crmlab import chains
-from crmlab.arrays import Floats, spread_evenly
+from crmlab.arrays import Floats, count_problems, spread_evenly
 from crmlab.errors import SpecError, check_one_of, raise_problems
 from crmlab.evaluation.ranks.prior import Draw, draw_prior
-from crmlab.evaluation.ranks.uniformity import count_problems, rank_p_value
+from crmlab.evaluation.ranks.uniformity import rank_p_value
 from crmlab.evaluation.ranks.worlds import moving, simulate_panel
 from crmlab.inference.fitting import make_rng
 from crmlab.models.base import StageModel
@@ -82,8 +82,8 @@ class Calibration:
     def moved_well(self) -> pd.Series:
         """Whether a run was worth its kept draws, with at most one draw in a hundred diverging.
 
-        That depends on the data and the sampler's chance, not on the truth beyond them: leaving
-        the others out keeps the ranks uniform. How many they are is a result of its own.
+        That depends on the data and the sampler's random numbers, not on the truth beyond them:
+        leaving the others out keeps the ranks uniform. How many they are is a result of its own.
         """
         few = self.runs["n_diverging"] <= _FEW * self.runs["n_run"]
         return (self.runs["ess"] >= 0.9 * self.n_draws) & few
@@ -319,7 +319,7 @@ def _rank(
     number: int,
     rng: np.random.Generator,
 ) -> Replicate:
-    """Count how many kept draws lie below the truth; ties are broken by chance."""
+    """Count how many kept draws lie below the truth; ties are broken at random."""
     logliks = _logliks(model, panel, truth, run.draws)
     columns = {
         label: (run.draws[name][(slice(None), *place)], truth[name][place])
@@ -343,9 +343,9 @@ def _logliks(model: StageModel, panel: xr.Dataset, truth: Draw, draws: Draw) -> 
     window = find_window(panel)
     seen = window.last >= 0
     score = _score(model, panel, every)[:, seen]
-    laws = [{name: values[s] for name, values in every.items()} for s in range(len(score))]
-    moves = np.stack([moving(model, panel, law, None) for law in laws])
     n_draws, n_seen = score.shape[:2]
+    each = ({name: values[s] for name, values in every.items()} for s in range(n_draws))
+    moves = np.stack([moving(model, panel, draw, None) for draw in each])
     if moves.shape[1] > 1:
         moves = moves[:, seen]
     moves = np.broadcast_to(moves, (n_draws, n_seen, *moves.shape[2:]))

@@ -1,11 +1,9 @@
 """One exact test of uniform ranks, and the simultaneous band that belongs to it."""
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import ArrayLike
 
-from crmlab.arrays import Floats, Ints
+from crmlab.arrays import Floats, Ints, count_problems
 from crmlab.errors import SpecError, raise_problems
 
 
@@ -31,8 +29,8 @@ def rank_p_value(ranks: ArrayLike, n_draws: int) -> float:
     Notes
     -----
     Under uniformity the number of ranks below k is Binomial(n, k / (n_draws + 1)). The statistic is
-    the smallest two-sided tail probability over all k (Säilynoja, Bürkner and Vehtari 2022,
-    section 2). Its law follows from walking through the counts, which form a Markov chain in k
+    the smallest two-sided tail probability over all k (Säilynoja, Bürkner and Vehtari 2022, section
+    2). Its distribution follows from walking through the counts, which form a Markov chain in k
     (their algorithm 2), so nothing is simulated.
 
     Examples
@@ -87,15 +85,6 @@ def rank_band(n_ranks: int, n_draws: int, prob: float = 0.95) -> tuple[Floats, F
     return lower / n_ranks, upper / n_ranks
 
 
-def count_problems(counts: Mapping[str, int]) -> list[str]:
-    """Say which numbers, by name, do not count anything."""
-    problems = []
-    for name, value in counts.items():
-        if not isinstance(value, (int, np.integer)) or value < 1:
-            problems.append(f"`{name}` must be a positive integer, got {value!r}")
-    return problems
-
-
 def _count_below(ranks: ArrayLike, n_draws: int) -> tuple[Ints, int]:
     values = np.ravel(np.asarray(ranks))
     is_whole = len(values) > 0 and np.isin(values, np.arange(n_draws + 1)).all()
@@ -130,8 +119,8 @@ def _limits(n: int, shares: Floats, tail: float) -> tuple[Ints, Ints]:
 def _prob_inside(n: int, n_draws: int, tail: float) -> float:
     """Probability that all counts stay where their two-sided tail is above `tail`.
 
-    Of the n - i ranks that are not below k, each is below k + 1 with a chance that is the same for
-    all: the counts are a Markov chain with binomial steps.
+    Of the n - i ranks that are not below k, each is below k + 1 with a probability that is the same
+    for all: the counts are a Markov chain with binomial steps.
     """
     from scipy.stats import binom
 

@@ -3,15 +3,13 @@
 import numpy as np
 import xarray as xr
 
-from crmlab.arrays import Floats, Ints
+from crmlab.arrays import Floats, Ints, count_problems
 from crmlab.errors import SpecError, raise_problems
-from crmlab.evaluation.ranks.uniformity import count_problems
 from crmlab.models.base import StageModel
 from crmlab.models.emissions import Window, find_window
 from crmlab.prediction.ahead import observe
 from crmlab.prediction.customers import Parameters
 from crmlab.prediction.draws import upper_edges
-from crmlab.transitions import StickyDirichlet, TransitionModel
 
 DIMS = ("customer_id", "period")
 
@@ -76,14 +74,14 @@ def simulate_panel(
     >>> import crmlab as crm
     >>> space = crm.StageSpace(("dormant", "active"))
     >>> model = crm.HiddenMarkov(space, channels=(crm.Poisson("visits", rate=(0.0, 9.0)),))
-    >>> law = {"initial_probs": np.array([0.0, 1.0]), "transition_matrix": np.eye(2),
-    ...        "visits_rate": np.array([0.0, 9.0])}
-    >>> panel = simulate_panel(model, empty_panel(2, 3), law, rng=np.random.default_rng(1))
+    >>> draw = {"initial_probs": np.array([0.0, 1.0]), "transition_matrix": np.eye(2),
+    ...         "visits_rate": np.array([0.0, 9.0])}
+    >>> panel = simulate_panel(model, empty_panel(2, 3), draw, rng=np.random.default_rng(1))
     >>> bool((panel["visits"] > 0).all())  # all are active, and stay so
     True
     """
-    law = moves_of(model)
-    normals = rng.normal(size=(design.sizes["customer_id"], law.n_customer_effects(model.space)))
+    n_effects = model.transitions.n_customer_effects(model.space)
+    normals = rng.normal(size=(design.sizes["customer_id"], n_effects))
     matrices = moving(model, design, parameters, normals)
     window = find_window(design)
     stages = _walk(parameters["initial_probs"], matrices, window, design.sizes["period"], rng)
@@ -99,21 +97,16 @@ def simulate_panel(
     return panel.assign({name: panel[name].where(visible[name]) for name in seen})
 
 
-def moves_of(model: StageModel) -> TransitionModel:
-    """Give the model of moves; a model without one holds its matrix in the posterior."""
-    return getattr(model, "transitions", StickyDirichlet())
-
-
 def moving(
     model: StageModel, design: xr.Dataset, parameters: Parameters, normals: Floats | None
 ) -> Floats:
     """Transition matrices (customer or 1, move or 1, K, K) of customers at these places."""
-    law, space = moves_of(model), model.space
-    covariates = law.read(design).get("covariates")
+    transitions, space = model.transitions, model.space
+    covariates = transitions.design.read(design).get("covariates")
     if normals is None:
-        normals = np.zeros((1, law.n_customer_effects(space)))
-    offsets = law.customer_offsets(space, parameters, normals)
-    return law.matrices(space, parameters, covariates, offsets)
+        normals = np.zeros((1, transitions.n_customer_effects(space)))
+    offsets = transitions.customer_offsets(space, parameters, normals)
+    return transitions.matrices(space, parameters, covariates, offsets)
 
 
 def _walk(
@@ -126,7 +119,7 @@ def _walk(
     now = stages[:, 0]
     for t in range(n_periods):
         onward = edges[who % len(edges), (t - 1) % edges.shape[1], now]
-        law = np.where(t <= window.first[:, None], start, onward)
-        now = (rng.random(len(who))[:, None] >= law).sum(axis=1)
+        rows = np.where(t <= window.first[:, None], start, onward)
+        now = (rng.random(len(who))[:, None] >= rows).sum(axis=1)
         stages[:, t] = now
     return stages

@@ -1,7 +1,7 @@
 """How wrong a naive comparison of treated and untreated customers of a bank is: the answer key.
 
-Everybody's life is lived three times with the same chance: as the bank decides, with the action in
-one period, and without any. Both outcomes of each customer are then known, so that
+Everybody's life is lived three times with the same random numbers: as the bank decides, with the
+action in one period, and without any. Both outcomes of each customer are then known, so that
 
     naive      =  mean(Y1 of the treated) - mean(Y0 of the untreated)
     effect     =  mean(Y1 - Y0 of all)
@@ -9,7 +9,7 @@ one period, and without any. Both outcomes of each customer are then known, so t
                =  selection + (effect on the treated - effect),
     selection  =  mean(Y0 of the treated) - mean(Y0 of the untreated)
 
-hold exactly for these customers; standard errors say how far they may be from the law. A
+hold exactly for these customers; standard errors say how far they may be from the expectation. A
 `StageWorld` has the same by closed form: `expected_contrast`.
 """
 
@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from crmlab.arrays import Bools, Floats, Ints
+from crmlab.arrays import Bools, Floats, Ints, count_problems
 from crmlab.errors import SpecError, raise_problems
 from crmlab.generators.bank.relationship import Course, run_course
 from crmlab.generators.bank.tilts import TREATMENTS
@@ -152,9 +152,7 @@ def _compare(y1: Floats, y0: Floats, treated: Bools, untreated: Bools) -> BankCo
 def _problems(
     bank: Bank, n_customers: object, action: str, outcome: Mapping[str, float], period: object
 ) -> list[str]:
-    problems = []
-    if not isinstance(n_customers, (int, np.integer)) or n_customers < 1:
-        problems.append(f"`n_customers` must be a positive integer, got {n_customers!r}")
+    problems = count_problems({"n_customers": n_customers})
     if action not in TREATMENTS:
         problems.append(f"`action` must be one of {', '.join(TREATMENTS)}, got {action!r}")
     unknown = [name for name in outcome if name not in bank.space.names]

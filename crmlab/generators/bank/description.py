@@ -84,7 +84,7 @@ def _stages(bank: Bank) -> pd.DataFrame:
         {
             "stage": bank.space.names,
             "phase": bank.space.phases,
-            "arrival": bank.first_law,
+            "arrival": bank.first_probs,
             "intensity": profile.intensity,
             "contacts": profile.contacts,
             "purchases": profile.purchases,

@@ -127,7 +127,7 @@ def case_table(streams: Streams, people: People, course: Course) -> pd.DataFrame
 
 @cache
 def reach_shape() -> float:
-    """Shape of the law of reach, to the digits that are printed of it (with a mean of 11.70)."""
+    """Shape of the distribution of reach (mean 11.70), to the digits that are printed of it."""
     return round(negative_binomial_through(_REACH_CLAIMS).shape, 3)
 
 

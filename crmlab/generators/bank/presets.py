@@ -124,8 +124,9 @@ def passive_bank() -> Bank:
 def stageless_bank() -> Bank:
     """Build a bank without stages: customers buy at a rate of their own until they silently go.
 
-    Purchases are Poisson with log-normal rates, lifetimes geometric with logit-normal chances: the
-    home ground of buy-till-you-die models, whose gamma and beta laws are close but not the same.
+    Purchases are Poisson with log-normal rates, lifetimes geometric with logit-normal
+    probabilities: the home ground of buy-till-you-die models, whose gamma and beta distributions
+    are close but not the same.
     """
     return _bank(
         {"variety.rates": 0.8, "variety.moves": 0.8, "surveys.invited": 0.0},

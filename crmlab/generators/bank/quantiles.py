@@ -38,7 +38,7 @@ def choose(u: Floats, probs: ArrayLike) -> tuple[Ints, Floats]:
 
 
 def choose_within(u: Floats, groups: Ints, probs: ArrayLike) -> tuple[Ints, Floats]:
-    """Pick a cell for each uniform, by the law of its group.
+    """Pick a cell for each uniform, by the distribution of its group.
 
     Parameters
     ----------

@@ -282,8 +282,8 @@ def _have_incidents(
     u: Floats,
 ) -> None:
     """Draw a cause, whether peers solve it, whether it is voiced, and how that ends."""
-    chances = np.array([getattr(levers.stagnation, cause) for cause in CAUSES])
-    edges = np.cumsum(chances)
+    probs = np.array([getattr(levers.stagnation, cause) for cause in CAUSES])
+    edges = np.cumsum(probs)
     cause = np.searchsorted(edges, u[0], side="right")
     happened = cause < len(CAUSES)
     solved = member & (u[1] < levers.service.peer_support)
@@ -316,15 +316,15 @@ def _feel(course: Course, levers: Levers, active: Ints, t: int, u: Floats) -> Fl
 def _treat(scene: Scene, course: Course, active: Ints, t: int, log: list[Ints]) -> None:
     """Decide what to do for whom, after the period was seen; keep the propensity of the choice."""
     if scene.policy is None:
-        chances = _default_propensities(scene.levers, course.satisfaction[active, t])
+        probs = _default_propensities(scene.levers, course.satisfaction[active, t])
         u = scene.streams.uniforms("action", scene.people.ids[active], t)
-        chosen = choose_actions(chances, u)
+        chosen = choose_actions(probs, u)
     else:
-        chosen, chances = _ask_policy(scene, course, active, t, log)
+        chosen, probs = _ask_policy(scene, course, active, t, log)
     if scene.forced is not None and scene.forced[0] == t:
         chosen = np.full(len(active), scene.forced[1])
     course.treatment[active, t] = chosen
-    course.propensities[active, t, :-1] = chances
+    course.propensities[active, t, :-1] = probs
 
 
 def _default_propensities(levers: Levers, satisfaction: Floats) -> Floats:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from crmlab.actions import NoAction, Policy
-from crmlab.arrays import Floats, Ints
+from crmlab.arrays import Floats, Ints, count_problems
 from crmlab.errors import SpecError, raise_problems
 from crmlab.generators import kernels
 from crmlab.generators.bank import feedback, ledger, touchpoints, transactions, truth
@@ -42,7 +42,7 @@ class Bank(Generator):
     transition_matrix : K x K array_like
         Probabilities per period with all levers at 0.
     initial_probs : sequence of K floats, optional
-        Stage law on arrival; default the first stage.
+        Stage probabilities on arrival; default the first stage.
     n_periods : int
         Quarters.
     arrival_span : int
@@ -90,15 +90,13 @@ class Bank(Generator):
             yield from _coverage_problems(self.levers)
         else:
             yield f"`levers` must be Levers, got {type(self.levers).__name__}"
-        for name in ("n_periods", "arrival_span", "community_size"):
-            value = getattr(self, name)
-            if not isinstance(value, (int, np.integer)) or value < 1:
-                yield f"`{name}` must be a positive integer, got {value!r}"
+        sizes = ("n_periods", "arrival_span", "community_size")
+        yield from count_problems({name: vars(self)[name] for name in sizes})
         if self.policy is not None and not isinstance(self.policy, Policy):
             yield f"`policy` must be a Policy, got {self.policy!r}"
-        yield from self._law_problems()
+        yield from self._matrix_problems()
 
-    def _law_problems(self) -> Iterable[str]:
+    def _matrix_problems(self) -> Iterable[str]:
         if not isinstance(self.space, StageSpace):
             yield f"`space` must be a StageSpace, got {self.space!r}"
             return
@@ -129,8 +127,8 @@ class Bank(Generator):
         return profile_of(self.space)
 
     @property
-    def first_law(self) -> Floats:
-        """Stage law on arrival, (K,)."""
+    def first_probs(self) -> Floats:
+        """Stage probabilities on arrival, (K,)."""
         if self.initial_probs is None:
             return np.eye(len(self.space))[0]
         return np.array(self.initial_probs)
@@ -166,7 +164,7 @@ class Bank(Generator):
             levers=self.levers,
             profile=self.profile,
             matrix=np.array(self.transition_matrix),
-            initial=self.first_law,
+            initial=self.first_probs,
             n_periods=self.n_periods,
             streams=streams,
             policy=self.policy,

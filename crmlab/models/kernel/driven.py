@@ -26,33 +26,23 @@ import numpy as np
 from numba.extending import register_jitable
 
 from crmlab.arrays import Floats, Ints
-from crmlab.models.kernel.scalar import Gradient, Notes, new_notes, walk_backward, walk_forward
-from crmlab.models.kernel.simd import WIDTH, exponential, higher, load, multiply_add, spread, store
-from crmlab.models.kernel.steps import (
-    NEVER,
-    Group,
-    count_seen,
-    count_starts,
-    empty_lane,
-    filter_period,
-    find_rows,
-    has_vanished,
-    lift,
-    loglik_of,
-    look,
-    mark_windows,
-    new_group,
-    rest_behind,
-    seat,
-    smooth_period,
-    stand_at_start,
-    start_scales,
+from crmlab.models.kernel import steps
+from crmlab.models.kernel.scalar import Buffers, Gradient, new_buffers, walk_backward, walk_forward
+from crmlab.models.kernel.simd import (
+    WIDTH,
+    broadcast,
+    exponential,
+    load,
+    maximum,
+    multiply_add,
+    store,
 )
+from crmlab.models.kernel.steps import Group, new_group
 from crmlab.transitions.base import Drivers
 
 
-class Slopes(NamedTuple):
-    """Gradient of the log-likelihood; the parts of moves in lanes, flat (..., i, j, lane)."""
+class DrivenGradient(NamedTuple):
+    """Gradient of the log-likelihood; what belongs to moves is flat, (..., i, j, lane)."""
 
     initial: Floats  # (K,)
     table: Floats  # (V, K)
@@ -63,10 +53,10 @@ class Slopes(NamedTuple):
 
 
 @register_jitable
-def _new_slopes(initial: Floats, table: Floats, drivers: Drivers) -> Slopes:
+def _new_gradient(initial: Floats, table: Floats, drivers: Drivers) -> DrivenGradient:
     cells = drivers.base.size * WIDTH
     rows = np.zeros(table.size + len(initial))
-    return Slopes(
+    return DrivenGradient(
         np.zeros_like(initial),
         rows[: table.size].reshape(table.shape),
         rows,
@@ -77,12 +67,12 @@ def _new_slopes(initial: Floats, table: Floats, drivers: Drivers) -> Slopes:
 
 
 @register_jitable
-def _take_drivers(
+def _load_drivers(
     covariates: Floats, customers: Floats, start: int, begin: int, end: int, x: Floats, u: Floats
 ) -> None:
-    """Put the covariates of all moves (period, covariate, lane), and the customers' own, in lanes.
+    """Copy covariates to (period, covariate, lane), and the customers' own numbers to (r, lane).
 
-    Those of the move from t - 1 to t stand at t.
+    The covariates of the move from t - 1 to t stand at t.
     """
     n_rows, n_steps, n_columns = covariates.shape
     for t in range(begin + 1, end + 1):
@@ -97,7 +87,7 @@ def _take_drivers(
 
 
 @register_jitable
-def _make_row(
+def _weigh_moves(
     base: Floats,
     effects: Floats,
     loads: Floats,
@@ -115,21 +105,21 @@ def _make_row(
     """
     n_states = len(base)
     row = at * n_states
-    peak = spread(-np.inf)
+    peak = broadcast(-np.inf)
     for j in range(n_states):
-        eta = spread(base[i, j])
+        eta = broadcast(base[i, j])
         for m in range(len(effects)):
-            eta = multiply_add(load(x, x_at + m * WIDTH), spread(effects[m, i, j]), eta)
+            eta = multiply_add(load(x, x_at + m * WIDTH), broadcast(effects[m, i, j]), eta)
         for r in range(len(loads)):
-            eta = multiply_add(load(u, r * WIDTH), spread(loads[r, i, j]), eta)
+            eta = multiply_add(load(u, r * WIDTH), broadcast(loads[r, i, j]), eta)
         store(moves, row + j * WIDTH, eta)
-        peak = higher(peak, eta)
-    total = spread(0.0)
+        peak = maximum(peak, eta)
+    total = broadcast(0.0)
     for j in range(n_states):
         part = exponential(load(moves, row + j * WIDTH) - peak)
         store(moves, row + j * WIDTH, part)
         total = total + part
-    store(inverses, at, spread(1.0) / total)
+    store(inverses, at, broadcast(1.0) / total)
 
 
 @register_jitable
@@ -141,7 +131,7 @@ def _predict(
     for i in range(0, block, WIDTH):
         store(before, i, load(alpha, here - block + i) * load(inverses, here + i))
     for j in range(0, block, WIDTH):
-        mass = spread(0.0)
+        mass = broadcast(0.0)
         for i in range(n_states):
             step = load(moves, (here + i * WIDTH) * n_states + j)
             mass = multiply_add(load(before, i * WIDTH), step, mass)
@@ -153,12 +143,12 @@ def _step_back(
     alpha: Floats, weight: Floats, moved: Floats, moves: Floats, inverses: Floats, beta: Floats,
     slopes: Floats, base: Floats, here: int, t: int,
 ) -> None:  # fmt: skip
-    """Bring beta one period back; leave the slopes of this period's logits, (i, j, lane)."""
+    """Bring beta one period back; store the gradient by this period's logits, (i, j, lane)."""
     block = len(beta)
     n_states = block // WIDTH
     mask = load(moved, t * WIDTH)
     for i in range(0, block, WIDTH):
-        back = spread(0.0)
+        back = broadcast(0.0)
         row = (here + i) * n_states
         for j in range(0, block, WIDTH):
             back = multiply_add(load(weight, j), load(moves, row + j), back)
@@ -176,7 +166,7 @@ def _step_back(
 
 @register_jitable
 def _add_effects(slopes: Floats, x: Floats, x_at: int, n_columns: int, effects: Floats) -> None:
-    """Add one period's slopes to those of the effects."""
+    """Add one period's gradient by the logits to that by the effects."""
     cells = len(slopes)
     for m in range(n_columns):
         amount = load(x, x_at + m * WIDTH)
@@ -187,34 +177,34 @@ def _add_effects(slopes: Floats, x: Floats, x_at: int, n_columns: int, effects: 
 
 @register_jitable
 def _add_customers(slopes: Floats, loads: Floats, sums: Floats) -> None:
-    """Add one period's slopes to those of the customers (r, lane)."""
+    """Add one period's gradient by the logits to that by the customers (r, lane)."""
     n_loads, n_states, _ = loads.shape
     for r in range(n_loads):
         total = load(sums, r * WIDTH)
         for i in range(n_states):
             for j in range(n_states):
                 at = (i * n_states + j) * WIDTH
-                total = multiply_add(load(slopes, at), spread(loads[r, i, j]), total)
+                total = multiply_add(load(slopes, at), broadcast(loads[r, i, j]), total)
         store(sums, r * WIDTH, total)
 
 
-class Bench(NamedTuple):
-    """Room for the moves of eight histories: (period, i, j, lane), and for one period's drivers."""
+class DrivenBuffers(NamedTuple):
+    """What eight histories need beyond a `Group`: their moves and their drivers."""
 
-    moves: Floats  # relative to the largest of each row
-    slopes: Floats  # (i, j, lane)
+    moves: Floats  # (period, i, j, lane): weights of moving, the largest of each row 1
+    slopes: Floats  # (i, j, lane): gradient by the logits of one period
     inverses: Floats  # (period, i, lane): one over the sum of the weights of moving
     before: Floats  # (i, lane)
     x: Floats  # (period, covariate, lane)
     u: Floats  # (r, lane)
-    sums: Floats  # (r, lane)
+    sums: Floats  # (r, lane): gradient by u
 
 
 @register_jitable
-def _new_bench(n_periods: int, drivers: Drivers) -> Bench:
+def _new_driven_buffers(n_periods: int, drivers: Drivers) -> DrivenBuffers:
     cells = drivers.base.size * WIDTH
     n_own = len(drivers.loads) * WIDTH
-    return Bench(
+    return DrivenBuffers(
         np.empty(n_periods * cells),
         np.empty(cells),
         np.empty(n_periods * len(drivers.base) * WIDTH),
@@ -226,65 +216,68 @@ def _new_bench(n_periods: int, drivers: Drivers) -> Bench:
 
 
 @register_jitable
-def _go_forward(
-    group: Group, bench: Bench, initial: Floats, drivers: Drivers, lifted: Floats, codes: Ints,
-    span: tuple,
+def _filter_group(
+    group: Group, room: DrivenBuffers, initial: Floats, drivers: Drivers, densities: Floats,
+    codes: Ints, span: tuple,
 ) -> None:  # fmt: skip
     """Filter eight customers through the periods of their windows."""
-    first, last, alpha, seen, beta, _, _, inside, moved, scales, rows = group
-    moves, _, inverses, before, x, u, _ = bench
+    first, _, alpha, seen, beta, _, _, inside, _, scales, rows = group
+    moves, _, inverses, before, x, u, _ = room
     base, effects, covariates, loads, customers = drivers
     start, begin, end, all_begun, _ = span
     n_states, block = len(initial), len(beta)
-    n_channels, n_values = codes.shape[2], len(lifted) // n_states - 1
-    start_scales(scales)
-    mark_windows(first, last, begin, end, inside, moved)
-    find_rows(codes, inside, span, n_states, n_values, rows)
-    _take_drivers(covariates, customers, start, begin, end, x, u)
+    n_channels = codes.shape[2]
+    steps.prepare(group, codes, span, n_states, len(densities) // n_states - 1)
+    _load_drivers(covariates, customers, start, begin, end, x, u)
     for t in range(begin, end + 1):
         here = t * block
-        look(seen, lifted, rows, n_channels, n_states, t)
+        steps.multiply_densities(seen, densities, rows, n_channels, n_states, t)
         if t > begin:
             for i in range(n_states):
                 at, x_at = here + i * WIDTH, t * len(effects) * WIDTH
-                _make_row(base, effects, loads, x, u, x_at, i, moves, inverses, at)
+                _weigh_moves(base, effects, loads, x, u, x_at, i, moves, inverses, at)
             _predict(alpha, moves, inverses, before, here, n_states)
         if t <= all_begun:
-            stand_at_start(alpha, initial, first, here, t)
-        filter_period(alpha, seen, inside, scales, here, n_states, t)
+            steps.set_initial(alpha, initial, first, here, t)
+        steps.filter_period(alpha, seen, inside, scales, here, n_states, t)
 
 
 @register_jitable
-def _go_back(
-    group: Group, bench: Bench, drivers: Drivers, codes: Ints, span: tuple, total: Slopes
+def _smooth_group(
+    group: Group,
+    room: DrivenBuffers,
+    drivers: Drivers,
+    codes: Ints,
+    span: tuple,
+    total: DrivenGradient,
 ) -> None:
-    """Smooth eight customers, and add up all slopes."""
+    """Smooth eight customers, and add up their gradient."""
     first, last, alpha, seen, beta, weight, times, _, moved, _, rows = group
-    moves, slopes, inverses, _, x, _, sums = bench
+    moves, slopes, inverses, _, x, _, sums = room
     start, begin, end, all_begun, any_ended = span
     n_states, block = len(total.initial), len(beta)
     n_channels, n_columns = codes.shape[2], len(drivers.effects)
     sums[:] = 0.0
-    rest_behind(beta, last, times, end + 1)
+    steps.restart_beta(beta, last, times, end + 1)
     for t in range(end, begin - 1, -1):
         here = t * block
-        smooth_period(alpha, seen, beta, weight, here)
-        count_seen(alpha, total.rows, rows, n_channels, n_states, t)
+        steps.smooth_period(alpha, seen, beta, weight, here)
+        steps.count_seen(alpha, total.rows, rows, n_channels, n_states, t)
         if t <= all_begun:
-            count_starts(weight, first, t, total.initial)
+            steps.count_starts(weight, first, t, total.initial)
         if t > begin:
             _step_back(alpha, weight, moved, moves, inverses, beta, slopes, total.base, here, t)
             _add_effects(slopes, x, t * n_columns * WIDTH, n_columns, total.effects)
             _add_customers(slopes, drivers.loads, sums)
             if t > any_ended:
-                rest_behind(beta, last, times, t)
+                steps.restart_beta(beta, last, times, t)
     for lane in range(WIDTH):
         own = (start + lane) % len(total.customers)
         for r in range(len(drivers.loads)):
             total.customers[own, r] += sums[r * WIDTH + lane]
 
 
-# --- one by one -----------------------------------------------------------------------------------
+# --- a customer whose densities underflow ---------------------------------------------------------
 
 
 @register_jitable
@@ -305,8 +298,10 @@ def make_matrices(drivers: Drivers, n: int, matrices: Floats) -> None:
 
 
 @register_jitable
-def _add_alone(drivers: Drivers, n: int, matrices: Floats, counts: Floats, total: Slopes) -> None:
-    """Add the slopes of one customer's logits, from those of the matrices."""
+def _add_gradient_of_one(
+    drivers: Drivers, n: int, matrices: Floats, counts: Floats, total: DrivenGradient
+) -> None:
+    """Add the gradient by one customer's logits, from that by the matrices."""
     n_states = len(drivers.base)
     x, own = drivers.covariates[n % len(drivers.covariates)], n % len(drivers.customers)
     for t in range(len(matrices)):
@@ -324,35 +319,35 @@ def _add_alone(drivers: Drivers, n: int, matrices: Floats, counts: Floats, total
 
 
 @register_jitable
-def _walk_alone(
+def _walk_one(
     initial: Floats, drivers: Drivers, table: Floats, codes: Ints, window: tuple, times: float,
-    n: int, notes: Notes, total: Slopes,
+    n: int, buffers: Buffers, total: DrivenGradient,
 ) -> float:  # fmt: skip
-    """Log-likelihood of one customer; its slopes are added to `total`."""
+    """Log-likelihood of one customer; the gradient is added to `total`."""
     n_states = len(initial)
     matrices = np.empty((max(codes.shape[1] - 1, 1), n_states, n_states))
     matrices[:] = 1.0
     if codes.shape[1] > 1:
         make_matrices(drivers, n, matrices)
-    loglik = walk_forward(initial, matrices, table, codes[n], window, notes)
+    loglik = walk_forward(initial, matrices, table, codes[n], window, buffers)
     if loglik > -np.inf:
         counts = np.zeros((1, *matrices.shape))
         gradient = Gradient(total.initial, counts, total.table)
-        walk_backward(matrices, codes[n], window, notes, gradient, 0, times)
-        _add_alone(drivers, n, matrices, counts[0], total)
+        walk_backward(matrices, codes[n], window, buffers, gradient, 0, times)
+        _add_gradient_of_one(drivers, n, matrices, counts[0], total)
     return loglik
 
 
 @register_jitable
-def _gather(total: Slopes, drivers: Drivers) -> tuple:
-    """Take the slopes out of their lanes."""
+def _sum_lanes(total: DrivenGradient, drivers: Drivers) -> tuple:
+    """Add up the lanes of the gradient."""
     base = total.base.reshape(-1, WIDTH).sum(axis=1).reshape(drivers.base.shape)
     effects = total.effects.reshape(-1, WIDTH).sum(axis=1).reshape(drivers.effects.shape)
     return total.initial, base, effects, total.customers, total.table
 
 
 @register_jitable
-def _nothing(total: Slopes, drivers: Drivers) -> tuple:
+def _impossible(total: DrivenGradient, drivers: Drivers) -> tuple:
     return (
         np.asarray(-np.inf),
         np.zeros_like(total.initial),
@@ -363,73 +358,46 @@ def _nothing(total: Slopes, drivers: Drivers) -> tuple:
     )
 
 
-def drive_one_by_one(
-    initial: Floats, drivers: Drivers, table: Floats, codes: Ints, windows: Ints, times: Floats
-) -> tuple:
-    """Log-likelihood of a panel, and its gradient, one customer after the other.
+def loglik_and_gradient(
+    initial: Floats, base: Floats, effects: Floats, customers: Floats, table: Floats,
+    covariates: Floats, loads: Floats, codes: Ints, windows: Ints, times: Floats,
+) -> tuple:  # fmt: skip
+    """Log-likelihood of a panel, and its gradient, eight customers at a time.
 
     Parameters
     ----------
-    initial : ndarray of shape (K,)
-    drivers : Drivers
-    table, codes, windows, times
-        As `recursion.forward_backward` takes them.
+    initial, table, codes, windows, times
+        As `crmlab.models.kernel.scalar.forward_backward` takes them.
+    base, effects, customers, covariates, loads
+        As in `Drivers`.
 
     Returns
     -------
     tuple of loglik (), and its gradient by initial, base, effects, customers, table
         An impossible history gives -inf and zero gradients.
     """
-    total = _new_slopes(initial, table, drivers)
-    notes = new_notes(codes.shape[1], len(initial))
-    loglik = 0.0
-    for n in range(len(codes)):
-        window = windows[n, 0], windows[n, 1]
-        if window[0] <= window[1]:
-            one = _walk_alone(initial, drivers, table, codes, window, times[n], n, notes, total)
-            if one == -np.inf:
-                return _nothing(total, drivers)
-            loglik += times[n] * one
-    return np.asarray(loglik), *_gather(total, drivers)
-
-
-def drive_side_by_side(
-    initial: Floats, drivers: Drivers, table: Floats, codes: Ints, windows: Ints, times: Floats
-) -> tuple:
-    """Do as `drive_one_by_one` does, eight customers at a time."""
+    drivers = Drivers(base, effects, covariates, loads, customers)
     n_states, n_periods = len(initial), codes.shape[1]
-    lifted, peaks = lift(table)
+    densities, peaks = steps.relative_densities(table)
     group = new_group(n_periods, n_states, codes.shape[2])
-    bench, notes = _new_bench(n_periods, drivers), new_notes(n_periods, n_states)
-    total = _new_slopes(initial, table, drivers)
+    room, buffers = _new_driven_buffers(n_periods, drivers), new_buffers(n_periods, n_states)
+    total = _new_gradient(initial, table, drivers)
     loglik = 0.0
     for start in range(0, len(codes), WIDTH):
-        span = (start, *seat(windows, times, start, group.first, group.last, group.times))
-        _go_forward(group, bench, initial, drivers, lifted, codes, span)
+        span = steps.assign_lanes(group, windows, times, start)
+        _filter_group(group, room, initial, drivers, densities, codes, span)
         for lane in range(WIDTH):
             window, n = (group.first[lane], group.last[lane]), start + lane
             if window[0] > window[1]:
                 continue
-            if has_vanished(group.scales, lane):
-                empty_lane(group.alpha, group.seen, lane)
-                group.first[lane], group.last[lane] = NEVER
-                one = _walk_alone(initial, drivers, table, codes, window, times[n], n, notes, total)
+            if steps.has_underflowed(group.scales, lane):
+                steps.clear_lane(group.alpha, group.seen, lane)
+                group.first[lane], group.last[lane] = steps.NO_WINDOW
+                one = _walk_one(initial, drivers, table, codes, window, times[n], n, buffers, total)
             else:
-                one = loglik_of(group.scales, peaks, codes, window, n, lane)
+                one = steps.loglik_of(group.scales, peaks, codes, window, n, lane)
             loglik += times[n] * one
         if loglik == -np.inf:
-            return _nothing(total, drivers)
-        _go_back(group, bench, drivers, codes, span, total)
-    return np.asarray(loglik), *_gather(total, drivers)
-
-
-_side_by_side = register_jitable(drive_side_by_side)
-
-
-def loglik_and_gradient(
-    initial: Floats, base: Floats, effects: Floats, customers: Floats, table: Floats,
-    covariates: Floats, loads: Floats, codes: Ints, windows: Ints, times: Floats,
-) -> tuple:  # fmt: skip
-    """Do as `drive_side_by_side` does, on plain arrays: what is differentiated comes first."""
-    drivers = Drivers(base, effects, covariates, loads, customers)
-    return _side_by_side(initial, drivers, table, codes, windows, times)
+            return _impossible(total, drivers)
+        _smooth_group(group, room, drivers, codes, span, total)
+    return np.asarray(loglik), *_sum_lanes(total, drivers)

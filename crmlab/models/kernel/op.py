@@ -30,12 +30,13 @@ def compiled_kernel() -> Callable[..., tuple[Floats, Floats, Floats, Floats]]:
 
 
 class PanelLikelihood(Op):
-    """PyTensor face of the kernel: outputs the log-likelihood and its gradients.
+    """The kernel as a PyTensor operation: outputs the log-likelihood and its gradients.
 
     The gradients are outputs of the same call, so the sampler's backward pass only scales them.
     """
 
     __props__ = ()
+    kernel = staticmethod(compiled_kernel)
 
     def make_node(self, *inputs: Variable) -> Apply:
         """Take (initial, matrices, table, codes, windows, times)."""
@@ -44,7 +45,7 @@ class PanelLikelihood(Op):
 
     def perform(self, node: Apply, inputs: list, outputs: list) -> None:
         """Run the kernel on arrays."""
-        results = compiled_kernel()(*[np.ascontiguousarray(value) for value in inputs])
+        results = self.kernel()(*[np.ascontiguousarray(value) for value in inputs])
         for storage, value in zip(outputs, results, strict=True):
             storage[0] = np.asarray(value)
 
@@ -66,7 +67,7 @@ class PanelLikelihood(Op):
 
 @functools.cache
 def compiled_driven_kernel() -> Callable[..., tuple[Floats, ...]]:
-    """`driven.drive_side_by_side` on plain arrays, compiled by numba without fast-math."""
+    """`driven.loglik_and_gradient`, compiled by numba without fast-math."""
     import numba
 
     compiled = numba.njit(error_model="numpy", fastmath=False, cache=True)
@@ -76,17 +77,13 @@ def compiled_driven_kernel() -> Callable[..., tuple[Floats, ...]]:
 class DrivenLikelihood(PanelLikelihood):
     """The same for moves that covariates and customers drive; see `crmlab.models.kernel.driven`."""
 
+    kernel = staticmethod(compiled_driven_kernel)
+
     def make_node(self, *inputs: Variable) -> Apply:
         """Take what `driven.loglik_and_gradient` takes."""
         tensors = [as_tensor_variable(value) for value in inputs]
         gradients = [dvector(), dmatrix(), dtensor3(), dmatrix(), dmatrix()]
         return Apply(self, tensors, [dscalar(), *gradients])
-
-    def perform(self, node: Apply, inputs: list, outputs: list) -> None:
-        """Run the kernel on arrays."""
-        results = compiled_driven_kernel()(*[np.ascontiguousarray(value) for value in inputs])
-        for storage, value in zip(outputs, results, strict=True):
-            storage[0] = np.asarray(value)
 
 
 def panel_loglik(

@@ -36,8 +36,8 @@ from crmlab.arrays import Floats, Ints
 LARGEST = 1e150
 
 
-class Notes(NamedTuple):
-    """What one walk over a customer's periods writes down: (period, stage), and (stage,)."""
+class Buffers(NamedTuple):
+    """What one walk over a customer's periods computes: (period, stage), and (stage,)."""
 
     scores: Floats
     seen: Floats
@@ -56,10 +56,10 @@ class Gradient(NamedTuple):
 
 
 @register_jitable
-def new_notes(n_periods: int, n_states: int) -> Notes:
-    """Make room for one customer."""
+def new_buffers(n_periods: int, n_states: int) -> Buffers:
+    """Allocate buffers for one customer."""
     history = (n_periods, n_states)
-    return Notes(
+    return Buffers(
         np.empty(history),
         np.empty(history),
         np.empty(history),
@@ -70,7 +70,7 @@ def new_notes(n_periods: int, n_states: int) -> Notes:
 
 
 @register_jitable
-def _read(table: Floats, codes: Ints, scores: Floats) -> None:
+def _add_scores(table: Floats, codes: Ints, scores: Floats) -> None:
     """Add up the log-densities of what all channels saw in one period."""
     scores[:] = 0.0
     for code in codes:
@@ -78,7 +78,7 @@ def _read(table: Floats, codes: Ints, scores: Floats) -> None:
 
 
 @register_jitable
-def _advance(predicted: Floats, scores: Floats, seen: Floats, alpha: Floats) -> float:
+def _filter(predicted: Floats, scores: Floats, seen: Floats, alpha: Floats) -> float:
     """Filter one period in place; return log c_t, or -inf if the history is impossible.
 
     The largest log-density among the stages that can be reached keeps the exponentials in range.
@@ -101,7 +101,7 @@ def _advance(predicted: Floats, scores: Floats, seen: Floats, alpha: Floats) -> 
 
 
 @register_jitable
-def _move(alpha: Floats, matrix: Floats, predicted: Floats) -> None:
+def _predict(alpha: Floats, matrix: Floats, predicted: Floats) -> None:
     """Predict the next period: alpha times the transition matrix."""
     predicted[:] = 0.0
     for i in range(len(alpha)):
@@ -110,7 +110,9 @@ def _move(alpha: Floats, matrix: Floats, predicted: Floats) -> None:
 
 
 @register_jitable
-def _retreat(alpha: Floats, matrix: Floats, weight: Floats, beta: Floats, d_matrix: Floats) -> None:
+def _step_back(
+    alpha: Floats, matrix: Floats, weight: Floats, beta: Floats, d_matrix: Floats
+) -> None:
     """Bring beta one period back, and count the moves on the way."""
     for i in range(len(alpha)):
         beta[i] = 0.0
@@ -121,16 +123,16 @@ def _retreat(alpha: Floats, matrix: Floats, weight: Floats, beta: Floats, d_matr
 
 @register_jitable
 def walk_forward(
-    initial: Floats, matrices: Floats, table: Floats, codes: Ints, window: Ints, notes: Notes
+    initial: Floats, matrices: Floats, table: Floats, codes: Ints, window: Ints, buffers: Buffers
 ) -> float:
     """Filter one customer, with `matrices` (T - 1 or 1, K, K); return the log-likelihood."""
     total = 0.0
-    notes.predicted[:] = initial
+    buffers.predicted[:] = initial
     for t in range(window[0], window[1] + 1):
         if t > window[0]:
-            _move(notes.alpha[t - 1], matrices[(t - 1) % len(matrices)], notes.predicted)
-        _read(table, codes[t], notes.scores[t])
-        total += _advance(notes.predicted, notes.scores[t], notes.seen[t], notes.alpha[t])
+            _predict(buffers.alpha[t - 1], matrices[(t - 1) % len(matrices)], buffers.predicted)
+        _add_scores(table, codes[t], buffers.scores[t])
+        total += _filter(buffers.predicted, buffers.scores[t], buffers.seen[t], buffers.alpha[t])
         if total == -np.inf:
             return total
     return total
@@ -141,34 +143,34 @@ def walk_backward(
     matrices: Floats,
     codes: Ints,
     window: Ints,
-    notes: Notes,
+    buffers: Buffers,
     gradient: Gradient,
-    mine: int,
+    row: int,
     times: float,
 ) -> None:
     """Add one history's expected counts to the gradient, after `walk_forward`.
 
-    `mine` is its place on the first axis of ``gradient.matrices``. All counts are linear in beta,
+    `row` is its place on the first axis of ``gradient.matrices``. All counts are linear in beta,
     so a history that stands for several customers starts back from their number.
     """
-    n_states = len(notes.beta)
-    notes.beta[:] = times
+    n_states = len(buffers.beta)
+    buffers.beta[:] = times
     for t in range(window[1], window[0] - 1, -1):
         for j in range(n_states):
-            smoothed = notes.alpha[t, j] * notes.beta[j]
-            notes.weight[j] = min(notes.seen[t, j] * notes.beta[j], LARGEST)
+            smoothed = buffers.alpha[t, j] * buffers.beta[j]
+            buffers.weight[j] = min(buffers.seen[t, j] * buffers.beta[j], LARGEST)
             for code in codes[t]:
                 gradient.table[code, j] += smoothed
         if t == window[0]:
-            gradient.initial[:] += notes.weight
+            gradient.initial[:] += buffers.weight
         else:
             at = (t - 1) % len(matrices)
-            counts = gradient.matrices[mine, at]
-            _retreat(notes.alpha[t - 1], matrices[at], notes.weight, notes.beta, counts)
+            counts = gradient.matrices[row, at]
+            _step_back(buffers.alpha[t - 1], matrices[at], buffers.weight, buffers.beta, counts)
 
 
 @register_jitable
-def no_history(initial: Floats, matrices: Floats, table: Floats) -> tuple:
+def impossible_history(initial: Floats, matrices: Floats, table: Floats) -> tuple:
     """Log-likelihood and gradient where some history is impossible."""
     nothing = np.zeros_like(initial), np.zeros_like(matrices), np.zeros_like(table)
     return np.asarray(-np.inf), *nothing
@@ -200,13 +202,13 @@ def forward_backward(
         An impossible history gives -inf and zero gradients.
     """
     gradient = Gradient(np.zeros_like(initial), np.zeros_like(matrices), np.zeros_like(table))
-    notes = new_notes(codes.shape[1], len(initial))
+    buffers = new_buffers(codes.shape[1], len(initial))
     total = 0.0
     for n in range(len(codes)):
-        mine = n % len(matrices)
-        loglik = walk_forward(initial, matrices[mine], table, codes[n], windows[n], notes)
+        row = n % len(matrices)
+        loglik = walk_forward(initial, matrices[row], table, codes[n], windows[n], buffers)
         if loglik == -np.inf:
-            return no_history(initial, matrices, table)
+            return impossible_history(initial, matrices, table)
         total += times[n] * loglik
-        walk_backward(matrices[mine], codes[n], windows[n], notes, gradient, mine, times[n])
+        walk_backward(matrices[row], codes[n], windows[n], buffers, gradient, row, times[n])
     return np.asarray(total), gradient.initial, gradient.matrices, gradient.table

@@ -3,46 +3,28 @@
 Three things make it fast. The densities, not their logarithms, are multiplied, each row of the
 table relative to its largest entry, so no exponential is taken per cell. The scaling factors c_t
 are multiplied too, exponents apart from mantissas, so there is one logarithm per customer. And
-every step is done on eight customers side by side (`crmlab.models.kernel.steps`).
+every step is done on eight customers at once (`crmlab.models.kernel.steps`).
 
 A product of relative densities can vanish where a sum of logarithms would not: when channels
-contradict each other beyond 1e-100. Such customers are told apart and walked again, one by one.
+contradict each other beyond 1e-100. Such customers go through `crmlab.models.kernel.scalar`.
 """
 
 import numpy as np
 from numba.extending import register_jitable
 
 from crmlab.arrays import Floats, Ints
+from crmlab.models.kernel import steps
 from crmlab.models.kernel.scalar import (
+    Buffers,
     Gradient,
-    Notes,
     forward_backward,
-    new_notes,
-    no_history,
+    impossible_history,
+    new_buffers,
     walk_backward,
     walk_forward,
 )
-from crmlab.models.kernel.simd import WIDTH, load, multiply_add, spread, store
-from crmlab.models.kernel.steps import (
-    NEVER,
-    Group,
-    count_seen,
-    count_starts,
-    empty_lane,
-    filter_period,
-    find_rows,
-    has_vanished,
-    lift,
-    loglik_of,
-    look,
-    mark_windows,
-    new_group,
-    rest_behind,
-    seat,
-    smooth_period,
-    stand_at_start,
-    start_scales,
-)
+from crmlab.models.kernel.simd import WIDTH, broadcast, load, multiply_add, store
+from crmlab.models.kernel.steps import Group, new_group
 
 
 @register_jitable
@@ -51,9 +33,9 @@ def _predict(alpha: Floats, matrix: Floats, here: int) -> None:
     n_states = len(matrix)
     before = here - n_states * WIDTH
     for j in range(n_states):
-        mass = spread(0.0)
+        mass = broadcast(0.0)
         for i in range(n_states):
-            mass = multiply_add(load(alpha, before + i * WIDTH), spread(matrix[i, j]), mass)
+            mass = multiply_add(load(alpha, before + i * WIDTH), broadcast(matrix[i, j]), mass)
         store(alpha, here + j * WIDTH, mass)
 
 
@@ -67,18 +49,18 @@ def _step_back(
     mask = load(moved, t * WIDTH)
     for i in range(n_states):
         was = load(alpha, before + i * WIDTH) * mask
-        back = spread(0.0)
+        back = broadcast(0.0)
         for j in range(n_states):
             now = load(weight, j * WIDTH)
             at = (i * n_states + j) * WIDTH
             store(counts, at, multiply_add(was, now, load(counts, at)))
-            back = multiply_add(now, spread(matrix[i, j]), back)
+            back = multiply_add(now, broadcast(matrix[i, j]), back)
         store(beta, i * WIDTH, back)
 
 
 @register_jitable
-def _gather(move_counts: Floats, gradient: Gradient) -> None:
-    """Take the counts out of their registers, always in the same order."""
+def _sum_lanes(move_counts: Floats, gradient: Gradient) -> None:
+    """Add up the lanes of the counts, always in the same order."""
     n_states = len(gradient.initial)
     for at in range(len(move_counts)):
         for i in range(n_states):
@@ -89,28 +71,26 @@ def _gather(move_counts: Floats, gradient: Gradient) -> None:
 
 
 @register_jitable
-def _go_forward(
-    group: Group, initial: Floats, matrices: Floats, lifted: Floats, codes: Ints, span: tuple
+def _filter_group(
+    group: Group, initial: Floats, matrices: Floats, densities: Floats, codes: Ints, span: tuple
 ) -> None:
     """Filter eight customers through the periods of their windows."""
-    first, last, alpha, seen, beta, _, _, inside, moved, scales, rows = group
+    first, _, alpha, seen, beta, _, _, inside, _, scales, rows = group
     _, begin, end, all_begun, _ = span
     n_states, block = len(initial), len(beta)
-    n_channels, n_values = codes.shape[2], len(lifted) // n_states - 1
-    start_scales(scales)
-    mark_windows(first, last, begin, end, inside, moved)
-    find_rows(codes, inside, span, n_states, n_values, rows)
+    n_channels = codes.shape[2]
+    steps.prepare(group, codes, span, n_states, len(densities) // n_states - 1)
     for t in range(begin, end + 1):
-        look(seen, lifted, rows, n_channels, n_states, t)
+        steps.multiply_densities(seen, densities, rows, n_channels, n_states, t)
         if t > begin:
             _predict(alpha, matrices[(t - 1) % len(matrices)], t * block)
         if t <= all_begun:
-            stand_at_start(alpha, initial, first, t * block, t)
-        filter_period(alpha, seen, inside, scales, t * block, n_states, t)
+            steps.set_initial(alpha, initial, first, t * block, t)
+        steps.filter_period(alpha, seen, inside, scales, t * block, n_states, t)
 
 
 @register_jitable
-def _go_back(
+def _smooth_group(
     group: Group,
     matrices: Floats,
     codes: Ints,
@@ -123,55 +103,55 @@ def _go_back(
     first, last, alpha, seen, beta, weight, times, _, moved, _, rows = group
     _, begin, end, all_begun, any_ended = span
     n_states, n_channels, block = len(starts), codes.shape[2], len(beta)
-    rest_behind(beta, last, times, end + 1)
+    steps.restart_beta(beta, last, times, end + 1)
     for t in range(end, begin - 1, -1):
-        smooth_period(alpha, seen, beta, weight, t * block)
-        count_seen(alpha, row_counts, rows, n_channels, n_states, t)
+        steps.smooth_period(alpha, seen, beta, weight, t * block)
+        steps.count_seen(alpha, row_counts, rows, n_channels, n_states, t)
         if t <= all_begun:
-            count_starts(weight, first, t, starts)
+            steps.count_starts(weight, first, t, starts)
         if t > begin:
             at, before = (t - 1) % len(matrices), (t - 1) * block
             _step_back(alpha, weight, moved, matrices[at], beta, move_counts[at], before, t)
             if t > any_ended:
-                rest_behind(beta, last, times, t)
+                steps.restart_beta(beta, last, times, t)
 
 
 @register_jitable
-def _settle(
+def _loglik_of_lane(
     group: Group,
     lane: int,
     n: int,
     initial: Floats,
     matrices: Floats,
     seen: tuple,
-    notes: Notes,
+    buffers: Buffers,
     gradient: Gradient,
 ) -> float:
-    """Log-likelihood of one customer; one whose lane has vanished is walked alone.
+    """Log-likelihood of one customer; after an underflow by the recursion for one customer.
 
     `seen` is the table, its peaks and the codes.
     """
     table, peaks, codes = seen
     window = group.first[lane], group.last[lane]
-    if not has_vanished(group.scales, lane):
-        return loglik_of(group.scales, peaks, codes, window, n, lane)
-    empty_lane(group.alpha, group.seen, lane)
-    group.first[lane], group.last[lane] = NEVER
-    loglik = walk_forward(initial, matrices, table, codes[n], window, notes)
+    if not steps.has_underflowed(group.scales, lane):
+        return steps.loglik_of(group.scales, peaks, codes, window, n, lane)
+    steps.clear_lane(group.alpha, group.seen, lane)
+    group.first[lane], group.last[lane] = steps.NO_WINDOW
+    loglik = walk_forward(initial, matrices, table, codes[n], window, buffers)
     if loglik > -np.inf:
-        walk_backward(matrices, codes[n], window, notes, gradient, 0, group.times[lane])
+        walk_backward(matrices, codes[n], window, buffers, gradient, 0, group.times[lane])
     return loglik
 
 
-def walk_side_by_side(
+def walk_eight_at_once(
     initial: Floats, matrices: Floats, table: Floats, codes: Ints, windows: Ints, times: Floats
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """Do as `recursion.forward_backward` does, for matrices that all customers share."""
+    """Do as `scalar.forward_backward` does, for matrices that all customers share."""
     n_states, n_periods, matrices = len(initial), codes.shape[1], matrices[0]
-    lifted, peaks = lift(table)
+    densities, peaks = steps.relative_densities(table)
     group = new_group(n_periods, n_states, codes.shape[2])
-    notes = new_notes(n_periods, n_states)
-    row_counts = np.zeros(len(lifted))
+    buffers = new_buffers(n_periods, n_states)
+    row_counts = np.zeros(len(densities))
     gradient = Gradient(
         np.zeros_like(initial),
         np.zeros((1, *matrices.shape)),
@@ -180,28 +160,29 @@ def walk_side_by_side(
     move_counts = np.zeros((len(matrices), n_states * n_states * WIDTH))
     total = 0.0
     for start in range(0, len(codes), WIDTH):
-        span = (start, *seat(windows, times, start, group.first, group.last, group.times))
-        _go_forward(group, initial, matrices, lifted, codes, span)
+        span = steps.assign_lanes(group, windows, times, start)
+        _filter_group(group, initial, matrices, densities, codes, span)
         for lane in range(WIDTH):
             if group.first[lane] <= group.last[lane]:
                 seen = table, peaks, codes
                 n = start + lane
-                loglik = _settle(group, lane, n, initial, matrices, seen, notes, gradient)
+                loglik = _loglik_of_lane(group, lane, n, initial, matrices, seen, buffers, gradient)
                 total += group.times[lane] * loglik
         if total == -np.inf:
-            return no_history(initial, gradient.matrices, table)
-        _go_back(group, matrices, codes, span, gradient.initial, row_counts, move_counts)
-    _gather(move_counts, gradient)
+            return impossible_history(initial, gradient.matrices, table)
+        _smooth_group(group, matrices, codes, span, gradient.initial, row_counts, move_counts)
+    _sum_lanes(move_counts, gradient)
     return np.asarray(total), gradient.initial, gradient.matrices, gradient.table
 
 
-_side_by_side, _one_by_one = register_jitable(walk_side_by_side), register_jitable(forward_backward)
+_eight_at_once = register_jitable(walk_eight_at_once)
+_one_by_one = register_jitable(forward_backward)
 
 
 def loglik_and_gradient(
     initial: Floats, matrices: Floats, table: Floats, codes: Ints, windows: Ints, times: Floats
 ) -> tuple[Floats, Floats, Floats, Floats]:
-    """Choose the walk: side by side where customers share the matrices, else one by one."""
+    """Eight histories at a time where customers share the matrices, else one by one."""
     if len(matrices) == 1:
-        return _side_by_side(initial, matrices, table, codes, windows, times)
+        return _eight_at_once(initial, matrices, table, codes, windows, times)
     return _one_by_one(initial, matrices, table, codes, windows, times)

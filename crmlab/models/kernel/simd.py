@@ -1,4 +1,4 @@
-"""Eight numbers side by side: a SIMD register as a number that numba can calculate with.
+"""Eight numbers at once: a SIMD register as a number that numba can calculate with.
 
 LLVM does not find the parallel work in loops over a handful of stages. It does not have to: the
 recursion treats eight customers at once, one in each lane, and every operation here is one
@@ -7,8 +7,8 @@ rounded together only where the program says so (``multiply_add``), which IEEE 7
 last bit: each lane has the bits that the same scalar program would give, on any CPU.
 
 ``load`` and ``store`` move eight neighbours of a flat float64 array; ``gather`` and ``scatter_add``
-read and add to eight places of it; ``spread`` copies one number to all lanes; ``+ - * /``,
-``multiply_add``, ``lower`` and ``higher`` work lane by lane; ``exponent`` and ``mantissa`` split
+read and add to eight places of it; ``broadcast`` copies one number to all lanes; ``+ - * /``,
+``multiply_add``, ``minimum`` and ``maximum`` work lane by lane; ``exponent`` and ``mantissa`` split
 positive normal numbers as ``math.frexp`` does, but with mantissas in [1, 2).
 """
 
@@ -25,21 +25,21 @@ VECTOR = ir.VectorType(ir.DoubleType(), WIDTH)
 BITS = ir.VectorType(ir.IntType(64), WIDTH)
 
 
-class Lanes(types.Type):
+class Register(types.Type):
     """The type of such a register."""
 
     def __init__(self) -> None:
-        super().__init__(name=f"Lanes[{WIDTH}]")
+        super().__init__(name=f"Register[{WIDTH}]")
 
 
-LANES = Lanes()
+REGISTER = Register()
 
 
-@register_model(Lanes)
-class _Register(models.PrimitiveModel):
-    """Lanes live in one LLVM vector."""
+@register_model(Register)
+class _RegisterModel(models.PrimitiveModel):
+    """A register is one LLVM vector."""
 
-    def __init__(self, manager: object, kind: Lanes) -> None:
+    def __init__(self, manager: object, kind: Register) -> None:
         super().__init__(manager, kind, VECTOR)
 
 
@@ -64,11 +64,11 @@ def load(typing: object, array: types.Array, at: types.Integer) -> tuple:
         value.align = 8
         return value
 
-    return LANES(array, types.int64), generate
+    return REGISTER(array, types.int64), generate
 
 
 @intrinsic
-def store(typing: object, array: types.Array, at: types.Integer, value: Lanes) -> tuple:
+def store(typing: object, array: types.Array, at: types.Integer, value: Register) -> tuple:
     """Write eight neighbours of a flat array."""
 
     def generate(
@@ -78,7 +78,7 @@ def store(typing: object, array: types.Array, at: types.Integer, value: Lanes) -
         place.align = 8
         return context.get_dummy_value()
 
-    return types.void(array, types.int64, LANES), generate
+    return types.void(array, types.int64, REGISTER), generate
 
 
 def _places(
@@ -110,13 +110,13 @@ def gather(
             value = builder.insert_element(value, builder.load(pointer), ir.IntType(32)(lane))
         return value
 
-    return LANES(array, places, types.int64, types.int64), generate
+    return REGISTER(array, places, types.int64, types.int64), generate
 
 
 @intrinsic
 def scatter_add(
     typing: object, array: types.Array, places: types.Array, at: types.Integer,
-    shift: types.Integer, value: Lanes,
+    shift: types.Integer, value: Register,
 ) -> tuple:  # fmt: skip
     """Add the lanes to those eight numbers, one after the other: places may repeat."""
 
@@ -128,11 +128,11 @@ def scatter_add(
             builder.store(builder.fadd(builder.load(pointer), more), pointer)
         return context.get_dummy_value()
 
-    return types.void(array, places, types.int64, types.int64, LANES), generate
+    return types.void(array, places, types.int64, types.int64, REGISTER), generate
 
 
 @intrinsic
-def spread(typing: object, number: types.Float) -> tuple:
+def broadcast(typing: object, number: types.Float) -> tuple:
     """One number in all lanes."""
 
     def generate(
@@ -144,31 +144,31 @@ def spread(typing: object, number: types.Float) -> tuple:
             builder.insert_element(nothing, args[0], first), nothing, everywhere
         )
 
-    return LANES(types.float64), generate
+    return REGISTER(types.float64), generate
 
 
 def _lane_by_lane(make: Callable[[ir.IRBuilder, ir.Value, ir.Value], ir.Value]) -> Callable:
     """Turn an LLVM instruction on two registers into a function for numba."""
 
     @intrinsic
-    def apply(typing: object, left: Lanes, right: Lanes) -> tuple:
+    def apply(typing: object, left: Register, right: Register) -> tuple:
         def generate(context: object, builder: ir.IRBuilder, signature: object, args: tuple):
             return make(builder, args[0], args[1])
 
-        return LANES(LANES, LANES), generate
+        return REGISTER(REGISTER, REGISTER), generate
 
     return apply
 
 
-lower = _lane_by_lane(lambda b, x, y: b.select(b.fcmp_ordered("<", x, y), x, y))
-higher = _lane_by_lane(lambda b, x, y: b.select(b.fcmp_ordered(">", x, y), x, y))
+minimum = _lane_by_lane(lambda b, x, y: b.select(b.fcmp_ordered("<", x, y), x, y))
+maximum = _lane_by_lane(lambda b, x, y: b.select(b.fcmp_ordered(">", x, y), x, y))
 _add = _lane_by_lane(lambda b, x, y: b.fadd(x, y))
 _subtract = _lane_by_lane(lambda b, x, y: b.fsub(x, y))
 _multiply = _lane_by_lane(lambda b, x, y: b.fmul(x, y))
 _divide = _lane_by_lane(lambda b, x, y: b.fdiv(x, y))
 
 
-def _fuse(builder: ir.IRBuilder, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
+def _fma(builder: ir.IRBuilder, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
     """``x * y + z``, rounded once."""
     name = f"llvm.fma.v{WIDTH}f64"
     function = builder.module.globals.get(name)
@@ -178,43 +178,43 @@ def _fuse(builder: ir.IRBuilder, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Va
 
 
 @intrinsic
-def multiply_add(typing: object, left: Lanes, right: Lanes, more: Lanes) -> tuple:
+def multiply_add(typing: object, left: Register, right: Register, more: Register) -> tuple:
     """``left * right + more``, rounded once."""
 
     def generate(
         context: object, builder: ir.IRBuilder, signature: object, args: tuple
     ) -> ir.Value:
-        return _fuse(builder, *args)
+        return _fma(builder, *args)
 
-    return LANES(LANES, LANES, LANES), generate
+    return REGISTER(REGISTER, REGISTER, REGISTER), generate
 
 
 @overload(operator.add)
-def _lanes_add(left, right):
-    if isinstance(left, Lanes) and isinstance(right, Lanes):
+def _registers_add(left, right):
+    if isinstance(left, Register) and isinstance(right, Register):
         return lambda left, right: _add(left, right)
 
 
 @overload(operator.sub)
-def _lanes_subtract(left, right):
-    if isinstance(left, Lanes) and isinstance(right, Lanes):
+def _registers_subtract(left, right):
+    if isinstance(left, Register) and isinstance(right, Register):
         return lambda left, right: _subtract(left, right)
 
 
 @overload(operator.mul)
-def _lanes_multiply(left, right):
-    if isinstance(left, Lanes) and isinstance(right, Lanes):
+def _registers_multiply(left, right):
+    if isinstance(left, Register) and isinstance(right, Register):
         return lambda left, right: _multiply(left, right)
 
 
 @overload(operator.truediv)
-def _lanes_divide(left, right):
-    if isinstance(left, Lanes) and isinstance(right, Lanes):
+def _registers_divide(left, right):
+    if isinstance(left, Register) and isinstance(right, Register):
         return lambda left, right: _divide(left, right)
 
 
 @intrinsic
-def exponent(typing: object, value: Lanes) -> tuple:
+def exponent(typing: object, value: Register) -> tuple:
     """Binary exponent of positive normal numbers, as floats."""
 
     def generate(
@@ -223,11 +223,11 @@ def exponent(typing: object, value: Lanes) -> tuple:
         shifted = builder.lshr(builder.bitcast(args[0], BITS), _bits(52))
         return builder.sitofp(builder.sub(shifted, _bits(1023)), VECTOR)
 
-    return LANES(LANES), generate
+    return REGISTER(REGISTER), generate
 
 
 @intrinsic
-def mantissa(typing: object, value: Lanes) -> tuple:
+def mantissa(typing: object, value: Register) -> tuple:
     """Mantissa of positive normal numbers, in [1, 2)."""
 
     def generate(
@@ -236,7 +236,7 @@ def mantissa(typing: object, value: Lanes) -> tuple:
         fraction = builder.and_(builder.bitcast(args[0], BITS), _bits((1 << 52) - 1))
         return builder.bitcast(builder.or_(fraction, _bits(1023 << 52)), VECTOR)
 
-    return LANES(LANES), generate
+    return REGISTER(REGISTER), generate
 
 
 _LOG2_E, _LN2_HIGH, _LN2_LOW = (
@@ -257,12 +257,12 @@ def _polynomial(builder: ir.IRBuilder, terms: Sequence[float], x: ir.Value) -> i
     """Horner's rule."""
     value = _number(terms[-1])
     for term in reversed(terms[:-1]):
-        value = _fuse(builder, value, x, _number(term))
+        value = _fma(builder, value, x, _number(term))
     return value
 
 
 @intrinsic
-def exponential(typing: object, value: Lanes) -> tuple:
+def exponential(typing: object, value: Register) -> tuple:
     """``exp(x)`` for x of at most 0, to two units in the last place; exactly 0 below -700.
 
     ``exp(x) = 2**n exp(r)`` with ``n`` the integer nearest to ``x / ln 2``; ``|r|`` is at most
@@ -276,15 +276,15 @@ def exponential(typing: object, value: Lanes) -> tuple:
     ) -> ir.Value:
         vanishes = builder.fcmp_ordered("<", args[0], _number(_SURELY_ZERO))
         x = builder.select(vanishes, _number(0.0), args[0])
-        shifted = _fuse(builder, x, _number(_LOG2_E), _number(_ROUND))
+        shifted = _fma(builder, x, _number(_LOG2_E), _number(_ROUND))
         n = builder.fsub(shifted, _number(_ROUND))
-        r = _fuse(builder, n, _number(-_LN2_HIGH), x)
-        r = _fuse(builder, n, _number(-_LN2_LOW), r)
+        r = _fma(builder, n, _number(-_LN2_HIGH), x)
+        r = _fma(builder, n, _number(-_LN2_LOW), r)
         square = builder.fmul(r, r)
         even, odd = (_polynomial(builder, _TERMS[k::2], square) for k in (0, 1))
-        series = _fuse(builder, odd, r, even)
+        series = _fma(builder, odd, r, even)
         exponents = builder.add(builder.bitcast(shifted, BITS), _bits(1023))
         power = builder.bitcast(builder.shl(exponents, _bits(52)), VECTOR)
         return builder.select(vanishes, _number(0.0), builder.fmul(series, power))
 
-    return LANES(LANES), generate
+    return REGISTER(REGISTER), generate

@@ -1,8 +1,9 @@
-"""What eight histories do in one period, side by side: the steps of every fast recursion.
+"""What eight histories do in one period: the steps of both fast recursions.
 
-Arrays of lanes are flat. ``(period, stage, lane)`` means that the lane varies fastest. What is put
-into lanes number by number (windows, rows, covariates) is put there for all periods first: a
-register that is read right after its eight numbers were written would have to wait for them.
+A history is in one lane of the SIMD registers. Arrays with lanes are flat: ``(period, stage,
+lane)`` means that the lane varies fastest. What is copied number by number (windows, rows,
+covariates) is copied for all periods first: a register that is loaded right after its eight
+numbers were written would have to wait for them.
 
 A history outside its window stands still: nothing is seen, the scaling factor is 1, and nothing is
 counted. The functions of one period take the few arrays that they need: to hand over the whole
@@ -18,19 +19,19 @@ from crmlab.arrays import Floats, Ints
 from crmlab.models.kernel.scalar import LARGEST
 from crmlab.models.kernel.simd import (
     WIDTH,
+    broadcast,
     exponent,
     gather,
-    higher,
     load,
-    lower,
     mantissa,
+    maximum,
+    minimum,
     scatter_add,
-    spread,
     store,
 )
 
 _SMALLEST = 1e-100  # scaling factors below are left to the logarithms
-NEVER = 1 << 40, -1  # the window of a lane without a customer
+NO_WINDOW = 1 << 40, -1  # the window of a lane without a customer
 _LOWEST, _MANTISSA, _EXPONENT = 0, WIDTH, 2 * WIDTH  # places in `scales` (3, lane)
 
 
@@ -70,40 +71,41 @@ def new_group(n_periods: int, n_states: int, n_channels: int) -> Group:
 
 
 @register_jitable
-def lift(table: Floats) -> tuple[Floats, Floats]:
+def relative_densities(table: Floats) -> tuple[Floats, Floats]:
     """Densities of each row relative to its largest, flat, and the largest's logarithm.
 
     A row of ones follows, for cells outside a window.
     """
     n_states = table.shape[1]
-    lifted, peaks = np.ones((len(table) + 1) * n_states), np.zeros(len(table))
+    densities, peaks = np.ones((len(table) + 1) * n_states), np.zeros(len(table))
     for v in range(len(table)):
         largest = table[v].max()
         peaks[v] = largest if largest > -np.inf else 0.0
-        lifted[v * n_states : (v + 1) * n_states] = np.exp(table[v] - peaks[v])
-    return lifted, peaks
+        densities[v * n_states : (v + 1) * n_states] = np.exp(table[v] - peaks[v])
+    return densities, peaks
 
 
 @register_jitable
-def seat(
-    windows: Ints, numbers: Floats, start: int, first: Ints, last: Ints, times: Floats
-) -> tuple[int, int, int, int]:
-    """Give each lane its history's window and number.
+def assign_lanes(
+    group: Group, windows: Ints, numbers: Floats, start: int
+) -> tuple[int, int, int, int, int]:
+    """Give each lane the window and number of one history, from number `start` on.
 
-    Returns the first and last period of any, the last one in which a window begins, and the first
-    one in which a window ends. A lane without a customer has a window that never begins.
+    Returns `start`, the first and last period of any, the last one in which a window begins, and
+    the first one in which a window ends. A lane without a customer has a window that never begins.
     """
-    begin, end = NEVER
+    first, last, times = group.first, group.last, group.times
+    begin, end = NO_WINDOW
     all_begun, any_ended = end, begin
     for lane in range(WIDTH):
         n = start + lane
-        first[lane], last[lane] = NEVER
+        first[lane], last[lane] = NO_WINDOW
         times[lane] = numbers[n] if n < len(windows) else 0.0
         if n < len(windows) and windows[n, 0] <= windows[n, 1]:
             first[lane], last[lane] = windows[n, 0], windows[n, 1]
             begin, end = min(begin, first[lane]), max(end, last[lane])
         all_begun, any_ended = max(all_begun, first[lane]), min(any_ended, last[lane])
-    return begin, end, all_begun, any_ended
+    return start, begin, end, all_begun, any_ended
 
 
 @register_jitable
@@ -133,19 +135,29 @@ def find_rows(
 
 
 @register_jitable
-def look(seen: Floats, lifted: Floats, rows: Ints, n_channels: int, n_states: int, t: int) -> None:
-    """Write down what the channels saw in one period, (stage, lane) of `seen`."""
+def prepare(group: Group, codes: Ints, span: tuple, n_states: int, n_values: int) -> None:
+    """Lay out what the walk over the periods of `span` reads."""
+    start_scales(group.scales)
+    mark_windows(group.first, group.last, span[1], span[2], group.inside, group.moved)
+    find_rows(codes, group.inside, span, n_states, n_values, group.rows)
+
+
+@register_jitable
+def multiply_densities(
+    seen: Floats, densities: Floats, rows: Ints, n_channels: int, n_states: int, t: int
+) -> None:
+    """Multiply the densities of what the channels saw in one period, (stage, lane) of `seen`."""
     first = t * n_channels * WIDTH
     for j in range(n_states):
-        product = gather(lifted, rows, first, j)
+        product = gather(densities, rows, first, j)
         for c in range(1, n_channels):
-            product = product * gather(lifted, rows, first + c * WIDTH, j)
+            product = product * gather(densities, rows, first + c * WIDTH, j)
         store(seen, (t * n_states + j) * WIDTH, product)
 
 
 @register_jitable
-def stand_at_start(alpha: Floats, initial: Floats, first: Ints, here: int, t: int) -> None:
-    """Put customers who have not begun at the start."""
+def set_initial(alpha: Floats, initial: Floats, first: Ints, here: int, t: int) -> None:
+    """Give customers whose window has not begun the initial probabilities."""
     for lane in range(WIDTH):
         if t <= first[lane]:
             for j in range(len(initial)):
@@ -157,19 +169,19 @@ def filter_period(
     alpha: Floats, seen: Floats, inside: Floats, scales: Floats, here: int, n: int, t: int
 ) -> None:
     """Weigh the prediction of `n` stages by what was seen, and multiply the scaling factors."""
-    mass, one = spread(0.0), spread(1.0)
+    mass, one = broadcast(0.0), broadcast(1.0)
     for j in range(here, here + n * WIDTH, WIDTH):
         joint = load(alpha, j) * load(seen, j)
         store(alpha, j, joint)
         mass = mass + joint
     mask = load(inside, t * WIDTH)
-    scale = higher(mass * mask + (one - mask), spread(1e-300))
+    scale = maximum(mass * mask + (one - mask), broadcast(1e-300))
     inverse = one / scale
     for j in range(here, here + n * WIDTH, WIDTH):
         store(alpha, j, load(alpha, j) * inverse)
-        store(seen, j, lower(load(seen, j) * inverse, spread(LARGEST)))
+        store(seen, j, minimum(load(seen, j) * inverse, broadcast(LARGEST)))
     product = load(scales, _MANTISSA) * scale
-    store(scales, _LOWEST, lower(load(scales, _LOWEST), scale))
+    store(scales, _LOWEST, minimum(load(scales, _LOWEST), scale))
     store(scales, _EXPONENT, load(scales, _EXPONENT) + exponent(product))
     store(scales, _MANTISSA, mantissa(product))
 
@@ -187,8 +199,8 @@ def loglik_of(
 
 
 @register_jitable
-def empty_lane(alpha: Floats, seen: Floats, lane: int) -> None:
-    """Empty the lane of a customer who must be walked alone."""
+def clear_lane(alpha: Floats, seen: Floats, lane: int) -> None:
+    """Clear the lane of a customer who is left to the recursion for one customer."""
     alpha[lane::WIDTH] = 0.0
     seen[lane::WIDTH] = 0.0
 
@@ -202,7 +214,7 @@ def smooth_period(alpha: Floats, seen: Floats, beta: Floats, weight: Floats, her
     for j in range(0, len(beta), WIDTH):
         later = load(beta, j)
         store(alpha, here + j, load(alpha, here + j) * later)
-        store(weight, j, lower(load(seen, here + j) * later, spread(LARGEST)))
+        store(weight, j, minimum(load(seen, here + j) * later, broadcast(LARGEST)))
 
 
 @register_jitable
@@ -227,8 +239,8 @@ def count_starts(weight: Floats, first: Ints, t: int, d_initial: Floats) -> None
 
 
 @register_jitable
-def rest_behind(beta: Floats, last: Ints, times: Floats, t: int) -> None:
-    """Start back from the number of customers; nothing comes back from behind a window."""
+def restart_beta(beta: Floats, last: Ints, times: Floats, t: int) -> None:
+    """Set beta to the number of customers behind a window, from where nothing comes back."""
     for lane in range(WIDTH):
         if t > last[lane]:
             for j in range(lane, len(beta), WIDTH):
@@ -242,6 +254,6 @@ def start_scales(scales: Floats) -> None:
 
 
 @register_jitable
-def has_vanished(scales: Floats, lane: int) -> bool:
-    """Whether a customer's densities are too small to be multiplied; NaN is, too."""
+def has_underflowed(scales: Floats, lane: int) -> bool:
+    """Whether a customer's densities are too small to be multiplied; NaN counts as such."""
     return not scales[_LOWEST + lane] >= _SMALLEST

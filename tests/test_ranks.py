@@ -19,7 +19,7 @@ from crmlab.evaluation.ranks import (
     replicate,
     simulate_panel,
 )
-from crmlab.evaluation.ranks.study import _choose_numbers, _logliks
+from crmlab.evaluation.ranks.study import Replicate, _choose_numbers, _logliks
 from tests.oracles import paths
 from tests.ragged import SPACE
 from validation.models import CASES
@@ -175,6 +175,7 @@ def test_the_closed_form_is_calibrated_over_a_thousand_worlds():
     assert "1000 replicates x 10 ranks among 99 draws (0 left out" in repr(found)
 
 
+@pytest.mark.bits
 def test_a_replicate_depends_on_its_number_alone():
     arguments = {"n_draws": 19, "seed": 2}
     design = empty_panel(3, 4)
@@ -209,7 +210,7 @@ def test_the_loglik_is_the_sum_over_paths():
 def test_runs_that_moved_badly_are_left_out_and_counted():
     ranks = {"p": 3}
     rows = [
-        crm.calibration.Replicate(n, ranks, *run)
+        Replicate(n, ranks, *run)
         for n, run in enumerate([(400.0, 400, 4), (12.0, 3200, 0), (400.0, 400, 5)])
     ]
     found = Calibration.gather(rows, 19)

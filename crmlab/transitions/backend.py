@@ -1,14 +1,14 @@
-"""Two faces of one definition: the few operations that NumPy and PyTensor name differently.
+"""The few operations that NumPy and PyTensor name differently.
 
-A transition model writes its matrices once, in terms of a `Face`. PyTensor's face builds the graph
-that a sampler differentiates; NumPy's gives the numbers that predictions read, draw by draw.
+A transition model computes its matrices once, in terms of a `Backend` (`xp`). PyTensor's builds the
+graph that a sampler differentiates; NumPy's gives the numbers that predictions use, draw by draw.
 """
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 
-class Face(NamedTuple):
+class Backend(NamedTuple):
     """Operations on arrays or tensors."""
 
     where: Callable[..., Any]
@@ -20,12 +20,12 @@ class Face(NamedTuple):
     softmax: Callable[..., Any]
 
 
-def numpy_face() -> Face:
+def numpy_backend() -> Backend:
     """Operations on NumPy arrays."""
     import numpy as np
     from scipy import special
 
-    return Face(
+    return Backend(
         where=np.where,
         tensordot=np.tensordot,
         concatenate=np.concatenate,
@@ -36,12 +36,12 @@ def numpy_face() -> Face:
     )
 
 
-def pytensor_face() -> Face:
+def pytensor_backend() -> Backend:
     """Operations on PyTensor's tensors."""
     import pytensor.tensor as pt
     from pytensor.tensor import special
 
-    return Face(
+    return Backend(
         where=pt.where,
         tensordot=pt.tensordot,
         concatenate=pt.concatenate,

@@ -75,7 +75,7 @@ def test_the_density_is_that_of_the_moves_one_by_one():
     likelihoods, totals = [], []
     for x in start + np.random.default_rng(2).normal(size=(3, len(start))):
         draw = dict(zip(names, report(x), strict=True))
-        matrices = LAW.matrices(SPACE, draw, LAW.read(PANEL)["covariates"])
+        matrices = LAW.matrices(SPACE, draw, LAW.design.read(PANEL)["covariates"])
         likelihoods.append(loglik(draw["initial_probs"], matrices, PANEL["stage"].values))
         priors = interpreted.log_density(MODEL.build(blank(PANEL)))
         totals.append(float(density(x)[0]) - float(priors(x)[0]))

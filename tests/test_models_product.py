@@ -130,7 +130,7 @@ def seen(which, gaps):
 def reference(law, parameters, normals, which, gaps):
     """Log-likelihood of each customer who was seen, in NumPy."""
     panel, (score, _) = GAPS[gaps], seen(which, gaps)
-    covariates = law.read(panel).get("covariates")
+    covariates = law.design.read(panel).get("covariates")
     offsets = law.customer_offsets(SPACE, parameters, normals)
     matrices = law.matrices(SPACE, parameters, covariates, offsets)
     first, last = find_window(panel)
@@ -191,7 +191,7 @@ def model_of(name, which):
 def rows_of_customers(model, panel):
     """The customer whom each row of the density belongs to, where nobody is merged."""
     codes = [encode(panel, channel, SPACE).codes for channel in model.channels]
-    covariates = model.transitions.read(panel).get("covariates")
+    covariates = model.transitions.design.read(panel).get("covariates")
     return merge_histories(find_window(panel), codes, covariates, apart=True).example
 
 
