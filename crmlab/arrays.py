@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from crmlab.errors import refuse, wrong
 
@@ -57,6 +57,35 @@ def length_problems(arrays: Mapping[str, NDArray]) -> list[str]:
     if 0 in lengths.values():
         return [f"nothing to judge: {lengths}"]
     return [] if len(set(lengths.values())) == 1 else [f"lengths differ: {lengths}"]
+
+
+def number_problems(
+    numbers: Mapping[str, ArrayLike], *, least: float | None = None, above: float | None = None
+) -> list[str]:
+    """Say which numbers or arrays, by name, are not finite, below `least`, or not above `above`.
+
+    Examples
+    --------
+    >>> number_problems({"hours": [1.0, 0.0], "cost": np.nan}, above=0)
+    ['`hours` must be finite and above 0, got 0.0', '`cost` must be finite and above 0, got nan']
+    """
+    rule = "finite"
+    rule += "" if least is None else f" and at least {least:g}"
+    rule += "" if above is None else f" and above {above:g}"
+    problems = []
+    for name, given in numbers.items():
+        values = np.ravel(np.asarray(given, dtype=float))
+        right = np.isfinite(values)
+        right &= least is None or values >= least
+        right &= above is None or values > above
+        if not right.all():
+            problems.append(wrong(name, rule, float(values[~right][0])))
+    return problems
+
+
+def are_probs(values: Floats) -> bool:
+    """Whether the last axis holds probabilities: none below 0, in sum 1 to within 1e-8."""
+    return bool((values >= 0).all() and (np.abs(values.sum(axis=-1) - 1) <= 1e-8).all())
 
 
 def spread_evenly(n: int, wanted: int) -> Ints:

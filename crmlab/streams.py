@@ -91,8 +91,8 @@ class Streams:
     --------
     >>> streams = Streams(seed=1)
     >>> alone = streams.uniforms("visits", customers=7, periods=3)
-    >>> crowd = streams.uniforms("visits", customers=np.arange(10), periods=3)
-    >>> bool(alone == crowd[7])
+    >>> everybody = streams.uniforms("visits", customers=np.arange(10), periods=3)
+    >>> bool(alone == everybody[7])
     True
     """
 

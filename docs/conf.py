@@ -14,7 +14,6 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinxcontrib.bibtex",
 ]
-exclude_patterns = [".doctrees"]
 bibtex_bibfiles = ["references.bib"]
 
 nb_execution_mode = "off"  # what is printed is what the tests compared

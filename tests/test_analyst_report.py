@@ -5,14 +5,7 @@ The shop in most of what follows is invented.
 
 import dataclasses
 import json
-import random
 import re
-import signal
-import subprocess
-import sys
-import textwrap
-import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -26,7 +19,6 @@ from crmlab.analyst import (
     model as stage_model,
     page,
     plan,
-    publish,
     replicates,
     sample,
     scoring,
@@ -42,8 +34,8 @@ from crmlab.prediction import score_histories
 from crmlab.reading import ReadingOptions, read_sales
 from tests.oracles import paths as oracle
 from tests.test_demo import Reader, fit_by_hand, normalised
+from tests.test_folders import refused
 
-ROOT = Path(__file__).resolve().parents[1]
 NASTY = "<script>alert(1)</script>"
 OPTIONS = ReadingOptions(today="2026-01-01")
 MATRIX = np.array([[0.99, 0.01, 0, 0], [0.03, 0.95, 0.02, 0], [0, 0.04, 0.94, 0.02],
@@ -411,12 +403,44 @@ def test_pseudonyms_hide_every_id_and_score_the_same(request_, tmp_path):
     )  # fmt: skip
 
 
-def test_a_folder_of_something_else_is_not_replaced(request_, tmp_path):
+@pytest.mark.parametrize("mark", [None, '{"name": "my app", "start_url": "/"}'])
+def test_a_folder_of_something_else_is_not_replaced(request_, tmp_path, mark):
+    """It is refused before anything is read, so that nobody waits for a fit in vain."""
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/diary.txt").write_text("dear")
+    if mark:
+        (tmp_path / "mine/manifest.json").write_text(mark)
+    told = []
     with pytest.raises(SpecError, match="is something else"):
-        folder.write_report(request_, tmp_path / "mine", tell=lambda line: None)
+        folder.write_report(request_, tmp_path / "mine", tell=told.append)
     assert (tmp_path / "mine/diary.txt").read_text() == "dear"
+    assert told == []
+
+
+def test_an_older_report_is_replaced_and_a_file_of_others_in_it_survives(request_, tmp_path):
+    for _ in range(2):
+        folder.write_report(request_, tmp_path / "out", tell=lambda line: None)
+    before = (tmp_path / "out/customers.csv").read_bytes()
+    (tmp_path / "out/fit/notes.txt").write_text("mine")
+    with pytest.raises(SpecError, match=r"also holds fit/notes\.txt"):
+        folder.write_report(request_, tmp_path / "out", tell=lambda line: None)
+    (tmp_path / "out/fit/notes.txt").unlink()
+    with refused("new"):  # the disk gives up while the new one is written
+        folder.write_report(request_, tmp_path / "out", tell=lambda line: None)
+    assert (tmp_path / "out/customers.csv").read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {"orders.csv", "out"}
+
+
+def test_a_report_of_an_older_version_is_replaced(request_, tmp_path):
+    """Its manifest lists no files, and the fit in it describes nothing but its model."""
+    folder.write_report(request_, tmp_path / "out", tell=lambda line: None)
+    for name, dropped in (("manifest.json", "files"), ("fit/model.json", "format")):
+        said = json.loads((tmp_path / "out" / name).read_text())
+        del said[dropped]
+        (tmp_path / "out" / name).write_text(json.dumps(said.get("model", said)))
+    assert folder.request_again(tmp_path / "out", print).source == tmp_path / "orders.csv"
+    folder.write_report(request_, tmp_path / "out", tell=lambda line: None)
+    assert json.loads((tmp_path / "out/fit/model.json").read_text())["format"] == "crmlab fit"
 
 
 def test_what_is_no_manifest_is_said_to_be_none(tmp_path):
@@ -424,66 +448,3 @@ def test_what_is_no_manifest_is_said_to_be_none(tmp_path):
         (tmp_path / "manifest.json").write_text(text)
         with pytest.raises(DataError, match=r"manifest\.json: "):
             folder.read_manifest(tmp_path)
-
-
-def test_a_torn_write_leaves_the_old_folder(tmp_path):
-    target = tmp_path / "out"
-    publish.publish(target, lambda aside: (aside / "manifest.json").write_text("old"))
-
-    def fail(aside):
-        (aside / "manifest.json").write_text("new")
-        raise OSError("no space left")
-
-    with pytest.raises(OSError, match="no space left"):
-        publish.publish(target, fail)
-    assert (target / "manifest.json").read_text() == "old"
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
-
-
-KILLED = """
-    import runpy, sys, time
-    from pathlib import Path
-
-    publish = runpy.run_path("crmlab/analyst/publish.py")["publish"]  # as quick as can be
-
-    def write(aside):
-        for k in range(40):
-            (aside / f"part{k}").write_text("x" * 2000)
-            time.sleep(0.002)
-        (aside / "manifest.json").write_text("complete")
-
-    print("ready", flush=True)
-    while True:
-        publish(Path(sys.argv[1]), write)
-"""
-
-
-def test_a_killed_run_leaves_the_folder_whole_or_absent(tmp_path):
-    """kill -9 at six random moments of the writing phase; the next run sweeps up."""
-    target, rng = tmp_path / "out", random.Random(5)
-    for _ in range(6):
-        process = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(KILLED), str(target)],
-            stdout=subprocess.PIPE, cwd=ROOT,
-        )  # fmt: skip
-        with process:
-            process.stdout.readline()
-            time.sleep(rng.uniform(0.0, 0.3))
-            process.send_signal(signal.SIGKILL)
-        if target.exists():
-            assert len(list(target.iterdir())) == 41
-            assert (target / "manifest.json").read_text() == "complete"
-    publish.publish(target, lambda aside: (aside / "manifest.json").write_text("mine"))
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
-
-
-def test_an_interrupted_swap_is_undone_by_the_next_run(tmp_path):
-    """Killed between the two renames: the old report lies aside, and comes back."""
-    finished = subprocess.Popen([sys.executable, "-c", "pass"])
-    finished.wait()
-    left = tmp_path / f".out-{finished.pid}-abc"
-    (left / "old").mkdir(parents=True)
-    (left / "old/manifest.json").write_text("old")
-    publish.sweep(tmp_path / "out")
-    assert (tmp_path / "out/manifest.json").read_text() == "old"
-    assert not left.exists()

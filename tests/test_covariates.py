@@ -14,8 +14,8 @@ from scipy import stats
 import crmlab as crm
 from crmlab.errors import DataError, SpecError
 from crmlab.inference import Fit
-from crmlab.inference.density import Density
-from crmlab.inference.fitting import _check_start
+from crmlab.inference.fitting import check_possible
+from crmlab.inference.log_density import LogDensity
 from crmlab.inference.result import find_remarks
 from crmlab.models.base import coords
 from crmlab.models.emissions import Window, merge_histories
@@ -896,6 +896,6 @@ def test_an_impossible_panel_names_its_customers_though_moves_are_driven(panel):
     built = model.build(panel)
     names = model.posterior_names
     function, flat = interpreted.as_function_of_vector(built, [built[name] for name in names])
-    density = Density(interpreted.log_density(built), function, {}, flat, names)
-    with pytest.raises(DataError, match="holds for impossible what"):
-        _check_start(model, panel, density)
+    density = LogDensity(interpreted.log_density(built), function, {}, flat, names)
+    with pytest.raises(DataError, match="impossible under HiddenMarkov for"):
+        check_possible(model, panel, density)

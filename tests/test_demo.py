@@ -8,7 +8,6 @@ import json
 import math
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,6 +18,7 @@ from crmlab import chains
 from crmlab.analyst import holdout, model as stage_model, purchase_models
 from crmlab.datasets import load_cdnow_sample
 from crmlab.demo import bank, figures, page, sentences, shop, writing
+from crmlab.errors import SpecError
 from crmlab.evaluation import FlagQuality, stage_oracle
 from crmlab.generators.base import simulate
 from crmlab.inference import Fit
@@ -30,6 +30,7 @@ from crmlab.stages import K10, K10_MARGINS, KNAPP
 from crmlab.tables import split_holdout, tables_from_orders, to_panel
 from crmlab.value import per_year, stage_value
 from tests.oracles import paths as oracle
+from tests.test_folders import refused
 
 N_DRAWS = 20
 
@@ -646,6 +647,7 @@ def test_rows_agree_with_themselves(customers):
     assert (frame["value_low"] <= frame["value_high"]).all()
 
 
+@pytest.mark.bits
 def test_the_same_results_make_the_same_bytes(small_bank, small_shop, customers):
     again = {
         page.BANK_FILE: bank.list_customers(small_bank),
@@ -656,6 +658,7 @@ def test_the_same_results_make_the_same_bytes(small_bank, small_shop, customers)
         assert "\r" not in to_csv(frame)
 
 
+@pytest.mark.bits
 def test_draws_that_differ_in_the_last_bit_make_the_same_bytes(small_bank):
     """What another processor may do to a sum must not reach the file."""
     law = small_bank.probs_now * (1 + 1e-14)
@@ -666,29 +669,22 @@ def test_draws_that_differ_in_the_last_bit_make_the_same_bytes(small_bank):
     assert to_csv(bank.list_customers(other)) == to_csv(bank.list_customers(small_bank))
 
 
-def test_a_torn_write_leaves_the_old_files(tmp_path, monkeypatch):
-    writing.write_files(tmp_path, {"a.csv": "old a", "b.csv": "old b"})
-    write = Path.write_text
-
-    def disk_full(path, text, **options):
-        if path.name == "b.csv":
-            raise OSError("no space left")
-        return write(path, text, **options)
-
-    monkeypatch.setattr(Path, "write_text", disk_full)
-    with pytest.raises(OSError, match="no space left"):
-        writing.write_files(tmp_path, {"a.csv": "new a", "b.csv": "new b"})
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
-        "a.csv": "old a",
-        "b.csv": "old b",
-    }
-
-
-def test_other_files_in_the_folder_stay(tmp_path):
-    (tmp_path / "notes.txt").write_text("mine")
-    writing.write_files(tmp_path / "demo", {"a.csv": "a"})
-    writing.write_files(tmp_path, {"a.csv": "a"})
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "demo", "notes.txt"]
+def test_a_file_in_an_older_demo_survives(small_bank, small_shop, tmp_path, monkeypatch):
+    monkeypatch.setattr(bank, "study_bank", lambda tell: small_bank)
+    monkeypatch.setattr(shop, "study_shop", lambda tell: small_shop)
+    for _ in range(2):
+        writing.write_demo(tmp_path / "demo", tell=lambda line: None)
+    (tmp_path / "demo/notes.txt").write_text("mine")
+    told = []
+    with pytest.raises(SpecError, match=r"also holds notes\.txt"):
+        writing.write_demo(tmp_path / "demo", tell=told.append)
+    assert (tmp_path / "demo/notes.txt").read_text() == "mine"
+    assert told == [], "refused before anything is studied"
+    (tmp_path / "demo/notes.txt").unlink()
+    before = {path.name: path.read_bytes() for path in (tmp_path / "demo").iterdir()}
+    with refused("new"):
+        writing.write_demo(tmp_path / "demo", tell=lambda line: None)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "demo").iterdir()} == before
 
 
 def test_the_demo_writes_three_files_and_tells_its_progress(
@@ -699,7 +695,7 @@ def test_the_demo_writes_three_files_and_tells_its_progress(
     told = []
     writing.write_demo(tmp_path, tell=told.append)
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["bank_customers.csv", "index.html", "orders_customers.csv"]
+    assert names == ["bank_customers.csv", "crmlab.json", "index.html", "orders_customers.csv"]
     assert told == [
         "Part one: Banque Méridienne, an invented bank",
         "fitting",

@@ -13,8 +13,8 @@ import xarray as xr
 
 import crmlab as crm
 from crmlab.errors import DataError, DataWarning, SamplingWarning, SpecError
-from crmlab.inference import Fit, convergence, density
-from crmlab.inference.convergence import find_problems
+from crmlab.inference import Fit, log_density
+from crmlab.inference.convergence import RHAT_LIMIT, find_problems
 from tests import interpreted
 from tests.ragged import SPACE
 
@@ -77,13 +77,6 @@ def test_the_seed_decides(loyalty_fit, loyalty_model, loyalty_panel):
     other = crm.fit(loyalty_model, loyalty_panel, seed=3, **options)
     assert again.posterior.identical(loyalty_fit.posterior)
     assert not other.posterior["visits_rate"].equals(loyalty_fit.posterior["visits_rate"])
-
-
-@pytest.mark.sampling
-def test_a_fit_says_what_it_is(loyalty_fit):
-    assert repr(loyalty_fit) == (
-        "Fit of HiddenMarkov on 30 customers x 8 periods: 2 chains x 400 draws (no sign of trouble)"
-    )
 
 
 def test_an_observed_model_needs_no_sampler(exact):
@@ -169,11 +162,11 @@ def test_a_panel_that_does_not_match_is_refused_whole(loyalty_panel):
 def test_a_panel_that_is_impossible_under_the_model_is_refused_by_name(monkeypatch, loyalty_panel):
     """No visits are possible in either stage; the sampler would never take a step."""
 
-    def interpret_density(built, names):
+    def interpret(built, names, progress):
         report, start = interpreted.as_function_of_vector(built, [built[name] for name in names])
-        return density.Density(interpreted.log_density(built), report, {}, start, names)
+        return log_density.LogDensity(interpreted.log_density(built), report, {}, start, names)
 
-    monkeypatch.setattr(density, "compile_density", interpret_density)
+    monkeypatch.setattr(log_density, "compile_log_density", interpret)
     never = crm.Poisson("visits", rate=(0.0, 0.0))
     channels = (never, crm.StageLabel("report", confusion=np.eye(2)))
     model = crm.HiddenMarkov(crm.StageSpace(("dormant", "active")), channels=channels)
@@ -181,7 +174,7 @@ def test_a_panel_that_is_impossible_under_the_model_is_refused_by_name(monkeypat
         visits=loyalty_panel["visits"] * (loyalty_panel["customer_id"] == 7),
         report=loyalty_panel["visits"] % 2,
     )
-    with pytest.raises(DataError, match=r"impossible what 1 customers did, e.g. \[7\]"):
+    with pytest.raises(DataError, match=r"for 1 of its customers, e.g. \[7\]"):
         crm.fit(model, quiet, seed=1)
 
 
@@ -270,11 +263,38 @@ def test_a_save_that_fails_leaves_the_old_fit(exact, tmp_path, monkeypatch):
 
 def test_a_folder_with_other_files_is_not_replaced(exact, tmp_path):
     (tmp_path / "thesis.txt").write_text("three years of work")
-    with pytest.raises(SpecError, match="`folder` parameter of `Fit"):
+    with pytest.raises(SpecError, match="is something else and stays as it is"):
         exact.save(tmp_path)
-    with pytest.raises(SpecError, match="is something else"):
+    with pytest.raises(SpecError, match="is a file and stays as it is"):
         exact.save(tmp_path / "thesis.txt")
+    exact.save(tmp_path / "fit")
+    (tmp_path / "fit/notes.txt").write_text("of this fit")
+    with pytest.raises(SpecError, match=r"fit also holds notes\.txt and stays as it is"):
+        exact.save(tmp_path / "fit")
     assert (tmp_path / "thesis.txt").read_text() == "three years of work"
+    assert (tmp_path / "fit/notes.txt").read_text() == "of this fit"
+
+
+def test_a_fit_of_an_older_version_is_read_and_replaced(exact, tmp_path):
+    """There the description of the model is all that model.json holds."""
+    exact.save(tmp_path / "fit")
+    path = tmp_path / "fit" / "model.json"
+    path.write_text(json.dumps(json.loads(path.read_text())["model"]))
+    assert_same(crm.load_fit(tmp_path / "fit"), exact)
+    (tmp_path / "fit/notes.txt").write_text("of this fit")
+    with pytest.raises(SpecError, match=r"also holds notes\.txt"):
+        exact.save(tmp_path / "fit")
+    (tmp_path / "fit/notes.txt").unlink()
+    exact.save(tmp_path / "fit")
+    assert json.loads(path.read_text())["format"] == "crmlab fit"
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"class": "dog"}', '{"format": "crmlab fit"}'])
+def test_what_is_not_the_model_of_a_fit_is_refused(exact, tmp_path, text):
+    exact.save(tmp_path / "fit")
+    (tmp_path / "fit/model.json").write_text(text)
+    with pytest.raises(DataError, match="is not of the format 'crmlab fit'"):
+        crm.load_fit(tmp_path / "fit")
 
 
 def test_an_incomplete_folder_is_refused(exact, tmp_path):
@@ -293,7 +313,9 @@ def test_an_incomplete_folder_is_refused(exact, tmp_path):
 def test_a_model_whose_class_is_gone_is_refused(exact, tmp_path, home):
     exact.save(tmp_path / "fit")
     path = tmp_path / "fit" / "model.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "class": home}))
+    said = json.loads(path.read_text())
+    said["model"]["class"] = home
+    path.write_text(json.dumps(said))
     with pytest.raises(DataError, match="needs the class"):
         crm.load_fit(tmp_path / "fit")
 
@@ -403,6 +425,9 @@ def test_a_sound_fit_is_silent(exact):
 FIT_SOMETHING = """
 import sys, warnings
 import crmlab as crm
+from crmlab.inference.progress import Progress
+said = []
+Progress.say = lambda progress, text: said.append(text)
 warnings.simplefilter("ignore", crm.SamplingWarning)
 space = crm.StageSpace(("dormant", "active"))
 visits = crm.Poisson("visits", rate=(0.3, 3.0))
@@ -411,6 +436,7 @@ panel = crm.to_panel(crm.simulate(world, 20, seed=1), freq="M")
 model = crm.HiddenMarkov(space, crm.StickyDirichlet(), (visits,), initial_probs=(0.5, 0.5))
 fit = crm.fit(model, panel, draws=60, tune=60, seed=4)
 sys.stdout.write(fit.posterior["transition_matrix"].values.tobytes().hex())
+sys.stderr.write(" ".join(text for text in said if "first use" in text))
 """
 
 
@@ -430,9 +456,12 @@ def test_a_cold_and_a_warm_compile_cache_give_the_same_draws(tmp_path):
             capture_output=True,
             text=True,
             check=True,
-        ).stdout
+        )
         for _ in range(2)
     )
+    assert "first use of this kind of model on this computer" in cold.stderr
+    assert warm.stderr == ""
+    cold, warm = cold.stdout, warm.stdout
     n_draws, n_numbers = 2 * 60, 4
     assert len(bytes.fromhex(cold)) == n_draws * n_numbers * 8
     assert cold == warm
@@ -461,4 +490,4 @@ def test_fit_is_frozen(exact):
     assert isinstance(exact, Fit)
     with pytest.raises(AttributeError):
         exact.model = None
-    assert convergence.RHAT_LIMIT == 1.02
+    assert RHAT_LIMIT == 1.02

@@ -6,8 +6,8 @@ import pytest
 from scipy import special
 
 import crmlab as crm
-from crmlab.errors import DataError, DataWarning, SamplingWarning, SpecError
-from crmlab.inference import laplace, result, saving
+from crmlab.errors import DataWarning, SamplingWarning, SpecError
+from crmlab.inference import laplace
 from tests.conftest import LOYALTY
 
 # Of a standard normal, one value in ten thousand lies further out.
@@ -179,7 +179,7 @@ def test_customers_with_effects_of_their_own_are_refused(method, loyalty_panel):
         crm.fit(model, loyalty_panel, method=method, seed=1)
 
 
-# Killed, and at the edge ---------------------------------------------------------------------
+# At the edge ---------------------------------------------------------------------------------
 
 
 @pytest.mark.sampling
@@ -191,22 +191,6 @@ def test_a_stage_that_is_never_visited_stays_finite(loyalty_model, loyalty_panel
     for values in found.posterior.data_vars.values():
         assert np.isfinite(values).all()
     assert found.posterior["initial_probs"].mean(("chain", "draw")).sel(stage="dormant") > 0.8
-
-
-@pytest.mark.sampling
-def test_a_run_killed_while_it_saves_leaves_no_half_written_fit(laplace_fit, tmp_path, monkeypatch):
-    """Nothing is cleaned up, as after a power cut: what was being written lies aside, hidden."""
-
-    def power_cut(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(saving.shutil, "rmtree", lambda *_, **__: None)
-    monkeypatch.setattr(result, "swap", power_cut)
-    with pytest.raises(KeyboardInterrupt):
-        laplace_fit.save(tmp_path / "fit")
-    assert [path.name[:5] for path in tmp_path.iterdir()] == [".fit-"]
-    with pytest.raises(DataError, match="no saved fit"):
-        crm.load_fit(tmp_path / "fit")
 
 
 def test_chains_begin_on_the_high_hill():

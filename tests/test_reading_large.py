@@ -1,9 +1,9 @@
 """Rows left to an engine: the same decisions, counts, examples and orders as in memory."""
 
 import gzip
-import os
-import subprocess
-import sys
+import json
+import shutil
+import tempfile
 from dataclasses import replace
 
 import numpy as np
@@ -14,8 +14,10 @@ from test_reading import NASTY, ODD, PLAIN, adds_up, put
 
 from crmlab.errors import DataError
 from crmlab.reading import ReadingOptions, read_sales, store, stored_rows
-from crmlab.reading.disk import Stored, part_codes, sweep_dead
+from crmlab.reading.disk import Stored, open_disk, part_codes
 from crmlab.reading.files import is_large
+from crmlab.tables.folders import MARK, make_aside
+from tests.test_folders import finished_process
 
 SMALL = {"today": "2025-01-01", "large": False}
 LARGE = {"today": "2025-01-01", "large": True}
@@ -201,15 +203,17 @@ def test_codes_are_parted_by_rows():
     assert part_codes(pd.DataFrame({"customer": [5], "n": [9]}), 2) == [(5, 5)]
 
 
-def test_what_a_killed_run_left_on_disk_is_swept_away(tmp_path):
-    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
-        gone.wait()
-    dead, alive, foreign = (
-        tmp_path / name
-        for name in (f"crmlab-{gone.pid}-a", f"crmlab-{os.getpid()}-b", "crmlab-notes-c")
-    )
+def test_what_a_killed_run_left_on_disk_is_swept_away(tmp_path, monkeypatch):
+    """Folders of other processes that run stay, and so does what only looks like crmlab's."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    dead, foreign = (tmp_path / f".crmlab-{finished_process()}-{end}" for end in "ab")
+    alive = make_aside(tmp_path)
+    shutil.copytree(alive, dead)
+    said = json.loads((dead / MARK).read_text())
+    (dead / MARK).write_text(json.dumps({**said, "process": finished_process()}))
+    foreign.mkdir()
     for folder in (dead, alive, foreign):
-        folder.mkdir()
         (folder / "orders.parquet").write_bytes(b"PAR1")
-    sweep_dead(tmp_path)
-    assert sorted(tmp_path.iterdir()) == sorted([alive, foreign])
+    disk = open_disk()
+    assert set(tmp_path.iterdir()) == {alive, foreign, disk.folder}
+    assert (foreign / "orders.parquet").exists()

@@ -18,7 +18,7 @@ from scipy import stats
 
 import crmlab as crm
 from crmlab import chains
-from crmlab.inference.density import compile_density, sample_density
+from crmlab.inference.log_density import compile_log_density, run_nuts
 from crmlab.models.emissions import Scorer, find_window
 
 # Of a standard normal, one value in ten thousand lies further out.
@@ -284,7 +284,7 @@ class LoyaltyWorlds:
             for seed, world in enumerate(worlds)
         ]
         built = model.build(self.worlds[0][1])
-        self.density = compile_density(built, model.posterior_names)
+        self.density = compile_log_density(built, model.posterior_names)
 
     def _draw(self, rng):
         """One law from the prior; rates out of order are drawn again."""
@@ -308,7 +308,7 @@ class LoyaltyWorlds:
 
     def _ranks(self, world, panel, spoil, seed):
         density = self.density.with_data(spoil(self.model.read(panel)))
-        kept, _ = sample_density(density, draws=N_RUN, tune=150, chains=1, seed=seed)
+        kept, _ = run_nuts(density, draws=N_RUN, tune=150, chains=1, seed=seed)
         thin = {name: values[0, :: N_RUN // N_KEPT] for name, values in kept.items()}
         truth = {
             "initial_probs": np.array(world.initial_probs),

@@ -1,5 +1,4 @@
 import json
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -99,30 +98,44 @@ def test_a_failing_write_leaves_the_old_folder(tmp_path, monkeypatch, format, fa
     assert [path.name for path in tmp_path.iterdir()] == ["firm"]
 
 
-def test_a_failing_rename_puts_the_old_folder_back(tmp_path, monkeypatch):
-    old = CustomerTables(ONE, VISIT, window=(0, 3))
-    folder = write_tables(old, tmp_path / "firm")
-    rename = storage.os.rename
-
-    def refuse_new(source, target):
-        if Path(source).name == "new":
-            raise OSError("no")
-        rename(source, target)
-
-    monkeypatch.setattr(storage.os, "rename", refuse_new)
-    with pytest.raises(OSError, match="no"):
-        write_tables(CustomerTables(ONE, VISIT, window=(0, 9)), folder)
-    assert read_tables(folder).window == (0, 3)
-    assert [path.name for path in tmp_path.iterdir()] == ["firm"]
-
-
 def test_a_folder_with_other_files_is_not_replaced(tmp_path):
     (tmp_path / "thesis.txt").write_text("three years of work")
-    with pytest.raises(SpecError, match=r"also holds thesis\.txt"):
+    with pytest.raises(SpecError, match="is something else and stays as it is"):
         write_tables(CustomerTables(ONE, VISIT), tmp_path)
     with pytest.raises(SpecError, match="is a file"):
         write_tables(CustomerTables(ONE, VISIT), tmp_path / "thesis.txt")
     assert (tmp_path / "thesis.txt").read_text() == "three years of work"
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "customers.csv", "answer_key.json"])
+def test_a_file_of_others_among_the_tables_survives(tmp_path, name):
+    folder = write_tables(CustomerTables(ONE, VISIT), tmp_path / "firm", format="parquet")
+    (folder / name).write_text("mine")
+    with pytest.raises(SpecError, match=f"also holds {name}"):
+        write_tables(CustomerTables(ONE, VISIT), folder)
+    assert (folder / name).read_text() == "mine"
+
+
+def test_a_folder_from_elsewhere_is_read_and_never_replaced(tmp_path):
+    (tmp_path / "customers.csv").write_text("customer_id\n1\n")
+    tables = read_tables(tmp_path, window=(0, 3))
+    with pytest.raises(SpecError, match="'crmlab tables' in its tables"):
+        write_tables(tables, tmp_path)
+    assert (tmp_path / "customers.csv").read_text() == "customer_id\n1\n"
+
+
+def test_tables_of_an_older_version_are_replaced(tmp_path):
+    """Their mark names the tables and not the files."""
+    folder = write_tables(CustomerTables(ONE, VISIT, window=(0, 3)), tmp_path / "firm")
+    said = json.loads((folder / "tables.json").read_text())
+    del said["files"]
+    (folder / "tables.json").write_text(json.dumps(said))
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(SpecError, match=r"also holds notes\.txt"):
+        write_tables(CustomerTables(ONE, window=(0, 9)), folder)
+    (folder / "notes.txt").unlink()
+    write_tables(CustomerTables(ONE, window=(0, 9)), folder)
+    assert read_tables(folder).window == (0, 9)
 
 
 def test_what_json_cannot_say_is_refused_before_anything_is_written(tmp_path):
@@ -222,7 +235,7 @@ def test_all_problems_of_the_files_are_reported_at_once(tmp_path):
         ": 7 problems",
         "event.csv: no table of this name",
         "customers.csv (or .parquet) is missing",
-        "tables.json: is no JSON",
+        "tables.json: is not of the format",
         "cases.csv: is empty",
         "surveys.csv: cannot be read",
         "labels.parquet: cannot be read",

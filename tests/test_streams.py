@@ -152,6 +152,6 @@ def test_an_address_has_32_bits(address):
 
 
 @pytest.mark.parametrize("size", [0, -1, 1.5])
-def test_size_is_a_positive_integer(size):
-    with pytest.raises(SpecError, match="`size` parameter of `uniforms` must be a positive"):
+def test_size_is_a_whole_number_of_at_least_1(size):
+    with pytest.raises(SpecError, match="`size` parameter of `uniforms` must be a whole"):
         STREAMS.uniforms("visits", 0, 0, size=size)

@@ -152,3 +152,12 @@ def test_weights_that_make_no_dirichlet_are_refused_at_once():
 def test_weights_are_finite(value):
     with pytest.raises(SpecError, match="2 problems"):
         crm.StickyDirichlet(stickiness=value, concentration=value)
+
+
+def test_a_design_of_one_s_own_is_checked_by_the_model_that_takes_it():
+    class Odd(crm.StickyDirichlet):
+        design = crm.transitions.Design("x", [1.0], lag=2)
+
+    assert Odd.design == crm.transitions.Design(("x",), (1.0,), lag=2)
+    with pytest.raises(SpecError, match="`lag` must be 0 or 1, got 2"):
+        crm.ObservedMarkov(crm.StageSpace(("low", "high")), Odd())

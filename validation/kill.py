@@ -1,12 +1,16 @@
-"""Fifty runs of `crmlab report` on 200 invented customers, each killed at a random moment.
+"""Kill `crmlab report` and `Fit.save` at random moments: their folders are whole or absent.
 
-The folder must be whole or absent every time, and nothing may lie beside it after the next run that
-finishes. `python -m validation kill --runs 50` prints one line per run and a verdict; the seed
-fixes the moments as shares of the time that one undisturbed run took.
+`python -m validation kill --runs 50 --fits 500` prints a line per run, and writes
+`validation/results/kill.md`. Half of the kills fall while the folder is written. After every kill
+the next writer must give back an older folder that had been moved aside, and remove what the killed
+one left, but nothing of a folder of somebody else that is named like crmlab's own. As a control, a
+fit whose files are written straight into its folder is killed in the same way.
 """
 
 import argparse
 import json
+import multiprocessing
+import os
 import random
 import shutil
 import signal
@@ -14,55 +18,239 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Callable
+from functools import partial
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
+import crmlab as crm
+from crmlab.inference import Fit
+from crmlab.tables.folders import sweep
+
+RESULTS = Path(__file__).parent / "results" / "kill.md"
 FILES = {"report.html", "customers.csv", "customers_columns.csv", "quality.json", "manifest.json",
          "fit"}  # fmt: skip
+CUSTOMERS = 120
+FOREIGN = ".crmlab-4194999-mine"  # no process has so high a number
+SPACE = crm.StageSpace(("new", "regular", "gone"))
+MATRIX = ((0.6, 0.3, 0.1), (0.1, 0.8, 0.1), (0.0, 0.1, 0.9))
+LABEL = crm.StageLabel("report", confusion=((1, 0, 0), (0, 1, 0), (0, 0, 1)))
+
+
+def main() -> int:
+    """Run both studies and write what was seen."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=50, help="kills of `crmlab report`")
+    parser.add_argument("--fits", type=int, default=500, help="kills of `Fit.save`")
+    parser.add_argument("--seed", type=int, default=1)
+    chosen = parser.parse_args()
+    studies = {
+        "written in place": (partial(kill_saving, save=save_in_place), chosen.runs),
+        "Fit.save": (kill_saving, chosen.fits),
+        "crmlab report": (kill_reports, chosen.runs),
+    }
+    counts = {
+        name: study(runs, random.Random(chosen.seed)) for name, (study, runs) in studies.items()
+    }
+    page = lay_out(counts, chosen)
+    RESULTS.write_text(page, encoding="utf-8")
+    print(page)
+    wrong = [counts[name][state] for name in list(counts)[1:] for state in ("TORN", "lost", "left")]
+    return 1 if any(wrong) or not counts["written in place"]["TORN"] else 0
+
+
+def lay_out(counts: dict[str, Counter], chosen: argparse.Namespace) -> str:
+    """Write the page of results."""
+    said = f"--runs {chosen.runs} --fits {chosen.fits} --seed {chosen.seed}"
+    heads = ("kills", "while writing", "whole", "absent", "given back", "TORN", "lost", "left")
+    rows = [
+        f"| `{name}` | {' | '.join(str(count[head]) for head in heads)} |"
+        for name, count in counts.items()
+    ]
+    return "\n".join(
+        [
+            "# Kills while folders are written",
+            "",
+            f"`python -m validation kill {said}`; `kill -9` at random moments.",
+            "",
+            f"| what was killed | {' | '.join(heads)} |",
+            f"|---|{'---|' * len(heads)}",
+            *rows,
+            "",
+            "*Whole*, *absent* and *TORN* are what was seen right after the kill. *Given back*: of "
+            "the absent ones, those where the next writer found an older folder aside and moved it "
+            "back. *Lost*: an older folder that did not come back. *Left*: kills after which the "
+            "next writer left something beside the folder, or touched a folder of somebody else.",
+            "",
+        ]
+    )
+
+
+def look(folder: Path, is_whole: Callable[[Path], bool]) -> str:
+    """Say in which state a folder is."""
+    if not folder.exists():
+        return "absent"
+    try:
+        return "whole" if is_whole(folder) else "TORN"
+    except Exception:  # whatever reading half a file may raise
+        return "TORN"
+
+
+def settle(folder: Path, state: str, had_older: bool, others: set[str]) -> Counter:
+    """Sweep as the next writer does, and count what came back, what is lost and what is left."""
+    sweep(folder.parent)
+    is_back = state == "absent" and folder.exists()
+    is_lost = had_older and not folder.exists()
+    expected = others | {FOREIGN} | ({folder.name} if folder.exists() else set())
+    is_left = {path.name for path in folder.parent.iterdir()} != expected
+    is_left |= not (folder.parent / FOREIGN / "precious.txt").exists()
+    return Counter({state: 1, "given back": is_back, "lost": is_lost, "left": is_left, "kills": 1})
+
+
+def make_foreign(home: Path) -> None:
+    """Put a folder of somebody else beside, named as what a killed process leaves."""
+    (home / FOREIGN).mkdir()
+    (home / FOREIGN / "precious.txt").write_text("mine")
+
+
+# --- fits -----------------------------------------------------------------------------------------
+
+
+def save_in_place(fit: Fit, folder: Path) -> None:
+    """Write a fit as a writer does that takes no care: the control."""
+    with tempfile.TemporaryDirectory() as made:
+        fit.save(f"{made}/fit")
+        for path in sorted(Path(made, "fit").iterdir()):
+            shutil.copyfile(path, folder / path.name)
+
+
+def kill_saving(
+    runs: int, rng: random.Random, save: Callable[[Fit, Path], None] = Fit.save
+) -> Counter:
+    """Kill a process that saves one fit over another, again and again."""
+    fits, count = (make_fit(1), make_fit(2)), Counter()
+    context = multiprocessing.get_context("fork")
+    with tempfile.TemporaryDirectory() as home:
+        folder = Path(home, "fit")
+        make_foreign(Path(home))
+        started = time.perf_counter()
+        fits[0].save(folder)
+        for _ in range(10):
+            save(fits[0], folder)
+        seconds = (time.perf_counter() - started) / 10
+        for k in range(runs):
+            writing = context.Event()
+            job = context.Process(target=save_on, args=(save, fits, folder, writing, seconds))
+            job.start()
+            writing.wait()
+            aims = k % 2 == 1  # else anywhere, pauses included
+            time.sleep(rng.uniform(0, seconds if aims else 8 * seconds))
+            os.kill(job.pid, signal.SIGKILL)
+            job.join()
+            state = look(folder, lambda place: any(is_same(crm.load_fit(place), f) for f in fits))
+            print(f"{k + 1:3d}: a fit being saved killed: {state}", flush=True)
+            count += settle(folder, state, True, set())
+            count["while writing"] += aims
+    return count
+
+
+def make_fit(seed: int) -> Fit:
+    """Fit in closed form, 20,000 numbers: enough that writing takes longer than renaming."""
+    world = crm.StageWorld(SPACE, (1, 0, 0), MATRIX, (LABEL,), n_periods=12)
+    panel = crm.to_panel(crm.simulate(world, 100, seed=seed), freq="M")
+    return crm.fit(crm.ObservedMarkov(SPACE, label="report"), panel, draws=1000, seed=seed)
+
+
+def save_on(
+    save: Callable[[Fit, Path], None],
+    fits: tuple[Fit, ...],
+    folder: Path,
+    writing: Event,
+    seconds: float,
+) -> None:
+    """Save fits in turn, with pauses, until killed."""
+    while True:
+        for fit in fits:
+            writing.set()
+            save(fit, folder)
+            time.sleep(seconds)
+
+
+def is_same(one: Fit, other: Fit) -> bool:
+    return one.panel.identical(other.panel) and one.idata.identical(other.idata)
+
+
+# --- reports --------------------------------------------------------------------------------------
+
+
+def kill_reports(runs: int, rng: random.Random) -> Counter:
+    """Kill `crmlab report`; in half of the runs an older report is there to be replaced."""
+    count: Counter = Counter()
+    with tempfile.TemporaryDirectory() as home, tempfile.TemporaryDirectory() as elsewhere:
+        orders, out, older = Path(home, "orders.csv"), Path(home, "out"), Path(elsewhere, "older")
+        make_foreign(Path(home))
+        size = ("--customers", str(CUSTOMERS), "--weeks", "52")
+        subprocess.run(command("simulate", "--out", str(orders), *size), check=True)
+        run = command("report", str(orders), "--out", str(out), "--sample", "100")
+        before, writing = time_report(run, out)
+        out.rename(older)
+        for k in range(runs):
+            shutil.rmtree(out, ignore_errors=True)
+            if k % 4 >= 2:
+                shutil.copytree(older, out)
+            aims = k % 2 == 1  # at the writing; else anywhere
+            seconds = rng.uniform(0, writing if aims else before + writing)
+            with start(run) as job:
+                if aims:
+                    wait_for_writing(job)
+                time.sleep(seconds)
+                job.send_signal(signal.SIGKILL)
+            state = look(out, is_report)
+            print(f"{k + 1:3d}: report killed: {state}", flush=True)
+            count += settle(out, state, k % 4 >= 2, {"orders.csv"})
+            count["while writing"] += aims
+    return count
 
 
 def command(*words: str) -> list[str]:
     return [sys.executable, "-m", "crmlab.cli.analyst", *words]
 
 
-def is_whole(folder: Path) -> bool:
+def start(run: list[str]) -> subprocess.Popen:
+    return subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+
+def wait_for_writing(job: subprocess.Popen) -> None:
+    """Read what a report tells until it writes its folder."""
+    while "drawing and writing" not in (line := job.stderr.readline()):
+        if not line:
+            raise RuntimeError("the report ended before it wrote anything")
+
+
+def time_report(run: list[str], out: Path) -> tuple[float, float]:
+    """Measure the seconds until a report writes its folder, and those of the writing."""
+    subprocess.run(run, check=False, capture_output=True)  # compiles, once
+    shutil.rmtree(out)
+    started = time.perf_counter()
+    with start(run) as job:
+        wait_for_writing(job)
+        begun = time.perf_counter()
+        while not out.exists():
+            time.sleep(0.005)
+        ended = time.perf_counter()
+        job.communicate()
+    return begun - started, ended - begun
+
+
+def is_report(folder: Path) -> bool:
     """Whether every file is there and can be read to its end."""
     found = {path.name for path in folder.iterdir()} == FILES
     json.loads((folder / "manifest.json").read_text())
+    crm.load_fit(folder / "fit")
     ends = (folder / "report.html").read_text().rstrip().endswith("</html>")
     rows = len((folder / "customers.csv").read_text().splitlines())
-    return found and ends and rows == 201
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    rng, torn = random.Random(options.seed), 0
-    with tempfile.TemporaryDirectory() as home, tempfile.TemporaryDirectory() as elsewhere:
-        orders, out, older = Path(home, "orders.csv"), Path(home, "out"), Path(elsewhere, "older")
-        subprocess.run(command("simulate", "--out", str(orders)), check=True)
-        run = command("report", str(orders), "--out", str(out))
-        started = time.perf_counter()
-        subprocess.run(run, check=False, capture_output=True)
-        whole = time.perf_counter() - started
-        shutil.copytree(out, older)
-        for k in range(options.runs):
-            shutil.rmtree(out, ignore_errors=True)
-            if k % 4 >= 2:  # this run replaces an older report
-                shutil.copytree(older, out)
-            # half of the moments fall into the last tenth, in which the folder is written
-            share = rng.uniform(0.9, 1.02) if k % 2 else rng.uniform(0.0, 1.0)
-            with subprocess.Popen(run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as job:
-                time.sleep(share * whole)
-                job.send_signal(signal.SIGKILL)
-            state = ("whole" if is_whole(out) else "TORN") if out.exists() else "absent"
-            torn += state == "TORN"
-            print(f"{k + 1:3d}: killed after {share * whole:6.1f} s: {state}", flush=True)
-        subprocess.run(run, check=False, capture_output=True)
-        left = sorted(path.name for path in Path(home).iterdir())
-        print(f"{torn} of {options.runs} torn; after one more run there are {left}")
-    return 1 if torn or left != ["orders.csv", "out"] else 0
+    return found and ends and rows == CUSTOMERS + 1
 
 
 if __name__ == "__main__":

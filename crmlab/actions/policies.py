@@ -166,7 +166,7 @@ class RandomPolicy(Policy):
     periods: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what is no probability."""
+        """Refuse what is not a probability."""
         probs, problems = read_pairs("probs", self.probs)
         problems += [f"`probs` must be from 0 to 1, got {p}" for _, p in probs if not 0 <= p <= 1]
         if sum(p for _, p in probs) > 1 + 1e-12:
@@ -217,7 +217,7 @@ class ThresholdRule(Policy):
     periods: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what is no probability."""
+        """Refuse what is not a probability."""
         raise_problems(SpecError, "ThresholdRule", list(_problems_of_probs(self)))
         _freeze_periods(self)
 
@@ -258,7 +258,7 @@ class ManagerImpression(Policy):
     logged: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        """Refuse what is no probability."""
+        """Refuse what is not a probability."""
         problems = list(_problems_of_probs(self))
         if not 0 <= self.accuracy <= 1:
             problems.append(f"`accuracy` must be from 0 to 1, got {self.accuracy!r}")

@@ -1,9 +1,8 @@
-"""The folder of a report: written aside and renamed into place, and a manifest that remakes it."""
+"""The folder of a report, and the manifest in it, from which it can be made again."""
 
 import hashlib
-import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -15,13 +14,13 @@ from crmlab import __version__
 from crmlab.analyst.customers import describe_columns, write_customers
 from crmlab.analyst.page import render_report
 from crmlab.analyst.plan import Plan, drop_unfinished_month
-from crmlab.analyst.publish import publish
 from crmlab.analyst.purchase_models import fit_purchase_models
 from crmlab.analyst.scoring import read_draws, score_orders
 from crmlab.analyst.sources import Sources, blank_channels
 from crmlab.analyst.study import Settings, Study, study_sales
-from crmlab.errors import DataError, SpecError
+from crmlab.errors import DataError
 from crmlab.inference import load_fit
+from crmlab.inference.saving import FILES
 from crmlab.reading import (
     EventFile,
     Events,
@@ -36,10 +35,17 @@ from crmlab.reading import (
 )
 from crmlab.report.parts import to_csv
 from crmlab.report.progress import Tell
+from crmlab.tables.folders import FolderKind, Mark, new_folder, read_mark, to_json
 from crmlab.value import per_year
 
-MANIFEST = "manifest.json"
-FORM = "crmlab report"
+
+def _upgrade(said: Mark) -> Mark:
+    """Read a manifest of older versions, which lists no files."""
+    names = ("report.html", "customers.csv", "customers_columns.csv", "quality.json")
+    return {"files": (*names, *(f"fit/{name}" for name in FILES)), **said}
+
+
+REPORT = FolderKind("crmlab report", "manifest.json", _upgrade)
 _SHOWN_VERSIONS = ("numpy", "pandas", "scipy", "pymc", "pytensor", "nutpie", "numba")
 
 
@@ -80,7 +86,7 @@ def write_report(
     ----------
     request : Request
     folder : path
-        New, empty, or an older report, which is replaced as a whole.
+        New, empty, or an older report and nothing else, which is replaced as a whole.
     tell : callable
         Takes each line of progress.
     show : callable, optional
@@ -95,19 +101,17 @@ def write_report(
     DataError
         If the file cannot be read or carries no stages.
     SpecError
-        If the folder is something else.
+        If the folder is anything else; it is tried before anything is read.
     """
-    target = Path(folder).resolve()
-    check_target(target)
-    sales = drop_unfinished_month(read_request(request))
-    show(sales.quality, "orders")
-    events = read_event_files(request, sales)
-    for one in events:
-        show(one.quality, one.kind)
-    study = study_sales(sales, request.settings, tell, events)
-    tell("drawing and writing")
-    texts = make_texts(study, request, target)
-    publish(target, lambda aside: _write(aside, texts, study, request))
+    with new_folder(folder, REPORT) as aside:
+        sales = drop_unfinished_month(read_request(request))
+        show(sales.quality, "orders")
+        events = read_event_files(request, sales)
+        for one in events:
+            show(one.quality, one.kind)
+        study = study_sales(sales, request.settings, tell, events)
+        tell("drawing and writing")
+        _write(aside, study, request, Path(folder).resolve())
     return study
 
 
@@ -131,28 +135,23 @@ def _read_identities(request: Request) -> tuple[pd.DataFrame | None, bytes | Non
     return people, None if request.key is None else read_key(request.key)
 
 
-def make_texts(study: Study, request: Request, target: Path) -> dict[str, str]:
-    """Make the text of the files that do not list customers."""
-    described = pd.DataFrame(describe_columns(study).items(), columns=["column", "meaning"])
-    manifest = describe_request(request, study, target)
-    return {
-        "customers_columns.csv": to_csv(described),
-        "quality.json": json.dumps(_describe_quality(study), indent=1, ensure_ascii=False) + "\n",
-        MANIFEST: json.dumps(manifest, indent=1, ensure_ascii=False) + "\n",
-    }
-
-
 def _describe_quality(study: Study) -> dict[str, object]:
     """Give the record of the orders, and those of the other files."""
     beside = {one.kind: one.quality.to_dict() for one in study.events}
     return study.sales.quality.to_dict() | ({"beside": beside} if beside else {})
 
 
-def _write(aside: Path, texts: Mapping[str, str], study: Study, request: Request) -> None:
+def _write(aside: Path, study: Study, request: Request, target: Path) -> None:
     shown = write_customers(study, aside / "customers.csv")
+    described = pd.DataFrame(describe_columns(study).items(), columns=["column", "meaning"])
     made = f"Written by crmlab {__version__}, seed {request.settings.seed}."
-    page = render_report(study, shown, pseudonyms=request.key is not None, made=made)
-    for name, text in [*texts.items(), ("report.html", page)]:
+    texts = {
+        "report.html": render_report(study, shown, pseudonyms=request.key is not None, made=made),
+        "customers_columns.csv": to_csv(described),
+        "quality.json": to_json(_describe_quality(study)),
+        REPORT.mark: to_json(describe_request(request, study, target)),
+    }
+    for name, text in texts.items():
         (aside / name).write_text(text, encoding="utf-8", newline="\n")
     study.fit.save(aside / "fit")
 
@@ -172,8 +171,6 @@ def describe_request(request: Request, study: Study, target: Path) -> dict[str, 
     plan = {name: str(v) if isinstance(v, pd.Timestamp) else v for name, v in
             asdict(study.plan).items()}  # fmt: skip
     return {
-        "format": FORM,
-        "version": 1,
         "versions": used_versions(),
         "inputs": {
             name: {"path": _relative(Path(path), target), "sha256": checksum(Path(path))}
@@ -205,7 +202,7 @@ def checksum(path: Path) -> str:
 
 
 def read_manifest(path: str | Path) -> dict[str, object]:
-    """Read a manifest; say so if it is none.
+    """Read the manifest of a report.
 
     Parameters
     ----------
@@ -215,16 +212,14 @@ def read_manifest(path: str | Path) -> dict[str, object]:
     Raises
     ------
     DataError
-        If it is no manifest of a report.
+        If it is not the manifest of a report.
     """
     path = Path(path)
-    path = path / MANIFEST if path.is_dir() else path
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
-        raise DataError(f"{path.name}: cannot be read as a manifest ({problem})") from None
-    if not isinstance(found, dict) or (found.get("format"), found.get("version")) != (FORM, 1):
-        raise DataError(f"{path.name}: is not of the format '{FORM}', version 1")
+    path = path / REPORT.mark if path.is_dir() else path
+    found = read_mark(path, REPORT)
+    if found.get("version") != 1:
+        problem = f"is not of the format {REPORT.format!r}, version 1"
+        raise DataError(f"{path.name}: {problem if path.is_file() else 'there is no such file'}")
     return found
 
 
@@ -335,16 +330,3 @@ def tidy_scores(frame: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
     table["expected_orders"] = frame["expected"].round(4)
     table["value"] = frame["value"].round(2)
     return neutralise(pd.DataFrame(table), columns=["customer_id"])
-
-
-# --- all or nothing -------------------------------------------------------------------------------
-
-
-def check_target(target: Path) -> None:
-    """Refuse to replace anything but an older report."""
-    if target.is_dir() and (not any(target.iterdir()) or (target / MANIFEST).is_file()):
-        return
-    if target.exists():
-        raise SpecError(
-            f"--out must be new, empty or an older report; {target.name} is something else"
-        )

@@ -231,8 +231,8 @@ def score(
 ) -> int:
     """Score other customers, or the same ones later, under the fit of a report."""
     from crmlab.analyst.folder import score_file
-    from crmlab.demo.writing import write_files
     from crmlab.report.parts import to_csv
+    from crmlab.tables.folders import write_file
 
     with _told() as tell:
         request = make_request(orders, file, identity, StudyOptions(margin=margin))
@@ -240,7 +240,7 @@ def score(
     if out is None:
         sys.stdout.write(text)
     else:
-        write_files(out.resolve().parent, {out.name: text})
+        write_file(out.resolve(), text)
     return Code.FINE
 
 
@@ -261,16 +261,16 @@ def simulate(
     change nothing: what a report says about them shows only the choice of whom to treat.
     """
     from crmlab.analyst.example_shop import simulate_shop
-    from crmlab.demo.writing import write_files
     from crmlab.report.parts import to_csv
+    from crmlab.tables.folders import write_file
 
     with _told():
         shop = {name: to_csv(frame) for name, frame in
                 simulate_shop(customers, weeks, seed=seed).items()}  # fmt: skip
         if with_files is not None:
-            beside = {f"{name}.csv": text for name, text in shop.items() if name != "orders"}
-            write_files(with_files.resolve(), beside)
-        write_files(out.resolve().parent, {out.name: shop["orders"]})
+            for name in sorted({*shop} - {"orders"}):
+                write_file(with_files.resolve() / f"{name}.csv", shop[name])
+        write_file(out.resolve(), shop["orders"])
     print(out)
     if with_files is not None:
         print(with_files)

@@ -278,7 +278,6 @@ def _demo(options: argparse.Namespace) -> int:
     from crmlab.demo import write_demo
 
     folder = PROJECT.root / "build" / "demo"
-    folder.mkdir(parents=True, exist_ok=True)
     write_demo(folder)
     environment.say(f"Written to {folder}")
     return 0

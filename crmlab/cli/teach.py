@@ -80,23 +80,24 @@ def grade(project: Project, *, folder: Path, number: str | None, seconds: int) -
 
     def work() -> int:
         from crmlab.course.grading import find_submissions, grade_folder, grades_table, grades_text
-        from crmlab.course.notebooks import read_notebook, write_aside
+        from crmlab.course.notebooks import read_notebook
         from crmlab.course.sandbox import Limits
+        from crmlab.tables.folders import FolderKind, new_folder, write_file
 
         variants, target = project.root / "build" / "variants", project.root / "build" / "grades"
-        source, keys_of, data_of = _grading_of(project, variants, number, target)
-        grades = grade_folder(
-            find_submissions(folder),
-            read_notebook(source),
-            keys_of,
-            data_of=data_of,
-            limits=Limits(seconds=seconds, seconds_per_cell=max(2, seconds // 5)),
-            forbidden=[variants, project.root / "notebooks"],
-            tell=lambda one: say(grades_text([one])),
-        )
-        table = grades_table(grades)
-        write_aside(target / "grades.csv", table.to_csv().encode())
-        write_aside(target / "grades.txt", (grades_text(grades) + "\n").encode())
+        with new_folder(target, FolderKind("crmlab grades")) as aside:
+            source, keys_of, data_of = _grading_of(project, variants, number, aside)
+            grades = grade_folder(
+                find_submissions(folder),
+                read_notebook(source),
+                keys_of,
+                data_of=data_of,
+                limits=Limits(seconds=seconds, seconds_per_cell=max(2, seconds // 5)),
+                forbidden=[variants, project.root / "notebooks"],
+                tell=lambda one: say(grades_text([one])),
+            )
+            write_file(aside / "grades.csv", grades_table(grades).to_csv())
+            write_file(aside / "grades.txt", grades_text(grades) + "\n")
         say(f"Written to {target}. Read docs/instructors/grading.md for what this is not.")
         return 0
 
@@ -151,6 +152,7 @@ def measure_drift(project: Project, *, number: str | None, brief: bool = False) 
     What moved is written into ``build/drift/``. Returns an exit code.
     """
     from crmlab.course import drift
+    from crmlab.tables.folders import FolderKind, new_folder
 
     found, broken = [], []
     paths = find_notebooks(
@@ -167,8 +169,8 @@ def measure_drift(project: Project, *, number: str | None, brief: bool = False) 
             if control.other_code and not number and run_bit_tests(project, variables) != 0:
                 broken.append(control.name)
     target = project.root / "build" / "drift" / "drift.csv"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    drift.drift_table(found).to_csv(target, index=False)
+    with new_folder(target.parent, FolderKind("crmlab drift")) as aside:
+        drift.drift_table(found).to_csv(aside / target.name, index=False)
     say(f"Tests that compare bits failed under: {', '.join(broken) or 'none'}")
     say(f"Written to {target}")
     return 1 if any(one.moved or one.broken for one in found) or broken or not found else 0

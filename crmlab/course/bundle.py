@@ -13,10 +13,12 @@ from pathlib import Path
 from crmlab.course.editions import build_student
 from crmlab.course.instructor import instructor_notebook, recall_notebook
 from crmlab.course.keyring import keys_folder, load_keys
-from crmlab.course.notebooks import notebook_bytes, read_notebook, write_aside
+from crmlab.course.notebooks import notebook_bytes, read_notebook
 from crmlab.course.schedule import course_schedule, schedule_text
 from crmlab.course.slides import slides_html
+from crmlab.tables.folders import FolderKind, new_folder, write_file
 
+EDITIONS, SLIDES = FolderKind("crmlab editions"), FolderKind("crmlab slides")
 LEARNERS, INSTRUCTORS = "learners", "instructors"
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # so that the same files make the same zip, byte by byte
 
@@ -29,18 +31,20 @@ def build_slides(paths: Sequence[Path], folder: Path) -> list[Path]:
     paths : sequence of path
         Executed source notebooks.
     folder : path
+        New, empty, or older slides and nothing else; those of other notebooks stay.
 
     Returns
     -------
     list of path
     """
-    written = []
-    for path in paths:
-        keys = load_keys(keys_folder() / f"{path.name[:2]}.json")
-        target = Path(folder) / f"{path.stem}.html"
-        write_aside(target, slides_html(read_notebook(path), keys).encode())
-        written.append(target)
-    return written
+    with new_folder(folder, SLIDES) as aside:
+        if Path(folder).is_dir():
+            mark = shutil.ignore_patterns(SLIDES.mark)
+            shutil.copytree(folder, aside, ignore=mark, dirs_exist_ok=True)
+        for path in paths:
+            keys = load_keys(keys_folder() / f"{path.name[:2]}.json")
+            write_file(aside / f"{path.stem}.html", slides_html(read_notebook(path), keys))
+    return [Path(folder) / f"{path.stem}.html" for path in paths]
 
 
 def build_editions(source_dir: Path, folder: Path) -> list[Path]:
@@ -51,20 +55,19 @@ def build_editions(source_dir: Path, folder: Path) -> list[Path]:
     source_dir : path
         The executed source notebooks.
     folder : path
-        Its two parts, ``learners`` and ``instructors``, are written anew.
+        New, empty, or older editions and nothing else, which are replaced.
 
     Returns
     -------
     list of path
         The zip files.
     """
-    source_dir, folder = Path(source_dir), Path(folder)
-    for part in (LEARNERS, INSTRUCTORS):
-        shutil.rmtree(folder / part, ignore_errors=True)
-    build_student(source_dir, folder / LEARNERS / "learn")
-    for name, content in _derived(source_dir):
-        write_aside(folder / name, content)
-    return [_zip(folder, part) for part in (LEARNERS, INSTRUCTORS)]
+    with new_folder(folder, EDITIONS) as aside:
+        build_student(Path(source_dir), aside / LEARNERS / "learn")
+        for name, content in _derived(Path(source_dir)):
+            write_file(aside / name, content)
+        zipped = [_zip(aside, part).name for part in (LEARNERS, INSTRUCTORS)]
+    return [Path(folder) / name for name in zipped]
 
 
 def _derived(source_dir: Path) -> Iterator[tuple[str, bytes]]:
@@ -84,12 +87,10 @@ def _derived(source_dir: Path) -> Iterator[tuple[str, bytes]]:
 def _zip(folder: Path, part: str) -> Path:
     """Zip a part of the editions; the same content gives the same bytes."""
     target = folder / f"crmlab-{part}.zip"
-    aside = target.with_suffix(".part")
-    with zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted((folder / part).rglob("*")):
             if path.is_file():
                 entry = zipfile.ZipInfo(path.relative_to(folder / part).as_posix(), _EPOCH)
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 archive.writestr(entry, path.read_bytes())
-    aside.replace(target)
     return target

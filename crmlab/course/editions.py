@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crmlab.course.learner import MARKER
-from crmlab.course.notebooks import notebook_bytes, read_notebook, strip_metadata, write_aside
+from crmlab.course.notebooks import notebook_bytes, read_notebook, strip_metadata
 from crmlab.errors import DataError
+from crmlab.tables.folders import write_file
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -207,7 +208,7 @@ def _place(folder: Path, name: str, content: bytes, written: dict[str, str]) -> 
     target = next(c for c in _candidates(name) if is_current(c) or is_free(c))
     if is_current(target):
         return "kept", target
-    write_aside(folder / target, content)
+    write_file(folder / target, content)
     return ("written" if target == name else "beside"), target
 
 
@@ -237,4 +238,4 @@ def _read_manifest(learn_dir: Path) -> dict[str, str]:
 
 def _write_manifest(learn_dir: Path, written: dict[str, str]) -> None:
     content = json.dumps(written, indent=1, sort_keys=True) + "\n"
-    write_aside(learn_dir / MARKER / _MANIFEST, content.encode())
+    write_file(learn_dir / MARKER / _MANIFEST, content)

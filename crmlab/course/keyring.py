@@ -10,6 +10,7 @@ from crmlab.course.answers import Key, Mistake, make_key
 from crmlab.course.judging import Verdict, judge_with
 from crmlab.course.learner import MARKER, learner_folder, record_solved
 from crmlab.errors import SpecError
+from crmlab.tables.folders import write_file
 
 FOLDER_VARIABLE = "CRMLAB_ANSWER_KEYS"
 DRAFTS_VARIABLE = "CRMLAB_ANSWER_DRAFTS"
@@ -79,10 +80,7 @@ def save_key(path: Path, key: Key) -> None:
     """Add one key to the file of its notebook, written aside and renamed into place."""
     keys = {**load_keys(path), key.exercise: key}
     entries = {exercise: _key_to_json(keys[exercise]) for exercise in sorted(keys, key=_in_order)}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".json.part")
-    aside.write_text(json.dumps(entries, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    aside.replace(path)
+    write_file(path, json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
 
 
 def _in_order(exercise: str) -> tuple[str, int, str]:

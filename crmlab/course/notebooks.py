@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from crmlab.course.keyring import DRAFTS_VARIABLE, keys_folder
+from crmlab.tables.folders import write_file
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -33,7 +34,7 @@ def write_notebook(notebook: "NotebookNode", path: Path) -> None:
     import nbformat
 
     nbformat.validate(notebook)
-    write_aside(path, notebook_bytes(notebook))
+    write_file(path, notebook_bytes(notebook))
 
 
 def notebook_bytes(notebook: "NotebookNode") -> bytes:
@@ -41,15 +42,6 @@ def notebook_bytes(notebook: "NotebookNode") -> bytes:
     import nbformat
 
     return (nbformat.writes(notebook) + "\n").encode()
-
-
-def write_aside(path: Path, content: bytes) -> None:
-    """Write a file under another name and rename it, so that no reader sees half of it."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".part")
-    aside.write_bytes(content)
-    aside.replace(path)
 
 
 def strip_metadata(notebook: "NotebookNode") -> "NotebookNode":
@@ -111,7 +103,8 @@ def run_cells(
         coalesce_streams=True,
         record_timing=False,
     )
-    client.execute(env={**os.environ, **(environment or {})})
+    quiet = {"CRMLAB_PROGRESS": "off"}  # nobody watches, and the outputs are kept
+    client.execute(env={**os.environ, **quiet, **(environment or {})})
     return copy
 
 
@@ -157,7 +150,7 @@ def _replace_key(made: Path, stored: Path) -> bool:
     if new is None:
         stored.unlink()
     else:
-        write_aside(stored, new)
+        write_file(stored, new)
     return True
 
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from importlib import import_module
 from inspect import cleandoc
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from crmlab.course.concepts import concepts_page
@@ -20,10 +21,12 @@ from crmlab.course.editions import student_source
 from crmlab.course.glossary import first_uses, read_glossary
 from crmlab.course.notebooks import notebook_bytes, read_notebook, strip_metadata
 from crmlab.course.play import PIECES, piece_html, script_html
+from crmlab.tables.folders import FolderKind, new_folder
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
+SITE = FolderKind("crmlab site")
 _VERIFIED_WITH = ("numpy", "pandas", "scipy", "pymc", "arviz", "nutpie", "matplotlib")
 
 
@@ -35,23 +38,27 @@ def build_site(root: Path, target: Path) -> int:
     root : Path
         The clone.
     target : Path
-        The folder of the pages; open its ``index.html``.
+        The folder of the pages: new, empty, or an older site and nothing else, which is replaced.
+        Open its ``index.html``.
 
     Returns
     -------
     int
-        0 if the site was built without a warning.
+        0 if the site was built without a warning; else an older site stays as it was.
     """
-    source = target.with_name(target.name + "-source")
-    prepare_site(root, source)
-    options = ["-b", "html", "-W", "--keep-going", "-q", "-d", str(source / ".doctrees")]
-    command = [sys.executable, "-m", "sphinx", *options, str(source), str(target)]
-    return subprocess.run(command, cwd=root, check=False).returncode
+    try:
+        with new_folder(target, SITE) as pages, TemporaryDirectory() as source:
+            prepare_site(root, Path(source) / "site")
+            options = ["-b", "html", "-W", "--keep-going", "-q", "-d", f"{source}/doctrees"]
+            command = [sys.executable, "-m", "sphinx", *options, f"{source}/site", str(pages)]
+            subprocess.run(command, cwd=root, check=True)
+    except subprocess.CalledProcessError as problem:
+        return problem.returncode
+    return 0
 
 
 def prepare_site(root: Path, source: Path) -> None:
-    """Put the sources of all pages together in one folder, which is emptied first."""
-    shutil.rmtree(source, ignore_errors=True)
+    """Put the sources of all pages together in a new folder."""
     shutil.copytree(root / "docs", source)
     notebooks = sorted((root / "notebooks").glob("*.ipynb"))
     pages = {

@@ -31,8 +31,9 @@ from crmlab.course.answers import Key
 from crmlab.course.editions import student_notebook
 from crmlab.course.keyring import DRAFTS_VARIABLE, FOLDER_VARIABLE, load_keys
 from crmlab.course.learner import MARKER
-from crmlab.course.notebooks import read_notebook, run_cells, write_aside, write_notebook
+from crmlab.course.notebooks import read_notebook, run_cells, write_notebook
 from crmlab.errors import DataError, SpecError, raise_problems
+from crmlab.tables.folders import FolderKind, new_folder, write_file
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
     from crmlab.generators.variants import Factory
 
 HANDOUT, KEYS, SOURCE = "handout", "keys", "source.ipynb"
+_HANDOUT = FolderKind("crmlab handout")
+_KEY = FolderKind("crmlab variant key", "crmlab.mark")  # every *.json beside it is a key
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -107,7 +110,8 @@ def write_variants(
         The notebook with solutions and hidden tests, its world in its metadata.
     ids : sequence of str
     folder : path
-        Where to write; folders of ids that are there already are written anew.
+        Where to write. The two folders of each id must be new, or written here before and hold
+        nothing else; then they are replaced.
     key : bytes
         The instructor's secret.
     with_checks : bool
@@ -124,20 +128,27 @@ def write_variants(
     Raises
     ------
     SpecError
-        The notebook names no world.
+        If the notebook names no world, or the folder of an id is something else.
     """
+    from crmlab.generators.variants import own_tables
+    from crmlab.tables import write_tables
+
     source, folder = Path(source), Path(folder)
     notebook = read_notebook(source)
     world, customers = _world_of(notebook, source.name)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_aside(folder / SOURCE, source.read_bytes())
     student = student_notebook(notebook)
+    write_file(folder / SOURCE, source.read_bytes())
     for student_id in ids:
-        _write_variant(folder, student_id, source.name, notebook, world, customers, key)
-        handout = folder / HANDOUT / student_id
-        write_notebook(student, handout / source.name)
-        if with_checks:
-            _hand_out_checks(folder, student_id)
+        tables = own_tables(world, student_id, customers, key=key, purpose=source.stem)
+        with (
+            new_folder(folder / HANDOUT / student_id, _HANDOUT) as handout,
+            new_folder(folder / KEYS / student_id, _KEY) as own,
+        ):
+            write_tables(tables, handout / "data", truth_folder=own / "truth")
+            _make_key(notebook, handout / "data", own)
+            write_notebook(student, handout / source.name)
+            if with_checks:
+                _hand_out_checks(own, handout)
         tell(student_id)
     return folder
 
@@ -154,32 +165,8 @@ def _world_of(notebook: "NotebookNode", name: str) -> tuple["Factory", int]:
     return getattr(import_module(module), function)(), int(said.get("customers", 600))
 
 
-def _write_variant(
-    folder: Path,
-    student_id: str,
-    name: str,
-    notebook: "NotebookNode",
-    world: "Factory",
-    customers: int,
-    key: bytes,
-) -> None:
-    """Write the tables of one student, and, by running the source on them, the key."""
-    from crmlab.generators.variants import own_tables
-    from crmlab.tables import write_tables
-
-    own = folder / KEYS / student_id
-    tables = own_tables(world, student_id, customers, key=key, purpose=Path(name).stem)
-    data = folder / HANDOUT / student_id / "data"
-    data.parent.mkdir(parents=True, exist_ok=True)
-    own.mkdir(parents=True, exist_ok=True)
-    write_tables(tables, data, truth_folder=own / "truth")
-    _make_key(notebook, data, own)
-
-
 def _make_key(notebook: "NotebookNode", data: Path, own: Path) -> None:
     """Run the source, solutions and all, where data and truth lie side by side."""
-    for old in own.glob("*.json"):
-        old.unlink()
     with tempfile.TemporaryDirectory() as work:
         shutil.copytree(data, Path(work) / "data")
         shutil.copytree(own / "truth", Path(work) / "truth")
@@ -190,10 +177,9 @@ def _make_key(notebook: "NotebookNode", data: Path, own: Path) -> None:
         raise DataError("The source notebook sets no answer: no crm.set_answer(...) was run.")
 
 
-def _hand_out_checks(folder: Path, student_id: str) -> None:
-    checks = folder / HANDOUT / student_id / MARKER / "keys"
-    for path in (folder / KEYS / student_id).glob("*.json"):
-        write_aside(checks / path.name, path.read_bytes())
+def _hand_out_checks(own: Path, handout: Path) -> None:
+    for path in own.glob("*.json"):
+        write_file(handout / MARKER / "keys" / path.name, path.read_bytes())
 
 
 def variant_keys(folder: Path, student_id: str) -> dict[str, Key]:

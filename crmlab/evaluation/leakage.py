@@ -18,7 +18,7 @@ compares with the largest statistic of all columns in each draw (Westfall and Yo
 Resampling-Based Multiple Testing; from memory), so **the false alarm rate of a whole audit is at
 most `alpha`**, however many columns there are.
 
-A world that is no StageWorld has no such oracle. Then `reference` is an array of stage
+A world that is not a StageWorld has no such oracle. Then `reference` is an array of stage
 probabilities given the channels, or None, and they are learned (`crmlab.evaluation.learned`); the
 draws are replaced by exchanging what the probabilities leave unexplained among the customers. That
 is exact for a column that has nothing to do with anything, and names all others of which the
@@ -182,7 +182,7 @@ def true_stages(tables: CustomerTables, space: StageSpace) -> Ints:
     truth = tables.truth["stages"]
     strangers = sorted(set(truth["stage"].astype(object)) - set(space.names))
     if strangers:
-        raise DataError(f"the truth names {', '.join(strangers)}, which is no stage of the space")
+        raise DataError(f"the truth names {', '.join(strangers)}: not stages of the space")
     codes = truth.assign(code=pd.Categorical(truth["stage"], categories=list(space.names)).codes)
     wide = codes.pivot(index="customer_id", columns="period", values="code")
     wide = wide.reindex(index=tables.customers["customer_id"], columns=list(tables.periods))
@@ -192,7 +192,7 @@ def true_stages(tables: CustomerTables, space: StageSpace) -> Ints:
 def _check(tables: CustomerTables, space: StageSpace | None, alpha: float, n_draws: int) -> None:
     problems = []
     if space is None:
-        problems.append("`space` must be given where `reference` is no StageWorld")
+        problems.append("`space` must be given where `reference` is not a StageWorld")
     if not isinstance(n_draws, (int, np.integer)) or n_draws < 19:
         problems.append(f"`n_draws` must be an integer of at least 19, got {n_draws!r}")
     elif not 1 / (n_draws + 1) <= alpha < 1:
@@ -266,7 +266,7 @@ def _part_trusted(
     raise_problems(
         SpecError,
         "audit_leakage",
-        [f"`trusted` names {name!r}, which is no table or column here" for name in unknown],
+        [f"`trusted` names {name!r}, which is not a table or column here" for name in unknown],
     )
     allowed = {n for n in found if n in trusted or n.split(".")[0] in trusted}
     audited = {name: codes for name, codes in found.items() if name not in allowed}

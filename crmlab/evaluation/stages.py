@@ -53,7 +53,7 @@ def confusion_counts(truth: ArrayLike, said: ArrayLike, space: StageSpace) -> pd
     Raises
     ------
     DataError
-        The shapes differ, or a position is no stage.
+        The shapes differ, or a position is not a stage.
 
     Examples
     --------

@@ -28,7 +28,7 @@ def check_statistics(tree: xr.DataTree, *, prob: float = 0.9) -> pd.DataFrame:
         One row per channel and statistic: `observed`, and `replicated` (mean), `lower` and `upper`
         (equal-tailed interval) of the replicates; `p_value`, the share of replicates above what was
         observed, ties counted half; a `sentence`. A p-value near 0 or 1 names something that the
-        model does not make; one near 1/2 is fine. It is no test of size p: the data were used
+        model does not make; one near 1/2 is fine. It is not a test of size p: the data were used
         twice, and p-values of a true model crowd around 1/2.
 
     Notes

@@ -77,7 +77,7 @@ def with_policy(generator: Generator, policy: Policy) -> Generator:
     Raises
     ------
     SpecError
-        The world has no such field, or `policy` is no Policy.
+        The world has no such field, or `policy` is not a Policy.
     """
     if not isinstance(policy, Policy):
         refuse("simulate", "policy", "a Policy", policy)

@@ -2,14 +2,13 @@
 
 import hashlib
 import json
-import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from crmlab.errors import DataError
+from crmlab.tables.folders import flush
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,7 +35,7 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> None:
     columns = [_to_arrow(frame[field.name], field.type) for field in schema]
     table = pa.Table.from_arrays(columns, schema=schema)
     parquet.write_table(table, path, compression="zstd")
-    _flush(path)
+    flush(path)
 
 
 def _to_arrow(column: pd.Series, kind: "pa.DataType") -> "pa.Array":
@@ -50,27 +49,11 @@ def _to_arrow(column: pd.Series, kind: "pa.DataType") -> "pa.Array":
     return names.take(codes)
 
 
-def _flush(path: Path) -> None:
-    """Have the bytes on the disk before the name is: a rename may overtake what it renames."""
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())
-
-
 def describe_file(path: Path, n_rows: int) -> dict[str, Any]:
     """Say how many rows and bytes a file has, and its checksum."""
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"rows": n_rows, "bytes": path.stat().st_size, "sha256": digest}
-
-
-def write_json(said: Mapping[str, Any], target: Path, aside: Path) -> None:
-    """Write facts aside, and then rename them into place."""
-    aside.parent.mkdir(parents=True, exist_ok=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(said, indent=1, ensure_ascii=False) + "\n"
-    aside.write_text(text, encoding="utf-8", newline="\n")
-    _flush(aside)
-    os.replace(aside, target)
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 A data set is a folder:
 
+    crmlab.json             says from the first moment that this is a data set of crmlab
     manifest.json           parameters of the world, versions, size and checksum of every file
     tables/schema.json      window, units and columns: what a firm may know
     tables/<table>/part-00000.parquet ...
@@ -41,16 +42,16 @@ from crmlab.generators.files import (
     digest_of,
     read_json,
     without_categories,
-    write_json,
     write_parquet,
 )
 from crmlab.streams import Streams
 from crmlab.tables import CustomerTables
+from crmlab.tables.folders import UNFINISHED, FolderKind, new_folder, read_mark, to_json, write_file
 
 Frames = dict[str, pd.DataFrame]
 Progress = Callable[[int, int], None]
 
-_FORMAT = {"format": "crmlab data set", "version": 1}
+DATA_SET = FolderKind("crmlab data set")
 _ASIDE = ".aside"
 _KEYS = ("channel", "action", "stage")  # their categories are the channels and stages that exist
 
@@ -123,7 +124,7 @@ def write_dataset(
     Raises
     ------
     SpecError
-        A number makes no sense, or the folder holds something else. All problems at once.
+        If a number makes no sense, or the folder holds something else. All problems at once.
 
     Notes
     -----
@@ -149,7 +150,9 @@ def write_dataset(
         for i, first in enumerate(range(0, int(n_customers), size))
     ]
     _check_folder(folder, tasks, partition_size)
-    folder.mkdir(parents=True, exist_ok=True)
+    if not read_mark(folder, DATA_SET):
+        with new_folder(folder, DATA_SET):
+            pass  # its mark comes with it
     shutil.rmtree(folder / _ASIDE, ignore_errors=True)  # what a killed run left
     _make_parts(tasks, executor, progress or _say_nothing)
     _write_manifest(folder, tasks, n_customers, partition_size)
@@ -173,11 +176,13 @@ def _check_folder(folder: Path, tasks: Sequence[_Task], partition_size: int) -> 
     """Refuse a folder that holds something else than parts of this data set."""
     if folder.exists() and not folder.is_dir():
         raise SpecError(f"write_dataset: `path` is a file: {folder.name}")
-    ours = {"manifest.json", "tables", "truth", "parts", _ASIDE}
-    found = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
-    problems = [f"`path` also holds {name}" for name in sorted(found - ours)[:5]]
+    part_of = {DATA_SET.mark, "manifest.json", "tables", "truth", "parts", _ASIDE}
+    ours = part_of if read_mark(folder, DATA_SET) else set()
+    names = {entry.name for entry in folder.iterdir()} if folder.exists() else set()
+    others = [name for name in sorted(names - ours) if not name.endswith(UNFINISHED)]
+    problems = [f"`path` also holds {name}" for name in others[:5]]
     expected = {task.receipt.name: task for task in tasks}
-    for receipt in sorted((folder / "parts").glob("*.json")):
+    for receipt in sorted((folder / "parts").glob("*.json")) if ours else ():
         task, said = expected.get(receipt.name), read_json(receipt)
         if task is None:
             problems.append(f"`path` holds {receipt.stem}, beyond `n_customers`")
@@ -195,7 +200,7 @@ def _make_parts(tasks: Sequence[_Task], executor: Executor | None, progress: Pro
     open_tasks = [task for task in tasks if not _is_done(task)]
     done = len(tasks) - len(open_tasks)
     progress(done, len(tasks))
-    if open_tasks:  # until they are done, this is no finished data set
+    if open_tasks:  # until they are done, the data set is not finished
         (tasks[0].folder / "manifest.json").unlink(missing_ok=True)
     made = map(_make_part, open_tasks) if executor is None else _spread(open_tasks, executor)
     for count, _ in enumerate(made, start=done + 1):
@@ -247,7 +252,7 @@ def _make_part(task: _Task) -> None:
         "shared": shared,
         "schema": _schema(tables),
     }
-    write_json(receipt, task.receipt, aside / "receipt.json")
+    write_file(task.receipt, to_json(receipt))
     shutil.rmtree(aside, ignore_errors=True)
 
 
@@ -347,9 +352,10 @@ def _write_manifest(
 ) -> None:
     receipts = [read_json(task.receipt) for task in tasks]
     _refuse_changing(receipts)
-    write_json(receipts[0]["schema"], folder / "tables" / "schema.json", folder / _ASIDE / "s")
+    write_file(folder / "tables" / "schema.json", to_json(receipts[0]["schema"]))
     manifest = {
-        **_FORMAT,
+        "format": DATA_SET.format,
+        "version": 1,
         "world": receipts[0]["world"],
         "n_customers": int(n_customers),
         "seed": tasks[0].seed,
@@ -357,7 +363,7 @@ def _write_manifest(
         "versions": _versions(),
         "files": {name: file for receipt in receipts for name, file in receipt["files"].items()},
     }
-    write_json(manifest, folder / "manifest.json", folder / _ASIDE / "m")
+    write_file(folder / "manifest.json", to_json(manifest))
 
 
 def _refuse_changing(receipts: Sequence[Mapping[str, Any]]) -> None:
@@ -393,7 +399,7 @@ def read_dataset(
     Raises
     ------
     DataError
-        The folder is no data set, or a part is missing.
+        The folder is not a data set, or a part is missing.
     """
     folder = Path(path)
     schema = read_json(folder / "tables" / "schema.json")

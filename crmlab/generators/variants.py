@@ -80,7 +80,7 @@ def student_seed(student_id: str, *, key: bytes, purpose: str = "world") -> int:
     Raises
     ------
     SpecError
-        The key is no bytes or too short, or the id empty.
+        The key is not bytes or too short, or the id empty.
 
     Examples
     --------

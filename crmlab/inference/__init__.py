@@ -2,10 +2,12 @@
 
 * `fitting`: `fit`, and what each method does
 * `result`: `Fit`, the model, the panel and the posterior
+* `summary`: what a `Fit` shows of itself
 * `convergence`: the gate that says whether draws can be read
 * `saving`: fits on disk
-* `density`: a PyMC model as a function of one vector, compiled once for all data
-* `laplace`: the highest point of that function, and the normal distribution around it
+* `log_density`: a PyMC model as a function of one vector, compiled once for all data; NUTS on it
+* `laplace`: the mode of that function, and draws around it
+* `progress`: one line that says what a long computation is doing
 """
 
 from crmlab.inference.fitting import fit

@@ -1,7 +1,7 @@
 """Fit a model to a panel: the one door to every sampler.
 
-The same seed gives the same draws, on a cold compile cache as on a warm one (see
-`crmlab.inference.density`). `fit` judges the result before it hands it over: a fit that has not
+The same seed gives the same draws, whether the compile cache is cold or warm (see
+`crmlab.inference.log_density`). `fit` judges the result before it returns it: a fit that has not
 converged says so then, and again at every use.
 """
 
@@ -18,14 +18,15 @@ from crmlab import chains
 from crmlab.arrays import Floats
 from crmlab.errors import DataError, DataWarning, SpecError, check_one_of, raise_problems
 from crmlab.inference.convergence import find_problems
+from crmlab.inference.progress import Progress
 from crmlab.inference.result import Fit, find_remarks, warn_if_unconverged
 from crmlab.models.base import StageModel, coords
 from crmlab.models.emissions import Scorer, find_window
 
 if TYPE_CHECKING:
-    from crmlab.inference.density import Density
+    from crmlab.inference.log_density import LogDensity
 
-ROUGH = 2000  # customers that are enough to find out where the mode is
+SUBSAMPLE = 2000  # customers that are enough to find out where the mode is
 SEED_SHIFT = "CRMLAB_SEED_SHIFT"  # a variable for tests of the course: `fit` adds it to each seed
 
 
@@ -38,6 +39,7 @@ def fit(
     tune: int = 500,
     chains: int = 2,
     seed: int,
+    progress: bool = True,
 ) -> Fit:
     """Sample the posterior of a model given a panel.
 
@@ -58,6 +60,9 @@ def fit(
     chains : int
     seed : int
         The same seed and versions give the same draws, bit for bit.
+    progress : bool
+        Whether a fit that takes longer than two seconds says what it is doing, on one line in a
+        terminal or notebook (see `crmlab.inference.progress`).
 
     Returns
     -------
@@ -74,19 +79,21 @@ def fit(
     Warns
     -----
     DataWarning
-        The panel is too small, or too dull, to tell something that the model asks (a constant
-        channel, a stage never reported, covariates that make each other up): there the answer is
-        the prior's. Once for each, before the sampler starts.
+        The panel says nothing about a part of the model (a constant channel, a stage that is never
+        reported, collinear covariates): there the answer is the prior's. One warning for each,
+        before the sampler starts.
     SamplingWarning
-        The chains disagree, moved too slowly, or diverged; or no mode was found, or the posterior
-        is far from normal around it: do not read the result yet.
+        The chains disagree, move too slowly, or diverge; or no mode was found, or the posterior is
+        far from normal around it: do not read the result yet.
+    KeyboardInterrupt
+        Ctrl-C stops the sampler; nothing is returned.
 
     Notes
     -----
-    "laplace" writes into ``idata.attrs``: `pareto_khat` of the weights and `n_effective`, the
-    number of independent draws that they are worth; like "map" also `log_density` at the mode, what
-    is `left_to_gain` there, `smallest_eigenvalue` of its curvature, and `n_agreeing`, the number of
-    starts, of 4, that ended there.
+    "laplace" writes into ``idata.attrs`` the `pareto_khat` of the weights and `n_effective`, the
+    number of independent draws that they are worth. "laplace" and "map" write the `log_density` at
+    the mode, what is `left_to_gain` there, the `smallest_eigenvalue` of its curvature, and
+    `n_agreeing`, how many of the 4 starts ended there.
     """
     method = method or model.default_method
     check_one_of("fit", "method", method, _methods(model))
@@ -95,18 +102,32 @@ def fit(
     model.check(panel)
     for remark in find_remarks(model, panel):
         warnings.warn(remark, DataWarning, stacklevel=2)
-    if method == "exact":
-        idata = _label_draws(model, model.sample_exact(panel, (chains, draws), rng))
-    elif method == "nuts":
-        idata = _sample_nuts(model, panel, draws, tune, chains, rng)
-    else:
-        size = (chains, draws) if method == "laplace" else None
-        idata = _sample_around_mode(model, panel, size, rng)
-    problems = json.loads(idata.attrs.get("problems", "[]")) + find_problems(idata, method)
+    with Progress("preparing the model", shown=progress) as told:
+        idata = _sample(model, panel, method, (chains, draws), tune, rng, told)
+        told.say("checking convergence")
+        problems = json.loads(idata.attrs.get("problems", "[]")) + find_problems(idata, method)
     idata.attrs.update(method=method, seed=int(seed), problems=json.dumps(problems))
     result = Fit(model, panel, idata)
     warn_if_unconverged(result)
     return result
+
+
+def _sample(
+    model: StageModel,
+    panel: xr.Dataset,
+    method: str,
+    size: tuple[int, int],
+    tune: int,
+    rng: np.random.Generator,
+    progress: Progress,
+) -> xr.DataTree:
+    """Draw (chain, draw) by a method."""
+    if method == "exact":
+        progress.say("drawing from the closed form")
+        return _label_draws(model, model.sample_exact(panel, size, rng))
+    if method == "nuts":
+        return _sample_nuts(model, panel, size, tune, rng, progress)
+    return _sample_around_mode(model, panel, size if method == "laplace" else None, rng, progress)
 
 
 def _methods(model: StageModel) -> tuple[str, ...]:
@@ -127,7 +148,7 @@ def _check_counts(**counts: int) -> None:
 
 
 def make_rng(owner: str, seed: int, *, shift: int = 0) -> np.random.Generator:
-    """Make a generator from a seed; raise `SpecError` on behalf of `owner` if it is none."""
+    """Make a generator from a seed; raise `SpecError` on behalf of `owner` if that fails."""
     if not isinstance(seed, (int, np.integer)) or seed < 0:
         raise SpecError(
             f"The `seed` parameter of `{owner}` must be a non-negative integer, got {seed!r}."
@@ -135,27 +156,32 @@ def make_rng(owner: str, seed: int, *, shift: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed + shift)
 
 
-def _compile(model: StageModel, panel: xr.Dataset) -> "Density":
-    from crmlab.inference.density import compile_density
+def _compile(model: StageModel, panel: xr.Dataset, progress: Progress) -> "LogDensity":
+    from crmlab.inference.log_density import compile_log_density
 
-    density = compile_density(model.build(panel), model.posterior_names)
-    _check_start(model, panel, density)
+    density = compile_log_density(model.build(panel), model.posterior_names, progress)
+    check_possible(model, panel, density)
     return density
 
 
 def _sample_around_mode(
-    model: StageModel, panel: xr.Dataset, size: tuple[int, int] | None, rng: np.random.Generator
+    model: StageModel,
+    panel: xr.Dataset,
+    size: tuple[int, int] | None,
+    rng: np.random.Generator,
+    progress: Progress,
 ) -> xr.DataTree:
-    """Find the mode, and draw (chain, draw) from the normal law around it; the mode alone if None.
+    """Find the mode, and draw (chain, draw) around it; give the mode alone if `size` is None.
 
-    The normal law of customers' own effects given that of their population is a funnel, and the
-    joint mode says that all are alike: neither is an answer.
+    With customers' own effects neither is an answer: given the population the effects form a
+    funnel, and at the joint mode all customers are alike.
     """
     from crmlab.inference.laplace import find_mode, sample_around
 
     _refuse_own_effects(model, "map" if size is None else "laplace")
-    density = _compile(model, panel)
-    mode = find_mode(density, density.start, rng, _rough(model, panel, density))
+    density = _compile(model, panel, progress)
+    progress.say("looking for the mode")
+    mode = find_mode(density, density.start, rng, _subsample(model, panel, density))
     about = {
         "log_density": mode.logp,
         "left_to_gain": mode.left_to_gain,
@@ -164,6 +190,7 @@ def _sample_around_mode(
     }
     problems, places = mode.problems, mode.place[None]
     if size is not None:
+        progress.say("drawing around the mode")
         cloud = sample_around(density, mode, int(np.prod(size)), rng)
         about |= {"pareto_khat": cloud.khat, "n_effective": cloud.n_effective}
         problems, places = problems + cloud.problems, cloud.places
@@ -187,9 +214,9 @@ def _refuse_own_effects(model: StageModel, method: str) -> None:
         )
 
 
-def _rough(model: StageModel, panel: xr.Dataset, density: "Density") -> "Density | None":
-    """Give the density of some of the customers, to find out where the climb should begin."""
-    stride = panel.sizes["customer_id"] // ROUGH
+def _subsample(model: StageModel, panel: xr.Dataset, density: "LogDensity") -> "LogDensity | None":
+    """Return the log-density of some of the customers, which tells where to start; None if few."""
+    stride = panel.sizes["customer_id"] // SUBSAMPLE
     if stride < 2:
         return None
     arrays = model.read(panel.isel(customer_id=slice(None, None, stride)))
@@ -199,22 +226,25 @@ def _rough(model: StageModel, panel: xr.Dataset, density: "Density") -> "Density
 def _sample_nuts(
     model: StageModel,
     panel: xr.Dataset,
-    draws: int,
+    size: tuple[int, int],
     tune: int,
-    chains: int,
     rng: np.random.Generator,
+    progress: Progress,
 ) -> xr.DataTree:
-    from crmlab.inference.density import sample_density
+    from crmlab.inference.log_density import run_nuts
 
-    density = _compile(model, panel)
+    density = _compile(model, panel, progress)
+    chains, draws = size
     seed = int(rng.integers(2**31))
-    kept, stats = sample_density(density, draws=draws, tune=tune, chains=chains, seed=seed)
+    kept, stats = run_nuts(
+        density, draws=draws, tune=tune, chains=chains, seed=seed, progress=progress
+    )
     posterior = _label_draws(model, kept)["posterior"].to_dataset()
     stats = stats[["diverging", "n_steps", "energy"]]
     return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats})
 
 
-def _check_start(model: StageModel, panel: xr.Dataset, density: "Density") -> None:
+def check_possible(model: StageModel, panel: xr.Dataset, density: "LogDensity") -> None:
     """Refuse a panel that is impossible under the model: no sampler could take a step."""
     if np.isfinite(density(density.start)[0]):
         return
@@ -228,13 +258,14 @@ def _check_start(model: StageModel, panel: xr.Dataset, density: "Density") -> No
     result = chains.forward(values["initial_probs"], moves, scores, first, last)
     customers = panel["customer_id"].values[seen][result.loglik == -np.inf]
     raise DataError(
-        f"{type(model).__name__} holds for impossible what {len(customers)} customers did, e.g. "
-        f"{customers[:3].tolist()}: allow more moves, or soften given parameters of exactly 0 or 1."
+        f"The panel is impossible under {type(model).__name__} for {len(customers)} of its "
+        f"customers, e.g. {customers[:3].tolist()}: allow more moves, or move given parameters "
+        "away from 0 and 1."
     )
 
 
 def _moves_at_start(model: StageModel, panel: xr.Dataset, values: Mapping[str, Floats]) -> Floats:
-    """Transition matrices (N or 1, T - 1 or 1, K, K) of average customers, at given values."""
+    """Return the matrices (N or 1, T - 1 or 1, K, K) of customers without effects of their own."""
     if "transition_matrix" in values:
         return values["transition_matrix"][None, None]
     covariates = model.transitions.design.read(panel).get("covariates")

@@ -1,22 +1,18 @@
 """`Fit`: a model, the panel it was fitted to, and the posterior."""
 
 import json
-import shutil
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 
 import xarray as xr
 
-from crmlab.errors import (
-    DataError,
-    SamplingWarning,
-    raise_problems,
-)
-from crmlab.inference.saving import check_target, from_spec, mend_attrs, swap, to_spec
+from crmlab.errors import DataError, SamplingWarning, raise_problems
+from crmlab.inference.saving import FILES, FIT, from_spec, mend_attrs, to_spec
+from crmlab.inference.summary import Summary, summarise
 from crmlab.models.base import StageModel
 from crmlab.models.remarks import data_remarks
+from crmlab.tables.folders import new_folder, read_mark, to_json
 
 
 @dataclass(frozen=True)
@@ -37,14 +33,15 @@ class Fit:
     idata: xr.DataTree
 
     def __repr__(self) -> str:
-        """Say what was fitted to what, and whether it can be read."""
-        sizes = self.idata["posterior"].sizes
-        verdict = "; ".join(self.problems) or "no sign of trouble"
-        return (
-            f"Fit of {type(self.model).__name__} on {self.panel.sizes['customer_id']} customers "
-            f"x {self.panel.sizes['period']} periods: {sizes['chain']} chains "
-            f"x {sizes['draw']} draws ({verdict})"
-        )
+        """Say what was fitted to what, whether it can be read, and what came out."""
+        return self._summarise().as_text()
+
+    def _repr_html_(self) -> str:
+        """Say the same in a notebook."""
+        return self._summarise().as_html()
+
+    def _summarise(self) -> Summary:
+        return summarise(self.model, self.panel, self.idata, self.problems, self.remarks)
 
     @property
     def posterior(self) -> xr.Dataset:
@@ -53,31 +50,35 @@ class Fit:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What the convergence gate found; empty if the draws can be read."""
+        """What speaks against reading the draws; empty if they can be read."""
         return tuple(json.loads(self.idata.attrs.get("problems", "[]")))
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What the panel could not tell, so that the answer is the prior's; empty if nothing."""
+        """What the panel says nothing about, so that the answer is the prior's."""
         return tuple(find_remarks(self.model, self.panel))
 
     def save(self, folder: str | Path) -> None:
-        """Write model, panel and posterior into `folder`, all or nothing."""
-        folder = Path(folder)
-        check_target(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        try:
-            (aside / "model.json").write_text(json.dumps(to_spec(self.model), indent=1))
+        """Write model, panel and posterior into `folder`, all or nothing.
+
+        Parameters
+        ----------
+        folder : path
+            New, empty, or an older fit and nothing else, which is replaced.
+
+        Raises
+        ------
+        SpecError
+            If `folder` is anything else.
+        """
+        with new_folder(folder, FIT) as aside:
+            (aside / "model.json").write_text(to_json({"model": to_spec(self.model)}), "utf-8")
             self.panel.to_netcdf(aside / "panel.nc", engine="h5netcdf")
             self.idata.to_netcdf(aside / "posterior.nc", engine="h5netcdf")
-            swap(aside, folder)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
 
 
 def find_remarks(model: StageModel, panel: xr.Dataset) -> list[str]:
-    """Say what a panel is too small, or too dull, to tell a model."""
+    """Say which parts of a model a panel says nothing about."""
     return data_remarks(panel, model.channels, model.space, model.transitions)
 
 
@@ -87,14 +88,15 @@ def load_fit(folder: str | Path) -> Fit:
     Raises
     ------
     DataError
-        The folder holds no complete fit.
+        If the folder holds no complete fit.
     """
     folder = Path(folder)
-    missing = [n for n in ("model.json", "panel.nc", "posterior.nc") if not (folder / n).is_file()]
-    raise_problems(
-        DataError, f"{folder} holds no saved fit", [f"{name} is missing" for name in missing]
-    )
-    model = from_spec(json.loads((folder / "model.json").read_text()))
+    said = read_mark(folder, FIT)
+    problems = [f"{name} is missing" for name in FILES if not (folder / name).is_file()]
+    if not ("model" in said or problems):
+        problems = [f"{FIT.mark} is not of the format {FIT.format!r}"]
+    raise_problems(DataError, f"{folder} holds no saved fit", problems)
+    model = from_spec(said["model"])
     panel = mend_attrs(xr.load_dataset(folder / "panel.nc", engine="h5netcdf"))
     with xr.open_datatree(folder / "posterior.nc", engine="h5netcdf") as stored:
         idata = stored.load()

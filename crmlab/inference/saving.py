@@ -1,18 +1,24 @@
 """Fits on disk: model, panel and posterior in one folder."""
 
-import shutil
 from dataclasses import fields, is_dataclass
 from importlib import import_module
-from pathlib import Path
-from tempfile import mkdtemp
 
 import numpy as np
 import xarray as xr
 
-from crmlab.errors import (
-    DataError,
-    SpecError,
-)
+from crmlab.errors import DataError
+from crmlab.tables.folders import FolderKind, Mark
+
+FILES = ("model.json", "panel.nc", "posterior.nc")
+
+
+def _upgrade(said: Mark) -> Mark:
+    """Read a model that stands alone in its file, as older versions wrote it."""
+    is_older = ":" in str(said.get("class"))
+    return {"format": FIT.format, "files": FILES, "model": said} if is_older else said
+
+
+FIT = FolderKind("crmlab fit", "model.json", _upgrade)
 
 
 def to_spec(value: object) -> object:
@@ -49,26 +55,3 @@ def mend_attrs(panel: xr.Dataset) -> xr.Dataset:
         if "categories" in values.attrs:
             values.attrs["categories"] = [str(n) for n in np.atleast_1d(values.attrs["categories"])]
     return panel
-
-
-def check_target(folder: Path) -> None:
-    """Refuse to replace anything but an older fit."""
-    replaceable = folder.is_dir() and (
-        (folder / "model.json").is_file() or not any(folder.iterdir())
-    )
-    if folder.exists() and not replaceable:
-        raise SpecError(
-            "The `folder` parameter of `Fit.save` must be new, empty or an older fit, but "
-            f"{folder} is something else: name a folder inside it."
-        )
-
-
-def swap(aside: Path, folder: Path) -> None:
-    """Put a finished folder in the place of an old one."""
-    if folder.exists():
-        old = Path(mkdtemp(prefix=f".{folder.name}-old-", dir=folder.parent))
-        folder.rename(old / "fit")
-        aside.rename(folder)
-        shutil.rmtree(old)
-    else:
-        aside.rename(folder)

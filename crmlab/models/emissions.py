@@ -7,6 +7,7 @@ to which missing cells point.
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable
 
 FLOAT = np.float64
+_ONE_AT_A_TIME = Lock()  # a function of PyTensor keeps its inputs where all threads see them
 
 
 class Encoded(NamedTuple):
@@ -264,7 +266,8 @@ class Scorer:
         for channel, (values, codes) in self.encoded:
             names = [f"{channel.name}_{name}" for name in channel.parameter_names]
             given = [np.asarray(parameters[name], dtype=FLOAT) for name in names]
-            table = _compiled_table(channel, tuple(g.ndim for g in given))(values, *given)
+            with _ONE_AT_A_TIME:
+                table = _compiled_table(channel, tuple(g.ndim for g in given))(values, *given)
             found.append((table, codes))
         return found
 

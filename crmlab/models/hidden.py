@@ -75,6 +75,7 @@ class HiddenMarkov(StageModel):
         problems = [
             *self._order_problems(),
             *self._initial_problems(),
+            *self.transitions.design.problems,
             *self.transitions.space_problems(self.space),
         ]
         raise_problems(SpecError, "HiddenMarkov", problems or self._meaning_problems())

@@ -61,7 +61,7 @@ class ObservedMarkov(StageModel):
 
     def __post_init__(self) -> None:
         """Refuse transitions that counts do not determine."""
-        problems = [*self.transitions.space_problems(self.space)]
+        problems = self.transitions.design.problems + self.transitions.space_problems(self.space)
         if self.transitions.n_customer_effects(self.space):
             problems.append(
                 "`transitions` cannot have customers' effects of their own, which counts do not "

@@ -2,7 +2,8 @@
 
 Actions are arrays: P[action, from, to] is the transition matrix of a period in which the action is
 taken, cost[action] (or cost[action, stage]) what it costs. Costs and margins are paid at the start
-of a period. The modules, in reading order:
+of a period, and values count the current one, in which the action is chosen and paid for
+(``first="current"`` in `stage_value`). The modules, in reading order:
 
 * `programme`: the best action in each stage, when the matrices are known
 * `choice`: one policy for all posterior draws; regret, and the value of information

@@ -28,11 +28,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, are_probs
 from crmlab.errors import SpecError, raise_problems
-from crmlab.policy.inputs import read_actions, read_law
+from crmlab.policy.inputs import read_actions
 from crmlab.policy.programme import iterate_policy
-from crmlab.value.inputs import as_floats
+from crmlab.value.inputs import as_floats, read_probs
 
 _MOST_PLANES = 20_000
 
@@ -79,8 +79,8 @@ def update_belief(belief: ArrayLike, P: ArrayLike, likelihood: ArrayLike) -> Flo
     array([0.289, 0.711])
     """
     P, likelihood = as_floats("P", P), as_floats("likelihood", likelihood)
-    law = read_law("update_belief", "belief", belief, P.shape[-1])
-    weight = (law @ P) * likelihood
+    probs = read_probs("update_belief", "belief", belief, P.shape[-1])
+    weight = (probs @ P) * likelihood
     total = weight.sum(axis=-1, keepdims=True)
     if not (total > 0).all():
         raise SpecError("update_belief: the signal is impossible in every stage that can be next")
@@ -235,7 +235,7 @@ def improve_planes(
     P, reward, keep = read_actions("improve_planes", P, margin, cost, discount_rate)
     _check_single("improve_planes", P)
     signals = _read_signals("improve_planes", signal_probs, P.shape[-1])
-    points = np.atleast_2d(read_law("improve_planes", "beliefs", beliefs, P.shape[-1]))
+    points = np.atleast_2d(read_probs("improve_planes", "beliefs", beliefs, P.shape[-1]))
     planes = blind_planes(P, margin, cost, discount_rate=discount_rate)
     for _ in range(n_rounds):
         better = _back_up_at(points, P, reward, keep, signals, planes.plane)
@@ -266,7 +266,7 @@ def _read_signals(owner: str, signal_probs: ArrayLike, n_stages: int) -> Floats:
         problems.append(
             f"`signal_probs` must have shape ({n_stages}, signals), got {signals.shape}"
         )
-    elif (signals < 0).any() or (np.abs(signals.sum(axis=1) - 1) > 1e-8).any():
+    elif not are_probs(signals):
         problems.append("`signal_probs` must hold probabilities that sum to 1 in each stage")
     raise_problems(SpecError, owner, problems)
     return signals

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, number_problems
 from crmlab.errors import SpecError, raise_problems
 from crmlab.policy.inputs import by_action, read_actions, read_weights
 from crmlab.policy.programme import iterate_policy, value_policy
@@ -95,8 +95,7 @@ def _read_allocation(gain: ArrayLike, cost: ArrayLike, budget: float) -> tuple[F
         )
     if not (np.isfinite(cost) & (cost >= 0)).all() or (cost[..., 0] != 0).any():
         problems.append("`cost` must be finite and at least 0, and 0 for action 0, doing nothing")
-    if not np.isfinite(budget) or budget < 0:
-        problems.append(f"`budget` must be finite and at least 0, got {budget!r}")
+    problems += number_problems({"budget": budget}, least=0)
     raise_problems(SpecError, "allocate", problems)
     return gain, np.broadcast_to(cost, gain.shape)
 
@@ -286,8 +285,7 @@ def _read_spend(P: Floats, cost: ArrayLike, budget: float) -> Floats:
         problems.append(f"`P` must have shape (actions, K, K), got {P.shape}; plan draw by draw")
     if (spend < 0).any():
         problems.append("`cost` must be at least 0, because it counts as spend")
-    if not np.isfinite(budget) or budget < 0:
-        problems.append(f"`budget` must be finite and at least 0, got {budget!r}")
+    problems += number_problems({"budget": budget}, least=0)
     raise_problems(SpecError, "plan_within_budget", problems)
     return np.broadcast_to(spend, P.shape[:2])
 

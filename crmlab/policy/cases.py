@@ -25,10 +25,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crmlab.arrays import Bools, Floats
-from crmlab.errors import SpecError, raise_problems
+from crmlab.arrays import Bools, Floats, number_problems
+from crmlab.errors import SpecError, raise_problems, wrong
 from crmlab.policy.programme import look_ahead
-from crmlab.value.inputs import as_floats, bare_rate_problems, margin_problems, matrix_problems
+from crmlab.value.inputs import as_floats, read_valued
+from crmlab.value.stage import mean_ahead
 
 
 class Triage(NamedTuple):
@@ -113,12 +114,10 @@ def _check_cases(
         problems.append(f"all arrays must have one shape (cases,), got {sorted(shapes)}")
     if first.dtype != bool:
         problems.append(f"`must` must hold true or false, got {first.dtype}")
-    if not (np.isfinite(hours) & (hours > 0)).all():
-        problems.append("`hours` must be finite and above 0")
-    if not np.isfinite(handled).all() or not np.isfinite(left).all():
-        problems.append("values must be finite")
+    problems += number_problems({"hours": hours}, above=0)
+    problems += number_problems({"value_if_handled": handled, "value_if_left": left})
     if not capacity >= 0:
-        problems.append(f"`capacity` must be at least 0, got {capacity!r}")
+        problems.append(wrong("capacity", "at least 0", capacity))
     raise_problems(SpecError, "triage", problems)
     needed = hours[first].sum()
     if needed > capacity * (1 + 1e-12):
@@ -193,19 +192,13 @@ def serve_or_end(
     >>> serve_or_end([[0.6, 0.4], [0.1, 0.9]], [-3, 2], discount_rate=0.10).serve.tolist()
     [True, True]
     """
-    P, margin = as_floats("P", P), as_floats("margin", margin)
     ending = as_floats("ending_value", ending_value)
-    problems = [
-        *matrix_problems(P),
-        *margin_problems(P, margin),
-        *bare_rate_problems(discount_rate),
-    ]
-    if not np.isfinite(ending).all():
-        problems.append("`ending_value` must be finite")
-    raise_problems(SpecError, "serve_or_end", problems)
+    P, margin, keep = read_valued(
+        "serve_or_end", P, margin, discount_rate, None,
+        lambda *_: number_problems({"ending_value": ending}),
+    )  # fmt: skip
     if discount_rate <= 0:
         raise SpecError(f"serve_or_end: needs a positive `discount_rate`, got {discount_rate:g}")
-    keep = 1 / (1 + discount_rate)
     value = _stop_best(P, margin, ending, keep)
     on = look_ahead(P[..., None, :, :], margin[..., None, :], keep, value)[..., 0, :]
     slack = 1e-9 * np.abs(value).max(initial=1.0)
@@ -223,7 +216,7 @@ def _stop_best(P: Floats, margin: Floats, ending: Floats, keep: float) -> Floats
         inside = np.where(serve[..., None], P, 0.0)
         paid = np.where(serve, margin, ending)[..., None]
         value = np.linalg.solve(np.eye(n_stages) - keep * inside, paid)[..., 0]
-        on = margin + keep * (P @ value[..., None])[..., 0]
+        on = margin + keep * mean_ahead(P, value)
         slack = 1e-12 * np.abs(value).max(initial=1.0)
         better = np.where(serve, on >= ending - slack, on > ending + slack)
         if (better == serve).all():

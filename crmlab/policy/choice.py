@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, are_probs, count_problems
 from crmlab.errors import SpecError, raise_problems
 from crmlab.policy.inputs import read_actions, read_weights
 from crmlab.policy.programme import iterate_policy, value_policy
@@ -232,14 +232,9 @@ def simulate_trial(
         For two independent trials, add theirs, simulated from the same draws.
     """
     rows = as_floats("rows", rows)
-    problems = []
-    if rows.ndim != 2 or (rows < 0).any() or (np.abs(rows.sum(axis=-1) - 1) > 1e-8).any():
+    problems = count_problems({"n_customers": n_customers, "n_results": n_results})
+    if rows.ndim != 2 or not are_probs(rows):
         problems.append("`rows` must hold probabilities (draws, K) that sum to 1")
-    problems += [
-        f"`{name}` must be a whole number from 1, got {value!r}"
-        for name, value in (("n_customers", n_customers), ("n_results", n_results))
-        if not isinstance(value, int | np.integer) or value < 1
-    ]
     raise_problems(SpecError, "simulate_trial", problems)
     counts = rng.multinomial(n_customers, rows[rng.integers(len(rows), size=n_results)])
     with np.errstate(divide="ignore"):

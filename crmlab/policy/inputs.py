@@ -3,9 +3,15 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, number_problems
 from crmlab.errors import SpecError, raise_problems
-from crmlab.value.inputs import as_floats, bare_rate_problems, horizon_problems, matrix_problems
+from crmlab.value.inputs import (
+    as_floats,
+    bare_rate_problems,
+    horizon_problems,
+    matrix_problems,
+    read_customers,
+)
 
 
 def read_actions(
@@ -53,10 +59,8 @@ def _problems_of_actions(P: Floats, margin: Floats, cost: Floats) -> list[str]:
             f"`cost` needs one number per action ({n_actions},), or per action and stage "
             f"(..., {n_actions}, {n_stages}), got {cost.shape}"
         )
-    for name, values in (("margin", margin), ("cost", cost)):
-        if not np.isfinite(values).all():
-            problems.append(f"`{name}` must be finite; write 0 for none")
-    return problems
+    not_finite = number_problems({"margin": margin, "cost": cost})
+    return problems + [f"{problem}; write 0 for none" for problem in not_finite]
 
 
 def read_allowed(owner: str, allowed: ArrayLike | None, n_actions: int, n_stages: int) -> NDArray:
@@ -84,27 +88,11 @@ def read_policy(owner: str, policy: ArrayLike, n_actions: int, n_stages: int) ->
     return actions
 
 
-def read_law(owner: str, parameter: str, law: ArrayLike, n_stages: int) -> Floats:
-    """Return probabilities of the stages, (..., K)."""
-    probs = as_floats(parameter, law)
-    fits = probs.ndim and probs.shape[-1] == n_stages and (probs >= 0).all()
-    if not fits or np.abs(probs.sum(axis=-1) - 1).max(initial=0.0) > 1e-8:
-        raise SpecError(
-            f"{owner}: `{parameter}` must hold {n_stages} probabilities that sum to 1, got "
-            f"{probs.tolist() if probs.size <= 20 else probs.shape}"
-        )
-    return probs
-
-
 def read_weights(owner: str, n_customers: ArrayLike | None, n_stages: int) -> Floats:
     """Return customers per stage, (K,); all stages alike if left out."""
     if n_customers is None:
         return np.ones(n_stages)
-    counts = as_floats("n_customers", n_customers)
-    fits = counts.shape == (n_stages,) and (np.isfinite(counts) & (counts >= 0)).all()
-    if not fits or not counts.any():
-        raise SpecError(
-            f"{owner}: `n_customers` must hold {n_stages} counts of at least 0, not all 0, got "
-            f"{counts.tolist()}"
-        )
+    counts = read_customers(owner, n_customers, n_stages)
+    if not counts.any():
+        raise SpecError(f"{owner}: `n_customers` must not be 0 in every stage")
     return counts

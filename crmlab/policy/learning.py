@@ -24,8 +24,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crmlab.arrays import Floats
-from crmlab.errors import SpecError, raise_problems
+from crmlab.arrays import Floats, count_problems, number_problems
+from crmlab.errors import SpecError, raise_problems, wrong
 from crmlab.value.inputs import as_floats
 
 # A rule sees successes and failures so far (worlds, arms), the customers served, and chance.
@@ -76,13 +76,7 @@ def plan_trial(n_customers: int, *, mean: float, prior_sd: float, response_sd: f
     2284
     """
     named = {"n_customers": n_customers, "prior_sd": prior_sd, "response_sd": response_sd}
-    problems = [
-        f"`{name}` must be finite and above 0, got {value!r}"
-        for name, value in named.items()
-        if not (np.isfinite(value) and value > 0)
-    ]
-    if not np.isfinite(mean):
-        problems.append(f"`mean` must be finite, got {mean!r}")
+    problems = [*number_problems(named, above=0), *number_problems({"mean": mean})]
     raise_problems(SpecError, "plan_trial", problems)
     noise = (response_sd / prior_sd) ** 2
     # The same root, without the difference of two large numbers.
@@ -207,16 +201,9 @@ def regret_curves(
     True
     """
     rates = as_floats("rates", rates)
-    problems = []
+    problems = count_problems({"n_customers": n_customers, "batch": batch})
     if rates.ndim != 2 or rates.shape[1] < 2 or not ((rates >= 0) & (rates <= 1)).all():
-        problems.append(
-            f"`rates` must be probabilities (worlds, 2 arms or more), got {rates.shape}"
-        )
-    problems += [
-        f"`{name}` must be a whole number from 1, got {value!r}"
-        for name, value in (("n_customers", n_customers), ("batch", batch))
-        if not isinstance(value, int | np.integer) or value < 1
-    ]
+        problems.append(wrong("rates", "probabilities (worlds, 2 arms or more)", rates.shape))
     raise_problems(SpecError, "regret_curves", problems)
     streams = np.random.default_rng(seed).spawn(len(rules))
     return {

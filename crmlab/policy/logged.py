@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, are_probs, number_problems
 from crmlab.errors import DataError, raise_problems
 
 
@@ -121,9 +121,7 @@ def _problems_of_log(
         ]
     if pi.ndim != 2 or len(pi) != len(y):
         return [f"`policy` must have shape ({len(y)}, actions), got {pi.shape}"]
-    problems = []
-    if not np.isfinite(y).all():
-        problems.append("`reward` must be finite")
+    problems = number_problems({"reward": y})
     if not ((e > 0) & (e <= 1)).all():
         problems.append(
             "`propensity` must lie above 0 and at most 1: it is the logged probability of the "
@@ -131,7 +129,7 @@ def _problems_of_log(
         )
     if a.dtype.kind not in "iu" or (a < 0).any() or (a >= pi.shape[1]).any():
         problems.append(f"`action` must hold indices from 0 to {pi.shape[1] - 1}")
-    if (pi < 0).any() or (np.abs(pi.sum(axis=1) - 1) > 1e-8).any():
+    if not are_probs(pi):
         problems.append("`policy` must hold probabilities that sum to 1 per customer")
     if m is not None and (m.shape != pi.shape or not np.isfinite(m).all()):
         problems.append(f"`model` must be finite, of shape {pi.shape}, got {m.shape}")

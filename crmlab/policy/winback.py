@@ -19,15 +19,14 @@ back, the smaller the offer. Offers made to all who lapse teach customers to lap
 not see that, a holdout group does.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
-from crmlab.arrays import Floats
-from crmlab.errors import SpecError, raise_problems
+from crmlab.arrays import Floats, number_problems
+from crmlab.errors import SpecError, raise_problems, wrong
 from crmlab.value.inputs import as_floats
 
 
@@ -70,11 +69,7 @@ def best_offer(second_life: ArrayLike, *, intercept: ArrayLike, slope: ArrayLike
     """
     W, a = as_floats("second_life", second_life), as_floats("intercept", intercept)
     b = as_floats("slope", slope)
-    problems = [
-        f"`{name}` must be finite"
-        for name, values in (("second_life", W), ("intercept", a), ("slope", b))
-        if not np.isfinite(values).all()
-    ]
+    problems = number_problems({"second_life": W, "intercept": a, "slope": b})
     if not (b > 0).all():
         problems.append("`slope` must be above 0: a larger offer brings more customers back")
     raise_problems(SpecError, "best_offer", problems)
@@ -154,11 +149,9 @@ def returner_tenure(
     [0.159, 10.669, 6.172]
     """
     score, mean_log = as_floats("score", score), as_floats("mean_log", mean_log)
-    problems = []
-    if not (math.isfinite(sd_log) and sd_log > 0):
-        problems.append(f"`sd_log` must be finite and above 0, got {sd_log!r}")
+    problems = number_problems({"sd_log": sd_log}, above=0)
     if not -1 <= correlation <= 1:
-        problems.append(f"`correlation` must lie between -1 and 1, got {correlation!r}")
+        problems.append(wrong("correlation", "between -1 and 1", correlation))
     raise_problems(SpecError, "returner_tenure", problems)
     of_all = np.exp(mean_log + sd_log**2 / 2)
     selected = special.log_ndtr(score + correlation * sd_log) - special.log_ndtr(score)
@@ -212,13 +205,8 @@ def best_price(
     >>> f"{found.price:.2f} {found.retention:.3f} {found.value:.1f}"
     '26.47 0.966 312.3'
     """
-    problems = []
-    if not slope > 0:
-        problems.append(f"`slope` must be above 0, got {slope!r}: a higher price loses customers")
-    if not discount_rate > 0:
-        problems.append(f"`discount_rate` must be above 0, got {discount_rate!r}")
-    if not (math.isfinite(unit_cost) and math.isfinite(intercept)):
-        problems.append("`unit_cost` and `intercept` must be finite")
+    problems = number_problems({"slope": slope, "discount_rate": discount_rate}, above=0)
+    problems += number_problems({"unit_cost": unit_cost, "intercept": intercept})
     raise_problems(SpecError, "best_price", problems)
     up = 1 + discount_rate
 

@@ -146,7 +146,8 @@ def find_places(customers: Customers, parameters: Parameters) -> Places:
         logs = found.running[-1]
         impossible = logs.max(axis=1, keepdims=True) == -np.inf  # says nothing of the customer
         weights[some] = softmax(np.where(impossible, 0.0, logs), axis=1)
-        now[some] = found.at(histories.last[some])[0].swapaxes(1, 2)
+        here = found.at(histories.last[some])[0].swapaxes(1, 2)
+        now[some] = np.where(weights[some][..., None] > 0, here, 0.0)  # of what is impossible
     now[histories.last < 0] = parameters["initial_probs"]
     return Places(np.empty((1, 0)) if points is None else points, weights, now)
 
@@ -157,14 +158,16 @@ def probs_now(customers: Customers, parameters: Parameters, normals: Floats | No
     `normals` (customer, effect) say where in the population they stand; left out, that is summed
     out.
     """
-    own = normals is not None
-    histories = customers.one_by_one if own else customers.histories
-    now = np.empty((len(histories.first), customers.score.shape[2]))
-    points = None if own else _points_of(customers)
-    for some, found in follow(customers, parameters, points, own=normals):
-        now[some] = _sum_out(*found.at(histories.last[some]))
-    now[histories.last < 0] = parameters["initial_probs"]
-    return now[histories.which]
+    if normals is None:
+        places = find_places(customers, parameters)
+        now = np.einsum("np,npk->nk", places.weights, places.now)
+        return now[customers.histories.which]
+    last = customers.window.last
+    now = np.empty((len(last), customers.score.shape[2]))
+    for some, found in follow(customers, parameters, own=normals):
+        now[some] = found.at(last[some])[0][..., 0]
+    now[last < 0] = parameters["initial_probs"]
+    return now
 
 
 def mean_normals(customers: Customers, parameters: Parameters) -> Floats | None:

@@ -1,10 +1,9 @@
 """Tables on disk, and the engine that computes with them in limited memory.
 
-Nothing stays: the folder goes when nobody needs it any more, or with the process; what a process
-that was killed left behind is swept away by the next one.
+Nothing stays: the folder goes when nobody needs it any more, or with the process. What a process
+that was killed left behind holds customers' data, and is swept away by the next one.
 """
 
-import os
 import shutil
 import tempfile
 import weakref
@@ -17,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crmlab.reading.files import quietly
+from crmlab.tables.folders import make_aside, sweep
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -52,35 +52,15 @@ def open_disk() -> Disk:
     """Start an engine of limited memory with a folder for what does not fit."""
     import ibis
 
-    sweep_dead(Path(tempfile.gettempdir()))
-    folder = Path(tempfile.mkdtemp(prefix=f"crmlab-{os.getpid()}-"))
+    home = Path(tempfile.gettempdir())
+    sweep(home)
+    folder = make_aside(home)
     connection = ibis.duckdb.connect(
         memory_limit=MEMORY, threads=THREADS, temp_directory=str(folder / "spill")
     )
     disk = Disk(connection, folder)
     weakref.finalize(disk, _leave, connection, folder)
     return disk
-
-
-def sweep_dead(home: Path) -> None:
-    """Remove the folders of processes that are no more: they hold customers' data."""
-    for left in home.glob("crmlab-*-*"):
-        process = left.name.split("-")[1]
-        if process.isdigit() and not is_alive(int(process)):
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def is_alive(process: int) -> bool:
-    """Whether a process runs, as far as this system tells without touching it."""
-    if os.name != "posix":  # elsewhere signal 0 is no mere question
-        return True
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _leave(connection: "BaseBackend", folder: Path) -> None:

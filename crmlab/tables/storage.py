@@ -1,32 +1,39 @@
 """Tables on disk: one file per table, and `tables.json`, which says how to read them back.
 
-A folder is replaced as a whole or not at all. The new one is written aside, in the same parent
-folder, and renamed into place when it is complete, so a disk that fills up, or a value that cannot
-be written, leaves the old folder as it was. The truth of a simulated world is written only if
-asked for, into a folder of its own that says what it is: whoever gets the tables does not get it.
+A folder is replaced as a whole or not at all (`crmlab.tables.folders`), so a disk that fills up, or
+a value that cannot be written, leaves the old folder as it was. The truth of a simulated world is
+written only if asked for, into a folder of its own that says what it is: whoever gets the tables
+does not get it.
 
 A folder from elsewhere needs no `tables.json`: `customers.csv` and any of `events.csv`,
 `surveys.csv`, `cases.csv`, `labels.csv`, `actions.csv` (or `.parquet`) are enough.
 """
 
 import json
-import os
-import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from crmlab.errors import DataError, SpecError, check_one_of, raise_problems
+from crmlab.errors import DataError, SpecError, check_one_of, raise_problems, refuse
 from crmlab.tables.customer_tables import CustomerTables
+from crmlab.tables.folders import FolderKind, Mark, new_folder, read_mark
 from crmlab.tables.records import FORMS, to_dates
 
-_MANIFEST = "tables.json"
-_KEY = "answer_key.json"
-_FORMS_ON_DISK = {_MANIFEST: "crmlab tables", _KEY: "crmlab answer key"}
 _FORMATS = ("csv", "parquet")
+
+
+def _upgrade(said: Mark) -> Mark:
+    """Read a mark of older versions, which names the tables but not their files."""
+    tables = said.get("columns")
+    names = tables if isinstance(tables, dict) else ()
+    return {"files": [f"{name}.{format}" for name in names for format in _FORMATS], **said}
+
+
+TABLES = FolderKind("crmlab tables", "tables.json", _upgrade)
+ANSWER_KEY = FolderKind("crmlab answer key", "answer_key.json", _upgrade)
 _NAMES = ("customers", *(form.name for form in FORMS))
 _TEXT = ("customer_id", "date", "channel", "action", "stage")
 _MISSING = ("", "NA", "N/A", "NaN", "nan", "NULL", "null")
@@ -51,12 +58,11 @@ def write_tables(
     tables : CustomerTables
         Their truth is not written, unless `truth_folder` asks for it.
     folder : path
-        Made if it is not there; if it is there it must be empty, or hold tables, which are
-        replaced.
+        New, empty, or older tables that were written here and nothing else; these are replaced.
     format : {"csv", "parquet"}
     truth_folder : path, optional
         Where the truth of a simulated world goes, outside of `folder`, marked as an answer key
-        (`read_truth` reads it). It is replaced as a whole, too.
+        (`read_truth` reads it). New, empty, or an older answer key and nothing else.
 
     Returns
     -------
@@ -66,83 +72,54 @@ def write_tables(
     Raises
     ------
     SpecError
-        If the format is unknown, a folder holds something else, the provenance cannot be
-        written as JSON, or the truth is asked for and there is none.
+        If the format is unknown, a folder is anything else, the provenance cannot be written as
+        JSON, or the truth is asked for and there is none.
 
     Examples
     --------
     >>> customers = pd.DataFrame({"customer_id": ["007"]})
-    >>> with tempfile.TemporaryDirectory() as parent:
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as parent:
     ...     folder = write_tables(CustomerTables(customers, window=(0, 3)), f"{parent}/firm")
     ...     read_tables(folder)
     CustomerTables(1 customers; window 0 to 3)
     """
     check_one_of("write_tables", "format", format, _FORMATS)
-    target = Path(folder).resolve()
-    _check_target(target, _NAMES, "folder")
     manifest = _manifest(tables)
     if truth_folder is not None:
-        _check_truth(tables, target, Path(truth_folder).resolve())
-    _replace_folder(target, lambda aside: _write_files(tables, manifest, aside, format))
-    if truth_folder is not None:
-        _write_truth(tables, Path(truth_folder).resolve(), format)
+        _check_truth(tables, Path(folder).resolve(), Path(truth_folder).resolve())
+    with new_folder(folder, TABLES) as aside:
+        _write_files(tables, manifest, aside, format)
+        if truth_folder is not None:
+            _write_truth(tables, truth_folder, format)
     return Path(folder)
-
-
-def _check_target(target: Path, names: Iterable[str], parameter: str) -> None:
-    if target.exists() and not target.is_dir():
-        raise SpecError(f"The `{parameter}` parameter of `write_tables` is a file: {target.name}.")
-    names = {*names, *_listed_in(target)}
-    ours = {_MANIFEST, _KEY, *(f"{name}.{suffix}" for name in names for suffix in _FORMATS)}
-    found = {path.name for path in target.iterdir()} if target.exists() else set()
-    others = sorted(found - ours)
-    if others:
-        raise SpecError(
-            f"The `{parameter}` parameter of `write_tables` must be new, empty or hold tables, as "
-            f"it is replaced whole; {target.name} also holds {', '.join(others[:5])}."
-        )
-
-
-def _listed_in(folder: Path) -> list[str]:
-    """Names of the tables that a folder says it holds."""
-    known = (_read_manifest(folder, name)[0] for name in (_MANIFEST, _KEY))
-    return [name for manifest in known for name in manifest.get("columns", {})]
 
 
 def _check_truth(tables: CustomerTables, target: Path, truth: Path) -> None:
     if tables.truth is None:
-        raise SpecError(
-            "The `truth_folder` parameter of `write_tables` asks for a truth that these tables do "
-            "not have; only simulated worlds have one."
-        )
-    if truth == target or target in truth.parents:
-        raise SpecError(
-            "The `truth_folder` parameter of `write_tables` must lie outside of `folder`: an "
-            "answer key does not travel with the tables."
-        )
-    _check_target(truth, tables.truth, "truth_folder")
+        rule = "left out where tables have no truth (only simulated worlds have one)"
+    elif truth == target or target in truth.parents:
+        rule = "a folder outside of `folder`, as an answer key does not travel with the tables"
+    else:
+        return
+    refuse("write_tables", "truth_folder", rule, str(truth))
 
 
-def _write_truth(tables: CustomerTables, target: Path, format: str) -> None:
+def _write_truth(tables: CustomerTables, folder: str | Path, format: str) -> None:
     columns = {
         name: {column: _type_of(frame[column]) for column in frame}
         for name, frame in tables.truth.items()
     }
     said = {
-        "format": "crmlab answer key",
-        "version": 1,
         "warning": "The truth of a simulated world, which no firm knows. Not for learners' eyes, "
         "and not for models.",
         "columns": columns,
         "provenance": tables.provenance,
     }
-
-    def write(aside: Path) -> None:
+    with new_folder(folder, ANSWER_KEY) as aside:
         for name, frame in tables.truth.items():
             _write_frame(frame, aside / f"{name}.{format}")
-        (aside / _KEY).write_text(_to_json(said), encoding="utf-8", newline="\n")
-
-    _replace_folder(target, write)
+        (aside / ANSWER_KEY.mark).write_text(_to_json(said), encoding="utf-8", newline="\n")
 
 
 def _manifest(tables: CustomerTables) -> str:
@@ -152,8 +129,6 @@ def _manifest(tables: CustomerTables) -> str:
         for name, frame in _frames(tables).items()
     }
     said = {
-        "format": "crmlab tables",
-        "version": 1,
         "window": [str(end) if tables.is_dated else end for end in tables.window],
         "columns": columns,
         "units": tables.units,
@@ -195,7 +170,7 @@ def _plain(value: object) -> object:
 def _write_files(tables: CustomerTables, manifest: str, folder: Path, format: str) -> None:
     for name, frame in _frames(tables).items():
         _write_frame(frame, folder / f"{name}.{format}")
-    (folder / _MANIFEST).write_text(manifest, encoding="utf-8", newline="\n")
+    (folder / TABLES.mark).write_text(manifest, encoding="utf-8", newline="\n")
 
 
 def _write_frame(frame: pd.DataFrame, path: Path) -> None:
@@ -203,24 +178,6 @@ def _write_frame(frame: pd.DataFrame, path: Path) -> None:
         frame.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
     else:
         frame.to_parquet(path, index=False)
-
-
-def _replace_folder(target: Path, write: Callable[[Path], None]) -> None:
-    """Write a folder aside, then rename it into place; on any failure the old one stands."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as aside:
-        new, old = Path(aside) / "new", Path(aside) / "old"
-        new.mkdir()
-        write(new)
-        if not target.exists():
-            os.rename(new, target)
-            return
-        os.rename(target, old)
-        try:
-            os.rename(new, target)
-        except OSError:
-            os.rename(old, target)
-            raise
 
 
 # Reading ------------------------------------------------------------------------------------------
@@ -262,7 +219,7 @@ def read_tables(
         folder, (*_NAMES, *(name for name in listed if name not in _NAMES))
     )
     problems += [
-        f"{name}: listed in {_MANIFEST}, but not there" for name in listed if name not in files
+        f"{name}: listed in {TABLES.mark}, but not there" for name in listed if name not in files
     ]
     frames, unread = _read_frames(files, listed)
     raise_problems(DataError, f"read_tables({folder.name})", problems + manifest_problems + unread)
@@ -294,12 +251,13 @@ def read_truth(folder: str | Path) -> dict[str, pd.DataFrame]:
         If the folder is no answer key, or a file is missing or cannot be read.
     """
     folder = Path(folder)
-    manifest, problems = _read_manifest(folder, _KEY)
+    manifest, problems = _read_manifest(folder, ANSWER_KEY)
     if not manifest and not problems:
-        problems = [f"{_KEY} is missing: this folder is no answer key"]
+        problems = [f"{ANSWER_KEY.mark} is missing: this folder is no answer key"]
     listed = manifest.get("columns", {})
     files = {path.stem: path for path in _data_files(folder)}
-    problems += [f"{name}: listed in {_KEY}, but not there" for name in listed if name not in files]
+    missing = [name for name in listed if name not in files]
+    problems += [f"{name}: listed in {ANSWER_KEY.mark}, but not there" for name in missing]
     present = {name: files[name] for name in listed if name in files}
     frames, unread = _read_frames(present, listed)
     raise_problems(DataError, f"read_truth({folder.name})", problems + unread)
@@ -339,19 +297,11 @@ def _find_files(folder: Path, names: Sequence[str]) -> tuple[dict[str, Path], li
     return {path.stem: path for path in paths if path.stem in names}, problems
 
 
-def _read_manifest(folder: Path, name: str = _MANIFEST) -> tuple[dict[str, Any], list[str]]:
-    path = folder / name
-    if not path.exists():
-        return {}, []
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        return {}, [f"{name}: is no JSON ({error})"]
-    form = _FORMS_ON_DISK[name]
-    known = isinstance(manifest, dict) and manifest.get("format") == form
-    if not known or manifest.get("version") != 1:
-        return {}, [f"{name}: is not of the format '{form}', version 1"]
-    return manifest, []
+def _read_manifest(folder: Path, kind: FolderKind = TABLES) -> tuple[Mark, list[str]]:
+    manifest = read_mark(folder, kind)
+    if manifest.get("version") == 1 or not (folder / kind.mark).exists():
+        return manifest, []
+    return {}, [f"{kind.mark}: is not of the format {kind.format!r}, version 1"]
 
 
 def _read_frames(

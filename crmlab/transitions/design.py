@@ -67,6 +67,12 @@ class Design:
     customers: CustomerEffects | None = None
     lag: int = 0
 
+    def __post_init__(self) -> None:
+        """Take one name for a tuple of one, and lists for tuples."""
+        names = (self.covariates,) if isinstance(self.covariates, str) else self.covariates
+        object.__setattr__(self, "covariates", tuple(names))
+        object.__setattr__(self, "effect_scale", as_tuple(self.effect_scale))
+
     @property
     def problems(self) -> list[str]:
         """What is wrong with the specification; empty if nothing is."""
@@ -126,19 +132,24 @@ class Design:
 class Effects(NamedTuple):
     """The effects of a design over one stage space: their names and priors.
 
-    `groups` are the places with a covariate's effect in common, `own` those with a customer's.
+    `groups` are the places with a covariate's effect in common, `customer_groups` those with a
+    customer's.
     """
 
     design: Design
     groups: Groups
-    own: Groups | None
+    customer_groups: Groups | None
 
     @property
     def names(self) -> tuple[str, ...]:
         """Variables that the posterior holds."""
         effects = tuple(f"{column}_effect" for column in self.design.columns)
         segments = ("segment_sd",) if self.design.segments else ()
-        return (*effects, *segments, *(self.design.customers.names(self.own) if self.own else ()))
+        return (
+            *effects,
+            *segments,
+            *(self.design.customers.names(self.customer_groups) if self.customer_groups else ()),
+        )
 
     def register(self, xp: Backend) -> dict[str, "TensorVariable"]:
         """Register the effects of covariates and segments in the open model."""
@@ -165,19 +176,24 @@ class Effects(NamedTuple):
         """Register the customers' own effects (N, group); None if they are alike."""
         import pymc as pm
 
-        if self.own is None or not self.own.names:
+        if self.customer_groups is None or not self.customer_groups.names:
             return None
-        dims = DIMS[: self.own.index.ndim]
-        population = self.design.customers.register(self.own, xp, dims)
-        normals = pm.Normal("customer_normals", shape=(n_customers, len(self.own.names)))
+        dims = DIMS[: self.customer_groups.index.ndim]
+        population = self.design.customers.register(self.customer_groups, xp, dims)
+        normals = pm.Normal(
+            "customer_normals", shape=(n_customers, len(self.customer_groups.names))
+        )
         return scale_customers(population, normals, xp)
 
     def offsets(self, parameters: Mapping[str, Floats], normals: Floats) -> Floats | None:
         """Turn standard normals (N, group) into what customers add to their logits."""
-        if self.own is None or not self.own.names:
+        if self.customer_groups is None or not self.customer_groups.names:
             return None
-        population, xp = self.design.customers.read(self.own, parameters), numpy_backend()
-        return self.own.spread(scale_customers(population, normals, xp), xp)
+        population, xp = (
+            self.design.customers.read(self.customer_groups, parameters),
+            numpy_backend(),
+        )
+        return self.customer_groups.spread(scale_customers(population, normals, xp), xp)
 
     def log_prior(self, values: Mapping[str, Floats]) -> tuple[dict[str, Floats], list[str]]:
         """Log-density of the prior at posterior draws, each group's once; and what is left out."""
@@ -194,11 +210,16 @@ class Effects(NamedTuple):
             found["segment_sd"] = normal_log_density(sd, 0.0, design.segments.scale)
             for name in design.segments.columns:
                 found[f"{name}_effect"] = normal_log_density(gathered[name], 0.0, sd)
-        if self.own is not None:
-            sd = _gather(self.own, values["customer_sd"])
+        if self.customer_groups is not None:
+            sd = _gather(self.customer_groups, values["customer_sd"])
             found["customer_sd"] = normal_log_density(sd, 0.0, design.customers.scale)
             left_out += [name for name in values if name.startswith("customer_corr_")]
         return found, left_out
+
+
+def as_tuple(value: Any) -> Any:
+    """Give lists and arrays as tuples, so that specifications compare and print; else the value."""
+    return tuple(np.ravel(value).tolist()) if isinstance(value, (list, np.ndarray)) else value
 
 
 def _gather(groups: Groups, draws: Floats) -> Floats:

@@ -13,7 +13,7 @@ from crmlab.stages import StageSpace
 from crmlab.transitions.backend import numpy_backend, pytensor_backend
 from crmlab.transitions.base import Parameters, TransitionModel
 from crmlab.transitions.covariates import Segments
-from crmlab.transitions.design import Design, Effects
+from crmlab.transitions.design import Design, Effects, as_tuple
 from crmlab.transitions.effects import CustomerEffects, EffectPrior
 from crmlab.transitions.link import Link
 
@@ -50,12 +50,11 @@ class DrivenTransitions(TransitionModel):
 
     def __post_init__(self) -> None:
         """Refuse hyper-parameters that make no prior."""
-        names = (self.covariates,) if isinstance(self.covariates, str) else self.covariates
-        object.__setattr__(self, "covariates", tuple(names))
-        for name, value in vars(self).items():
-            if isinstance(value, (list, np.ndarray)):
-                object.__setattr__(self, name, tuple(np.ravel(value).tolist()))
-        problems, stay = self.design.problems, np.asarray(self.typical_stay, dtype=float)
+        design = self.design
+        object.__setattr__(self, "covariates", design.covariates)
+        object.__setattr__(self, "effect_scale", design.effect_scale)
+        object.__setattr__(self, "typical_stay", as_tuple(self.typical_stay))
+        problems, stay = design.problems, np.asarray(self.typical_stay, dtype=float)
         if not ((stay > 0) & (stay < 1)).all():
             problems.append(
                 f"`typical_stay` must be probabilities above 0 and below 1, got {self.typical_stay}"
@@ -75,12 +74,12 @@ class DrivenTransitions(TransitionModel):
 
     def effects(self, stages: StageSpace) -> Effects:
         """Give the effects of the design between these stages."""
-        group, own = self.link(stages).group, self.customers
-        return Effects(self.design, group(self.shared), own and group(own.shared))
+        group, customers = self.link(stages).group, self.customers
+        return Effects(self.design, group(self.shared), customers and group(customers.shared))
 
     def n_customer_effects(self, stages: StageSpace) -> int:
         """Count the effects that each customer has of their own."""
-        return len(self.effects(stages).own.names) if self.customers else 0
+        return len(self.effects(stages).customer_groups.names) if self.customers else 0
 
     def posterior_names(self, stages: StageSpace) -> tuple[str, ...]:
         """Variables that the posterior holds for this part of a model."""
@@ -99,11 +98,15 @@ class DrivenTransitions(TransitionModel):
         import pymc as pm
 
         xp, link = pytensor_backend(), self.link(stages)
-        base, parameters, cells, own = self._register(stages, covariates)
+        base, parameters, cells, by_customer = self._register(stages, covariates)
         if self.design.is_empty:
             matrix = link.probs(base, 0.0, xp)
             return pm.Deterministic("transition_matrix", matrix, dims=("stage_from", "stage_to"))
-        offsets = None if own is None else self.effects(stages).own.spread(own, xp)
+        offsets = (
+            None
+            if by_customer is None
+            else self.effects(stages).customer_groups.spread(by_customer, xp)
+        )
         return link.probs(base, self.design.push(parameters, cells, offsets, xp), xp)
 
     def _register(self, stages: StageSpace, covariates: "xr.Dataset | None") -> tuple:

@@ -88,15 +88,17 @@ class CovariateLogit(DrivenTransitions):
 
         if self.design.is_empty:
             return None
-        base, parameters, cells, own = self._register(stages, covariates)
+        base, parameters, cells, by_customer = self._register(stages, covariates)
         nothing = pt.zeros((0, *stages.mask.shape))
         effects = [parameters[f"{column}_effect"] for column in self.design.columns]
         return Drivers(
             pt.where(stages.mask, base, -np.inf),
             pt.stack(effects) if effects else nothing,
             cells,
-            nothing if own is None else pt.constant(self.effects(stages).own.indicators()),
-            pt.zeros((1, 0)) if own is None else own,
+            nothing
+            if by_customer is None
+            else pt.constant(self.effects(stages).customer_groups.indicators()),
+            pt.zeros((1, 0)) if by_customer is None else by_customer,
         )
 
 

@@ -9,7 +9,7 @@ from crmlab.arrays import Bools, Floats, Ints
 from crmlab.errors import check_one_of
 from crmlab.stages import StageSpace
 from crmlab.transitions.backend import Backend
-from crmlab.transitions.design import DIMS
+from crmlab.transitions.design import DIMS, as_tuple
 from crmlab.transitions.driven import DrivenTransitions
 from crmlab.transitions.effects import Groups, group_origins, normal_log_density
 from crmlab.transitions.link import Link
@@ -73,6 +73,7 @@ class OrderedLogit(DrivenTransitions):
         check_one_of("OrderedLogit", "shared", self.shared, _SHARED)
         if self.customers is not None:
             check_one_of("OrderedLogit", "customers.shared", self.customers.shared, _SHARED)
+        object.__setattr__(self, "low_to_high", as_tuple(self.low_to_high))
         super().__post_init__()
 
     def space_problems(self, stages: StageSpace) -> list[str]:

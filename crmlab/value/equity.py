@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from crmlab.arrays import Floats
 from crmlab.errors import SpecError, raise_problems
-from crmlab.value.inputs import as_floats, by_stage
+from crmlab.value.inputs import as_floats, by_stage, read_customers, read_probs
 
 # A block of customers and its results stay within this many numbers at a time.
 _BLOCK_NUMBERS = 4_000_000
@@ -55,12 +55,7 @@ def _counts(n_customers: Mapping[str, float] | ArrayLike | None, names: tuple[st
     if n_customers is None:
         raise SpecError("customer_equity: values of stages need `n_customers`, one per stage.")
     counts = by_stage("customer_equity", "n_customers", n_customers, names)
-    if counts.shape != (len(names),) or not np.isfinite(counts).all() or (counts < 0).any():
-        raise SpecError(
-            f"customer_equity: `n_customers` must hold {len(names)} counts of at least 0, "
-            f"got {counts.tolist()}."
-        )
-    return counts
+    return read_customers("customer_equity", counts, len(names))
 
 
 class BaseValue(NamedTuple):
@@ -214,23 +209,14 @@ def cohort_value(
     96.47
     """
     if not isinstance(values, xr.DataArray):
-        values, start = as_floats("values", values), as_floats("start", start)
-        _check_start(start, values.shape[-1])
+        values = as_floats("values", values)
+        start = read_probs("cohort_value", "start", start, values.shape[-1])
         return n_customers * ((values * start).sum(axis=-1) - np.asarray(acquisition_cost, float))
     names = tuple(map(str, values["stage"].values))
     if isinstance(start, xr.DataArray) and {"chain", "draw"} <= set(start.dims):
         start = start.sel(stage=list(names))
     else:
         start = xr.DataArray(by_stage("cohort_value", "start", start, names), dims="stage")
-    _check_start(start.transpose(..., "stage").values, len(names))
+    read_probs("cohort_value", "start", start.transpose(..., "stage").values, len(names))
     net = (values * start).sum("stage") - acquisition_cost
     return (n_customers * net).rename("cohort_value").assign_attrs(values.attrs)
-
-
-def _check_start(start: NDArray, n_stages: int) -> None:
-    fits = start.ndim >= 1 and start.shape[-1] == n_stages
-    if not fits or not (start >= 0).all() or np.abs(start.sum(axis=-1) - 1).max() > 1e-8:
-        raise SpecError(
-            f"cohort_value: `start` must hold {n_stages} probabilities that sum to 1, got "
-            f"{start.tolist() if start.size <= 20 else start.shape}"
-        )

@@ -7,7 +7,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from crmlab.arrays import Floats, is_count
+from crmlab.arrays import Floats, are_probs, is_count, number_problems
 from crmlab.errors import SpecError, check_one_of, raise_problems, wrong
 from crmlab.value.rates import DiscountRate, rate_problems, spell
 
@@ -99,6 +99,26 @@ def horizon_problems(n_periods: object) -> list[str]:
     if n_periods is None or is_count(n_periods):
         return []
     return [wrong("n_periods", "a whole number from 1, or None for ever", n_periods)]
+
+
+def read_probs(owner: str, parameter: str, probs: ArrayLike, n_stages: int) -> Floats:
+    """Return probabilities of the stages (..., K)."""
+    found = as_floats(parameter, probs)
+    if found.ndim and found.shape[-1] == n_stages and are_probs(found):
+        return found
+    told = found.tolist() if found.size <= 20 else found.shape
+    raise SpecError(
+        f"{owner}: " + wrong(parameter, f"{n_stages} probabilities that sum to 1", told)
+    )
+
+
+def read_customers(owner: str, n_customers: ArrayLike, n_stages: int) -> Floats:
+    """Return customers in each stage (K,)."""
+    counts = as_floats("n_customers", n_customers)
+    if counts.shape != (n_stages,) or number_problems({"n_customers": counts}, least=0):
+        rule = f"{n_stages} counts of at least 0"
+        raise SpecError(f"{owner}: " + wrong("n_customers", rule, counts.tolist()))
+    return counts
 
 
 def by_stage(owner: str, parameter: str, given: object, names: tuple[str, ...]) -> NDArray:

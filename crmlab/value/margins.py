@@ -4,6 +4,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from crmlab.arrays import number_problems
 from crmlab.errors import SpecError, raise_problems
 
 
@@ -41,11 +42,7 @@ def mean_spend(
     problems = []
     if not ((prob >= 0) & (prob <= 1)).all():
         problems.append("`prob` must lie between 0 and 1")
-    problems += [
-        f"`{name}` must be finite and at least 0"
-        for name, values in (("median", median), ("sigma", sigma))
-        if not (np.isfinite(values) & (values >= 0)).all()
-    ]
+    problems += number_problems({"median": median, "sigma": sigma}, least=0)
     raise_problems(SpecError, "mean_spend", problems)
     return prob * median * np.exp(sigma**2 / 2)
 

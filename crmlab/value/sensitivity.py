@@ -29,7 +29,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from crmlab.arrays import Floats
 from crmlab.errors import SpecError, check_one_of, raise_problems
-from crmlab.value.inputs import TIMINGS, as_floats, check_timing, matrix_problems, read_valued
+from crmlab.value.inputs import (
+    TIMINGS,
+    as_floats,
+    check_timing,
+    matrix_problems,
+    read_customers,
+    read_valued,
+)
 from crmlab.value.stage import mean_ahead, stage_value
 
 
@@ -257,12 +264,7 @@ def equity_elasticities(
     check_timing("equity_elasticities", "start", first)
     gradient = transition_gradient(P, margin, discount_rate=discount_rate, taken_from=taken_from)
     P, margin = as_floats("P", P), as_floats("margin", margin)
-    counts = as_floats("n_customers", n_customers)
-    if counts.shape != (P.shape[-1],) or not (np.isfinite(counts) & (counts >= 0)).all():
-        raise SpecError(
-            f"equity_elasticities: `n_customers` must hold {P.shape[-1]} counts of at least 0, "
-            f"got {counts.tolist()}"
-        )
+    counts = read_customers("equity_elasticities", n_customers, P.shape[-1])
     keep = 1 / (1 + discount_rate)
     N = np.linalg.inv(np.eye(P.shape[-1]) - keep * P)
     visits = counts @ N

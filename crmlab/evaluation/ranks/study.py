@@ -20,14 +20,14 @@ from crmlab.models.base import StageModel
 from crmlab.models.emissions import Scorer, find_window
 
 if TYPE_CHECKING:
-    from crmlab.inference.density import Density
+    from crmlab.inference.log_density import LogDensity
 
 LOGLIK = "loglik"
 
 # A run that is too short for the draws that are kept is repeated with twice as many, so often.
 _DOUBLINGS = 3
 _RUN, _TUNE = 400, 400
-_FEW = 0.01  # share of draws that may diverge
+MOST_FOR_LOW_RANK = 0.01  # share of draws that may diverge
 
 
 class Replicate(NamedTuple):
@@ -85,7 +85,7 @@ class Calibration:
         That depends on the data and the sampler's random numbers, not on the truth beyond them:
         leaving the others out keeps the ranks uniform. How many they are is a result of its own.
         """
-        few = self.runs["n_diverging"] <= _FEW * self.runs["n_run"]
+        few = self.runs["n_diverging"] <= MOST_FOR_LOW_RANK * self.runs["n_run"]
         return (self.runs["ess"] >= 0.9 * self.n_draws) & few
 
     @property
@@ -247,9 +247,9 @@ def _exact_sampler(model: StageModel, panel: xr.Dataset) -> Sampler:
 
 def _nuts_sampler(model: StageModel, panel: xr.Dataset) -> Sampler:
     """Compile the density on the first panel; the others only change its data."""
-    from crmlab.inference.density import compile_density
+    from crmlab.inference.log_density import compile_log_density
 
-    density = compile_density(model.build(panel), model.posterior_names)
+    density = compile_log_density(model.build(panel), model.posterior_names)
 
     def sample(panel: xr.Dataset, n_draws: int, rng: np.random.Generator) -> _Run:
         here = density.with_data(model.read(panel))
@@ -267,12 +267,12 @@ def _nuts_sampler(model: StageModel, panel: xr.Dataset) -> Sampler:
 _SAMPLERS = {"exact": _exact_sampler, "nuts": _nuts_sampler}
 
 
-def _sample_once(density: "Density", n_run: int, n_draws: int, seed: int) -> _Run:
+def _sample_once(density: "LogDensity", n_run: int, n_draws: int, seed: int) -> _Run:
     import arviz_stats
 
-    from crmlab.inference.density import sample_density
+    from crmlab.inference.log_density import run_nuts
 
-    draws, stats = sample_density(density, draws=n_run, tune=_TUNE, chains=1, seed=seed)
+    draws, stats = run_nuts(density, draws=n_run, tune=_TUNE, chains=1, seed=seed)
     moving = {
         name: (("chain", "draw", *(f"{name}_{axis}" for axis in range(values.ndim - 2))), values)
         for name, values in draws.items()

@@ -100,7 +100,7 @@ def turn[T](levers: T, changes: Mapping[str, float]) -> T:
     Raises
     ------
     SpecError
-        For every name that is no knob.
+        For every name that is not a knob.
     """
     known = list_knobs(levers)
     unknown = [name for name in changes if name not in known]

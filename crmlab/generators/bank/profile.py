@@ -90,7 +90,7 @@ def profile_of(space: StageSpace) -> StageProfile:
 
 
 def _places(space: StageSpace, no_step: Bools) -> tuple[Ints, Floats]:
-    """Place of each stage on its side; an end is no step of coming together."""
+    """Place of each stage on its side; an end is not a step of coming together."""
     rank = np.zeros(len(space), dtype=np.int64)
     intensity = np.full(len(space), _FLAT)
     for listed in space.order_groups():

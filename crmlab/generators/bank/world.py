@@ -117,7 +117,7 @@ class Bank(Generator):
         Raises
         ------
         SpecError
-            A name is no knob, or a value breaks its rule.
+            A name is not a knob, or a value breaks its rule.
         """
         return replace(self, levers=turn(self.levers, changes))
 

@@ -1,11 +1,13 @@
+import signal
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import crmlab as crm
-from crmlab.inference.density import compile_density, sample_density
+from crmlab.inference.log_density import compile_log_density, run_nuts
 from tests import interpreted
 
 pytestmark = pytest.mark.sampling
@@ -13,7 +15,7 @@ pytestmark = pytest.mark.sampling
 
 @pytest.fixture(scope="module")
 def density(loyalty_model, loyalty_panel):
-    return compile_density(loyalty_model.build(loyalty_panel), loyalty_model.posterior_names)
+    return compile_log_density(loyalty_model.build(loyalty_panel), loyalty_model.posterior_names)
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +83,7 @@ def test_constrained_values_are_those_of_the_model(density, loyalty_model, loyal
 
 
 def draw(density, seed, **options):
-    kept, stats = sample_density(
-        density, **{"draws": 30, "tune": 50, "chains": 2, **options}, seed=seed
-    )
+    kept, stats = run_nuts(density, **{"draws": 30, "tune": 50, "chains": 2, **options}, seed=seed)
     return kept, stats
 
 
@@ -121,6 +121,19 @@ def test_linear_algebra_has_one_thread_while_chains_run(density):
 
     with threadpool_limits(limits=2, user_api="blas"):
         before = threads()
-        sample_density(replace(density, logp_grad=watched), draws=5, tune=5, chains=2, seed=1)
+        run_nuts(replace(density, logp_grad=watched), draws=5, tune=5, chains=2, seed=1)
         assert threads() == before
     assert seen == {1}
+
+
+@pytest.mark.parametrize("at_call", [1, 2000], ids=["while a start is looked for", "later"])
+def test_control_c_stops_the_sampler(density, at_call):
+    calls = count(1)
+
+    def interrupted(x, *data):
+        if next(calls) == at_call:
+            signal.raise_signal(signal.SIGINT)  # the main thread, which waits, gets to see it
+        return density.logp_grad(x, *data)
+
+    with pytest.raises(KeyboardInterrupt):
+        draw(replace(density, logp_grad=interrupted), seed=1, draws=1_000_000)
