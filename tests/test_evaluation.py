@@ -120,6 +120,18 @@ def test_copies_taken_for_independent_narrow_the_interval():
     assert narrow["upper"] - narrow["lower"] < 0.5 * (wide["upper"] - wide["lower"])
 
 
+def test_bins_of_equal_counts_hold_what_came_true():
+    rng = np.random.default_rng(3)
+    order = rng.permutation(200)
+    predicted, came = np.repeat([0.1, 0.12], 100)[order], (np.arange(200) % 2 == 0)[order]
+    table = calibration_table(predicted, came, n_bins=2, equal_counts=True)
+    assert table["predicted"].tolist() == pytest.approx([0.1, 0.12])
+    assert table["observed"].tolist() == [0.5, 0.5]
+    assert table["n"].tolist() == [100, 100]
+    assert table["lower"].between(0.4, 0.5).all()
+    assert len(calibration_table(predicted, came, n_bins=2)) == 1  # of equal width
+
+
 def test_honest_predictions_lie_in_their_intervals_and_bold_ones_do_not():
     rng = np.random.default_rng(2)
     honest = rng.random(20_000)

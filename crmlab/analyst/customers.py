@@ -1,4 +1,4 @@
-"""The table beside the page: one row per customer, every column explained."""
+"""The table of customers: one row each, every column explained."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from crmlab.analyst.book import first_days
-from crmlab.analyst.buying import MOST
+from crmlab.analyst.orders import first_days
+from crmlab.analyst.purchase_models import LARGEST_SAMPLE
 from crmlab.analyst.scoring import Scored
 from crmlab.analyst.study import Study
 from crmlab.reading import is_formula, neutralise
 
 N_TOP, BLOCK = 12, 50_000
 ACTIONS = {
-    "repair": "test an offer to win back: fell, and among the half of the fallen with most to win "
-    "(and more than an action usually costs, where the cost is known)",
+    "repair": "test a win-back offer: fell, and is in the half of the fallen with most to win (and "
+    "with more than an action usually costs, where the cost is known)",
     "watch": "watch: fell, with less to win",
-    "keep": "keep: among the tenth expected to bring most, and not fallen",
+    "keep": "keep: among the tenth of customers expected to bring most, and did not fall",
     "none": "nothing special",
 }
 
@@ -29,7 +29,7 @@ def list_customers(study: Study) -> pd.DataFrame:
     ----------
     study : Study
     """
-    return pd.concat(list_blocks(study), ignore_index=True)
+    return pd.concat(_list_blocks(study), ignore_index=True)
 
 
 def write_customers(study: Study, path: Path) -> pd.DataFrame:
@@ -42,7 +42,7 @@ def write_customers(study: Study, path: Path) -> pd.DataFrame:
     """
     shown = []
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        for k, block in enumerate(list_blocks(study)):
+        for k, block in enumerate(_list_blocks(study)):
             file.write(block.to_csv(index=False, lineterminator="\n", header=k == 0))
             shown.append(most_to_win(block))
     return most_to_win(pd.concat(shown, ignore_index=True))
@@ -60,12 +60,12 @@ def most_to_win(customers: pd.DataFrame) -> pd.DataFrame:
     return listed.sort_values(["repair_value", "customer_id"], ascending=[False, True]).head(N_TOP)
 
 
-def list_blocks(study: Study) -> Iterator[pd.DataFrame]:
+def _list_blocks(study: Study) -> Iterator[pd.DataFrame]:
     """Make the table, some customers at a time, sorted by id."""
     known = first_days(study.sales.orders)
     scored = study.scored.customers.set_index("customer_id")
     words = suggest(study.scored, study.action_cost).set_axis(scored.index)
-    alive = _alive(study)
+    alive = study.purchases.prob_alive()
     for begin in range(0, len(known), BLOCK):
         part = known.iloc[begin : begin + BLOCK]
         yield _list_some(study, part, scored.loc[part.index], words, alive)
@@ -85,8 +85,8 @@ def _list_some(
     }
     if "amount" in known:
         table["amount"] = known["amount"].round(2).to_numpy()
-    law = frame[[f"p_{k}" for k in range(len(names))]].to_numpy()
-    table |= {f"p_{name}": _round(law[:, k], frame["p_error"]) for k, name in enumerate(names)}
+    probs = frame[[f"p_{k}" for k in range(len(names))]].to_numpy()
+    table |= {f"p_{name}": _round(probs[:, k], frame["p_error"]) for k, name in enumerate(names)}
     table["most_likely_stage"] = names[frame["now"]]
     table["stage_a_season_ago"] = names[frame["before"]]
     table["fell"] = (frame["now"] < frame["before"]).astype(int).to_numpy()
@@ -120,30 +120,21 @@ def _round(values: object, error: pd.Series) -> np.ndarray:
     return np.round(np.asarray(values, dtype=float) * scale) / scale + 0.0  # no minus zero
 
 
-def _alive(study: Study) -> pd.Series:
-    """P(alive) by BG/NBD; empty where it could not be fitted."""
-    buying = study.buying
-    ids = buying.histories.index
-    if buying.population is None:
-        return pd.Series(np.nan, ids)
-    return pd.Series(buying.population.prob_alive(*buying.history), ids)
-
-
 def fallen(scored: Scored) -> pd.Series:
-    """Mark who stands, most likely, in a lower stage than a season ago, and would be worth more."""
+    """Mark customers whose most likely stage fell in a season and who would gain from a repair."""
     frame = scored.customers
     return (frame["now"] < frame["before"]) & (frame["repair"] > 0)
 
 
 def needed_success(frame: pd.DataFrame, cost: float) -> np.ndarray:
-    """Share of offers that must succeed for their cost to come back; NaN for who did not fall.
+    """Share of offers that must succeed to pay back their cost; NaN for customers who did not fall.
 
     Parameters
     ----------
     frame : DataFrame
         repair, now, before.
     cost : float
-        Of one action, in the unit of worth. Above 1 it never comes back.
+        Of one action, in the unit of worth. Above a share of 1 it is never paid back.
 
     Examples
     --------
@@ -182,48 +173,69 @@ def describe_columns(study: Study) -> dict[str, str]:
     ----------
     study : Study
     """
-    plan, unit = study.plan, study.unit
-    last, year = plan.last.date(), f"{plan.year} {plan.period}s after {plan.last.date()}"
-    money = f"{unit}, discounted at {study.settings.discount:.0%} a year"
-    said = {
-        "customer_id": "id as in the file (or its pseudonym); an apostrophe in front if a "
+    described = {
+        **_describe_history(study),
+        **_describe_stages(study),
+        **_describe_year(study),
+        **_describe_advice(study),
+    }
+    left_out = [] if study.has_amounts else ["amount"]
+    left_out += [] if study.action_cost > 0 else ["needed_success"]
+    return {name: meaning for name, meaning in described.items() if name not in left_out}
+
+
+def _describe_history(study: Study) -> dict[str, str]:
+    return {
+        "customer_id": "id as in the file (or its pseudonym), with an apostrophe in front if a "
         "spreadsheet would take it for a formula",
         "id_neutralised": "1 if that apostrophe was written, else 0",
         "orders": "days with an order",
         "first_order": "day of the first order",
         "last_order": "day of the last order",
-        "amount": f"what all orders came to, {study.sales.currency}, returns taken off",
-        **{f"p_{name}": f"probability of standing in '{name}' on {last}" for name in study.names},
-        "most_likely_stage": "the stage with the highest of these probabilities",
-        "stage_a_season_ago": f"the most likely stage {plan.season} {plan.period}s earlier, or in "
-        "the first of a newer customer, as it would have been judged then",
-        "fell": "1 if the most likely stage is lower now than then, else 0",
-        "p_alive_bgnbd": f"probability of being a customer still on {last}, by BG/NBD, in "
-        "which nobody leaves before a first repeat order; empty if it could not be fitted"
-        + (f"; fitted to {MOST:,} of the customers" if len(study.buying.histories) > MOST else ""),
-        "p_order_next_year": f"probability of at least one order in the {year}",
-        "expected_orders": f"days with an order expected in the {year}",
-        "expected_orders_low": "lower end of the central 90 % interval of that expectation",
-        "expected_orders_high": "its upper end",
-        "value": f"{_worth_of(study)} expected in the {year}, {money}",
-        "value_low": "lower end of the central 90 % interval of that expectation",
-        "value_high": "its upper end",
-        "repair_value": "how much more the customer would be worth in the stage of a season ago, "
-        f"before any costs, {unit}; below 0 if the customer rose",
-        "needed_success": "share of such offers that would have to succeed for their usual cost "
-        f"({study.action_cost:,.2f} {unit}, the median of your file of actions) to come back: "
-        "that cost / repair_value; empty for who did not fall",
-        "suggested_action": "; ".join(f"{word} = {what}" for word, what in ACTIONS.items())
-        + ". A suggestion of whom to test something on: no experiment stands behind it"
-        + (", nor behind your file of actions" if len(study.acted) else ""),
+        "amount": f"sum of all orders, {study.sales.currency}, less returns",
     }
-    left_out = [] if study.has_amounts else ["amount"]
-    left_out += [] if study.action_cost > 0 else ["needed_success"]
-    return {name: meaning for name, meaning in said.items() if name not in left_out}
 
 
-def _worth_of(study: Study) -> str:
-    if not study.has_amounts:
-        return "orders"
-    share = study.settings.margin
-    return "revenue" if share == 1 else f"margin ({share:.0%} of revenue)"
+def _describe_stages(study: Study) -> dict[str, str]:
+    plan, last = study.plan, study.plan.last.date()
+    sampled = len(study.purchases.histories) > LARGEST_SAMPLE
+    return {
+        **{f"p_{name}": f"probability of being in '{name}' on {last}" for name in study.names},
+        "most_likely_stage": "the stage with the highest of these probabilities",
+        "stage_a_season_ago": f"the most likely stage {plan.season} {plan.period}s earlier, judged "
+        "by what was known then; for newer customers, that of their first period",
+        "fell": "1 if the most likely stage is lower now than then, else 0",
+        "p_alive_bgnbd": f"probability of still being a customer on {last}, by BG/NBD, in which "
+        "nobody leaves before a first repeat order; empty if it could not be fitted"
+        + (f"; fitted to {LARGEST_SAMPLE:,} of the customers" if sampled else ""),
+    }
+
+
+def _describe_year(study: Study) -> dict[str, str]:
+    plan, margin = study.plan, study.settings.margin
+    year = f"{plan.year} {plan.period}s after {plan.last.date()}"
+    worth = study.worth_of + (f" ({margin:.0%} of revenue)" if study.worth_of == "margin" else "")
+    interval = "lower end of the central 90 % interval of that expectation", "its upper end"
+    return {
+        "p_order_next_year": f"probability of at least one order in the {year}",
+        "expected_orders": f"expected number of days with an order in the {year}",
+        "expected_orders_low": interval[0],
+        "expected_orders_high": interval[1],
+        "value": f"expected {worth} in the {year}, {study.unit}, discounted at "
+        f"{study.settings.discount:.0%} a year",
+        "value_low": interval[0],
+        "value_high": interval[1],
+        "repair_value": "how much more the customer would be worth in the stage of a season ago, "
+        f"before any costs, {study.unit}; below 0 if the customer rose",
+    }
+
+
+def _describe_advice(study: Study) -> dict[str, str]:
+    return {
+        "needed_success": "share of such offers that must succeed to pay back their usual cost "
+        f"({study.action_cost:,.2f} {study.unit}, the median of your file of actions): that cost / "
+        "repair_value; empty if the customer did not fall",
+        "suggested_action": "; ".join(f"{word} = {what}" for word, what in ACTIONS.items())
+        + ". This suggests whom to test something on; no experiment supports it"
+        + (", and neither does your file of actions" if len(study.actions) else ""),
+    }

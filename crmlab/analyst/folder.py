@@ -11,15 +11,13 @@ import pandas as pd
 import xarray as xr
 
 from crmlab import __version__
-from crmlab.analyst.buying import study_buying
 from crmlab.analyst.customers import describe_columns, write_customers
 from crmlab.analyst.page import render_report
-from crmlab.analyst.plan import Plan
+from crmlab.analyst.plan import Plan, drop_unfinished_month
+from crmlab.analyst.purchase_models import fit_purchase_models
 from crmlab.analyst.scoring import read_draws, score_orders
+from crmlab.analyst.sources import Sources, blank_channels
 from crmlab.analyst.study import Settings, Study, study_sales
-from crmlab.analyst.view import View, blank_channels
-from crmlab.analyst.window import settle_window
-from crmlab.demo.writing import to_csv
 from crmlab.errors import DataError
 from crmlab.inference import load_fit
 from crmlab.inference.saving import FILES
@@ -35,10 +33,10 @@ from crmlab.reading import (
     read_raw,
     read_sales,
 )
+from crmlab.report.parts import to_csv
+from crmlab.report.progress import Tell
 from crmlab.tables.folders import FolderKind, Mark, new_folder, read_mark, to_json
 from crmlab.value import per_year
-
-Tell = Callable[[str], None]
 
 
 def _upgrade(said: Mark) -> Mark:
@@ -106,7 +104,7 @@ def write_report(
         If the folder is anything else; it is tried before anything is read.
     """
     with new_folder(folder, REPORT) as aside:
-        sales = settle_window(read_request(request))
+        sales = drop_unfinished_month(read_request(request))
         show(sales.quality, "orders")
         events = read_event_files(request, sales)
         for one in events:
@@ -124,7 +122,7 @@ def read_request(request: Request) -> Sales:
 
 
 def read_event_files(request: Request, sales: Sales) -> tuple[Events, ...]:
-    """Read the files beside the orders, ids under the same key and list of persons."""
+    """Read the files besides the orders, under the same key and list of persons."""
     people, key = _read_identities(request)
     return tuple(
         read_events(file, sales, request.reading, same_person=people, key=key)
@@ -138,7 +136,7 @@ def _read_identities(request: Request) -> tuple[pd.DataFrame | None, bytes | Non
 
 
 def _describe_quality(study: Study) -> dict[str, object]:
-    """Give the record of the orders, and those of the files beside them."""
+    """Give the record of the orders, and those of the other files."""
     beside = {one.kind: one.quality.to_dict() for one in study.events}
     return study.sales.quality.to_dict() | ({"beside": beside} if beside else {})
 
@@ -302,13 +300,13 @@ def score_file(request: Request, report: str | Path, *, tell: Tell) -> pd.DataFr
     """
     said = read_manifest(report)
     fitted = load_fit(Path(report) / "fit")
-    sales = settle_window(read_request(request))
+    sales = drop_unfinished_month(read_request(request))
     old = said["plan"]
     plan = Plan(**{**old, **{k: pd.Timestamp(old[k]) for k in ("first", "last", "cutoff")}})
     plan = plan.covering(sales.window)
     settings = Settings(**said["settings"])
     rate = per_year(settings.discount).per_period(plan.freq)
-    spend = study_buying(sales.orders, (plan.first, plan.last)).per_order() * settings.margin
+    spend = fit_purchase_models(sales.orders, (plan.first, plan.last)).per_order() * settings.margin
     tell(f"scoring {len(spend):,} customers")
     drawn = read_draws(fitted, plan.year, discount=rate)
     unseen = [channel.name for channel in fitted.model.channels[1:]]
@@ -316,8 +314,8 @@ def score_file(request: Request, report: str | Path, *, tell: Tell) -> pd.DataFr
         tell(f"{' and '.join(unseen)} count as not known: only orders are scored")
 
     def read(orders: pd.DataFrame, plan: Plan) -> xr.Dataset:
-        view = View(sales.window[0])
-        return blank_channels(view.panel(orders, plan), fitted.model.channels)
+        panel = Sources(sales.window[0]).panel(orders, plan)
+        return blank_channels(panel, fitted.model.channels)
 
     frame = score_orders(sales.orders, spend, plan, fitted, drawn, read=read).customers
     return tidy_scores(frame, fitted.model.space.names)

@@ -1,46 +1,50 @@
-"""The test of a report: everything before the cutoff is fitted, what came after is forecast."""
+"""The test of a report: fit everything before the cutoff, and forecast what came after."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
+import xarray as xr
+from scipy.special import logsumexp
 
-from crmlab.analyst.buying import study_buying
-from crmlab.analyst.check import sort_into_classes
 from crmlab.analyst.fitting import fit_stages
+from crmlab.analyst.model import CHANNEL
 from crmlab.analyst.plan import Plan
-from crmlab.analyst.scoring import Drawn, make_panel, read_draws, score_panel
-from crmlab.analyst.view import View
-from crmlab.arrays import Bools, Floats
-from crmlab.demo.orders import BGNBD_NAME, CHANNEL, NAIVE, STAGES, log_mean_exp
-from crmlab.evaluation import forecast_errors, mean_by_class
+from crmlab.analyst.purchase_models import fit_purchase_models
+from crmlab.analyst.replicates import sort_into_classes
+from crmlab.analyst.scoring import StageDraws, read_draws, weigh
+from crmlab.analyst.sources import Sources, make_panel
+from crmlab.arrays import Floats
+from crmlab.evaluation import calibration_table, forecast_errors, mean_by_class
 from crmlab.inference import Fit
+from crmlab.prediction import score_histories
+from crmlab.report.progress import Tell
 
-Tell = Callable[[str], None]
-VERSIONS = {"asleep": False, "lost": True}
+STAGES = "stages"
 ALONE = f"{STAGES} from orders alone"
+VERSIONS = {"asleep": False, "lost": True}  # of the lowest stage; the value: is it permanent?
 
 
 @dataclass(frozen=True)
 class Holdout:
-    """The test: what each rule said of the last third, and what happened.
+    """The test: what each rule said about the last third of the window, and what happened.
 
     Attributes
     ----------
     errors : DataFrame
-        One row per rule, as `forecast_errors`; the two versions of the stages are apart.
+        One row per rule, as `forecast_errors`; the two versions of the stages are separate rules.
     classes : DataFrame
         Means by repeat orders before the cutoff.
     tracks : mapping of str to ndarray
-        Cumulated repeat orders of the holdout, period by period.
+        Cumulative repeat orders of the test, period by period.
     reliability : DataFrame
-        `predicted`, `observed`, `n`, `lower`, `upper`: the probability of an order in the holdout.
+        `predicted`, `observed`, `n`, `lower`, `upper`: the probability of an order in the test.
     log_scores : mapping of version to float
     n_customers : int
     readings : mapping of tuple of channel names to float
-        Log score of the orders of the test, of the better version, when only these channels beside
-        the orders were read before it; without files, only that of ().
+        Log score of the orders of the test, by the better version, when only these channels
+        besides orders were read before it; without files, only that of ().
     """
 
     errors: pd.DataFrame
@@ -57,95 +61,126 @@ class Holdout:
         return max(VERSIONS, key=lambda name: self.log_scores[name])
 
 
-def hold_out(orders: pd.DataFrame, plan: Plan, view: View, *, seed: int, tell: Tell) -> Holdout:
-    """Fit everything before the cutoff, forecast what came after, and look.
+@dataclass(frozen=True)
+class Forecast:
+    """What a fit said about the periods after its last one.
+
+    Attributes
+    ----------
+    log_score : float
+        Logarithm of the probability of what came, summed over customers [nats].
+    expected, p_order : ndarray (customer,)
+        Repeat orders expected, and the probability of at least one.
+    track : ndarray (draw, period)
+        Cumulative repeat orders expected of all customers.
+    """
+
+    log_score: float
+    expected: Floats
+    p_order: Floats
+    track: Floats
+
+
+@dataclass(frozen=True)
+class _Test:
+    """The orders before and after the cutoff of customers who were known before it."""
+
+    plan: Plan
+    sources: Sources
+    seen: pd.DataFrame
+    known: pd.DataFrame
+
+    def fit(self, version: str, seed: int) -> Fit:
+        return fit_stages(
+            self.seen, self.plan.before_cutoff(), self.sources,
+            may_lose=VERSIONS[version], seed=seed,
+        )  # fmt: skip
+
+    def forecast(self, fitted: Fit) -> Forecast:
+        early = self.sources.panel(self.seen, self.plan.before_cutoff())
+        return forecast_fit(fitted, early, self.sources.panel(self.known, self.plan))
+
+    def counts(self) -> Floats:
+        """Count the repeat orders after the cutoff (customer, period)."""
+        counts = np.nan_to_num(make_panel(self.known, self.plan)[CHANNEL].values)
+        return counts[:, self.plan.n_seen :]
+
+
+def hold_out(
+    orders: pd.DataFrame, plan: Plan, sources: Sources, *, seed: int, tell: Tell
+) -> Holdout:
+    """Fit everything before the cutoff, forecast what came after, and compare.
 
     Parameters
     ----------
     orders : DataFrame
         Of the sample.
     plan : Plan
-    view : View
-        What is seen until the cutoff; after it only orders are, which are what is forecast.
+    sources : Sources
+        Files are read until the cutoff; after it only orders are, which are what is forecast.
     seed : int
     tell : callable
     """
-    early, before = before_cutoff(plan), view.until(plan.cutoff)
     seen = orders[orders["date"] < plan.cutoff]
     known = orders[orders["customer_id"].isin(seen["customer_id"].unique())]
-    actual = _later_counts(known, plan)
-    said, tracks, again, scores, fits = {}, {"actual": actual.sum(axis=0).cumsum()}, {}, {}, {}
-    for version, may_lose in VERSIONS.items():
+    test = _Test(plan, sources.until(plan.cutoff), seen, known)
+    fits = {}
+    for version in VERSIONS:
         tell(f"testing on the last {plan.n_ahead} {plan.period}s: silent customers are {version}")
-        fits[version] = fit_stages(seen, early, before, may_lose=may_lose, seed=seed)
-        test = _forecast(fits[version], before, seen, known, plan)
-        scores[version] = test.log_score
-        said[name_of(version)] = test.expected
-        tracks[name_of(version)] = test.track
-        again[version] = test.p_order
-    best = max(scores, key=lambda name: scores[name])
-    readings = {
-        names: _forecast(fits[best], before.showing(names), seen, known, plan).log_score
-        for names in readings_of(view)
-        if names != view.names
-    } | {view.names: scores[best]}
-    if view.sights:
+        fits[version] = test.fit(version, seed)
+    made = {version: test.forecast(fitted) for version, fitted in fits.items()}
+    best = max(made, key=lambda version: made[version].log_score)
+    readings = _withhold_files(test, fits[best], made[best])
+    if sources.files:
         tell("testing what orders alone would have said")
-        bare = View(view.begun)
-        alone = fit_stages(seen, early, bare, may_lose=VERSIONS[best], seed=seed)
-        test = _forecast(alone, bare, seen, known, plan)
-        said[ALONE], tracks[ALONE], scores[ALONE] = test.expected, test.track, test.log_score
-    rivals, rival_tracks, frequency = _rivals(seen, early, plan)
-    said, tracks = {**said, **rivals}, {**tracks, **rival_tracks}
-    totals = actual.sum(axis=1)
-    rules = {name: values for name, values in said.items() if name != name_of(_other(best))}
+        alone = replace(test, sources=Sources(sources.begun))
+        made[ALONE] = alone.forecast(alone.fit(best, seed))
+    return _judge(test, made, best, readings)
+
+
+def _withhold_files(test: _Test, fitted: Fit, full: Forecast) -> dict[tuple[str, ...], float]:
+    """Log score of one fit, by the files that it may read before the cutoff."""
+    scores = {}
+    for names in test.sources.subsets():
+        some = replace(test, sources=test.sources.showing(names))
+        scores[names] = (full if names == some.sources.names else some.forecast(fitted)).log_score
+    return scores
+
+
+def _judge(
+    test: _Test,
+    made: Mapping[str, Forecast],
+    best: str,
+    readings: Mapping[tuple[str, ...], float],
+) -> Holdout:
+    """Compare the forecasts of all rules with what happened."""
+    plan, counts = test.plan, test.counts()
+    totals = counts.sum(axis=1)
+    rivals = fit_purchase_models(test.seen, (plan.first, plan.before_cutoff().last))
+    by_period = rivals.forecasts(np.array([plan.weeks(h) for h in range(1, plan.n_ahead + 1)]))
+    said = {name_of(version): one.expected for version, one in made.items()}
+    said |= {name: values[-1] for name, values in by_period.items()}
+    tracks = {name_of(version): one.track for version, one in made.items()}
+    tracks |= {name: values.sum(axis=1) for name, values in by_period.items()}
+    other = name_of(other_version(best))
     return Holdout(
-        forecast_errors(totals, said),
-        mean_by_class(totals, rules, sort_into_classes(frequency)),
-        tracks,
-        rely(again[best], totals > 0),
-        scores,
-        len(totals),
-        readings,
+        errors=forecast_errors(totals, said),
+        classes=mean_by_class(
+            totals,
+            {name: values for name, values in said.items() if name != other},
+            sort_into_classes(rivals.histories["frequency"].to_numpy(float)),
+        ),
+        tracks={"actual": counts.sum(axis=0).cumsum(), **tracks},
+        reliability=calibration_table(
+            made[best].p_order,
+            totals > 0,
+            n_bins=min(8, max(1, len(totals) // 10)),
+            equal_counts=True,
+        ),
+        log_scores={version: one.log_score for version, one in made.items()},
+        n_customers=len(totals),
+        readings=readings,
     )
-
-
-@dataclass(frozen=True)
-class _Forecast:
-    log_score: float
-    expected: Floats
-    track: Floats
-    p_order: Floats
-
-
-def _forecast(
-    fitted: Fit, view: View, seen: pd.DataFrame, known: pd.DataFrame, plan: Plan
-) -> _Forecast:
-    """Forecast the orders of the test, and score the forecast by what came."""
-    early = before_cutoff(plan)
-    unit = pd.Series(1.0, index=np.sort(seen["customer_id"].unique()))
-    drawn = read_draws(fitted, plan.n_ahead, discount=0.0, draws=60)
-    scored = score_panel(view.panel(seen, early), unit, early, fitted, drawn)
-    whole = score_panel(view.panel(known, plan), unit, plan, fitted, drawn)
-    gain = whole.loglik - scored.loglik
-    return _Forecast(
-        float(log_mean_exp(list(gain.reshape(-1, gain.shape[-1]))).sum()),
-        scored.customers["expected"].to_numpy(),
-        _track(scored.stages, drawn, plan.n_ahead),
-        scored.customers["p_order"].to_numpy(),
-    )
-
-
-def readings_of(view: View) -> list[tuple[str, ...]]:
-    """List what to read beside the orders: nothing, each file by itself, all files.
-
-    Examples
-    --------
-    >>> readings_of(View(pd.Timestamp("2024-01-01")))
-    [()]
-    """
-    each = [(name,) for name in view.names]
-    return [(), *each, *([view.names] if len(each) > 1 else [])]
 
 
 def name_of(version: str) -> str:
@@ -153,76 +188,61 @@ def name_of(version: str) -> str:
     return version if version == ALONE else f"{STAGES} ({version})"
 
 
-def _other(version: str) -> str:
+def other_version(version: str) -> str:
+    """Give the version that was not chosen."""
     return next(name for name in VERSIONS if name != version)
 
 
-def before_cutoff(plan: Plan) -> Plan:
-    """Give the plan that ends on the day before the holdout."""
-    last = plan.cutoff - pd.Timedelta(days=1)
-    return Plan(plan.freq, plan.first, last, plan.cutoff, plan.n_seen, plan.n_seen, plan.mean_rate)
-
-
-def _later_counts(orders: pd.DataFrame, plan: Plan) -> Floats:
-    """Count the repeat orders of the holdout (customer, period)."""
-    counts = np.nan_to_num(make_panel(orders, plan)[CHANNEL].values)
-    return counts[:, plan.n_seen :]
-
-
-def _track(stages: Floats, drawn: Drawn, n_ahead: int) -> Floats:
-    here, steps = stages, []
-    for _ in range(n_ahead):
-        here = (here[..., None, :] @ drawn.matrix)[..., 0, :]
-        steps.append((here * drawn.rate).sum(axis=-1).ravel())
-    return np.stack(steps, axis=1).cumsum(axis=1)
-
-
-def _rivals(
-    seen: pd.DataFrame, early: Plan, plan: Plan
-) -> tuple[dict[str, Floats], dict[str, Floats], Floats]:
-    """Forecast with BG/NBD, where it can be fitted, and with everybody going on as before."""
-    buying = study_buying(seen, (early.first, early.last))
-    frequency, _, T = buying.history
-    ahead = np.array([plan.weeks(h) for h in range(1, plan.n_ahead + 1)])
-    rate = frequency / np.maximum(T, 1 / 7)
-    said = {NAIVE: rate * ahead[-1]}
-    tracks = {NAIVE: rate.sum() * ahead}
-    if buying.population is not None:
-        by_week = buying.population.expected_purchases(ahead[:, None], *buying.history)
-        said = {BGNBD_NAME: by_week[-1], **said}
-        tracks = {BGNBD_NAME: by_week.sum(axis=1), **tracks}
-    return said, tracks, frequency
-
-
-def rely(said: Floats, came: Bools, bins: int = 8) -> pd.DataFrame:
-    """Compare probabilities with how often it came true, in bins of equally many customers.
+def forecast_fit(fitted: Fit, early: xr.Dataset, whole: xr.Dataset, *, draws: int = 60) -> Forecast:
+    """Forecast the orders of a test, and score the forecast by what came.
 
     Parameters
     ----------
-    said : ndarray (customer,)
-    came : boolean ndarray (customer,)
-    bins : int
+    fitted : Fit
+    early, whole : xr.Dataset
+        The same customers without and with the periods of the test.
+    draws : int
+    """
+    n_ahead = whole.sizes["period"] - early.sizes["period"]
+    drawn = read_draws(fitted, n_ahead, draws=draws)
+    before, after = (score_histories(fitted, panel=p, draws=draws) for p in (early, whole))
+    gain = (after["loglik"] - before["loglik"]).stack(sample=("chain", "draw"))
+    now = before["now"].values
+    return Forecast(
+        log_score=float(log_mean_exp(gain.transpose("sample", ...).values).sum()),
+        expected=weigh(now, drawn.orders).mean(axis=(0, 1)),
+        p_order=np.clip(1 - weigh(now, drawn.silent).mean(axis=(0, 1)), 0, 1),  # rounding
+        track=orders_by_period(now.sum(axis=2), drawn, n_ahead).cumsum(axis=1),
+    )
 
-    Returns
-    -------
-    DataFrame
-        `predicted`, `observed`, `n`, and the 90 % Wilson interval of observed.
+
+def log_mean_exp(values: Floats) -> Floats:
+    """Logarithm of a mean of exponentials over the first axis, without overflow.
 
     Examples
     --------
-    >>> rely(np.array([0.1] * 10 + [0.6] * 10), np.arange(20) >= 14, bins=2)["observed"].tolist()
-    [0.0, 0.6]
+    >>> log_mean_exp(np.log([[1.0], [3.0]])).round(4)  # log of 2
+    array([0.6931])
     """
-    order = np.argsort(said, kind="stable")
-    rows = []
-    for part in np.array_split(order, min(bins, max(1, len(order) // 10))):
-        n, share = len(part), came[part].mean()
-        low, high = _wilson(share, n)
-        rows.append((said[part].mean(), share, n, low, high))
-    return pd.DataFrame(rows, columns=["predicted", "observed", "n", "lower", "upper"])
+    return logsumexp(values, axis=0) - np.log(len(values))
 
 
-def _wilson(share: float, n: int, z: float = 1.645) -> tuple[float, float]:
-    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    return max(0.0, middle - half), min(1.0, middle + half)
+def orders_by_period(stages: Floats, drawn: StageDraws, n_ahead: int) -> Floats:
+    """Orders expected of all customers, period by period.
+
+    Parameters
+    ----------
+    stages : ndarray (chain, draw, K)
+        Customers expected in each stage now.
+    drawn : StageDraws
+    n_ahead : int
+
+    Returns
+    -------
+    ndarray (draw, period)
+    """
+    matrix, rate, steps = drawn.matrix, drawn.rate, []
+    for _ in range(n_ahead):
+        stages = (stages[..., None, :] @ matrix)[..., 0, :]
+        steps.append((stages * rate).sum(axis=-1).ravel())
+    return np.stack(steps, axis=1)

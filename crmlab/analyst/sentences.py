@@ -1,15 +1,15 @@
-"""The sentences that end the sections: computed, and the other way round on reversed data."""
+"""The sentences of the report: each is computed, and reversed data reverse its verdict."""
 
 import numpy as np
 import pandas as pd
 
-from crmlab.analyst.acted import ANY
-from crmlab.analyst.book import count_until
+from crmlab.analyst.actions import ANY
 from crmlab.analyst.customers import fallen
 from crmlab.analyst.holdout import ALONE, Holdout, name_of
+from crmlab.analyst.orders import count_until
+from crmlab.analyst.purchase_models import BGNBD_NAME, NAIVE
 from crmlab.analyst.study import Study
-from crmlab.demo.orders import BGNBD_NAME, NAIVE
-from crmlab.demo.sentences import listed, money, number, off_by, percent, plural
+from crmlab.report.numbers import listed, money, number, off_by, percent, plural, signed
 
 
 def tell_data(study: Study) -> str:
@@ -18,67 +18,68 @@ def tell_data(study: Study) -> str:
     middle = plan.first + (plan.last - plan.first) / 2
     early = count_until(orders, middle)
     late = len(orders) - early
-    verb = "fewer" if late < early else "more" if late > early else "as many"
+    verb = "fewer" if late < early else "more"
     return (
-        f"{number(late)} orders fall into the second half of the window and {number(early)} into "
-        f"the first: there are {verb} orders than before."
+        f"The second half of the window holds {number(late)} orders, the first half "
+        f"{number(early)}: there are {verb} orders than before."
         if late != early
         else f"Both halves of the window hold {number(late)} orders."
     )
 
 
 def count_moves(study: Study) -> tuple[int, int]:
-    """Count who fell and who rose in a season, by the most likely stage."""
+    """Count the customers who fell and who rose in a season, by their most likely stage."""
     frame = study.scored.customers
     return int((frame["now"] < frame["before"]).sum()), int((frame["now"] > frame["before"]).sum())
 
 
 def tell_stand(study: Study) -> str:
-    """Say where most stand, and whether more fall than rise."""
+    """Say where most customers are, and whether more fell than rose."""
     shares = study.scored.stages.mean(axis=(0, 1))
     shares = shares / shares.sum()
     top = study.names[int(shares.argmax())]
     fell, rose = count_moves(study)
-    verdict = "more fall than rise" if fell > rose else "more rise than fall"
-    verdict = verdict if fell != rose else "as many fall as rise"
+    verdict = "more fell than rose" if fell > rose else "more rose than fell"
+    verdict = verdict if fell != rose else "as many fell as rose"
     return (
-        f"Most customers ({percent(shares.max())}) stand in '{top}'; in the last "
+        f"Most customers ({percent(shares.max())}) are in '{top}'; in the last "
         f"{study.plan.season} {study.plan.period}s {number(fell)} fell to a lower stage and "
         f"{number(rose)} rose to a higher one: {verdict}."
     )
 
 
 def tell_sure(table: pd.DataFrame, n_ahead: int, period: str) -> str:
-    """Say whether probabilities of an order meant what they said."""
+    """Say whether the probabilities of an order were right on average."""
     said = float(np.average(table["predicted"], weights=table["n"]))
     came = float(np.average(table["observed"], weights=table["n"]))
     inside = (table["lower"] <= table["predicted"]) & (table["predicted"] <= table["upper"])
     gap = said - came
-    verdict = "about right" if abs(gap) < 0.02 else "too hopeful" if gap > 0 else "too gloomy"
+    verdict = "about right" if abs(gap) < 0.02 else "too high" if gap > 0 else "too low"
     return (
-        f"In the test the model gave the average customer {percent(said)} to order within "
+        f"In the test the model expected {percent(said)} of the customers to order within "
         f"{n_ahead} {period}s, and {percent(came)} did: {verdict}. In {int(inside.sum())} of "
         f"{len(table)} groups its probability lies within the 90% interval of what came true."
     )
 
 
-def tell_added(added: pd.DataFrame) -> str:
-    """Say whether the files beside the orders make the stages surer, and the forecast better."""
-    first, last = added.iloc[0], added.iloc[-1]
+def tell_added(contributions: pd.DataFrame) -> str:
+    """Say whether the other files make the stages more certain, and the forecast better."""
+    first, last = contributions.iloc[0], contributions.iloc[-1]
     gap, gain = last["likeliest"] - first["likeliest"], last["log_score"]
-    sure = "as sure as before" if abs(gap) < 0.005 else "surer" if gap > 0 else "less sure"
+    sure = "as certain" if abs(gap) < 0.005 else "more certain" if gap > 0 else "less certain"
     came = "as well as" if abs(gain) < 1 else "better than" if gain > 0 else "worse than"
-    end = ", so the new certainty is not to be trusted" if gap >= 0.005 and gain <= -1 else ""
+    end = ", so do not trust the new certainty" if gap >= 0.005 and gain <= -1 else ""
+    files = contributions.index[-1].removeprefix("orders and ")
     return (
-        f"With {added.index[-1].removeprefix('orders and ')}, the most likely stage of a customer "
-        f"has a probability of {percent(last['likeliest'], 1)} on average, from orders alone "
-        f"{percent(first['likeliest'], 1)}: the stages are {sure}. The orders of the test were "
-        f"forecast {came} without (log score {signed(gain)}){end}."
+        f"With {files}, the most likely stage of a customer "
+        f"has a mean probability of {percent(last['likeliest'], 1)}, against "
+        f"{percent(first['likeliest'], 1)} from orders alone: the stages are {sure}. The orders of "
+        f"the test were forecast {came} without them (log score {signed(gain)}){end}."
     )
 
 
 def tell_alone(holdout: Holdout) -> str:
-    """Say whether the stages forecast better for having been fitted to the files, too."""
+    """Say whether fitting the stages to the other files made their forecast better."""
     here, alone = holdout.log_scores[holdout.chosen], holdout.log_scores[ALONE]
     gap = here - alone
     verdict = (
@@ -89,65 +90,53 @@ def tell_alone(holdout: Holdout) -> str:
         else "the files made the forecast worse, so compare with a report without them"
     )
     return (
-        f"A model that was fitted to orders alone gave the orders of the test a log score of "
-        f"{number(alone, 1)}, the one of this report {number(here, 1)}: {verdict}."
+        f"A model fitted to orders alone forecast the orders of the test with a log score of "
+        f"{number(alone, 1)}, the model of this report with {number(here, 1)}: {verdict}."
     )
 
 
-def signed(value: float) -> str:
-    """Write a difference with its sign, one digit after the point.
-
-    Examples
-    --------
-    >>> signed(2.34), signed(-0.04)
-    ('+2.3', '0.0')
-    """
-    rounded = round(value, 1) + 0.0
-    return "0.0" if rounded == 0 else f"{rounded:+.1f}".replace("-", "\N{MINUS SIGN}")
-
-
-def tell_acted(acted: pd.DataFrame, season: int, period: str) -> str:
-    """Say who fell more often: those to whom something was done, or others in the same stages."""
-    row = acted.loc[ANY]
+def tell_followed(actions: pd.DataFrame, season: int, period: str) -> str:
+    """Say who fell more often: customers who got an action, or others in the same stages."""
+    row = actions.loc[ANY]
     if not row["followed"]:
-        return "Nobody can be compared: no customer of a season ago got anything in the last one."
+        return "Nobody can be compared: no customer of a season ago got an action in the last one."
     gap = row["fell"] - row["fell_others"]
     often = "as often" if abs(gap) < 0.005 else "more often" if gap > 0 else "less often"
     return (
-        f"Of {plural(int(row['followed']), 'customer')} to whom something was done in the last "
-        f"{season} {period}s, {percent(row['fell'], 1)} fell to a lower stage, and of others who "
-        f"stood in the same stages {percent(row['fell_others'], 1)}: they fell {often}. Whether "
-        "that was the action or the choice of whom to treat, this file cannot tell."
+        f"Of {plural(int(row['followed']), 'customer')} who got an action in the last {season} "
+        f"{period}s, {percent(row['fell'], 1)} fell to a lower stage; of others in the same "
+        f"stages, {percent(row['fell_others'], 1)} did: the treated fell {often}. This file cannot "
+        "tell whether that is due to the action or to the choice of whom to treat."
     )
 
 
 def tell_drift(study: Study) -> str:
-    """Say what a repair is worth, and how much of it lies with few."""
+    """Say what repairs are worth, and how much of it lies with a few customers."""
     frame, fell = study.scored.customers, fallen(study.scored)
     if not fell.any():
-        return "Nobody stands in a lower stage than a season ago, so there is nothing to repair."
+        return "Nobody is in a lower stage than a season ago, so there is nothing to repair."
     worth = np.sort(frame["repair"][fell].to_numpy())[::-1]
     n_top = max(1, round(len(worth) / 10))
     share, base = worth.sum() / max(frame["value"].sum(), 1e-12), worth[:n_top].sum() / worth.sum()
     total = float(f"{worth.sum():.3g}")
-    verdict = "worth looking after" if share >= 0.02 else "little beside the worth of the base"
+    verdict = "worth looking into" if share >= 0.02 else "little compared with the whole base"
     return (
-        f"{plural(len(worth), 'customer')} fell; back where they stood they would be worth "
+        f"{plural(len(worth), 'customer')} fell; back in their old stages they would be worth "
         f"{money(total, study.unit)} more, {percent(share, 1)} of the worth of the base: "
         f"{verdict}. {percent(base)} of it lies with {plural(n_top, 'customer')}."
     )
 
 
 def tell_worth(study: Study) -> str:
-    """Say what the base is worth, and how evenly."""
+    """Say what the base is worth, and how evenly that is spread."""
     total = study.scored.totals["value"]
     low, high = np.quantile(total, (0.05, 0.95))
     each = np.sort(study.scored.customers["value"].to_numpy())[::-1]
     share = each[: max(1, round(len(each) / 10))].sum() / max(each.sum(), 1e-12)
-    few = "a few carry it" if share >= 0.4 else "it is spread widely"
+    few = "a few carry most of it" if share >= 0.4 else "it is spread widely"
     mean, low, high = round_together(total.mean(), low, high)
     return (
-        f"In the {study.plan.year} {study.plan.period}s to come the base is expected to bring "
+        f"In the next {study.plan.year} {study.plan.period}s the base is expected to bring "
         f"{money(mean, study.unit)} ({number(low)} to {number(high)}, 90% interval); the best "
         f"tenth of the customers brings {percent(share)} of it: {few}."
     )
@@ -166,20 +155,20 @@ def round_together(mean: float, low: float, high: float) -> tuple[float, float, 
 
 
 def tell_test(holdout: Holdout) -> str:
-    """Say who forecast best, straight, and by how much each total was off."""
+    """Say which rule forecast best, and by how much each total was off."""
     errors = holdout.errors
     rivals = [name for name in (ALONE, BGNBD_NAME, NAIVE) if name in errors.index]
     shown = [name_of(holdout.chosen), *rivals]
     said = listed([f"{name} {off_by(errors.loc[name, 'total_error'])}" for name in shown])
     best = errors.loc[shown, "root_mean_squared_error"].idxmin()
     total = errors.loc[shown, "total_error"].abs().idxmin()
-    verdict = f"Customer by customer {best} was closest"
-    verdict += " and so it was in total" if best == total else f", in total {total}"
-    return f"The totals were: {said}. {verdict} (root mean squared error)."
+    verdict = f"Customer by customer, {best} was closest (root mean squared error)"
+    verdict += "; so it was in total" if best == total else f"; in total, {total} was"
+    return f"The totals were: {said}. {verdict}."
 
 
 def tell_fit(check: pd.DataFrame) -> str:
-    """Say in words how well the model makes data like these."""
+    """Say whether the model makes data like these."""
     inside = (check["low"] <= check["seen"]) & (check["seen"] <= check["high"])
     gap = check["seen"] - check["expected"]
     worst = gap.abs().idxmax()
@@ -193,9 +182,9 @@ def tell_fit(check: pd.DataFrame) -> str:
     way = "fewer" if gap[worst] > 0 else "more"
     return (
         f"{verdict}: in {int(inside.sum())} of {len(check)} classes the share of customers lies "
-        f"in its 90% interval. It is furthest off at {class_name(check, worst)}, where it makes "
-        f"{percent(check.loc[worst, 'expected'], 1)} and there are "
-        f"{percent(check.loc[worst, 'seen'], 1)}: {way} than there should be."
+        f"in its 90% interval. It is furthest off at {class_name(check, worst)}: it makes "
+        f"{percent(check.loc[worst, 'expected'], 1)} where there are "
+        f"{percent(check.loc[worst, 'seen'], 1)}, {way} than it should."
     )
 
 
@@ -219,7 +208,7 @@ def class_name(table: pd.DataFrame, edge: int) -> str:
 
 
 def tell_sample(moved: pd.DataFrame, n_customers: int) -> str:
-    """Say how the answer moves with the size of the sample."""
+    """Say how much the answer moves with the size of the sample."""
     sizes = list(moved.index)
     if len(sizes) < 2:
         return f"All {number(n_customers)} customers were fitted; no sample was drawn."
@@ -227,11 +216,11 @@ def tell_sample(moved: pd.DataFrame, n_customers: int) -> str:
     width = (moved.loc[sizes[-1], "high"] - moved.loc[sizes[-1], "low"]) / 2
     within = abs(shift) * moved.loc[sizes[-2], "mean"] <= width
     verdict = (
-        "less than its own uncertainty, so a larger sample would tell little more"
+        "less than their own uncertainty, so a larger sample would tell little more"
         if within
-        else "more than its own uncertainty allows: fit a larger sample (--sample)"
+        else "more than their own uncertainty allows: fit a larger sample (--sample)"
     )
     return (
-        f"From {number(sizes[-2])} to {number(sizes[-1])} customers in the fit, the orders "
+        f"When the fit grows from {number(sizes[-2])} to {number(sizes[-1])} customers, the orders "
         f"expected of the same customers move by {percent(abs(shift), 1)}, {verdict}."
     )

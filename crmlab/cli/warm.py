@@ -112,7 +112,7 @@ def fit_hidden(*channels: str) -> None:
 
 
 def fit_demo(part: str) -> None:
-    """Fit the models of one part of the demo ("bank" or "orders") to a few customers."""
+    """Fit the models of one part of the demo ("bank" or "shop") to a few customers."""
     from importlib import import_module
 
     import_module(f"crmlab.demo.{part}").fit_small()
@@ -180,5 +180,5 @@ KINDS: tuple[Kind, ...] = (
     ("hidden stages: visits, survey", partial(fit_hidden, "visits", "survey")),
     ("hidden stages: visits, replies, spend", partial(fit_hidden, "visits", "reply", "spend")),
     ("demo: ten stages of a bank", partial(fit_demo, "bank")),
-    ("demo: stages of a shop", partial(fit_demo, "orders")),
+    ("demo: stages of a shop", partial(fit_demo, "shop")),
 )

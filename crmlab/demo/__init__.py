@@ -1,4 +1,4 @@
-"""The demo: two customer bases, read from their records, written down as one page."""
+"""The demo: what can be read from the records of two customer bases, as one page."""
 
 from crmlab.demo.writing import write_demo
 

@@ -6,7 +6,6 @@ complaints, for two years. The model sees no more than that. What happened in th
 where every customer really stood, stays hidden until the answers are judged.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,13 +22,15 @@ from crmlab.evaluation import (
     confusion_counts,
     flag_quality,
     log_score,
+    stage_oracle,
 )
+from crmlab.evaluation.leakage import true_stages
 from crmlab.generators.base import simulate
 from crmlab.generators.stage_world import StageWorld
 from crmlab.inference import Fit, fit
-from crmlab.models.emissions import Scorer
 from crmlab.models.hidden import HiddenMarkov
-from crmlab.prediction import current_stage_probs, stage_probs
+from crmlab.prediction import current_stage_probs, stage_probs, thin_draws
+from crmlab.report.progress import Tell
 from crmlab.report.rounding import round_by_error
 from crmlab.stages import K10, K10_MARGINS, KNAPP
 from crmlab.tables import CustomerTables, split_holdout, to_panel
@@ -39,14 +40,13 @@ from crmlab.value import per_year, stage_value
 N_CUSTOMERS, N_SEEN, N_HIDDEN = 1000, 8, 4  # customers; quarters that are seen, and hidden
 WORLD_SEED, FIT_SEED = 7, 11
 DRAWS, TUNE = 500, 700
+DRAWS_READ = 200
 YEARLY_RATE = 0.10
 FLAG_ABOVE = 0.5
 LEFT = KNAPP.index("terminating")
 APART = np.array([phase == "apart" for phase in KNAPP.phases])
 DRIFTING = APART & (np.arange(len(KNAPP)) != LEFT)  # coming apart, and still there to be kept
 MIRROR = np.arange(len(KNAPP))[::-1]  # the stage on the same tread of the other side
-
-Tell = Callable[[str], None]
 
 
 def build_world(n_quarters: int = N_SEEN + N_HIDDEN) -> StageWorld:
@@ -115,7 +115,7 @@ def fit_small() -> Fit:
 
 @dataclass(frozen=True)
 class Bank:
-    """The bank after two years, as the model sees it, beside what is true.
+    """The bank after two years, as the model sees it, and the truth.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ class Bank:
         somebody would say who knows the world's parameters.
     hindsight : xr.DataArray (chain, draw, customer_id, period, stage)
         Probability of each stage given all that is seen, for some of the draws.
-    law : xr.DataArray (chain, draw, customer_id, stage)
+    probs_now : xr.DataArray (chain, draw, customer_id, stage)
         Stage probabilities at the end of what is seen, draw by draw.
     """
 
@@ -137,7 +137,7 @@ class Bank:
     probs: Floats
     oracle: Floats
     hindsight: xr.DataArray
-    law: xr.DataArray
+    probs_now: xr.DataArray
 
     @property
     def now(self) -> Ints:
@@ -151,9 +151,8 @@ class Bank:
 
     @cached_property
     def matrices(self) -> xr.DataArray:
-        """Transition matrices of the draws of `law`."""
-        drawn = self.fit.posterior["transition_matrix"]
-        drawn = drawn.sel(chain=self.law["chain"], draw=self.law["draw"])
+        """Transition matrices of the draws of `probs_now`."""
+        drawn = thin_draws(self.fit, DRAWS_READ)["transition_matrix"]
         return drawn.transpose("chain", "draw", "stage_from", "stage_to")
 
     @cached_property
@@ -161,34 +160,34 @@ class Bank:
         """Worth of a customer in each stage [EUR], (chain, draw, stage)."""
         rate = per_year(YEARLY_RATE).per_period("Q")
         values = stage_value(self.matrices.values, K10_MARGINS, discount_rate=rate, first="current")
-        return self.law.isel(customer_id=0, drop=True).copy(data=values)
+        return self.probs_now.isel(customer_id=0, drop=True).copy(data=values)
 
     @cached_property
     def worth(self) -> xr.DataArray:
         """Worth of each customer [EUR], (chain, draw, customer_id)."""
-        return (self.law * self.worth_of_stages).sum("stage")
+        return (self.probs_now * self.worth_of_stages).sum("stage")
 
     @cached_property
     def at_risk(self) -> xr.DataArray:
-        """What a customer who drifts apart would be worth more on the same tread coming together.
+        """How much more a drifting customer would be worth on the same tread coming together.
 
         [EUR], (chain, draw, customer_id): the sum over the stages of coming apart (terminating
         excepted) of their probability times the gap in worth to their mirror stage.
         """
         worth = self.worth_of_stages
         gap = (worth.values[..., MIRROR] - worth.values) * DRIFTING
-        return (self.law * worth.copy(data=gap)).sum("stage")
+        return (self.probs_now * worth.copy(data=gap)).sum("stage")
 
     @cached_property
     def prob_left_later(self) -> xr.DataArray:
         """Probability of having left a year later, (chain, draw, customer_id)."""
         year = np.linalg.matrix_power(self.matrices.values, N_HIDDEN)[..., LEFT]
-        return (self.law * self.worth_of_stages.copy(data=year)).sum("stage")
+        return (self.probs_now * self.worth_of_stages.copy(data=year)).sum("stage")
 
     @cached_property
     def prob_drifting(self) -> Floats:
         """Probability of coming apart now and not having left, (customer,)."""
-        return self.law.mean(("chain", "draw")).values[:, DRIFTING].sum(axis=1)
+        return self.probs_now.mean(("chain", "draw")).values[:, DRIFTING].sum(axis=1)
 
     @cached_property
     def flagged(self) -> Bools:
@@ -228,43 +227,22 @@ def read_bank(tables: CustomerTables, fitted: Fit) -> Bank:
     fitted : Fit
         To the quarters that are seen.
     """
+    seen, _ = split_holdout(tables, cutoff=N_SEEN)
     return Bank(
         fit=fitted,
-        truth=read_truth(tables),
+        truth=true_stages(tables, KNAPP),
         probs=stage_probs(fitted, kind="filtered", average=True).values,
-        oracle=ask_oracle(build_world(), fitted.panel),
+        oracle=stage_oracle(seen, build_world()).filtered,
         hindsight=stage_probs(fitted, kind="smoothed", draws=60),
-        law=current_stage_probs(fitted),
+        probs_now=current_stage_probs(fitted, draws=DRAWS_READ),
     )
-
-
-def read_truth(tables: CustomerTables) -> Ints:
-    """Positions of the true stages (customer, quarter)."""
-    wide = tables.truth["stages"].pivot(index="customer_id", columns="period", values="stage")
-    place = {name: k for k, name in enumerate(KNAPP.names)}
-    return wide.replace(place).to_numpy(dtype=np.int64)
-
-
-def ask_oracle(world: StageWorld, panel: xr.Dataset) -> Floats:
-    """Stage probabilities of somebody who knows the world's parameters (customer, quarter, stage).
-
-    Nobody can do better with the same records: what is still wrong then cannot be known from them.
-    """
-    known = {
-        f"{channel.name}_{name}": value
-        for channel in world.channels
-        for name, value in channel.known.items()
-    }
-    scores = Scorer(panel, world.channels, world.space)(known)
-    initial, matrix = np.array(world.initial_probs), np.array(world.transition_matrix)
-    return chains.forward(initial, matrix, scores).filtered
 
 
 # --- judging --------------------------------------------------------------------------------------
 
 
 def score_stages(bank: Bank) -> pd.DataFrame:
-    """Judge the model beside the oracle and a guess: every customer-quarter before leaving.
+    """Compare the model with the oracle and a guess, in every customer-quarter before leaving.
 
     Returns
     -------
@@ -296,7 +274,7 @@ def count_confusions(bank: Bank) -> pd.DataFrame:
 
 
 def split_mistakes(confusions: pd.DataFrame) -> dict[str, float]:
-    """Sort the mistakes about customers who had not left; shares of all those mistakes.
+    """Classify the mistakes about customers who had not left, as shares of all those mistakes.
 
     Parameters
     ----------
@@ -335,7 +313,7 @@ def judge_flags(bank: Bank) -> FlagQuality:
 
 
 def judge_year(bank: Bank) -> dict[str, float]:
-    """Say who had left a year later: shares of the flagged, and of the others still there.
+    """Give the shares of flagged and of other customers who had left a year later.
 
     Returns
     -------
@@ -355,7 +333,7 @@ def judge_year(bank: Bank) -> dict[str, float]:
 
 
 def compare_worth(bank: Bank) -> pd.DataFrame:
-    """Set the worth of each stage, with its central 90 % interval, beside the true one [EUR]."""
+    """Compare the worth of each stage and its central 90 % interval with the truth [EUR]."""
     rate = per_year(YEARLY_RATE).per_period("Q")
     draws = bank.worth_of_stages.stack(sample=("chain", "draw")).values
     low, high = np.quantile(draws, [0.05, 0.95], axis=1)
@@ -394,8 +372,8 @@ COLUMNS = {
 def list_customers(bank: Bank) -> pd.DataFrame:
     """Write one row per customer, numbers rounded to what the draws support (see `COLUMNS`)."""
     panel, names = bank.fit.panel, np.array(KNAPP.names)
-    law = bank.law.mean(("chain", "draw")).values
-    rounded = round_by_error(bank.law)
+    probs = bank.probs_now.mean(("chain", "draw")).values
+    rounded = round_by_error(bank.probs_now)
     low, high = (
         round_by_error(bank.worth, bank.worth.quantile(q, ("chain", "draw")).values)
         for q in (0.05, 0.95)
@@ -408,8 +386,8 @@ def list_customers(bank: Bank) -> pd.DataFrame:
             "complaints": panel["complaint"].values.sum(axis=1).astype(int),
             "last_survey": _last_answers(panel["survey"].values),
             **{f"p_{name}": rounded[:, k] for k, name in enumerate(names)},
-            "most_likely_stage": names[law.argmax(axis=1)],
-            "p_coming_apart": round_by_error(bank.law[..., DRIFTING].sum("stage")),
+            "most_likely_stage": names[probs.argmax(axis=1)],
+            "p_coming_apart": round_by_error(bank.probs_now[..., DRIFTING].sum("stage")),
             "flagged": bank.flagged.astype(int),
             "p_left_in_a_year": round_by_error(bank.prob_left_later),
             "value": round_by_error(bank.worth),

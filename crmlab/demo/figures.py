@@ -8,14 +8,9 @@ import xarray as xr
 from numpy.typing import NDArray
 
 import crmlab.demo.bank as bank
-import crmlab.demo.orders as orders
-from crmlab.plots import (
-    plot_calibration,
-    plot_prediction,
-    plot_stage_probs,
-    plot_stage_value,
-    plot_staircase,
-)
+import crmlab.demo.shop as shop
+from crmlab.plots import plot_prediction, plot_stage_probs, plot_staircase
+from crmlab.plots.curves import label_ends
 from crmlab.plots.layout import points_of, take_axes
 from crmlab.plots.style import DASHES, INK, LINES, MUTED, stage_title
 from crmlab.stages import KNAPP
@@ -31,7 +26,7 @@ def draw_staircase(study: "bank.Bank") -> "Axes":
     return plot_staircase(
         KNAPP,
         study.matrices.mean(("chain", "draw")).values,
-        occupancy=study.law.mean(("chain", "draw", "customer_id")).values,
+        occupancy=study.probs_now.mean(("chain", "draw", "customer_id")).values,
         value=study.worth_of_stages.mean(("chain", "draw")).values,
         unit="EUR",
         label_above=0.1,
@@ -106,23 +101,13 @@ def draw_confusions(counts: pd.DataFrame, *, ax: "Axes | None" = None) -> "Axes"
     return ax
 
 
-def draw_calibration(table: pd.DataFrame) -> "Axes":
-    """Draw predicted probabilities against how often they came true."""
-    return plot_calibration(table)
-
-
-def draw_worth(study: "bank.Bank") -> "Axes":
-    """Draw what a customer in each stage is worth."""
-    return plot_stage_value(study.worth_of_stages, KNAPP, unit="EUR")
-
-
 def draw_tracking(tracks: dict[str, NDArray]) -> "Axes":
     """Draw cumulative repeat orders of the shop, as they happened and as each model says."""
     said = {name: values for name, values in tracks.items() if name != "actual"}
     return plot_prediction(
         tracks["actual"],
         said,
-        cutoff=orders.N_SEEN,
+        cutoff=shop.N_SEEN,
         quantity="Repeat orders so far, all customers",
     )
 
@@ -151,7 +136,6 @@ def draw_classes(table: pd.DataFrame, *, ax: "Axes | None" = None) -> "Axes":
             label=name,
             zorder=4 - k,
         )
-    _label_lines(ax, table, names)
     classes = [str(c) for c in table.index[:-1]] + [f"{table.index[-1]}+"]
     sizes = [f"{c}\n({n:,})" for c, n in zip(classes, table["customers"], strict=True)]
     ax.set_xticks(places, sizes)
@@ -161,25 +145,6 @@ def draw_classes(table: pd.DataFrame, *, ax: "Axes | None" = None) -> "Axes":
         xlabel="Repeat orders in weeks 1 to 39 (customers)",
         ylabel="Repeat orders per customer\nin weeks 40 to 78",
     )
-    return ax
-
-
-def _label_lines(ax: "Axes", table: pd.DataFrame, names: list[str]) -> None:
-    """Name each line at its right end, spread so that no names touch."""
-    from crmlab.plots.layout import spread
-
-    ends = table[names].iloc[-1].to_numpy()
-    heights = spread(ends, 0.07 * max(ends.max(), 1e-9))
-    for k, (name, height) in enumerate(zip(names, heights, strict=True)):
-        ax.annotate(
-            name,
-            (1.0, height),
-            (points_of(0.7), 0),
-            xycoords=("axes fraction", "data"),
-            textcoords="offset points",
-            va="center",
-            color=LINES[k] if k else INK,
-            size=points_of(0.9),
-            weight="bold",
-        )
     ax.spines["left"].set_color(MUTED)
+    label_ends(ax, table[names].iloc[-1].to_dict(), (INK, *LINES[1:]))
+    return ax

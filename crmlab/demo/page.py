@@ -7,10 +7,14 @@ import pandas as pd
 
 import crmlab.demo.bank as b
 import crmlab.demo.figures as draw
-import crmlab.demo.orders as o
 import crmlab.demo.sentences as say
-from crmlab.plots import style
-from crmlab.report.parts import Table, element, read_template
+import crmlab.demo.shop as o
+from crmlab.analyst.holdout import STAGES
+from crmlab.analyst.purchase_models import BGNBD_NAME, NAIVE
+from crmlab.analyst.tables import tabulate_errors
+from crmlab.plots import plot_calibration, plot_stage_value, style
+from crmlab.report.numbers import money, number, percent, signed_percent, span
+from crmlab.report.parts import Table, element, read_template, tabulate
 from crmlab.stages import K10_MARGINS, KNAPP
 
 TITLE = "Where do the customers stand?"
@@ -52,9 +56,9 @@ def render_page(bank: "b.Bank", shop: "o.Shop", customers: Mapping[str, pd.DataF
 def _bank_part(bank: "b.Bank", customers: pd.DataFrame) -> dict[str, object]:
     scores, confusions = b.score_stages(bank), b.count_confusions(bank)
     calibration, worth = b.calibrate_stages(bank), b.compare_worth(bank)
-    flags, listed = b.judge_flags(bank), _list_top(customers)
+    flags, top = b.judge_flags(bank), _list_top(customers)
     mistakes = b.split_mistakes(confusions)
-    example = listed.iloc[0]
+    example = top.iloc[0]
     sentences = {
         "base": say.tell_base(*_shares_now(bank)),
         "example": say.tell_example(example),
@@ -62,7 +66,7 @@ def _bank_part(bank: "b.Bank", customers: pd.DataFrame) -> dict[str, object]:
         "sides": say.tell_sides(scores, mistakes),
         "flags": say.tell_flags(flags),
         "year": say.tell_year(b.judge_year(bank)),
-        "risk": _tell_risk(bank, listed),
+        "risk": _tell_risk(bank, top),
         "worth": say.tell_worth(worth),
     }
     figures = {
@@ -72,25 +76,25 @@ def _bank_part(bank: "b.Bank", customers: pd.DataFrame) -> dict[str, object]:
             draw.draw_customer(bank, int(example["customer_id"])), _tell_band(bank, example)
         ),
         "confusions": element(draw.draw_confusions(confusions), say.tell_confusions(confusions)),
-        "calibration": element(
-            draw.draw_calibration(calibration), say.tell_calibration(calibration)
+        "calibration": element(plot_calibration(calibration), say.tell_calibration(calibration)),
+        "worth": element(
+            plot_stage_value(bank.worth_of_stages, KNAPP, unit="EUR"), _tell_widths(worth)
         ),
-        "worth": element(draw.draw_worth(bank), _tell_widths(worth)),
     }
     return {
         "n_customers": f"{b.N_CUSTOMERS:,}",
         "n_seen": b.N_SEEN,
         "n_hidden": b.N_HIDDEN,
-        "rate": say.percent(b.YEARLY_RATE),
-        "margin_low": say.number(K10_MARGINS.min()),
-        "margin_high": say.number(K10_MARGINS.max()),
+        "rate": percent(b.YEARLY_RATE),
+        "margin_low": number(K10_MARGINS.min()),
+        "margin_high": number(K10_MARGINS.max()),
         "example": {"id": int(example["customer_id"])},
         "tiles": _bank_tiles(scores, flags, worth),
         "sentences": sentences,
         "figures": figures,
         "tables": {
             "scores": _table_of_scores(scores),
-            "top": _table_of_top(listed),
+            "top": _table_of_top(top),
             "worth": _table_of_worth(worth),
         },
     }
@@ -106,7 +110,7 @@ def _list_top(customers: pd.DataFrame) -> pd.DataFrame:
 
 def _shares_now(bank: "b.Bank") -> tuple[pd.Series, pd.Series]:
     names = list(KNAPP.names)
-    believed = bank.law.mean(("chain", "draw", "customer_id")).values
+    believed = bank.probs_now.mean(("chain", "draw", "customer_id")).values
     true = np.bincount(bank.now, minlength=len(names)) / len(bank.now)
     return pd.Series(believed, names), pd.Series(true, names)
 
@@ -133,9 +137,9 @@ def _tell_band(bank: "b.Bank", example: pd.Series) -> str:
     apart = bank.probs[place][:, b.DRIFTING].sum(axis=1)
     return (
         f"The probability that customer {example['customer_id']} is coming apart goes from "
-        f"{say.percent(apart[0])} in quarter 1 to {say.percent(apart[-1])} in quarter "
+        f"{percent(apart[0])} in quarter 1 to {percent(apart[-1])} in quarter "
         f"{len(apart)}; it is highest in quarter {apart.argmax() + 1}, at "
-        f"{say.percent(apart.max())}."
+        f"{percent(apart.max())}."
     )
 
 
@@ -143,20 +147,20 @@ def _tell_widths(worth: pd.DataFrame) -> str:
     width = worth["high"] - worth["low"]
     widest, best = width.idxmax(), worth["mean"].idxmax()
     return (
-        f"Worth is highest in {best} ({say.money(worth.loc[best, 'mean'], 'EUR')}) and least sure "
-        f"in {widest}, whose interval is {say.money(width[widest], 'EUR')} wide."
+        f"Worth is highest in {best} ({money(worth.loc[best, 'mean'], 'EUR')}) and least sure "
+        f"in {widest}, whose interval is {money(width[widest], 'EUR')} wide."
     )
 
 
-def _tell_risk(bank: "b.Bank", listed: pd.DataFrame) -> str:
+def _tell_risk(bank: "b.Bank", top: pd.DataFrame) -> str:
     risk = bank.at_risk.mean(("chain", "draw")).values
-    shown = np.isin(bank.fit.panel["customer_id"].values, listed["customer_id"])
+    shown = np.isin(bank.fit.panel["customer_id"].values, top["customer_id"])
     return say.tell_risk(
         risk.sum(),
         risk[bank.flagged].sum(),
         int(bank.flagged.sum()),
         risk[shown].sum(),
-        len(listed),
+        len(top),
     )
 
 
@@ -166,15 +170,15 @@ def _bank_tiles(
     model, oracle = scores.loc["model"], scores.loc["oracle"]
     return [
         (
-            say.percent(model["stage"]),
-            f"of stages named rightly (best possible: {say.percent(oracle['stage'])})",
+            percent(model["stage"]),
+            f"of stages named rightly (best possible: {percent(oracle['stage'])})",
         ),
         (
-            say.percent(model["side"]),
-            f"of sides, together or apart (best possible: {say.percent(oracle['side'])})",
+            percent(model["side"]),
+            f"of sides, together or apart (best possible: {percent(oracle['side'])})",
         ),
         (f"{flags.n_right} of {flags.n_flagged}", "flagged customers really coming apart"),
-        (f"{say.number(worth.loc['bonding', 'mean'])} EUR", "worth of a customer in bonding"),
+        (f"{number(worth.loc['bonding', 'mean'])} EUR", "worth of a customer in bonding"),
     ]
 
 
@@ -184,77 +188,49 @@ def _table_of_scores(scores: pd.DataFrame) -> Table:
         "oracle": "an oracle (knows the parameters)",
         "guess": "a guess (the commonest)",
     }
-    rows = [
-        [
-            names[name],
-            say.percent(row["stage"], 1),
-            say.percent(row["side"], 1),
-            say.number(row["log_score"], 2),
-        ]
-        for name, row in scores.iterrows()
-    ]
-    return Table(
-        "judges",
-        "How often each judge is right, over all customer-quarters before leaving.",
-        ["Judge", "right stage of ten", "right side", "log score"],
-        rows,
-        best=(0,),
-    )
+    columns = {
+        "Judge": lambda row: names[row.name],
+        "right stage of ten": lambda row: percent(row["stage"], 1),
+        "right side": lambda row: percent(row["side"], 1),
+        "log score": lambda row: number(row["log_score"], 2),
+    }
+    caption = "How often each judge is right, over all customer-quarters before leaving."
+    return tabulate("judges", caption, scores, columns, best=(0,))
 
 
-def _table_of_top(listed: pd.DataFrame) -> Table:
-    rows = [
-        [
-            str(row["customer_id"]),
-            row["most_likely_stage"],
-            say.percent(row["p_coming_apart"]),
-            say.percent(row["p_left_in_a_year"]),
-            f"{say.number(row['value'])} ({say.number(row['value_low'])} to "
-            f"{say.number(row['value_high'])})",
-            say.number(row["value_at_risk"]),
-            f"{row['true_stage']} {'✓' if _is_drifting(row['true_stage']) else '✗'}",
-        ]
-        for _, row in listed.iterrows()
-    ]
-    return Table(
-        "top",
+def _table_of_top(top: pd.DataFrame) -> Table:
+    columns = {
+        "Customer": lambda row: str(row["customer_id"]),
+        "most likely stage": lambda row: row["most_likely_stage"],
+        "coming apart": lambda row: percent(row["p_coming_apart"]),
+        "gone in a year": lambda row: percent(row["p_left_in_a_year"]),
+        "worth now (EUR)": lambda row: (
+            f"{number(row['value'])} ({span(row['value_low'], row['value_high'])})"
+        ),
+        "at risk (EUR)": lambda row: number(row["value_at_risk"]),
+        "truth": lambda row: f"{row['true_stage']} {'✓' if _is_drifting(row) else '✗'}",
+    }
+    caption = (
         "Flagged customers with most at risk. Worth with its central 90% interval; ✓ = really "
-        "coming apart.",
-        [
-            "Customer",
-            "most likely stage",
-            "coming apart",
-            "gone in a year",
-            "worth now (EUR)",
-            "at risk (EUR)",
-            "truth",
-        ],
-        rows,
-        word_columns=(1, 6),
+        "coming apart."
     )
+    return tabulate("top", caption, top, columns, word_columns=(1, 6))
 
 
-def _is_drifting(stage: str) -> bool:
-    return bool(b.DRIFTING[KNAPP.index(stage)])
+def _is_drifting(row: pd.Series) -> bool:
+    return bool(b.DRIFTING[KNAPP.index(row["true_stage"])])
 
 
 def _table_of_worth(worth: pd.DataFrame) -> Table:
-    rows = [
-        [
-            name,
-            say.number(row["mean"]),
-            f"{say.number(row['low'])} to {say.number(row['high'])}",
-            say.number(row["true"]),
-            "yes" if row["low"] <= row["true"] <= row["high"] else "no",
-        ]
-        for name, row in worth.iterrows()
-    ]
-    return Table(
-        "worth-of-stages",
-        "Worth of a customer in each stage, EUR, beside the truth.",
-        ["Stage", "mean", "90% interval", "true worth", "inside?"],
-        rows,
-    )
+    columns = {
+        "Stage": lambda row: row.name,
+        "mean": lambda row: number(row["mean"]),
+        "90% interval": lambda row: span(row["low"], row["high"]),
+        "true worth": lambda row: number(row["true"]),
+        "inside?": lambda row: "yes" if row["low"] <= row["true"] <= row["high"] else "no",
+    }
+    caption = "Worth of a customer in each stage, EUR, beside the truth."
+    return tabulate("worth-of-stages", caption, worth, columns)
 
 
 # --- part two -------------------------------------------------------------------------------------
@@ -281,11 +257,11 @@ def _shop_part(shop: "o.Shop") -> dict[str, object]:
     first = shop.weekly[np.arange(len(shop.weekly)), o.find_window(shop.panel).first]
     days = 7 * (shop.summary["T"] % 1)
     return {
-        "loglik": say.number(shop.loglik, 1),
-        "published_loglik": say.number(o.PUBLISHED_LOGLIK, 1),
-        "first_week_orders": say.number(first.sum()),
-        "first_week_days": say.number(days.mean(), 1),
-        "mean_spend": say.number(shop.mean_spend, 2),
+        "loglik": number(o.PUBLISHED.loglik(*shop.rivals.history).sum(), 1),
+        "published_loglik": number(o.PUBLISHED_LOGLIK, 1),
+        "first_week_orders": number(first.sum()),
+        "first_week_days": number(days.mean(), 1),
+        "mean_spend": number(shop.mean_spend, 2),
         "tiles": _shop_tiles(actual, errors),
         "sentences": sentences,
         "figures": figures,
@@ -299,7 +275,7 @@ def _shop_part(shop: "o.Shop") -> dict[str, object]:
 
 def _tell_alive(shop: "o.Shop", stages: pd.DataFrame) -> str:
     silent = shop.summary["frequency"].to_numpy() == 0
-    certain = silent & (shop.prob_alive == 1)
+    certain = silent & (shop.rivals.prob_alive().to_numpy() == 1)
     return say.tell_alive(stages, int(silent.sum()), int(certain.sum()))
 
 
@@ -317,9 +293,9 @@ def _tell_tracks(tracks: Mapping[str, np.ndarray]) -> str:
     actual = tracks["actual"]
     at = {"week 39": o.N_SEEN - 1, "week 78": o.N_WEEKS - 1}
     parts = [
-        f"by {when} there were {say.number(actual[k])} repeat orders, where the stages say "
-        f"{say.number(np.mean(tracks[o.STAGES], axis=0)[k])} and BG/NBD "
-        f"{say.number(tracks[o.BGNBD_NAME][k])}"
+        f"by {when} there were {number(actual[k])} repeat orders, where the stages say "
+        f"{number(np.mean(tracks[STAGES], axis=0)[k])} and BG/NBD "
+        f"{number(tracks[BGNBD_NAME][k])}"
         for when, k in at.items()
     ]
     return f"{'; '.join(parts)}.".capitalize().replace("bg/nbd", "BG/NBD")
@@ -329,67 +305,54 @@ def _tell_slopes(classes: pd.DataFrame) -> str:
     low, high = classes.iloc[0], classes.iloc[-1]
     return (
         f"Customers without a repeat order in weeks 1 to 39 made {low['actual']:.2f} in weeks 40 "
-        f"to 78 (stages {low[o.STAGES]:.2f}, BG/NBD {low[o.BGNBD_NAME]:.2f}, same rate "
-        f"{low[o.NAIVE]:.2f}); those with {classes.index[-1]} or more made {high['actual']:.1f} "
-        f"(stages {high[o.STAGES]:.1f}, BG/NBD {high[o.BGNBD_NAME]:.1f}, same rate "
-        f"{high[o.NAIVE]:.1f})."
+        f"to 78 (stages {low[STAGES]:.2f}, BG/NBD {low[BGNBD_NAME]:.2f}, same rate "
+        f"{low[NAIVE]:.2f}); those with {classes.index[-1]} or more made {high['actual']:.1f} "
+        f"(stages {high[STAGES]:.1f}, BG/NBD {high[BGNBD_NAME]:.1f}, same rate "
+        f"{high[NAIVE]:.1f})."
     )
 
 
 def _shop_tiles(actual: float, errors: pd.DataFrame) -> list[tuple[str, str]]:
-    tiles = [(say.number(actual), "repeat orders in weeks 40 to 78")]
+    tiles = [(number(actual), "repeat orders in weeks 40 to 78")]
     for name, row in errors.iterrows():
-        label = f"{name}: expected {say.number(row['total'])}"
-        tiles.append((say.signed_percent(row["total_error"]), label))
+        label = f"{name}: expected {number(row['total'])}"
+        tiles.append((signed_percent(row["total_error"]), label))
     return tiles
 
 
 def _table_of_rehearsal(rehearsal: "o.Rehearsal") -> Table:
-    scores = rehearsal.scores
-    rows = [
-        [
-            f"silent customers are {name}",
-            say.number(row["expected"]),
-            say.number(rehearsal.actual),
-            say.number(row["log_score"], 1),
-        ]
-        for name, row in scores.iterrows()
-    ]
-    return Table(
-        "rehearsal",
-        "The rehearsal: weeks 27 to 39, forecast from weeks 1 to 26. A higher log score is better.",
-        ["Version", "orders expected", "orders made", "log score"],
-        rows,
-        best=(int(scores["log_score"].argmax()),),
+    columns = {
+        "Version": lambda row: f"silent customers are {row.name}",
+        "orders expected": lambda row: number(row["expected"]),
+        "orders made": lambda row: number(rehearsal.actual),
+        "log score": lambda row: number(row["log_score"], 1),
+    }
+    caption = (
+        "The rehearsal: weeks 27 to 39, forecast from weeks 1 to 26. A higher log score is better."
     )
+    best = (int(rehearsal.scores["log_score"].argmax()),)
+    return tabulate("rehearsal", caption, rehearsal.scores, columns, best=best)
 
 
 def _table_of_stages(stages: pd.DataFrame) -> Table:
-    rows = [
-        [
-            name,
-            say.number(row["weeks_between"], 1 if row["weeks_between"] < 30 else 0),
-            say.number(row["sojourn"]) if np.isfinite(row["sojourn"]) else "for ever",
-            say.number(row["customers"]),
-            *(_or_dash(row[column]) for column in ("expected", "actual", "prob_alive")),
-        ]
-        for name, row in stages.iterrows()
-    ]
-    return Table(
-        "levels",
+    columns = {
+        "Level": lambda row: row.name,
+        "weeks between orders": lambda row: number(
+            row["weeks_between"], int(row["weeks_between"] < 30)
+        ),
+        "weeks per stay": lambda row: (
+            number(row["sojourn"]) if np.isfinite(row["sojourn"]) else "never left"
+        ),
+        "customers": lambda row: number(row["customers"]),
+        "orders expected, weeks 40 to 78": lambda row: _or_dash(row["expected"]),
+        "orders made": lambda row: _or_dash(row["actual"]),
+        "P(alive) by BG/NBD": lambda row: _or_dash(row["prob_alive"]),
+    }
+    caption = (
         "The four levels, as learned from weeks 1 to 39, and the customers who most likely stood "
-        "there. The last three columns are means over these customers.",
-        [
-            "Level",
-            "weeks between orders",
-            "weeks until it is left",
-            "customers",
-            "orders expected, weeks 40 to 78",
-            "orders made",
-            "P(alive) by BG/NBD",
-        ],
-        rows,
+        "there. The last three columns are means over these customers."
     )
+    return tabulate("levels", caption, stages, columns)
 
 
 def _or_dash(value: float) -> str:
@@ -397,24 +360,11 @@ def _or_dash(value: float) -> str:
 
 
 def _table_of_errors(errors: pd.DataFrame) -> Table:
-    rows = [
-        [
-            name,
-            say.number(row["total"]),
-            say.signed_percent(row["total_error"], 1),
-            f"{row['mean_absolute_error']:.3f}",
-            f"{row['root_mean_squared_error']:.3f}",
-        ]
-        for name, row in errors.iterrows()
-    ]
-    return Table(
-        "errors",
+    return tabulate_errors(
+        errors,
         "Weeks 40 to 78. Errors per customer are in orders. The absolute error favours forecasts "
         "that are too low, since most customers order nothing; the squared error and the total do "
         "not.",
-        ["Rule", "total", "error of total", "mean absolute error", "root mean squared error"],
-        rows,
-        best=(int(errors["root_mean_squared_error"].argmin()),),
     )
 
 
@@ -431,7 +381,7 @@ def _in_short(bank: Mapping[str, str], shop: Mapping[str, str]) -> list[str]:
 
 
 def _alarms(bank: "b.Bank", shop: "o.Shop") -> list[str]:
-    """Say loudly on the page what the sampler would not vouch for."""
+    """Name the fits that have not converged, for the top of the page."""
     fits = {"the bank": bank.fit, "the shop": shop.fit}
     return [
         f"The fit of {name} has not converged: {'; '.join(fitted.problems)}."
@@ -445,7 +395,7 @@ def _describe_files(customers: Mapping[str, pd.DataFrame]) -> list[Table]:
     return [
         Table(
             name.removesuffix(".csv"),
-            f"{name}: {say.number(len(frame))} rows.",
+            f"{name}: {number(len(frame))} rows.",
             ["Column", "Meaning"],
             list(columns[name].items()),
             words=True,

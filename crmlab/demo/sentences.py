@@ -1,65 +1,22 @@
 """Sentences computed from numbers: each says what the numbers say, whichever way they fall.
 
-No sentence of the report knows its outcome beforehand. A verdict ("wins", "too low", "more often")
+No sentence of the demo knows its outcome beforehand. A verdict ("wins", "too low", "more often")
 is chosen by comparing the numbers, and reversed numbers reverse it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from crmlab.evaluation import FlagQuality
-
-MINUS = "\N{MINUS SIGN}"
-
-
-# --- numbers in words -----------------------------------------------------------------------------
-
-
-def percent(share: float, decimals: int = 0) -> str:
-    """Write a share as a percentage: 0.123 is '12%'."""
-    return f"{100 * share:.{decimals}f}%".replace("-", MINUS)
-
-
-def signed_percent(share: float, decimals: int = 0) -> str:
-    """Write a difference as a percentage, with its sign: 0.123 is '+12%'."""
-    return ("+" if share > 0 else "") + percent(share, decimals)
-
-
-def number(value: float, decimals: int = 0) -> str:
-    """Write a number with thousands separators and a real minus sign."""
-    return f"{value:,.{decimals}f}".replace("-", MINUS)
-
-
-def money(value: float, unit: str, decimals: int = 0) -> str:
-    """Write an amount with its unit behind it."""
-    return f"{number(value, decimals)} {unit}"
-
-
-def listed(words: Sequence[str]) -> str:
-    """Join words as a list in a sentence: 'a', 'a and b', 'a, b and c'."""
-    *head, last = words
-    return f"{', '.join(head)} and {last}" if head else last
-
-
-def off_by(error: float) -> str:
-    """Say how far a total is off: -0.121 is '12% too low'."""
-    if abs(error) < 0.005:
-        return "right to within half a percent"
-    return f"{percent(abs(error))} too {'low' if error < 0 else 'high'}"
-
-
-def plural(count: int, one: str, many: str | None = None) -> str:
-    """Write a count with its noun: '1 customer', '2 customers'."""
-    return f"{number(count)} {one if count == 1 else many or one + 's'}"
-
+from crmlab.report.numbers import listed, money, number, off_by, percent, plural
 
 # --- the bank -------------------------------------------------------------------------------------
 
 
 def tell_accuracy(scores: pd.DataFrame) -> str:
-    """Say how often the model is right, beside the oracle and the guess."""
+    """Say how often the model is right, compared with the oracle and the guess."""
     model, oracle, guess = (scores.loc[name, "stage"] for name in ("model", "oracle", "guess"))
     lost = oracle - model
     close = (
@@ -76,7 +33,7 @@ def tell_accuracy(scores: pd.DataFrame) -> str:
 
 
 def tell_sides(scores: pd.DataFrame, mistakes: Mapping[str, float]) -> str:
-    """Say how often the side is right, and what kind of mistake is commonest."""
+    """Say how often the side is right, and which kind of mistake is the commonest."""
     kinds = {
         "mirror": "takes a stage for its mirror (the same tread, the other side)",
         "neighbour": "is one tread off, on the right side",
@@ -84,8 +41,8 @@ def tell_sides(scores: pd.DataFrame, mistakes: Mapping[str, float]) -> str:
     }
     commonest = max(mistakes, key=mistakes.get)
     return (
-        f"Together or apart is right in {percent(scores.loc['model', 'side'])} of cases. Of the "
-        f"wrong stages, {percent(mistakes[commonest])} are of one kind: the model "
+        f"The side, together or apart, is right in {percent(scores.loc['model', 'side'])} of "
+        f"cases. Of the wrong stages, {percent(mistakes[commonest])} are of one kind: the model "
         f"{kinds[commonest]}."
     )
 
@@ -109,7 +66,7 @@ def tell_calibration(table: pd.DataFrame) -> str:
 
 
 def tell_flags(quality: FlagQuality) -> str:
-    """Say how many of the flagged are rightly flagged, and how many are missed."""
+    """Say how many flags are right, and how many customers are missed."""
     if quality.n_flagged == 0:
         return f"No customer is flagged, though {quality.n_true} are coming apart."
     missed = quality.n_true - quality.n_right
@@ -121,7 +78,7 @@ def tell_flags(quality: FlagQuality) -> str:
 
 
 def tell_year(year: Mapping[str, float]) -> str:
-    """Say whether those who were flagged left more often in the year that nobody had seen."""
+    """Say whether flagged customers left more often in the hidden year."""
     flagged, others = year["flagged"], year["others"]
     if flagged > others:
         times = f" ({flagged / others:.1f} times as often)" if others > 0 else ""
@@ -140,7 +97,7 @@ def tell_year(year: Mapping[str, float]) -> str:
 
 
 def tell_staircase(matrix: pd.DataFrame) -> str:
-    """Say how the model believes that customers move at the top of the staircase, per quarter."""
+    """Say how customers move at the top of the staircase in a quarter, as the model learned it."""
     top, first = matrix.loc["bonding"], matrix.loc["differentiating"]
     back = first["integrating"] + first["bonding"]
     onwards = first["circumscribing"] + first["terminating"]
@@ -154,14 +111,14 @@ def tell_staircase(matrix: pd.DataFrame) -> str:
 
 
 def tell_confusions(counts: pd.DataFrame) -> str:
-    """Say which stage is named rightly most often, and which least."""
+    """Say which stage is named correctly most often, and which least often."""
     right = pd.Series(counts.to_numpy().diagonal() / counts.sum(axis=1), index=counts.index)
     best, worst = right.idxmax(), right.idxmin()
     row = counts.loc[worst].drop(worst)
     return (
-        f"Best recognised is {best} ({percent(right[best])} of its quarters are named so), "
-        f"least {worst} ({percent(right[worst])}), which is most often taken for {row.idxmax()} "
-        f"({percent(row.max() / counts.loc[worst].sum())})."
+        f"The model recognises {best} best ({percent(right[best])} of its quarters are named so) "
+        f"and {worst} worst ({percent(right[worst])}), which it most often takes for "
+        f"{row.idxmax()} ({percent(row.max() / counts.loc[worst].sum())})."
     )
 
 
@@ -177,12 +134,12 @@ def tell_river(shares: pd.DataFrame) -> str:
 
 
 def tell_example(row: Mapping[str, object]) -> str:
-    """Say what is believed of one customer, and whether that is so."""
+    """Say what the model believes about one customer, and whether that is right."""
     right = row["most_likely_stage"] == row["true_stage"]
-    verdict = "which is right" if right else f"who is really in {row['true_stage']}"
+    verdict = "which is right" if right else f"while the truth is {row['true_stage']}"
     return (
         f"At the end of quarter 8 the model gives {percent(row['p_coming_apart'])} to coming apart "
-        f"and thinks {row['most_likely_stage']} most likely, {verdict}; the customer is worth "
+        f"and finds {row['most_likely_stage']} most likely, {verdict}; the customer is worth "
         f"{money(row['value'], 'EUR')}, and {money(row['value_at_risk'], 'EUR')} are at risk."
     )
 
@@ -200,7 +157,7 @@ def tell_worth(worth: pd.DataFrame) -> str:
     """Say which stage is worth most, what the first step down costs, and how often truth is met."""
     best = worth["mean"].idxmax()
     step = worth.loc["differentiating", "mean"] - worth.loc["bonding", "mean"]
-    open_ended = worth.drop("terminating")  # nobody doubts that who has left is worth nothing
+    open_ended = worth.drop("terminating")  # customers who have left are surely worth nothing
     met = int(open_ended["true"].between(open_ended["low"], open_ended["high"]).sum())
     verb = "costs" if step < 0 else "gains"
     return (
@@ -212,13 +169,13 @@ def tell_worth(worth: pd.DataFrame) -> str:
 
 
 def tell_base(now: pd.Series, true: pd.Series) -> str:
-    """Say where the base stands by the model, and how far that is from the truth."""
+    """Say where the base is by the model, and how far that is from the truth."""
     gap = (now - true).abs()
     living = now.drop("terminating")
     top = living.idxmax()
     return (
         f"After two years the model puts {percent(now['terminating'])} of the customers in "
-        f"terminating (true: {percent(true['terminating'])}); of the stages that are left, "
+        f"terminating (true: {percent(true['terminating'])}); of the other stages, "
         f"{top} is the fullest with {percent(now[top])} (true: {percent(true[top])}). No share is "
         f"off by more than {percent(gap.max(), 1)[:-1]} points."
     )
@@ -228,23 +185,23 @@ def tell_base(now: pd.Series, true: pd.Series) -> str:
 
 
 def tell_why(errors: pd.DataFrame, rival: str = "BG/NBD", ours: str = "stages") -> str:
-    """Give the reason in one sentence, for the side that is closer in the total."""
+    """Give the reason why the model that is closer in total is closer."""
     gaps = errors["total_error"]
     if abs(gaps[rival]) < abs(gaps[ours]):
         pace = "too fast" if gaps[ours] < 0 else "too slowly"
         return (
-            f"Why: {rival} gives every customer a rate and a chance of leaving of their own, so "
-            "that whoever has stayed long is expected to stay; on one level of the stages all slip "
-            f"back at the same pace, whatever their past, and so the base empties {pace}."
+            f"The reason: {rival} gives each customer an individual rate and chance of leaving, so "
+            "those who have stayed long are expected to stay; within one level of the stages all "
+            f"slip back at the same pace, whatever their past, so the base empties {pace}."
         )
     return (
-        f"Why: the stages let customers slow down and speed up again, where {rival} knows only one "
-        "rate for each, and an end."
+        f"The reason: the stages let customers slow down and speed up again, while {rival} gives "
+        "each customer one rate, and an end."
     )
 
 
 def tell_levels(stages: pd.DataFrame) -> str:
-    """Say what the highest and the lowest level are like."""
+    """Describe the highest and the lowest level."""
     low, high = stages.iloc[0], stages.iloc[-1]
     return (
         f"In '{stages.index[-1]}' a customer orders every {high['weeks_between']:.1f} weeks and "
@@ -268,7 +225,7 @@ def tell_rehearsal(actual: float, scores: pd.DataFrame) -> str:
 
 
 def tell_winner(errors: pd.DataFrame, rival: str = "BG/NBD", ours: str = "stages") -> str:
-    """Say who wins on which measure, straight."""
+    """Say which model wins on which measure."""
     measures = {
         "the total": errors["total_error"].abs(),
         "the absolute error per customer": errors["mean_absolute_error"],
@@ -310,7 +267,7 @@ def tell_classes(table: pd.DataFrame, rival: str = "BG/NBD", ours: str = "stages
 
 
 def tell_alive(stages: pd.DataFrame, n_silent: int, n_alive: int) -> str:
-    """Say what P(alive) makes of the customers whom the stages put lowest."""
+    """Compare P(alive) with the stages, for the customers in the lowest one."""
     low = stages.index[0]
     row = stages.iloc[0]
     head = (

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from crmlab.arrays import Floats, count_problems, length_problems
+from crmlab.arrays import Floats, Ints, count_problems, length_problems
 from crmlab.errors import DataError, SpecError, raise_problems
 
 
@@ -13,10 +13,11 @@ def calibration_table(
     came_true: ArrayLike,
     *,
     n_bins: int = 10,
+    equal_counts: bool = False,
     clusters: ArrayLike | None = None,
     prob: float = 0.9,
 ) -> pd.DataFrame:
-    """Compare probabilities with how often they came true, in bins of equal width.
+    """Compare probabilities with how often they came true, bin by bin.
 
     Parameters
     ----------
@@ -25,6 +26,8 @@ def calibration_table(
     came_true : array_like of bool, of shape (n,)
     n_bins : int
         Bins between 0 and 1; empty ones are left out.
+    equal_counts : bool
+        Make bins of equally many predictions instead of equal width.
     clusters : array_like of shape (n,), optional
         Whose prediction each one is. Those of one customer share their luck, so they count for
         less than as many of different customers; left out, all are taken as independent.
@@ -62,12 +65,23 @@ def calibration_table(
     who = np.arange(len(given)) if clusters is None else np.ravel(np.asarray(clusters))
     _check_calibration(given, came, who)
     _check_bins(n_bins, prob)
-    place = np.minimum((given * n_bins).astype(int), n_bins - 1)
+    place = (
+        _bins_of_equal_counts(given, n_bins)
+        if equal_counts
+        else np.minimum((given * n_bins).astype(int), n_bins - 1)
+    )
     rows = [
         _calibrate_bin(given[place == k], came[place == k], who[place == k], prob)
         for k in np.unique(place)
     ]
     return pd.DataFrame(rows)
+
+
+def _bins_of_equal_counts(given: Floats, n_bins: int) -> Ints:
+    place = np.empty(len(given), dtype=np.int64)
+    for k, part in enumerate(np.array_split(np.argsort(given, kind="stable"), n_bins)):
+        place[part] = k
+    return place
 
 
 def _calibrate_bin(predicted: Floats, came: Floats, who: NDArray, prob: float) -> dict[str, float]:

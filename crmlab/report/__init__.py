@@ -1,1 +1,1 @@
-"""What every page is made of: tables, figures, templates, numbers as they are printed."""
+"""What every page is made of: tables, figures, templates, printed numbers."""

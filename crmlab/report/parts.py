@@ -1,9 +1,11 @@
-"""What every page is made of: tables, figures, templates whose text is always escaped."""
+"""The parts of a page: tables, figures, templates that escape all text; tables as CSV."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
+
+import pandas as pd
 
 from crmlab.plots import figure_html
 
@@ -41,9 +43,40 @@ class Table:
     best: Sequence[int] = ()
 
 
+def tabulate(
+    anchor: str,
+    caption: str,
+    frame: pd.DataFrame,
+    columns: Mapping[str, Callable[[pd.Series], str]],
+    *,
+    word_columns: Sequence[int] = (),
+    best: Sequence[int] = (),
+) -> Table:
+    """Make a table with a row for each row of a frame.
+
+    Parameters
+    ----------
+    anchor, caption : str
+    frame : DataFrame
+    columns : mapping of head to function
+        Prints a cell from a row of the frame, whose label is ``row.name``.
+    word_columns, best : sequence of int
+        As in `Table`.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"total": [3.0]}, index=["stages"])
+    >>> columns = {"Rule": lambda row: row.name, "total": lambda row: f"{row['total']:.1f}"}
+    >>> tabulate("totals", "Totals.", frame, columns).rows
+    [['stages', '3.0']]
+    """
+    rows = [[cell(row) for cell in columns.values()] for _, row in frame.iterrows()]
+    return Table(anchor, caption, list(columns), rows, word_columns=word_columns, best=best)
+
+
 @cache
 def read_template(package: str, name: str) -> "Template":
-    """Compile a template of a package; everything that is put in is escaped, unless a figure."""
+    """Compile a template of a package; it escapes everything that is put in, except figures."""
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -64,3 +97,14 @@ def element(ax: "Axes", sentence: str) -> "Markup":
     html = figure_html(ax, sentence)
     plt.close(ax.get_figure(root=True))
     return Markup(html)
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    r"""Write a table as CSV with Unix line ends on every system.
+
+    Examples
+    --------
+    >>> to_csv(pd.DataFrame({"customer_id": [7], "value": [1.5]}))
+    'customer_id,value\n7,1.5\n'
+    """
+    return frame.to_csv(index=False, lineterminator="\n")

@@ -1,4 +1,4 @@
-"""Numbers as they are printed: no more digits than the draws support, and in plain words."""
+"""Numbers rounded to the digits that the draws support."""
 
 import numpy as np
 import xarray as xr

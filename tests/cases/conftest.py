@@ -1,7 +1,7 @@
 """A desk: an invented shop's orders and the report on them, made once and copied for each test.
 
-Fits are made by hand, as in `tests/test_own_report.py`: what is tested here is what stands around
-them.
+Fits are made by hand, as in `tests/test_analyst_report.py`: what is tested here is what stands
+around them.
 """
 
 import shutil
@@ -11,7 +11,7 @@ import pytest
 from crmlab.analyst import fitting
 from crmlab.cli import analyst
 from tests.cases.faults import need
-from tests.test_own_report import hand_made
+from tests.test_analyst_report import hand_made
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ from crmlab.analyst import fitting
 from crmlab.analyst.folder import checksum
 from crmlab.cli import analyst
 from tests.cases.faults import fault, given, need
-from tests.test_own_report import hand_made
+from tests.test_analyst_report import hand_made
 
 
 def ask(name, folder):

@@ -1,9 +1,9 @@
-"""What a firm sees of a customer in a period: orders, and what further files add to them.
+"""The sources of a panel: orders, and what further files add to them.
 
-Touchpoints and cases are counts of days; surveys are levels of a graded answer, missing where
-nobody answered. A file becomes a channel if it says enough of enough customers before the holdout
-begins; otherwise the report says why it does not. Whatever was not recorded yet is missing, not
-zero.
+Touchpoints and cases are counts of days; surveys are graded answers, missing where nobody
+answered. A file becomes a channel if it holds enough records of enough customers before the test
+begins; otherwise the report says why not. A period in which nothing was recorded yet is missing,
+not zero.
 """
 
 from collections.abc import Sequence
@@ -13,28 +13,28 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from crmlab.analyst.book import Orders, tally_days
+from crmlab.analyst.model import CHANNEL
+from crmlab.analyst.orders import Orders, tally_days
 from crmlab.analyst.plan import Plan
-from crmlab.analyst.scoring import make_panel
-from crmlab.arrays import Floats
+from crmlab.arrays import Bools, Floats
 from crmlab.channels import Channel, OrdinalSurvey, Poisson
-from crmlab.demo.orders import CHANNEL
 from crmlab.reading import Events
-from crmlab.tables import observed_cells
+from crmlab.tables import observed_cells, tables_from_orders, to_panel
 
 FEWEST_RECORDS, FEWEST_CUSTOMERS = 60, 20
 _DISCRIMINATION = 1.7
 _LEAST_SHARE = 0.1  # of the answers, in each level of a survey
+_DIMS = ("customer_id", "period")
 
 
 @dataclass(frozen=True)
-class Sight:
-    """One channel beside the orders.
+class FileChannel:
+    """One file besides the orders, read as a channel.
 
     Parameters
     ----------
     days : DataFrame
-        customer_id, date, value: 1 for a day that counts, the level of an answer.
+        customer_id, date, value: 1 for a day that counts, or the level of an answer.
     since, until : Timestamp
         First and last day on which the firm recorded such things.
     channel : Channel
@@ -65,29 +65,39 @@ class Sight:
         else:
             filled = np.zeros(observed.shape)
             np.add.at(filled, (row[here], column[here]), value[here])
-            ends = starts[1:].append(pd.DatetimeIndex([plan.last + pd.Timedelta(days=1)]))
-            filled[:, (ends <= self.since) | (starts > self.until)] = np.nan
+            filled[:, self._unrecorded(starts, plan)] = np.nan
         return np.where(observed, filled, np.nan)
+
+    def _unrecorded(self, starts: pd.DatetimeIndex, plan: Plan) -> Bools:
+        """Mark the periods in which the firm recorded nothing of this kind."""
+        ends = starts[1:].append(pd.DatetimeIndex([plan.last + pd.Timedelta(days=1)]))
+        return (ends <= self.since) | (starts > self.until)
 
 
 @dataclass(frozen=True)
-class View:
-    """All that is seen: the orders, and any number of further channels.
+class Sources:
+    """What a panel is made from: orders, and any number of further files.
 
     Parameters
     ----------
     begun : Timestamp
-        First day on which orders were recorded; a first period that is cut by it is not counted.
-    sights : tuple of Sight
+        First day on which orders were recorded; a first period that starts earlier is incomplete
+        and not counted.
+    files : tuple of FileChannel
     """
 
     begun: pd.Timestamp
-    sights: tuple[Sight, ...] = ()
+    files: tuple[FileChannel, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of the channels beside the orders."""
-        return tuple(sight.name for sight in self.sights)
+        """Names of the channels besides orders."""
+        return tuple(file.name for file in self.files)
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """The channels besides orders."""
+        return tuple(file.channel for file in self.files)
 
     def panel(self, orders: pd.DataFrame, plan: Plan) -> xr.Dataset:
         """Make the panel of the customers of these orders.
@@ -99,35 +109,42 @@ class View:
         plan : Plan
         """
         panel = make_panel(orders, plan)
-        dims = ("customer_id", "period")
-        cells = {CHANNEL: panel[CHANNEL].transpose(*dims).values.copy()}
-        cells |= {sight.name: sight.cells(panel, plan) for sight in self.sights}
+        cells = {CHANNEL: panel[CHANNEL].transpose(*_DIMS).values.copy()}
+        cells |= {file.name: file.cells(panel, plan) for file in self.files}
         if self.begun > pd.Timestamp(panel["period"].values[0]):
             for values in cells.values():
                 values[:, 0] = np.nan
-        attrs = panel[CHANNEL].attrs
+        attrs = {CHANNEL: panel[CHANNEL].attrs}
         return panel.assign(
-            {
-                name: (dims, values, attrs if name == CHANNEL else {})
-                for name, values in cells.items()
-            }
+            {name: (_DIMS, values, attrs.get(name, {})) for name, values in cells.items()}
         )
 
-    def until(self, cutoff: pd.Timestamp) -> "View":
-        """Close the eyes to everything beside the orders from a day on."""
+    def until(self, cutoff: pd.Timestamp) -> "Sources":
+        """Hide everything but orders from a day on."""
         last = cutoff - pd.Timedelta(days=1)
-        return replace(self, sights=tuple(
-            replace(s, days=s.days[s.days["date"] < cutoff], until=min(s.until, last))
-            for s in self.sights
+        return replace(self, files=tuple(
+            replace(f, days=f.days[f.days["date"] < cutoff], until=min(f.until, last))
+            for f in self.files
         ))  # fmt: skip
 
-    def showing(self, names: Sequence[str]) -> "View":
+    def showing(self, names: Sequence[str]) -> "Sources":
         """Keep only these channels, and leave the cells of the others empty."""
         never = pd.Timestamp.min
-        return replace(self, sights=tuple(
-            s if s.name in names else replace(s, days=s.days.iloc[:0], until=never)
-            for s in self.sights
+        return replace(self, files=tuple(
+            f if f.name in names else replace(f, days=f.days.iloc[:0], until=never)
+            for f in self.files
         ))  # fmt: skip
+
+    def subsets(self) -> list[tuple[str, ...]]:
+        """List what to read besides orders: nothing, each file by itself, all files.
+
+        Examples
+        --------
+        >>> Sources(pd.Timestamp("2024-01-01")).subsets()
+        [()]
+        """
+        each = [(name,) for name in self.names]
+        return [(), *each, *([self.names] if len(each) > 1 else [])]
 
 
 @dataclass(frozen=True)
@@ -146,42 +163,47 @@ class Verdict:
     why: str
 
 
-def see(
+def make_panel(orders: pd.DataFrame, plan: Plan) -> xr.Dataset:
+    """Count the repeat orders of each customer and period."""
+    tables = tables_from_orders(orders, window=(plan.first, plan.last))
+    return to_panel(tables, freq=plan.freq, channels=[CHANNEL])
+
+
+def choose_sources(
     orders: Orders, begun: pd.Timestamp, events: Sequence[Events], plan: Plan
-) -> tuple[View, tuple[Verdict, ...]]:
-    """Decide which files carry a channel, and how each is read.
+) -> tuple[Sources, tuple[Verdict, ...]]:
+    """Decide which files become channels.
 
     Parameters
     ----------
-    orders : DataFrame
+    orders : DataFrame or Stored
         customer_id, date.
     begun : Timestamp
     events : sequence of Events
+        Files of actions are left out.
     plan : Plan
 
     Returns
     -------
-    view : View
+    sources : Sources
     verdicts : tuple of Verdict
-        One per file that is not of actions.
+        One per file.
     """
     n_cells = tally_days(orders).exposure(plan.last) / 7 / plan.weeks(1) if events else 0.0
-    sights, verdicts = [], []
-    for one in events:
-        if one.kind == "actions":
+    files, verdicts = [], []
+    for one in (one for one in events if one.kind != "actions"):
+        problem = find_problem(one, plan)
+        if problem:
+            verdicts.append(Verdict(one.kind, False, problem))
             continue
-        lack = find_lack(one, plan)
-        if lack:
-            verdicts.append(Verdict(one.kind, False, lack))
-            continue
-        sight, said = _look(one, plan, n_cells)
-        sights.append(sight)
+        file, said = _make_channel(one, plan, n_cells)
+        files.append(file)
         verdicts.append(Verdict(one.kind, True, said))
-    return View(begun, tuple(sights)), tuple(verdicts)
+    return Sources(begun, tuple(files)), tuple(verdicts)
 
 
-def find_lack(events: Events, plan: Plan) -> str:
-    """Say what a file lacks to be a channel; nothing if it does not lack anything."""
+def find_problem(events: Events, plan: Plan) -> str:
+    """Say why a file cannot be a channel; an empty string if it can."""
     early = events.frame[events.frame["date"] < plan.cutoff]
     for have, need, what in (
         (len(early), FEWEST_RECORDS, "records"),
@@ -197,11 +219,11 @@ def find_lack(events: Events, plan: Plan) -> str:
     return ""
 
 
-def _look(events: Events, plan: Plan, n_cells: float) -> tuple[Sight, str]:
-    """Make the channel of a file: the answers' scale is that of the time before the holdout."""
+def _make_channel(events: Events, plan: Plan, n_cells: float) -> tuple[FileChannel, str]:
+    """Make the channel of a file, and say how it is read."""
     frame = events.frame
     if events.kind == "surveys":
-        early = frame["score"][frame["date"] < plan.cutoff]
+        early = frame["score"][frame["date"] < plan.cutoff]  # the test must not choose the scale
         edges = find_edges(early)
         levels = grade(frame["score"], edges)
         channel = _survey(events.kind, grade(early, edges), len(edges) + 1)
@@ -210,14 +232,14 @@ def _look(events: Events, plan: Plan, n_cells: float) -> tuple[Sight, str]:
         levels = np.ones(len(frame))
         usual = float(f"{max(len(frame) / n_cells, 1e-4):.2g}")
         channel = Poisson(events.kind, typical_rate=usual, spread=1.0)
-        said = f"days with one, counted per {plan.period}"
+        said = f"days with a record, counted per {plan.period}"
     days = frame[["customer_id", "date"]].assign(value=levels)
     ordered = days.sort_values(["date", "value", "customer_id"], ignore_index=True)
-    return Sight(ordered, *events.recorded, channel), said
+    return FileChannel(ordered, *events.recorded, channel), said
 
 
 def _survey(name: str, levels: Floats, n_levels: int) -> OrdinalSurvey:
-    """Put the cutpoints where a customer at 0 answers as all customers together do."""
+    """Place the cutpoints so that a customer at 0 answers as all customers together do."""
     reached = np.array([(levels > k).mean() for k in range(1, n_levels)])
     cuts = -np.log(reached / (1 - reached)) / _DISCRIMINATION
     return OrdinalSurvey(
@@ -230,7 +252,7 @@ def _survey(name: str, levels: Floats, n_levels: int) -> OrdinalSurvey:
 
 
 def find_edges(scores: pd.Series) -> tuple[float, ...]:
-    """Join neighbouring scores until each level holds a tenth of the answers.
+    """Join neighbouring scores into levels that each hold at least a tenth of the answers.
 
     Returns
     -------
@@ -267,11 +289,10 @@ def grade(scores: pd.Series, edges: Sequence[float]) -> Floats:
 
 
 def _tell_edges(edges: Sequence[float]) -> str:
-    return ", which begin at the lowest score and at " + ", ".join(f"{edge:g}" for edge in edges)
+    return ", which start at the lowest score and at " + ", ".join(f"{edge:g}" for edge in edges)
 
 
 def blank_channels(panel: xr.Dataset, channels: Sequence[Channel]) -> xr.Dataset:
     """Add channels that a panel lacks, with every cell missing."""
-    dims = ("customer_id", "period")
-    empty = np.full([panel.sizes[dim] for dim in dims], np.nan)
-    return panel.assign({c.name: (dims, empty) for c in channels if c.name not in panel})
+    empty = np.full([panel.sizes[dim] for dim in _DIMS], np.nan)
+    return panel.assign({c.name: (_DIMS, empty) for c in channels if c.name not in panel})

@@ -1,9 +1,9 @@
-"""A shop that does not exist, for trying things on: its orders, and the files beside them."""
+"""An invented shop to try reports on: its orders, touchpoints, surveys, cases and actions."""
 
 import numpy as np
 import pandas as pd
 
-from crmlab.analyst.plan import build_stages
+from crmlab.analyst.model import build_stages
 from crmlab.channels import OrdinalSurvey, Poisson
 from crmlab.generators.base import simulate
 from crmlab.generators.stage_world import StageWorld
@@ -17,17 +17,17 @@ _MATRIX = (
     (0.0, 0.0, 0.050, 0.950),
 )
 _ORDERS = Poisson("orders", rate=(0.0005, 0.05, 0.2, 0.7))
-_BESIDE = (
+_MORE_CHANNELS = (
     Poisson("touchpoints", rate=(0.02, 0.15, 0.40, 0.80)),
     Poisson("cases", rate=(0.004, 0.040, 0.020, 0.010)),
     OrdinalSurvey("surveys", location=(-1.2, -0.3, 0.5, 1.2), response_rate=0.08),
 )
 _COSTS = {"letter": 1.2, "coupon": 4.5}
-_QUIET = 10  # weeks without an order before this firm writes
+_QUIET = 10  # weeks without an order before the firm acts
 
 
-def invent_orders(customers: int, weeks: int, *, seed: int) -> pd.DataFrame:
-    """Invent orders of customers who join in the first half of the window, and may be lost.
+def simulate_orders(customers: int, weeks: int, *, seed: int) -> pd.DataFrame:
+    """Simulate orders of customers who join in the first half of the window and may be lost.
 
     Parameters
     ----------
@@ -42,18 +42,18 @@ def invent_orders(customers: int, weeks: int, *, seed: int) -> pd.DataFrame:
 
     Examples
     --------
-    >>> invent_orders(3, 10, seed=1)["customer_id"].nunique()
+    >>> simulate_orders(3, 10, seed=1)["customer_id"].nunique()
     3
     """
-    return invent_shop(customers, weeks, seed=seed)["orders"]
+    return simulate_shop(customers, weeks, seed=seed)["orders"]
 
 
-def invent_shop(customers: int, weeks: int, *, seed: int) -> dict[str, pd.DataFrame]:
-    """Invent the orders of a shop, and its touchpoints, surveys, cases and actions.
+def simulate_shop(customers: int, weeks: int, *, seed: int) -> dict[str, pd.DataFrame]:
+    """Simulate the orders of a shop, and its touchpoints, surveys, cases and actions.
 
-    Touchpoints, cases and scores follow the stages of the orders. The actions, letters and coupons
-    to customers who have been silent for ten weeks, **change nothing**: whatever the customers who
-    got one do differently comes from who they were.
+    Touchpoints, cases and scores follow the same stages as the orders. The actions are letters and
+    coupons to customers who have been silent for ten weeks. They **change nothing**: whatever
+    the treated do differently comes from who they are.
 
     Parameters
     ----------
@@ -63,23 +63,23 @@ def invent_shop(customers: int, weeks: int, *, seed: int) -> dict[str, pd.DataFr
     Returns
     -------
     dict of name to DataFrame
-        "orders", as `invent_orders` gives them; "touchpoints" (customer_id, date, channel; one in
-        fifty is of somebody who never ordered), "surveys" (customer_id, date, score 1 to 5, empty
-        where nobody answered), "cases" (customer_id, opened, closed, type), "actions"
+        "orders", as `simulate_orders` gives them; "touchpoints" (customer_id, date, channel; one in
+        fifty belongs to somebody who never ordered), "surveys" (customer_id, date, score 1 to 5,
+        empty where nobody answered), "cases" (customer_id, opened, closed, type), "actions"
         (customer_id, date, action, cost).
 
     Examples
     --------
-    >>> {name: list(frame) for name, frame in invent_shop(20, 30, seed=1).items()}["actions"]
+    >>> {name: list(frame) for name, frame in simulate_shop(20, 30, seed=1).items()}["actions"]
     ['customer_id', 'date', 'action', 'cost']
     """
-    space = build_stages(may_lose=True, n_stages=4)
+    space = build_stages(may_lose=True)
     start = (0.2, 0.4, 0.3, 0.1)
-    world = StageWorld(space, start, _MATRIX, (_ORDERS, *_BESIDE), n_periods=weeks)
+    world = StageWorld(space, start, _MATRIX, (_ORDERS, *_MORE_CHANNELS), n_periods=weeks)
     tables = simulate(world, customers, seed=seed)
     rng = np.random.default_rng(seed)
     joined = rng.integers(0, max(1, weeks // 2), customers)
-    orders = _orders(tables, joined, rng)
+    orders = _date_orders(tables, joined, rng)
     more = np.random.default_rng((seed, 1))  # so that orders are the same with and without files
     return {
         "orders": orders,
@@ -90,7 +90,9 @@ def invent_shop(customers: int, weeks: int, *, seed: int) -> dict[str, pd.DataFr
     }
 
 
-def _orders(tables: CustomerTables, joined: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
+def _date_orders(
+    tables: CustomerTables, joined: np.ndarray, rng: np.random.Generator
+) -> pd.DataFrame:
     rows = _rows(tables, "orders", joined)
     first = pd.DataFrame({"customer_id": np.arange(len(joined)), "period": joined})
     rows = pd.concat([first, rows], ignore_index=True)
@@ -101,7 +103,7 @@ def _orders(tables: CustomerTables, joined: np.ndarray, rng: np.random.Generator
 
 
 def _rows(tables: CustomerTables, channel: str, joined: np.ndarray) -> pd.DataFrame:
-    """List what happened after the week in which a customer joined, one row each."""
+    """List the events after the week in which a customer joined, one row each."""
     events = tables.events[tables.events["channel"] == channel]
     rows = events.loc[events.index.repeat(events["value"].astype(int)), ["customer_id", "period"]]
     return rows[rows["period"].to_numpy() > joined[rows["customer_id"].to_numpy()]]
@@ -155,7 +157,7 @@ def _cases(tables: CustomerTables, joined: np.ndarray, rng: np.random.Generator)
 
 
 def _actions(orders: pd.DataFrame, weeks: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Write, every fourth week, to a third of those who have been silent for ten weeks."""
+    """Treat, every fourth week, a third of those who have been silent for ten weeks."""
     day = (pd.to_datetime(orders["date"]) - _FIRST_DAY).dt.days
     rows = []
     for week in range(_QUIET, weeks, 4):

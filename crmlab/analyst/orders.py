@@ -1,7 +1,7 @@
-"""What a report asks of orders, whether they lie in memory or on disk.
+"""Questions about orders in memory or on disk.
 
-Each function takes a frame (customer_id, date, perhaps amount) or `Stored` orders, of which an
-engine answers the same by expressions; what comes back is as small as the number of customers.
+Each function takes a frame (customer_id, date, perhaps amount) or `Stored` orders, for which an
+engine computes the same answer; an answer has at most a row per customer or day.
 """
 
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from crmlab.analyst.sample import draw_sample
 from crmlab.btyd.customers import count_purchases
 from crmlab.reading.disk import Stored, part_codes
 from crmlab.tables import tables_from_orders
@@ -23,14 +24,14 @@ _BLOCK_ROWS = 100_000
 
 @dataclass(frozen=True)
 class Tally:
-    """What a plan needs to know.
+    """Counts of days, from which a plan is made.
 
     Parameters
     ----------
     joined : Series
-        Customers by the day of their first order.
+        Number of customers by the day of their first order.
     repeats : Series
-        Repeat purchases by day.
+        Number of repeat purchases by day.
     n_repeaters : int
         Customers with a repeat purchase.
     """
@@ -39,13 +40,18 @@ class Tally:
     repeats: pd.Series
     n_repeaters: int
 
+    @property
+    def n_repeats(self) -> int:
+        """Repeat purchases in all."""
+        return int(self.repeats.sum())
+
     def exposure(self, last: pd.Timestamp) -> int:
         """Days, over all customers, from the first order to a day, both included."""
         return int((((last - self.joined.index).days + 1) * self.joined).sum())
 
 
 def tally_days(orders: Orders) -> Tally:
-    """Count customers by the day on which they came, and repeat purchases by day."""
+    """Count customers by the day of their first order, and repeat purchases by day."""
     if isinstance(orders, Stored):
         return _tally_stored(orders)
     days = purchase_days(orders)
@@ -128,6 +134,14 @@ def orders_of(orders: Orders, ids: pd.Index) -> pd.DataFrame:
     if isinstance(orders, Stored):
         return orders.of(ids)
     return orders[orders["customer_id"].isin(ids)]
+
+
+def sample_orders(
+    orders: Orders, window: tuple[pd.Timestamp, pd.Timestamp], size: int, *, seed: int
+) -> pd.DataFrame:
+    """Bring the orders of a stratified sample of customers into memory."""
+    histories = summarise_orders(orders, window)
+    return orders_of(orders, histories.index[draw_sample(histories, size, seed=seed)])
 
 
 def orders_until(orders: Orders, last: pd.Timestamp) -> Orders:

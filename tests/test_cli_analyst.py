@@ -5,7 +5,7 @@ import pytest
 
 from crmlab.analyst import fitting
 from crmlab.cli import analyst
-from tests.test_own_report import hand_made
+from tests.test_analyst_report import hand_made
 
 
 @pytest.fixture

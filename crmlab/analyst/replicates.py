@@ -1,51 +1,60 @@
-"""Whether the model makes customers like those of the file, when it is left to itself."""
+"""Whether the fitted model, left to itself, makes customers like those of the file."""
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from crmlab.analyst.scoring import Drawn
+from crmlab.analyst.model import CHANNEL
+from crmlab.analyst.scoring import StageDraws
 from crmlab.arrays import Bools, Floats, Ints
-from crmlab.demo.orders import CHANNEL
 from crmlab.tables import observed_cells
 
 FREQUENCY_CLASSES = (0, 1, 2, 3, 6)
+_REPLICATES = 50
 
 
-def check_counts(panel: xr.Dataset, drawn: Drawn, *, seed: int) -> pd.DataFrame:
+def check_counts(panel: xr.Dataset, drawn: StageDraws, *, seed: int) -> pd.DataFrame:
     """Let the model make customers with the same windows, and compare how often they order.
 
     Parameters
     ----------
     panel : xr.Dataset
-    drawn : Drawn
+    drawn : StageDraws
+        As many of them as `replicated_draws` says make a base of customers each.
     seed : int
 
     Returns
     -------
     DataFrame
         Index: lower end of a class of repeat orders. `seen`: share of customers; `expected`,
-        `low`, `high`: mean and central 90 % interval over simulated bases.
+        `low`, `high`: mean and central 90 % interval over the simulated bases.
     """
     observed = observed_cells(panel)
     cells = panel[CHANNEL].transpose("customer_id", "period").values
-    counted = observed & ~np.isnan(cells)  # of a period that was cut, nothing is known
-    seen = _shares(np.where(counted, cells, 0).sum(axis=1))
+    counted = observed & ~np.isnan(cells)  # of an incomplete period, nothing is known
     rng = np.random.default_rng(seed)
-    flat = [values.reshape(-1, *values.shape[2:]) for values in
-            (drawn.initial, drawn.matrix, drawn.rate)]  # fmt: skip
-    picks = range(0, len(flat[0]), max(1, len(flat[0]) // 40))
-    made = np.stack(
-        [_shares(_make_counts(observed, counted, *(p[k] for p in flat), rng)) for k in picks]
+    initial, matrix, rate = (
+        values.reshape(drawn.n_draws, *values.shape[2:])
+        for values in (drawn.initial, drawn.matrix, drawn.rate)
     )
+    made = np.stack([
+        _class_shares(_make_counts(observed, counted, (initial[k], matrix[k], rate[k]), rng))
+        for k in replicated_draws(drawn)
+    ])  # fmt: skip
     low, high = np.quantile(made, (0.05, 0.95), axis=0)
+    seen = _class_shares(np.where(counted, cells, 0).sum(axis=1))
     return pd.DataFrame(
         {"seen": seen, "expected": made.mean(axis=0), "low": low, "high": high},
         index=pd.Index(FREQUENCY_CLASSES, name="repeats"),
     )
 
 
-def _shares(counts: Floats) -> Floats:
+def replicated_draws(drawn: StageDraws) -> range:
+    """Choose the draws that make a base of customers each."""
+    return range(0, drawn.n_draws, max(1, drawn.n_draws // _REPLICATES))
+
+
+def _class_shares(counts: Floats) -> Floats:
     classes = sort_into_classes(counts)
     return np.array([(classes == edge).mean() for edge in FREQUENCY_CLASSES])
 
@@ -53,12 +62,11 @@ def _shares(counts: Floats) -> Floats:
 def _make_counts(
     observed: Bools,
     counted: Bools,
-    initial: Floats,
-    matrix: Floats,
-    rate: Floats,
+    draw: tuple[Floats, Floats, Floats],
     rng: np.random.Generator,
 ) -> Floats:
-    """Simulate the repeat orders of one base."""
+    """Simulate the repeat orders of one base; a draw is (initial, matrix, rate)."""
+    initial, matrix, rate = draw
     n, T = observed.shape
     first = observed.argmax(axis=1)
     edges, start = matrix.cumsum(axis=1), initial.cumsum()

@@ -12,33 +12,34 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from crmlab.analyst import (
-    acted,
-    added,
+    actions,
+    contributions,
     fitting,
     holdout,
+    model as stage_model,
     page,
     plan,
-    scoring,
     sentences,
+    sources,
     study,
-    view,
 )
 from crmlab.analyst.customers import describe_columns, list_customers, needed_success, suggest
-from crmlab.analyst.invented import invent_orders, invent_shop
-from crmlab.analyst.window import describe_periods, settle_window
+from crmlab.analyst.example_shop import simulate_orders, simulate_shop
+from crmlab.analyst.plan import describe_periods, drop_unfinished_month
 from crmlab.channels import OrdinalSurvey
 from crmlab.cli import analyst
 from crmlab.errors import DataError
+from crmlab.prediction import score_histories
 from crmlab.reading import EventFile, read_events, read_sales
-from tests.test_own_report import NASTY, OPTIONS, hand_made
-from tests.test_report import Reader
+from tests.test_analyst_report import NASTY, OPTIONS, hand_made
+from tests.test_demo import Reader
 
 KINDS = ("touchpoints", "surveys", "cases", "actions")
 
 
 @pytest.fixture(scope="module")
 def shop():
-    frames = invent_shop(150, 52, seed=4)
+    frames = simulate_shop(150, 52, seed=4)
     letters = frames["actions"]["action"].replace("letter", NASTY)
     return {**frames, "actions": frames["actions"].assign(action=letters)}
 
@@ -65,7 +66,7 @@ def done(read):
 def seen(read):
     sales, events = read
     laid = plan.make_plan(sales.orders, sales.window)
-    return laid, view.see(sales.orders, sales.window[0], events, laid)[0]
+    return laid, sources.choose_sources(sales.orders, sales.window[0], events, laid)[0]
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,9 @@ def test_cells_hold_what_the_files_say(read, seen):
     assert looked.names == ("touchpoints", "surveys")
     for one in events[:2]:
         score = one.kind == "surveys"
-        edges = view.find_edges(one.frame["score"][one.frame["date"] < laid.cutoff]) if score else 0
+        edges = (
+            sources.find_edges(one.frame["score"][one.frame["date"] < laid.cutoff]) if score else 0
+        )
         expected = np.full((len(panel["customer_id"]), len(starts)), np.nan)
         for n, customer in enumerate(panel["customer_id"].values):
             mine = one.frame[one.frame["customer_id"] == customer]
@@ -109,9 +112,9 @@ def test_a_first_period_that_is_cut_tells_nothing(read, seen):
     assert laid.first < sales.window[0]
     counts = looked.panel(sales.orders, laid)["repeat_orders"].values
     assert np.isnan(counts[:, 0]).all()
-    whole = view.View(laid.first).panel(sales.orders, laid)["repeat_orders"].values
+    whole = sources.Sources(laid.first).panel(sales.orders, laid)["repeat_orders"].values
     np.testing.assert_array_equal(counts[:, 1:], whole[:, 1:])
-    assert "the first lacks" in describe_periods(sales, laid).evidence
+    assert "the first one lacks" in describe_periods(sales, laid).evidence
 
 
 def test_eyes_close_at_the_cutoff(read, seen):
@@ -128,15 +131,14 @@ def test_a_withheld_channel_leaves_the_likelihood_of_orders_alone(read, seen):
     """Marginal over a channel that is missing everywhere: the model of the others."""
     sales, (laid, looked) = read[0], seen
     orders = sales.orders
-    spend = pd.Series(1.0, index=np.sort(orders["customer_id"].unique()))
-    bare = view.View(sales.window[0])
+    bare = sources.Sources(sales.window[0])
     logliks = []
     for other in (bare, looked):
-        model = fitting.with_sights(plan.build_model(laid, may_lose=False), other)
+        rates = stage_model.typical_rates(laid)
+        model = stage_model.build_model(rates, may_lose=False, more=other.channels)
         fitted = hand_made(model, other.panel(orders, laid))
-        drawn = scoring.read_draws(fitted, 4, discount=0.0, draws=20)
         panel = other.showing(()).panel(orders, laid)
-        logliks.append(scoring.score_panel(panel, spend, laid, fitted, drawn).loglik)
+        logliks.append(score_histories(fitted, panel=panel, draws=20)["loglik"])
     np.testing.assert_allclose(*logliks, rtol=1e-12)
 
 
@@ -144,19 +146,19 @@ def test_few_records_make_no_channel(read, seen):
     sales, events = read
     early = events[0].frame[events[0].frame["date"] < seen[0].cutoff]
     short = dataclasses.replace(events[0], frame=early.head(59))
-    looked, verdicts = view.see(sales.orders, sales.window[0], [short], seen[0])
-    assert looked.sights == ()
+    looked, verdicts = sources.choose_sources(sales.orders, sales.window[0], [short], seen[0])
+    assert looked.files == ()
     assert "59 records" in verdicts[0].why
     flat = dataclasses.replace(events[1], frame=events[1].frame.assign(score=3.0))
-    assert view.find_lack(flat, seen[0]) == "all answers are the same"
+    assert sources.find_problem(flat, seen[0]) == "all answers are the same"
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from([0, 1, 2, 3.5, 7, 10]), min_size=1, max_size=80))
 def test_each_level_holds_a_tenth_of_the_answers(scores):
     scores = pd.Series(scores, dtype=float)
-    edges = view.find_edges(scores)
-    levels = view.grade(scores, edges)
+    edges = sources.find_edges(scores)
+    levels = sources.grade(scores, edges)
     assert set(levels) == set(range(1, len(edges) + 2))
     if edges:
         assert min(np.mean(levels == k) for k in set(levels)) >= 0.1 - 1e-12
@@ -165,9 +167,9 @@ def test_each_level_holds_a_tenth_of_the_answers(scores):
 
 
 def test_a_customer_in_the_middle_answers_as_all_do(seen):
-    channel = next(s for s in seen[1].sights if s.name == "surveys").channel
+    channel = next(s for s in seen[1].files if s.name == "surveys").channel
     assert isinstance(channel, OrdinalSurvey)
-    sight = next(s for s in seen[1].sights if s.name == "surveys")
+    sight = next(s for s in seen[1].files if s.name == "surveys")
     early = sight.days["value"][sight.days["date"] < seen[0].cutoff]
     shares = [(early == k).mean() for k in range(1, channel.n_levels + 1)]
     np.testing.assert_allclose(channel.level_probs(0.0), shares, atol=1e-3)  # cutpoints: 3 digits
@@ -177,14 +179,14 @@ def test_a_customer_in_the_middle_answers_as_all_do(seen):
 
 
 def test_what_files_add_is_counted_from_the_law_of_each_customer(done):
-    assert list(done.added.index) == [
-        added.ORDERS, "orders and touchpoints", "orders and surveys",
+    assert list(done.contributions.index) == [
+        contributions.ORDERS, "orders and touchpoints", "orders and surveys",
         "orders and all of these files",
     ]  # fmt: skip
-    first = done.added.iloc[0]
+    first = done.contributions.iloc[0]
     assert (first["changed"], first["log_score"]) == (0, 0)
-    assert done.added["likeliest"].between(0.25, 1).all()
-    assert done.added["entropy"].between(0, 2).all()
+    assert done.contributions["likeliest"].between(0.25, 1).all()
+    assert done.contributions["entropy"].between(0, 2).all()
     assert set(done.holdout.readings) == {(), ("touchpoints",), ("surveys",),
                                           ("touchpoints", "surveys")}  # fmt: skip
     assert "stages from orders alone" in done.holdout.errors.index
@@ -195,15 +197,15 @@ def test_surer_turns_into_less_sure_and_better_into_worse():
                          index=["orders alone", "orders and surveys"])  # fmt: skip
     said = sentences.tell_added(table)
     assert "With surveys" in said
-    assert "the stages are surer" in said
-    assert "better than without (log score +12.0)" in said
+    assert "the stages are more certain" in said
+    assert "better than without them (log score +12.0)" in said
     turned = sentences.tell_added(table.assign(likeliest=[0.8, 0.7], log_score=[0.0, -12.0]))
-    assert "less sure" in turned
+    assert "less certain" in turned
     assert "worse than without" in turned
     blind = sentences.tell_added(table.assign(log_score=[0.0, -12.0]))
-    assert blind.endswith("so the new certainty is not to be trusted.")
+    assert blind.endswith("so do not trust the new certainty.")
     same = sentences.tell_added(table.assign(likeliest=0.7, log_score=0.2))
-    assert "as sure as before" in same
+    assert "as certain" in same
     assert "as well as without" in same
 
 
@@ -219,7 +221,7 @@ def test_files_that_help_turn_into_files_that_harm(done):
 def test_actions_are_compared_stage_by_stage(done):
     """The same numbers by listing customers."""
     events = done.events[3].frame
-    begin = acted.season_begins(done.plan)
+    begin = done.plan.season_start
     assert (done.plan.last - begin).days + 1 == 7 * done.plan.season
     there = done.scored.customers.set_index("customer_id")
     there = there[there["periods"] > done.plan.season]
@@ -230,7 +232,7 @@ def test_actions_are_compared_stage_by_stage(done):
     by_stage = pd.DataFrame(fell[False]).groupby(0)[1].mean()
     treated = pd.DataFrame(fell[True])
     treated = treated[treated[0].isin(by_stage.index)]
-    row = done.acted.loc[acted.ANY]
+    row = done.actions.loc[actions.ANY]
     assert row["followed"] == len(treated)
     assert row["fell"] == pytest.approx(treated[1].mean())
     assert row["fell_others"] == pytest.approx(by_stage.loc[treated[0]].mean())
@@ -239,15 +241,15 @@ def test_actions_are_compared_stage_by_stage(done):
 
 
 def test_more_often_turns_into_less_often(done):
-    table = done.acted
-    assert table.loc[acted.ANY, "fell"] != table.loc[acted.ANY, "fell_others"]
+    table = done.actions
+    assert table.loc[actions.ANY, "fell"] != table.loc[actions.ANY, "fell_others"]
     turned = table.rename(columns={"fell": "fell_others", "fell_others": "fell"})
-    said = [sentences.tell_acted(one, 13, "week") for one in (table, turned)]
+    said = [sentences.tell_followed(one, 13, "week") for one in (table, turned)]
     assert {re.search("(more|less) often", text)[0] for text in said} == {"more often",
                                                                          "less often"}  # fmt: skip
     assert all("cannot tell" in text for text in said)
     nobody = table.assign(followed=0)
-    assert sentences.tell_acted(nobody, 13, "week").startswith("Nobody can be compared")
+    assert sentences.tell_followed(nobody, 13, "week").startswith("Nobody can be compared")
 
 
 def test_a_cost_decides_whom_to_repair(done):
@@ -288,7 +290,7 @@ def test_the_page_tells_of_every_file(html, done):
     assert not re.search(r"\b(nan|inf|None)\b", plain)
     assert "Read from orders, touchpoints and surveys." in html
     assert "Not used for the stages: 58 records" in html
-    assert "Orders alone never carry ten" in html
+    assert "Orders alone can never show ten" in html
     for one in done.events:
         for finding in one.quality.findings:
             assert finding.what.replace("'", "&#39;") in html
@@ -356,8 +358,8 @@ def test_odd_words_about_columns_are_refused(files, capsys):
 
 
 def test_the_invented_files_do_not_change_the_orders(files):
-    frames = invent_shop(100, 40, seed=2)
-    pd.testing.assert_frame_equal(frames["orders"], invent_orders(100, 40, seed=2))
+    frames = simulate_shop(100, 40, seed=2)
+    pd.testing.assert_frame_equal(frames["orders"], simulate_orders(100, 40, seed=2))
     for kind in KINDS:
         assert len(pd.read_csv(files / f"beside/{kind}.csv")) == len(frames[kind])
 
@@ -376,32 +378,32 @@ def long_sales(last):
 
 def test_a_month_that_is_not_over_is_set_aside_and_counted():
     sales = long_sales("2023-07-12")
-    settled = settle_window(sales)
+    settled = drop_unfinished_month(sales)
     assert settled.window[1] == pd.Timestamp("2023-06-30")
     late = int((sales.orders["date"] > "2023-06-30").sum())
     finding = settled.quality.findings[-1]
     assert (finding.rows, finding.set_aside) == (late, late)
     assert "2023-07-01 to 2023-07-12" in finding.what
     assert settled.quality.rows_used == len(settled.orders) == len(sales.orders) - late
-    assert settle_window(settled) == settled
+    assert drop_unfinished_month(settled) == settled
     laid = plan.make_plan(settled.orders, settled.window)
     assert laid.freq == "M"
     assert laid.last == pd.Timestamp("2023-06-30")
     said = describe_periods(settled, laid).evidence
-    assert "the last that is over" in said
-    assert "the first lacks 19 days" in said
-    assert np.isnan(view.View(settled.window[0]).panel(settled.orders, laid)
+    assert "up to the last complete one" in said
+    assert "the first one lacks 19 days" in said
+    assert np.isnan(sources.Sources(settled.window[0]).panel(settled.orders, laid)
                     ["repeat_orders"].values[:, 0]).all()  # fmt: skip
 
 
 def test_whole_months_and_weeks_stay_as_they_are():
     for last in ("2023-06-30", "2023-06-28", "2021-06-12"):
         sales = long_sales(last)
-        assert settle_window(sales) is sales
+        assert drop_unfinished_month(sales) is sales
 
 
 def test_nothing_left_is_said():
     late = long_sales("2023-07-12")
     only = dataclasses.replace(late, orders=late.orders[late.orders["date"] > "2023-06-30"])
-    with pytest.raises(DataError, match="no order lies before 2023-06-30"):
-        settle_window(only)
+    with pytest.raises(DataError, match="there is no order before 2023-06-30"):
+        drop_unfinished_month(only)
