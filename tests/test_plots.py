@@ -41,7 +41,7 @@ from crmlab.plots import (
 from crmlab.plots.figure import _bundle
 from crmlab.plots.layout import Box, place_boxes, spread, text_size
 from crmlab.plots.routes import normals, outside, walk
-from crmlab.plots.style import (
+from crmlab.plots.styles import (
     APART_RAMP,
     AWAY,
     DOWN,

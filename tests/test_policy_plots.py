@@ -20,7 +20,7 @@ from crmlab.plots.decisions import (
 from crmlab.plots.layout import Box
 from crmlab.plots.sentences import describe_stage_value, describe_survival
 from crmlab.plots.steps import describe_steps, plot_step_worth, step_worth
-from crmlab.plots.style import DOWN, UP, style
+from crmlab.plots.styles import DOWN, UP, style
 from crmlab.stages import K10, K10_MARGINS, KNAPP, SIX_STAGE, StageSpace
 from crmlab.value import stage_value, transition_gradient
 from tests.test_plots import boxes_of

@@ -42,22 +42,6 @@ Rosenbaum and Rubin (1983), "The central role of the propensity score in observa
 causal effects", Biometrika 70, 41-55 (from memory).
 """
 
-from crmlab.actions.effects import Action, action_matrices, check_actions, tilt
-from crmlab.actions.policies import (
-    AlwaysTreat,
-    FirmView,
-    ManagerImpression,
-    NoAction,
-    Policy,
-    RandomPolicy,
-    ThresholdRule,
-    check_propensities,
-    choose_actions,
-    impression_probs,
-)
+from crmlab.lazy import attach_stub
 
-__all__ = [
-    "Action", "AlwaysTreat", "FirmView", "ManagerImpression", "NoAction", "Policy", "RandomPolicy",
-    "ThresholdRule", "action_matrices", "check_actions", "check_propensities", "choose_actions",
-    "impression_probs", "tilt",
-]  # fmt: skip
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

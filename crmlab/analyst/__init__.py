@@ -3,6 +3,6 @@
 `write_report` does the whole of it; `rewrite_report` does it again from a manifest.
 """
 
-from crmlab.analyst.folder import rewrite_report, score_file, write_report
+from crmlab.lazy import attach_stub
 
-__all__ = ["rewrite_report", "score_file", "write_report"]
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -6,6 +6,6 @@
 * `word_of_mouth`: how far news travels, and what it is worth
 """
 
-from crmlab.behaviour import encounters, loyalty, perception, word_of_mouth
+from crmlab.lazy import attach_stub
 
-__all__ = ["encounters", "loyalty", "perception", "word_of_mouth"]
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -61,36 +61,6 @@ BG/BB as a chain of two stages (`bridge`):
 * `mixed_chain_loglik`: the same, averaged over customers
 """
 
-from crmlab.btyd.base import BuyTillYouDie, standard_errors
-from crmlab.btyd.bg_bb import BGBB, fit_bgbb
-from crmlab.btyd.bg_nbd import (
-    BGNBD,
-    bgnbd_expected_purchases,
-    bgnbd_loglik,
-    bgnbd_mean_purchases,
-    bgnbd_prob_alive,
-    fit_bgnbd,
-)
-from crmlab.btyd.bridge import chain_loglik, mixed_chain_loglik
-from crmlab.btyd.customers import Buyers, count_purchases, fit_buyers
-from crmlab.btyd.fitted import FittedPurchases
-from crmlab.btyd.gamma_gamma import GammaGamma, fit_gammagamma
-from crmlab.btyd.marketing import MarketingBuyers, fit_marketing
-from crmlab.btyd.mbg_nbd import MBGNBD, fit_mbgnbd
-from crmlab.btyd.pareto_nbd import ParetoNBD, fit_paretonbd
-from crmlab.btyd.posterior import (
-    BuyersPosterior,
-    ParameterDraws,
-    buyers_posterior,
-    population_posterior,
-    spend_posterior,
-)
+from crmlab.lazy import attach_stub
 
-__all__ = [
-    "BGBB", "BGNBD", "MBGNBD", "BuyTillYouDie", "Buyers", "BuyersPosterior", "FittedPurchases",
-    "GammaGamma", "MarketingBuyers", "ParameterDraws", "ParetoNBD", "bgnbd_expected_purchases",
-    "bgnbd_loglik", "bgnbd_mean_purchases", "bgnbd_prob_alive", "buyers_posterior", "chain_loglik",
-    "count_purchases", "fit_bgbb", "fit_bgnbd", "fit_buyers", "fit_gammagamma", "fit_marketing",
-    "fit_mbgnbd", "fit_paretonbd", "mixed_chain_loglik", "population_posterior", "spend_posterior",
-    "standard_errors",
-]  # fmt: skip
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

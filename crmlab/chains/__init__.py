@@ -63,49 +63,6 @@ Hidden stages, from what is seen of them (`evidence`, `recursions`):
 * `Forward`: what `forward` returns
 """
 
-from crmlab.chains.counts import (
-    ChiSquareTest,
-    homogeneity_test,
-    lumpability_test,
-    order_test,
-    transition_counts,
-)
-from crmlab.chains.dirichlet import (
-    dirichlet_log_marginal,
-    dirichlet_mean,
-    dirichlet_posterior,
-    log_bayes_factor_pooling,
-    order_log_marginals,
-)
-from crmlab.chains.lumping import block_probs, lump, lumpability_gap
-from crmlab.chains.motion import (
-    block_moves,
-    eventual_path_prob,
-    jump_chain,
-    n_step,
-    path_prob,
-    sojourn_time,
-    stationary_distribution,
-)
-from crmlab.chains.passage import (
-    absorption_quantile,
-    absorption_time,
-    first_passage_quantile,
-    first_passage_time,
-    fundamental_matrix,
-    occupancy,
-    passage_prob,
-    survival,
-)
-from crmlab.chains.reach import transient_stages
-from crmlab.chains.recursions import Forward, forward, sample_paths, smooth, viterbi
+from crmlab.lazy import attach_stub
 
-__all__ = [
-    "ChiSquareTest", "Forward", "absorption_quantile", "absorption_time", "block_moves",
-    "block_probs", "dirichlet_log_marginal", "dirichlet_mean", "dirichlet_posterior",
-    "eventual_path_prob", "first_passage_quantile", "first_passage_time", "forward",
-    "fundamental_matrix", "homogeneity_test", "jump_chain", "log_bayes_factor_pooling", "lump",
-    "lumpability_gap", "lumpability_test", "n_step", "occupancy", "order_log_marginals",
-    "order_test", "passage_prob", "path_prob", "sample_paths", "smooth", "sojourn_time",
-    "stationary_distribution", "survival", "transient_stages", "transition_counts", "viterbi",
-]  # fmt: skip
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

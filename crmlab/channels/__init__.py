@@ -21,13 +21,6 @@ prior of `Channel.parameters`. Prior scales are fields in the user's units (``ty
 * `check_channels`: raise unless channels fit each other and the stages
 """
 
-from crmlab.channels.base import Channel, check_channels
-from crmlab.channels.counts import Bernoulli, Poisson
-from crmlab.channels.label import StageLabel
-from crmlab.channels.spend import ZeroInflatedSpend
-from crmlab.channels.survey import OrdinalSurvey
+from crmlab.lazy import attach_stub
 
-__all__ = [
-    "Bernoulli", "Channel", "OrdinalSurvey", "Poisson", "StageLabel", "ZeroInflatedSpend",
-    "check_channels",
-]  # fmt: skip
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -49,25 +49,6 @@ Fader, Hardie, Liu, Davin and Steenburgh (2018), "'How to project customer reten
 role of duration dependence", Journal of Interactive Marketing 43, 1-16.
 """
 
-from crmlab.contract.likelihood import (
-    contract_loglik,
-    contract_standard_errors,
-    fit_bdw,
-    fit_sbg,
-    project_survivors,
-)
-from crmlab.contract.marketing import fit_sbg_marketing
-from crmlab.contract.populations import (
-    BetaDiscreteWeibull,
-    Contract,
-    Homogeneity,
-    ShiftedBetaGeometric,
-    cost_of_homogeneity,
-)
-from crmlab.contract.posterior import ContractPosterior, bdw_posterior, sbg_posterior
+from crmlab.lazy import attach_stub
 
-__all__ = [
-    "BetaDiscreteWeibull", "Contract", "ContractPosterior", "Homogeneity", "ShiftedBetaGeometric",
-    "bdw_posterior", "contract_loglik", "contract_standard_errors", "cost_of_homogeneity",
-    "fit_bdw", "fit_sbg", "fit_sbg_marketing", "project_survivors", "sbg_posterior",
-]  # fmt: skip
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

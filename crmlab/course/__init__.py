@@ -62,13 +62,6 @@ Rules that tests enforce (``python -m crmlab.course.guards NOTEBOOK`` lists what
 * At most 40 cells, 25 lines a code cell (hidden tests not counted), no trailing semicolon.
 """
 
-from crmlab.course.firm import own_firm
-from crmlab.course.judging import Verdict
-from crmlab.course.keyring import check, judge, set_answer
-from crmlab.course.outline import course_table, plot_course_map
-from crmlab.course.progress import progress
+from crmlab.lazy import attach_stub
 
-__all__ = [
-    "Verdict", "check", "course_table", "judge", "own_firm", "plot_course_map", "progress",
-    "set_answer",
-]  # fmt: skip
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -279,7 +279,7 @@ def _unit(number: str) -> Unit:
 
 
 def _draw_edge(ax: "Axes", before: Unit, after: Unit) -> None:
-    from crmlab.plots.style import AWAY
+    from crmlab.plots.styles import AWAY
 
     (x0, y0), (x1, y1) = before.place, after.place
     ax.annotate(
@@ -298,7 +298,7 @@ def _draw_edge(ax: "Axes", before: Unit, after: Unit) -> None:
 
 def _draw_unit(ax: "Axes", unit: Unit) -> None:
     from crmlab.plots.layout import points_of
-    from crmlab.plots.style import INK, MUTED, PHASE_COLOURS
+    from crmlab.plots.styles import INK, MUTED, PHASE_COLOURS
 
     colour = PHASE_COLOURS["together"]
     face, ink = (colour, "white") if unit.is_written else ("white", MUTED)

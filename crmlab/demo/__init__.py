@@ -1,5 +1,5 @@
 """The demo: what can be read from the records of two customer bases, as one page."""
 
-from crmlab.demo.writing import write_demo
+from crmlab.lazy import attach_stub
 
-__all__ = ["write_demo"]
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

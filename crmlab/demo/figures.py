@@ -12,7 +12,7 @@ import crmlab.demo.shop as shop
 from crmlab.plots import plot_prediction, plot_stage_probs, plot_staircase
 from crmlab.plots.curves import label_ends
 from crmlab.plots.layout import points_of, take_axes
-from crmlab.plots.style import DASHES, INK, LINES, MUTED, stage_title
+from crmlab.plots.styles import DASHES, INK, LINES, MUTED, stage_title
 from crmlab.stages import KNAPP
 
 if TYPE_CHECKING:

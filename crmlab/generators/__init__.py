@@ -35,34 +35,6 @@ Data sets, and students' own worlds (`partitions`, `variants`):
 * `own_tables`: the tables of one student, with their truth
 """
 
-from crmlab.generators import bank
-from crmlab.generators.base import Generator, simulate
-from crmlab.generators.confounding import confounded_world, expected_contrast, expected_value
-from crmlab.generators.memory import DwellingWorld, ScarWorld, memory_gap
-from crmlab.generators.partitions import read_dataset, verify_dataset, write_dataset
-from crmlab.generators.stage_world import StageWorld
-from crmlab.generators.twins import true_effects, true_regrets, true_value
-from crmlab.generators.variants import own_tables, own_world
-from crmlab.streams import Streams
+from crmlab.lazy import attach_stub
 
-__all__ = [
-    "DwellingWorld",
-    "Generator",
-    "ScarWorld",
-    "StageWorld",
-    "Streams",
-    "bank",
-    "confounded_world",
-    "expected_contrast",
-    "expected_value",
-    "memory_gap",
-    "own_tables",
-    "own_world",
-    "read_dataset",
-    "simulate",
-    "true_effects",
-    "true_regrets",
-    "true_value",
-    "verify_dataset",
-    "write_dataset",
-]
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

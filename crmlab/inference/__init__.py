@@ -10,7 +10,6 @@
 * `progress`: one line that says what a long computation is doing
 """
 
-from crmlab.inference.fitting import fit
-from crmlab.inference.result import Fit, load_fit
+from crmlab.lazy import attach_stub
 
-__all__ = ["Fit", "fit", "load_fit"]
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -6,9 +6,6 @@
 * `data_remarks`: what a panel cannot tell a model
 """
 
-from crmlab.models.base import StageModel
-from crmlab.models.hidden import HiddenMarkov
-from crmlab.models.observed import ObservedMarkov
-from crmlab.models.remarks import data_remarks
+from crmlab.lazy import attach_stub
 
-__all__ = ["HiddenMarkov", "ObservedMarkov", "StageModel", "data_remarks"]
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -54,35 +54,6 @@ Sentences:
 * `describe_trend`: the start, end, peak and low of a series
 """
 
-from crmlab.plots.curves import plot_calibration, plot_prediction, plot_survival
-from crmlab.plots.decisions import (
-    describe_alive_map,
-    describe_policy_map,
-    describe_qini,
-    describe_regret,
-    plot_alive_map,
-    plot_policy_map,
-    plot_qini,
-    plot_regret,
-)
-from crmlab.plots.figure import describe_trend, figure_html, show
-from crmlab.plots.graph import plot_stage_graph
-from crmlab.plots.lives import describe_lives, plot_lives
-from crmlab.plots.matrices import plot_row_posterior, plot_transition_matrix
-from crmlab.plots.ranks import plot_rank_ecdf
-from crmlab.plots.sentences import describe_stage_value, describe_survival
-from crmlab.plots.shares import plot_stage_probs
-from crmlab.plots.staircase import plot_staircase
-from crmlab.plots.steps import describe_steps, plot_step_worth
-from crmlab.plots.style import StageMark, stage_colours, stage_markers, style
-from crmlab.plots.worth import plot_stage_value
+from crmlab.lazy import attach_stub
 
-__all__ = [
-    "StageMark", "describe_alive_map", "describe_lives", "describe_policy_map", "describe_qini",
-    "describe_regret", "describe_stage_value", "describe_steps", "describe_survival",
-    "describe_trend", "figure_html", "plot_alive_map", "plot_calibration", "plot_lives",
-    "plot_policy_map", "plot_prediction", "plot_qini", "plot_rank_ecdf", "plot_regret",
-    "plot_row_posterior", "plot_stage_graph", "plot_stage_probs", "plot_stage_value",
-    "plot_staircase", "plot_step_worth", "plot_survival", "plot_transition_matrix", "show",
-    "stage_colours", "stage_markers", "style",
-]  # fmt: skip
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

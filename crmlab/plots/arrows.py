@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from crmlab.plots.layout import Box, place_boxes, text_size
 from crmlab.plots.routes import Point, Route, normals, outer_normals, walk
-from crmlab.plots.style import AWAY, DOWN, MUTED, UP, mixed
+from crmlab.plots.styles import AWAY, DOWN, MUTED, UP, mixed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from crmlab.errors import SpecError, raise_problems
 from crmlab.plots.layout import check_numbers, check_prob, points_of, settle, spread, take_axes
-from crmlab.plots.style import DASHES, INK, LINES, MUTED, stage_colours, stage_markers, stage_title
+from crmlab.plots.styles import DASHES, INK, LINES, MUTED, stage_colours, stage_markers, stage_title
 from crmlab.stages import StageSpace
 
 if TYPE_CHECKING:

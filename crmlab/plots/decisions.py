@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from crmlab.errors import SpecError, raise_problems
 from crmlab.plots.curves import common_length, draw_curves, find_curves, label_ends, with_notes
 from crmlab.plots.layout import check_numbers, check_prob, points_of, take_axes
-from crmlab.plots.style import INK, LINES, MUTED, ink_on, mixed, spell_money, stage_title
+from crmlab.plots.styles import INK, LINES, MUTED, ink_on, mixed, spell_money, stage_title
 from crmlab.stages import StageSpace
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from crmlab.errors import SpecError
 from crmlab.plots.layout import check_numbers, points_of, text_size
-from crmlab.plots.style import INK
+from crmlab.plots.styles import INK
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

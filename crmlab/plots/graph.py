@@ -10,7 +10,7 @@ from crmlab.arrays import Bools, Floats
 from crmlab.plots.arrows import INCH, draw_key, draw_routes, label_routes, percent
 from crmlab.plots.layout import Box, paper_scale, take_axes, text_size
 from crmlab.plots.routes import Point, Route, bezier, outside
-from crmlab.plots.style import AWAY, DOWN, UP, ink_on, stage_colours, stage_title
+from crmlab.plots.styles import AWAY, DOWN, UP, ink_on, stage_colours, stage_title
 from crmlab.stages import StageSpace, check_transition_matrix
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pandas as pd
 from crmlab.arrays import Bools
 from crmlab.errors import SpecError, raise_problems
 from crmlab.plots.layout import points_of, take_axes
-from crmlab.plots.style import DOWN, INK, MUTED, UP, stage_colours, stage_title
+from crmlab.plots.styles import DOWN, INK, MUTED, UP, stage_colours, stage_title
 from crmlab.stages import StageSpace
 
 if TYPE_CHECKING:

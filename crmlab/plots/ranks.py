@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from crmlab.evaluation.ranks.uniformity import rank_band
 from crmlab.plots.layout import check_prob, take_axes
-from crmlab.plots.style import INK, LINES, MUTED
+from crmlab.plots.styles import INK, LINES, MUTED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

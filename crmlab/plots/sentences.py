@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from crmlab.plots.curves import common_length, find_curves
 from crmlab.plots.layout import check_prob, stage_draws
-from crmlab.plots.style import spell_money, stage_title
+from crmlab.plots.styles import spell_money, stage_title
 from crmlab.stages import StageSpace
 
 

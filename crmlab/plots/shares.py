@@ -18,7 +18,7 @@ from crmlab.plots.layout import (
     take_axes,
     text_size,
 )
-from crmlab.plots.style import INK, MUTED, ink_on, stage_colours, stage_title
+from crmlab.plots.styles import INK, MUTED, ink_on, stage_colours, stage_title
 from crmlab.stages import StageSpace
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from crmlab.errors import SpecError
 from crmlab.plots.arrows import INCH, LABEL, draw_key, draw_routes, label_routes, percent
 from crmlab.plots.layout import Box, check_numbers, paper_scale, take_axes, text_size
 from crmlab.plots.routes import Route
-from crmlab.plots.style import (
+from crmlab.plots.styles import (
     MUTED,
     PHASE_COLOURS,
     PHASE_TITLES,

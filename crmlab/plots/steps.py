@@ -20,7 +20,7 @@ from crmlab.plots.staircase import (
     gap,
     take_stage,
 )
-from crmlab.plots.style import DOWN, MUTED, UP, spell_money, stage_title
+from crmlab.plots.styles import DOWN, MUTED, UP, spell_money, stage_title
 from crmlab.plots.treads import Tread, build_routes, build_treads
 from crmlab.stages import StageSpace, check_transition_matrix
 

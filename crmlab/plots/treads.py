@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from crmlab.arrays import Bools, Floats
 from crmlab.plots.layout import Box
 from crmlab.plots.routes import Point, Route, bezier
-from crmlab.plots.style import AWAY, DOWN, UP
+from crmlab.plots.styles import AWAY, DOWN, UP
 from crmlab.stages import StageSpace
 
 RUN, SLAB, LANDING = 0.60, 1.16, 0.06

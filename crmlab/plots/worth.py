@@ -8,7 +8,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from crmlab.plots.layout import check_prob, points_of, stage_draws, take_axes
-from crmlab.plots.style import (
+from crmlab.plots.styles import (
     DOWN,
     INK,
     MUTED,

@@ -39,37 +39,6 @@ Covariates of a panel (`covariates`):
 * `add_pillars`: the mean of several pillars, and the shortfall of the weakest
 """
 
-from crmlab.prediction.contrasts import occupancy_effects, transition_effects
-from crmlab.prediction.covariates import add_indicators, add_pillars, add_square, standardise
-from crmlab.prediction.draws import thin_draws
-from crmlab.prediction.likelihood import customer_loglik
-from crmlab.prediction.moves import transition_matrices
-from crmlab.prediction.paths import sample_stages
-from crmlab.prediction.scoring import read_panels, score_customers
-from crmlab.prediction.stages import (
-    current_stage_probs,
-    forecast,
-    most_likely_path,
-    score_histories,
-    stage_probs,
-)
+from crmlab.lazy import attach_stub
 
-__all__ = [
-    "add_indicators",
-    "add_pillars",
-    "add_square",
-    "current_stage_probs",
-    "customer_loglik",
-    "forecast",
-    "most_likely_path",
-    "occupancy_effects",
-    "read_panels",
-    "sample_stages",
-    "score_customers",
-    "score_histories",
-    "stage_probs",
-    "standardise",
-    "thin_draws",
-    "transition_effects",
-    "transition_matrices",
-]
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -31,13 +31,6 @@ Privacy (`privacy`):
 * `neutralise`: make such texts harmless
 """
 
-from crmlab.reading.events import EventFile, Events, read_events
-from crmlab.reading.files import read_raw
-from crmlab.reading.privacy import is_formula, neutralise, pseudonymise, read_key
-from crmlab.reading.quality import Decision, Finding, Quality
-from crmlab.reading.sales import ReadingOptions, Sales, read_sales
+from crmlab.lazy import attach_stub
 
-__all__ = [
-    "Decision", "EventFile", "Events", "Finding", "Quality", "ReadingOptions", "Sales",
-    "is_formula", "neutralise", "pseudonymise", "read_events", "read_key", "read_raw", "read_sales",
-]  # fmt: skip
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

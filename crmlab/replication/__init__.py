@@ -13,26 +13,6 @@ prints the table and ends with exit code 1 if anything is unexplained.
 * `recipes`: the functions that recompute them
 """
 
-from crmlab.replication.ledger import (
-    Claim,
-    Verdict,
-    half_a_unit,
-    judge,
-    main,
-    prints_as,
-    read_ledger,
-    replicate,
-    tell,
-)
+from crmlab.lazy import attach_stub
 
-__all__ = [
-    "Claim",
-    "Verdict",
-    "half_a_unit",
-    "judge",
-    "main",
-    "prints_as",
-    "read_ledger",
-    "replicate",
-    "tell",
-]
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -25,12 +25,6 @@ Orders (`orders`):
 `folders` is the one safe writer of folders, for every module that writes one.
 """
 
-from crmlab.tables.customer_tables import CustomerTables, split_holdout
-from crmlab.tables.orders import read_orders, rfm_summary, tables_from_orders
-from crmlab.tables.panel import observed_cells, to_panel
-from crmlab.tables.storage import read_tables, read_truth, write_tables
+from crmlab.lazy import attach_stub
 
-__all__ = [
-    "CustomerTables", "observed_cells", "read_orders", "read_tables", "read_truth", "rfm_summary",
-    "split_holdout", "tables_from_orders", "to_panel", "write_tables",
-]  # fmt: skip
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -32,26 +32,6 @@ A building block:
 * `break_sticks`: turn shares of what is left into probabilities
 """
 
-from crmlab.transitions.base import TransitionModel
-from crmlab.transitions.covariates import Segments
-from crmlab.transitions.design import Design
-from crmlab.transitions.driven import DrivenTransitions
-from crmlab.transitions.effects import CustomerEffects, Horseshoe
-from crmlab.transitions.link import Link
-from crmlab.transitions.logit import CovariateLogit
-from crmlab.transitions.ordered import OrderedLogit
-from crmlab.transitions.sticky import StickyDirichlet, break_sticks
+from crmlab.lazy import attach_stub
 
-__all__ = [
-    "CovariateLogit",
-    "CustomerEffects",
-    "Design",
-    "DrivenTransitions",
-    "Horseshoe",
-    "Link",
-    "OrderedLogit",
-    "Segments",
-    "StickyDirichlet",
-    "TransitionModel",
-    "break_sticks",
-]
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -77,58 +77,6 @@ Closed forms of the textbooks (`textbook`):
 * `AcquisitionOptimum`: what `blattberg_deighton_optimum` returns
 """
 
-from crmlab.value.customers import customer_value, expected_purchases, expected_spend, prob_alive
-from crmlab.value.equity import BaseValue, cohort_value, customer_equity, value_in_blocks
-from crmlab.value.lifetime import lifetime_spread, lifetime_value, value_of_base
-from crmlab.value.margins import margin_from_spend, mean_spend
-from crmlab.value.rates import PERIODS_PER_YEAR, DiscountRate, per_month, per_year
-from crmlab.value.sensitivity import (
-    Elasticities,
-    action_gradient,
-    break_even_cost,
-    equity_elasticities,
-    transition_gradient,
-)
-from crmlab.value.spread import Spread, hidden_variance, split_variance, value_variance
-from crmlab.value.stage import discounted_occupancy, stage_value
-from crmlab.value.textbook import (
-    AcquisitionOptimum,
-    berger_nasr,
-    blattberg_deighton_optimum,
-    retention_multiple,
-)
+from crmlab.lazy import attach_stub
 
-__all__ = [
-    "PERIODS_PER_YEAR",
-    "AcquisitionOptimum",
-    "BaseValue",
-    "DiscountRate",
-    "Elasticities",
-    "Spread",
-    "action_gradient",
-    "berger_nasr",
-    "blattberg_deighton_optimum",
-    "break_even_cost",
-    "cohort_value",
-    "customer_equity",
-    "customer_value",
-    "discounted_occupancy",
-    "equity_elasticities",
-    "expected_purchases",
-    "expected_spend",
-    "hidden_variance",
-    "lifetime_spread",
-    "lifetime_value",
-    "margin_from_spend",
-    "mean_spend",
-    "per_month",
-    "per_year",
-    "prob_alive",
-    "retention_multiple",
-    "split_variance",
-    "stage_value",
-    "transition_gradient",
-    "value_in_blocks",
-    "value_of_base",
-    "value_variance",
-]
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

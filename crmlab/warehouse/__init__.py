@@ -59,51 +59,6 @@ A simulated bank taken apart, to practise on (`source_systems`):
 * `Scattered`: what `scatter` returns
 """
 
-from crmlab.warehouse.expressions import (
-    as_expression,
-    collect,
-    daily_purchases,
-    move_matrix,
-    order_summary,
-    panel_cells,
-    purchase_gaps,
-    recency_moves,
-    stage_moves,
-)
-from crmlab.warehouse.extracts import Extract, Reading, read_extract
-from crmlab.warehouse.history import as_of, overwrite, stages_by_period, validity
-from crmlab.warehouse.identity import join_ids, link_by_key
-from crmlab.warehouse.properties import (
-    Finding,
-    check_integrated,
-    check_non_volatile,
-    check_subject_oriented,
-    check_time_variant,
-)
-from crmlab.warehouse.quality import (
-    clean_record_prob,
-    measure_completeness,
-    measure_staleness,
-    measure_validity,
-)
-from crmlab.warehouse.questions import (
-    how_received,
-    institutional_history,
-    needs_met,
-    products_held,
-    share_of_business,
-    what_happened,
-    why_negative,
-)
-from crmlab.warehouse.source_systems import Scattered, scatter
-from crmlab.warehouse.subjects import to_subject
+from crmlab.lazy import attach_stub
 
-__all__ = [
-    "Extract", "Finding", "Reading", "Scattered", "as_expression", "as_of", "check_integrated",
-    "check_non_volatile", "check_subject_oriented", "check_time_variant", "clean_record_prob",
-    "collect", "daily_purchases", "how_received", "institutional_history", "join_ids",
-    "link_by_key", "measure_completeness", "measure_staleness", "measure_validity", "move_matrix",
-    "needs_met", "order_summary", "overwrite", "panel_cells", "products_held", "purchase_gaps",
-    "read_extract", "recency_moves", "scatter", "share_of_business", "stage_moves",
-    "stages_by_period", "to_subject", "validity", "what_happened", "why_negative",
-]  # fmt: skip
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

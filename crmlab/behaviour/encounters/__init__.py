@@ -37,13 +37,6 @@ Chase & Dasu (2001), *Harvard Business Review*, on five principles of encounters
 Rows of the source map: C8, C9, C11, C12, C14, C15, C19, D48 to D54, D74.
 """
 
-from crmlab.behaviour.encounters.design import best_contacts, best_order, contact_response
-from crmlab.behaviour.encounters.feelings import adjust_encounters, prospect_value
-from crmlab.behaviour.encounters.links import all_go_well, message_agreement, power_mean
-from crmlab.behaviour.encounters.memory import remember_mean, remember_peak_end, remember_sum
+from crmlab.lazy import attach_stub
 
-__all__ = [
-    "adjust_encounters", "all_go_well", "best_contacts", "best_order", "contact_response",
-    "message_agreement", "power_mean", "prospect_value", "remember_mean", "remember_peak_end",
-    "remember_sum",
-]  # fmt: skip
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -29,18 +29,6 @@ memory).
 Rows of the source map: C10, D7, D17, D46, D59 to D61.
 """
 
-from crmlab.behaviour.loyalty.classes import LatentClasses, fit_classes
-from crmlab.behaviour.loyalty.engagement import prob_engaged
-from crmlab.behaviour.loyalty.mistake import (
-    Mistake,
-    ShareEstimate,
-    mistake_passive,
-    passive_share_from_leavers,
-    shares_among_leavers,
-)
-from crmlab.behaviour.loyalty.ties import Ties, loyalty_type
+from crmlab.lazy import attach_stub
 
-__all__ = [
-    "LatentClasses", "Mistake", "ShareEstimate", "Ties", "fit_classes", "loyalty_type",
-    "mistake_passive", "passive_share_from_leavers", "prob_engaged", "shares_among_leavers",
-]  # fmt: skip
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

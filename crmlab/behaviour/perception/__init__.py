@@ -34,18 +34,6 @@ Samejima (1969), *Psychometrika Monograph* 17, on graded response.
 Rows of the source map: A21, B2, C18, D16, D21, D44.
 """
 
-from crmlab.behaviour.perception.answers import answer_probs
-from crmlab.behaviour.perception.expectation import (
-    Confirmation,
-    follow_expectation,
-    learning_gains,
-    satisfaction,
-    when_gap_opens,
-)
-from crmlab.behaviour.perception.scores import Score, net_promoter, top_box
-from crmlab.behaviour.perception.silence import nonresponse_bias, shares_seen, weigh_answers
+from crmlab.lazy import attach_stub
 
-__all__ = [
-    "Confirmation", "Score", "answer_probs", "follow_expectation", "learning_gains", "net_promoter",
-    "nonresponse_bias", "satisfaction", "shares_seen", "top_box", "weigh_answers", "when_gap_opens",
-]  # fmt: skip
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

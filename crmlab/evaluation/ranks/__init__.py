@@ -23,19 +23,6 @@ Säilynoja, Bürkner and Vehtari (2022), "Graphical test for discrete uniformity
 in goodness-of-fit evaluation and multiple sample comparison", *Statistics and Computing* 32.
 """
 
-from crmlab.evaluation.ranks.prior import draw_prior
-from crmlab.evaluation.ranks.study import Calibration, Replicate, calibrate, replicate
-from crmlab.evaluation.ranks.uniformity import rank_band, rank_p_value
-from crmlab.evaluation.ranks.worlds import empty_panel, simulate_panel
+from crmlab.lazy import attach_stub
 
-__all__ = [
-    "Calibration",
-    "Replicate",
-    "calibrate",
-    "draw_prior",
-    "empty_panel",
-    "rank_band",
-    "rank_p_value",
-    "replicate",
-    "simulate_panel",
-]
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)
