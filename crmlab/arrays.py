@@ -20,8 +20,9 @@ def is_count(value: object, at_least: int = 1) -> bool:
     >>> is_count(3), is_count(np.int64(0), at_least=0), is_count(0), is_count(2.0), is_count(True)
     (True, True, False, False, False)
     """
-    is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    return is_whole and bool(value >= at_least)
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        return False
+    return bool(value >= at_least)
 
 
 def check_count(owner: str, parameter: str, value: object, at_least: int = 1) -> None:

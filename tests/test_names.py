@@ -24,7 +24,7 @@ MENTION = re.compile(r"(?<![\w./-])(?:crm|crmlab)((?:\.[A-Za-z_]\w*)+)")
 IN_TICKS = re.compile(rf"`((?:{'|'.join(NAMESPACES)})(?:\.(?!csv|json)[A-Za-z_]\w*)+)[`(]")
 IMPORT = re.compile(r"(?m)^[ >#]*from (crmlab[\w.]*) import (\w[\w ,]*)$")
 NO_NAMES = {
-    "crmlab.pth": "a file",
+    **dict.fromkeys(("crmlab.pth", "crmlab.json", "crmlab.mark"), "a file"),
     "crmlab.module": "stands for any module",
     "crmlab.stages.mask": "of the argument `stages`",
     "crmlab.testing.check_": "the start of five names",

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -50,7 +50,7 @@ app = typer.Typer(
 )
 
 
-_UsageError = typer.BadParameter.mro()[1]  # which typer does not export
+_UsageError: Any = typer.BadParameter.mro()[1]  # which typer does not export
 
 
 class Code(enum.IntEnum):

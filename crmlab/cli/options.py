@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,7 +27,6 @@ _file = partial(typer.Option, rich_help_panel="Other files")
 _identity = partial(typer.Option, rich_help_panel="Customers")
 _study = partial(typer.Option, rich_help_panel="Model and value")
 
-_Text, _Path = str | None, Path | None
 Seed = Annotated[int, _study(help="The same seed gives the same numbers.", min=0)]
 Sample = Annotated[int, _study(help="Customers in the fit.", min=100)]
 Margin = Annotated[float, _study(help="What is left of one unit of revenue.", min=0, max=1)]
@@ -37,20 +36,20 @@ Margin = Annotated[float, _study(help="What is left of one unit of revenue.", mi
 class FileOptions:
     """How a file of orders is read."""
 
-    customer: Annotated[_Text, _column(help="Column of customer ids, or its position: '#1'.")] = (
-        None
-    )
-    date: Annotated[_Text, _column(help="Column of order dates.")] = None
-    amount: Annotated[_Text, _column(help="Column of amounts.")] = None
-    table: Annotated[_Text, _column(help="Sheet, or table of a database.")] = None
-    encoding: Annotated[_Text, _column(help="Encoding of a CSV, e.g. cp1252.")] = None
-    delimiter: Annotated[_Text, _column(help="Delimiter of a CSV.")] = None
-    decimal: Annotated[_Text, _column(help="Decimal mark: . or ,")] = None
-    date_order: Annotated[
-        _Text, _column(help="day-month or month-day, for dates such as 3/4/2024.")
+    customer: Annotated[
+        str | None, _column(help="Column of customer ids, or its position: '#1'.")
     ] = None
-    since: Annotated[_Text, _row(help="First day to use, e.g. 2023-01-01.")] = None
-    until: Annotated[_Text, _row(help="Last day of observation.")] = None
+    date: Annotated[str | None, _column(help="Column of order dates.")] = None
+    amount: Annotated[str | None, _column(help="Column of amounts.")] = None
+    table: Annotated[str | None, _column(help="Sheet, or table of a database.")] = None
+    encoding: Annotated[str | None, _column(help="Encoding of a CSV, e.g. cp1252.")] = None
+    delimiter: Annotated[str | None, _column(help="Delimiter of a CSV.")] = None
+    decimal: Annotated[str | None, _column(help="Decimal mark: . or ,")] = None
+    date_order: Annotated[
+        str | None, _column(help="day-month or month-day, for dates such as 3/4/2024.")
+    ] = None
+    since: Annotated[str | None, _row(help="First day to use, e.g. 2023-01-01.")] = None
+    until: Annotated[str | None, _row(help="Last day of observation.")] = None
     drop_repeats: Annotated[
         bool, _row(help="Drop rows that repeat another row in every column.")
     ] = False
@@ -76,11 +75,11 @@ class IdentityOptions:
     """Who is the same person, and whether ids are hidden."""
 
     same_person: Annotated[
-        _Path,
+        Path | None,
         _identity(help="File of two columns: an id, and the id of the same person."),
     ] = None
     pseudonymise: Annotated[
-        _Path,
+        Path | None,
         _identity(
             help="Replace ids by keyed hashes. This file holds the key and is made if it does not "
             "exist; keep it to yourself."
@@ -93,12 +92,12 @@ class EventOptions:
     """Files besides the orders."""
 
     touchpoints: Annotated[
-        _Path, _file(help="File of contacts that customers made: visits, calls, mails.")
+        Path | None, _file(help="File of contacts that customers made: visits, calls, mails.")
     ] = None
-    surveys: Annotated[_Path, _file(help="File of survey answers, with a score.")] = None
-    cases: Annotated[_Path, _file(help="File of complaints and other cases.")] = None
+    surveys: Annotated[Path | None, _file(help="File of survey answers, with a score.")] = None
+    cases: Annotated[Path | None, _file(help="File of complaints and other cases.")] = None
     actions: Annotated[
-        _Path,
+        Path | None,
         _file(help="File of what was done to customers: the action and, if known, its cost."),
     ] = None
     column: Annotated[
@@ -179,7 +178,7 @@ def make_request(
 def takes_groups(command: Callable[..., int]) -> Callable[..., int]:
     """Show each field of a command's groups as an option of its own, after the other options."""
     given = inspect.signature(command).parameters.values()
-    groups = {p.name: p.annotation for p in given if is_dataclass(p.annotation)}
+    groups: dict[str, Any] = {p.name: p.annotation for p in given if is_dataclass(p.annotation)}
     members = {name: [f.name for f in fields(group)] for name, group in groups.items()}
 
     def run(**options: object) -> int:
@@ -197,5 +196,6 @@ def takes_groups(command: Callable[..., int]) -> Callable[..., int]:
         for f in fields(group)
     ]  # fmt: skip
     run.__name__, run.__doc__ = command.__name__, command.__doc__
-    run.__signature__ = inspect.Signature(shown)
+    seen_by_typer: Any = run
+    seen_by_typer.__signature__ = inspect.Signature(shown)
     return run

@@ -23,7 +23,7 @@ class StageModel(ABC):
     name), `transitions` unless all customers share one matrix, and with `build`. Its posterior must
     hold ``initial_probs (stage)``, ``<channel>_<parameter> (stage)``, and
     ``transition_matrix (stage_from, stage_to)`` or what the matrices are made of
-    (``transitions.posterior_names``); everything after the fit reads those names and nothing else.
+    (`TransitionModel.posterior_names`); everything after the fit reads those and nothing else.
     """
 
     space: StageSpace
