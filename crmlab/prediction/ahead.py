@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import xarray as xr
 
-from crmlab.arrays import Floats, Ints
+from crmlab.arrays import Floats, Ints, upper_edges
 from crmlab.chains.motion import move_probs
 from crmlab.channels import Channel
 from crmlab.errors import DataError, SpecError, raise_problems
 from crmlab.prediction.customers import Customers, Parameters
-from crmlab.prediction.draws import upper_edges
 
 
 def design_ahead(customers: Customers, n_periods: int, future: xr.Dataset | None) -> Floats | None:

@@ -109,9 +109,3 @@ def _mean(answers: Iterator[dict[str, tuple[tuple[str, ...], NDArray]]]) -> dict
         name: (dims[name], np.where(counts[name] > 0, total / np.maximum(counts[name], 1), np.nan))
         for name, total in totals.items()
     }
-
-
-def upper_edges(probs: Floats) -> Floats:
-    """Upper edges of the cells of each row; the last is exactly 1, which no uniform reaches."""
-    edges = np.cumsum(probs, axis=-1)
-    return edges / edges[..., -1:]

@@ -10,9 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import logsumexp, ndtri, softmax
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, upper_edges
 from crmlab.prediction.customers import Customers, Parameters
-from crmlab.prediction.draws import upper_edges
 from crmlab.prediction.recursion import Found, follow, inside_windows
 
 N_POINTS = 64

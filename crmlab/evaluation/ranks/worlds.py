@@ -3,13 +3,12 @@
 import numpy as np
 import xarray as xr
 
-from crmlab.arrays import Floats, Ints, count_problems
+from crmlab.arrays import Floats, Ints, count_problems, upper_edges
 from crmlab.errors import SpecError, raise_problems
 from crmlab.models.base import StageModel
 from crmlab.models.emissions import Window, find_window
 from crmlab.prediction.ahead import observe
 from crmlab.prediction.customers import Parameters
-from crmlab.prediction.draws import upper_edges
 
 DIMS = ("customer_id", "period")
 
