@@ -333,7 +333,7 @@ def test_a_newer_folder_is_not_replaced_by_the_older_one(tmp_path):
         {"format": "somebody's"},
         {"process": "many"},
     ],
-    ids=str,
+    ids=["our own process", "another computer", "another format", "no number"],
 )
 def test_what_may_be_at_work_or_is_not_ours_stays(tmp_path, said):
     left = leave(tmp_path, **said)
