@@ -39,7 +39,7 @@ from crmlab.value import per_year, stage_value
 
 N_CUSTOMERS, N_SEEN, N_HIDDEN = 1000, 8, 4  # customers; quarters that are seen, and hidden
 WORLD_SEED, FIT_SEED = 7, 11
-DRAWS, TUNE = 500, 700
+DRAWS, TUNE = 700, 700
 DRAWS_READ = 200
 YEARLY_RATE = 0.10
 FLAG_ABOVE = 0.5
