@@ -119,10 +119,8 @@ def make_foreign(home: Path) -> None:
 
 def save_in_place(fit: Fit, folder: Path) -> None:
     """Write a fit as a writer does that takes no care: the control."""
-    with tempfile.TemporaryDirectory() as made:
-        fit.save(f"{made}/fit")
-        for path in sorted(Path(made, "fit").iterdir()):
-            shutil.copyfile(path, folder / path.name)
+    fit.panel.to_netcdf(folder / "panel.nc", engine="h5netcdf")
+    fit.idata.to_netcdf(folder / "posterior.nc", engine="h5netcdf")
 
 
 def kill_saving(
