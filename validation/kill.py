@@ -70,6 +70,12 @@ def main() -> int:
     counts = {
         name: study(runs, random.Random(chosen.seed)) for name, (study, runs) in studies.items()
     }
+    careful = record(counts, chosen).drop("a fit written in place", errors="ignore")
+    return int(careful[["TORN", "lost", "left"]].to_numpy().any())
+
+
+def record(counts: dict[str, Counter], chosen: argparse.Namespace) -> pd.DataFrame:
+    """Write the table and the page; give the table."""
     seen = pd.DataFrame.from_dict(counts, orient="index").reindex(columns=HEADS)
     table = seen.fillna(0).astype(int).rename_axis("what was killed")
     if RESULTS.exists():
@@ -79,8 +85,7 @@ def main() -> int:
     page = PAGE.format(table=write_rows(table.reset_index()), **vars(chosen))
     RESULTS.with_suffix(".md").write_text(page, encoding="utf-8")
     print(page)
-    careful = table.drop("a fit written in place", errors="ignore")
-    return int(careful[["TORN", "lost", "left"]].to_numpy().any())
+    return table
 
 
 def look(folder: Path, is_whole: Callable[[Path], bool]) -> str:
