@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -221,6 +222,20 @@ def test_an_older_one_that_cannot_be_moved_back_is_kept(tmp_path):
         write(tmp_path / "out", {"a": b"new"})
     (left,) = tmp_path.iterdir()
     assert read(left / "old") == {"a": b"old"}
+
+
+def test_writers_at_the_same_time_leave_one_whole_folder(tmp_path):
+    """One of them wins; another one may be refused, as the folder moves under its hands."""
+
+    def try_to_write(k):
+        with suppress(OSError, SpecError):
+            write(tmp_path / "out", dict.fromkeys(("a", "b", "c/d"), str(k).encode()))
+
+    with ThreadPoolExecutor(8) as executor:
+        list(executor.map(try_to_write, range(40)))
+    assert len(set(read(tmp_path / "out").values())) == 1
+    assert len(read(tmp_path / "out")) == 3
+    assert os.listdir(tmp_path) == ["out"]
 
 
 def test_a_file_is_whole_or_as_it_was(tmp_path):
