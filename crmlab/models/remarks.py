@@ -1,7 +1,7 @@
-"""What a panel cannot tell a model, said before a sampler is asked.
+"""What a model cannot learn from a panel, reported before sampling.
 
-None of this stops a fit: priors keep every answer finite. But where the data are silent the answer
-is the prior's, and that must be said.
+None of this stops a fit: priors keep every answer finite. But where the data say nothing, the
+answer is the prior's, and the user must know.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def data_remarks(
     space: StageSpace,
     transitions: TransitionModel = StickyDirichlet(),  # noqa: B008
 ) -> list[str]:
-    """Say what a panel is too small, or too dull, to tell; empty if nothing stands out.
+    """Report what a panel is too small, or too uniform, to show; empty if nothing stands out.
 
     Parameters
     ----------
@@ -104,7 +104,7 @@ def _channel_remarks(panel: xr.Dataset, channel: Channel, space: StageSpace) -> 
 
 
 def _design_remarks(panel: xr.Dataset, inside: Bools, transitions: TransitionModel) -> list[str]:
-    """Find covariates that others, and the base, make up: their effects cannot be told apart."""
+    """Find covariates that are sums of others or constant: their effects are not identified."""
     names = transitions.design.covariates
     if len(names) < 2 or not inside.any():
         return []
