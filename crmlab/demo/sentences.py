@@ -154,7 +154,7 @@ def tell_risk(total: float, flagged: float, n_flagged: int, top: float, n_top: i
 
 
 def tell_worth(worth: pd.DataFrame) -> str:
-    """Say which stage is worth most, what the first step down costs, and how often truth is covered."""
+    """Say which stage is worth most, what the first step down costs, and how often it is right."""
     best = worth["mean"].idxmax()
     step = worth.loc["differentiating", "mean"] - worth.loc["bonding", "mean"]
     open_ended = worth.drop("terminating")  # customers who have left are surely worth nothing

@@ -50,7 +50,7 @@ def _problems(fits: Mapping[str, Fit]) -> list[str]:
         return [f"`fits` must hold two or more fits, got {list(fits)}"]
     (first, one), *others = fits.items()
     return [
-        f"{name!r} saw something else than {first!r} ({what}): their scores cannot be compared"
+        f"{name!r} was fitted to other data than {first!r} ({what}): scores cannot be compared"
         for name, other in others
         if (what := _difference(one, other))
     ]

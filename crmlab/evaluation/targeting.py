@@ -161,8 +161,8 @@ def usual_shortcuts(
     bought, margin = (np.asarray(table, dtype=float) for table in (purchases, spend))
     if bought.ndim != 2 or bought.shape != margin.shape or not 2 <= n_periods <= bought.shape[1]:
         raise DataError(
-            "usual_shortcuts: `purchases` and `spend` must have one shape (n, T) with T from "
-            f"`n_periods` on, and `n_periods` from 2; got {bought.shape}, {margin.shape} and "
+            "usual_shortcuts: `purchases` and `spend` must have one shape (n, T) with T at least "
+            f"`n_periods`, and `n_periods` at least 2; got {bought.shape}, {margin.shape} and "
             f"{n_periods}"
         )
     discount = (1 + discount_rate) ** -np.arange(1.0, n_periods + 1)

@@ -27,7 +27,7 @@ def find_problems(idata: xr.DataTree, method: str = "nuts") -> list[str]:
 def _unreadable(posterior: xr.Dataset) -> list[str]:
     """List why R-hat and the effective sample size cannot even be computed."""
     if posterior.sizes["chain"] < 2 or posterior.sizes["draw"] < 4:
-        return ["convergence can be judged from 2 chains of 4 draws on, not from fewer"]
+        return ["convergence can only be judged with at least 2 chains of 4 draws"]
     problems = [
         f"{name} has draws that are not finite"
         for name, values in posterior.data_vars.items()

@@ -214,7 +214,7 @@ def _refuse_own_effects(model: StageModel, method: str) -> None:
     if model.transitions.n_customer_effects(model.space):
         raise SpecError(
             f"The `method` parameter of `fit` cannot be {method!r} where customers have effects of "
-            "their own (`customers`): the mode says that all are alike. Use method='nuts' on a "
+            "their own (`customers`): at the mode all are alike. Use method='nuts' on a "
             "sample of the customers, or leave `customers` out and let covariates or `segments` "
             "tell them apart."
         )

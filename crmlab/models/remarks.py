@@ -48,7 +48,7 @@ def data_remarks(
     >>> for remark in data_remarks(panel, (crm.Poisson("visits"),), space):
     ...     print(remark)
     there is no move between two periods: how stages move stays at its prior; add periods
-    channel 'visits' is 1 wherever it was seen: it tells no stage from another; leave it out
+    channel 'visits' is 1 wherever it was seen: it does not tell stages apart; leave it out
     """
     inside = moves_inside(panel)
     remarks = [*_size_remarks(panel, inside, space)]
@@ -67,7 +67,7 @@ def _size_remarks(panel: xr.Dataset, inside: Bools, space: StageSpace) -> list[s
     remarks = []
     if n_seen == 1:
         remarks.append(
-            "there is one customer: nothing tells her from the others; take the answer for hers"
+            "there is only one customer: the answer is about her, not about customers in general"
         )
     if n_moves == 0:
         remarks.append(
@@ -97,8 +97,8 @@ def _channel_remarks(panel: xr.Dataset, channel: Channel, space: StageSpace) -> 
         ]
     if values.min() == values.max() and len(space) > 1:
         return [
-            f"channel {channel.name!r} is {values[0]:g} wherever it was seen: it tells no stage "
-            "from another; leave it out"
+            f"channel {channel.name!r} is {values[0]:g} wherever it was seen: it does not tell "
+            "stages apart; leave it out"
         ]
     return []
 

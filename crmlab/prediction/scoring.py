@@ -108,7 +108,7 @@ def _read_panel(file: Path) -> xr.Dataset:
     problems = [f"column {name!r} is missing" for name in AXES if name not in rows]
     if not problems and (twice := rows.duplicated(AXES)).any():
         first = rows.loc[twice, AXES].iloc[0].tolist()
-        problems.append(f"{int(twice.sum())} rows stand twice, e.g. customer and period {first}")
+        problems.append(f"{int(twice.sum())} rows occur twice, e.g. customer and period {first}")
     raise_problems(DataError, f"{file.name} is not a panel", problems)
     panel = rows.assign(observed=1.0).set_index(AXES).to_xarray()
     return panel.assign(observed=panel["observed"].notnull())

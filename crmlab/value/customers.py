@@ -210,7 +210,7 @@ def _spend_by_period(fitted: FittedPurchases, n_periods: int, draws: int) -> xr.
     amounts = thinned.amounts()
     if amounts is None:
         raise SpecError(
-            "The buyers' tables have no channel 'spend', so nothing is known of amounts."
+            "The buyers' tables have no channel 'spend', so nothing is known about amounts."
         )
     horizon = xr.DataArray(np.arange(n_periods + 1), dims="horizon", name="horizon")
     upto = xr.concat([thinned.purchases(float(h)) for h in horizon], dim=horizon)

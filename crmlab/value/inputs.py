@@ -98,7 +98,7 @@ def horizon_problems(n_periods: object) -> list[str]:
     """Say why `n_periods` is not a number of payments (empty if it is)."""
     if n_periods is None or is_count(n_periods):
         return []
-    return [wrong("n_periods", "a whole number from 1, or None for ever", n_periods)]
+    return [wrong("n_periods", "a whole number of at least 1, or None for ever", n_periods)]
 
 
 def read_probs(owner: str, parameter: str, probs: ArrayLike, n_stages: int) -> Floats:
