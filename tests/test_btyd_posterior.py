@@ -190,7 +190,7 @@ def test_bg_bb_counts_periods_and_without_amounts_there_is_no_spend(shop):
     assert isinstance(found, BuyersPosterior)
     silent = BuyersPosterior(found.populations, found.histories, "M")
     assert float(expected_purchases(silent, n_periods=9).max()) <= 9
-    with pytest.raises(SpecError, match="nothing is known of amounts"):
+    with pytest.raises(SpecError, match="nothing is known about amounts"):
         expected_spend(silent, n_periods=3)
 
 

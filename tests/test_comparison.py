@@ -149,7 +149,7 @@ def test_only_fits_to_the_same_data_are_compared(reports):
     )
     with pytest.raises(SpecError) as error:
         compare_fits({"one": fit, "fewer": fewer, "lost": lost, "other": other})
-    for words in ("'fewer' saw something else than 'one' (other customers)", "other cells",
+    for words in ("'fewer' was fitted to other data than 'one' (other customers)", "other cells",
                   "(other channels)"):  # fmt: skip
         assert words in str(error.value)
 

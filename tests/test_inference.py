@@ -375,8 +375,8 @@ def test_known_parameters_are_no_problem():
         (changed((0, 0, 0), np.nan), "rate has draws that are not finite"),
         (changed((0, 0, 0), np.inf), "rate has draws that are not finite"),
         (np.zeros((2, 500, 1)), "no draw differs from another"),
-        (GOOD[:1], "convergence can be judged from 2 chains of 4 draws on"),
-        (GOOD[:, :3], "convergence can be judged from 2 chains of 4 draws on"),
+        (GOOD[:1], "convergence can only be judged with at least 2 chains of 4 draws"),
+        (GOOD[:, :3], "convergence can only be judged with at least 2 chains of 4 draws"),
     ],
 )
 def test_draws_that_should_not_be_read_are_recognised(values, sentence):

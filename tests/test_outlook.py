@@ -247,5 +247,5 @@ def test_without_amounts_there_is_no_spend(cdnow):
     tables = tables_from_orders(orders[orders["date"] < "1997-10-01"])
     buyers = fit_buyers(BGNBD, tables)
     assert buyers.spend is None
-    with pytest.raises(SpecError, match="nothing is known of amounts"):
+    with pytest.raises(SpecError, match="nothing is known about amounts"):
         expected_spend(buyers, n_periods=3)

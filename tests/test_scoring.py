@@ -114,7 +114,7 @@ def test_files_that_are_no_panels_are_refused(tmp_path):
         read_panels(tmp_path)
     table = pd.DataFrame({"customer_id": [1, 1], "period": [0, 0], "visits": [1.0, 2.0]})
     table.to_parquet(tmp_path / "a.parquet")
-    with pytest.raises(DataError, match=r"1 rows stand twice.*\[1, 0\]"):
+    with pytest.raises(DataError, match=r"1 rows occur twice.*\[1, 0\]"):
         next(read_panels(tmp_path))
     table[["visits"]].to_parquet(tmp_path / "a.parquet")
     with pytest.raises(DataError, match="column 'customer_id' is missing"):

@@ -322,7 +322,7 @@ def test_all_problems_of_one_call_at_once():
             P3 * 0.9, [1, math.nan, 2], discount_rate=-2, n_periods=0, first="current"
         )
     message = str(caught.value)
-    for part in ("absorbing, with margin 0", "positions [1]", "above -1", "a whole number from 1"):
+    for part in ("absorbing, with margin 0", "positions [1]", "above -1", "number of at least 1"):
         assert part in message
 
 

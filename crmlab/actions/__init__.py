@@ -4,15 +4,15 @@
 
     P'[i, j]  =  P[i, j] exp(e[i, j]) / sum over k of P[i, k] exp(e[i, k]).
 
-With nothing at e[i, i], e[i, j] is the logarithm of an odds ratio: how many times the odds of the
-move i -> j against staying are multiplied (McFadden's multinomial logit with a shifted utility). A
-move that cannot happen still cannot. A **win-back** is an action that *adds* a move, with a
+With e[i, i] = 0, e[i, j] is the logarithm of an odds ratio: by what factor the odds of the
+move i -> j against staying are multiplied (McFadden's multinomial logit with a shifted utility). An
+impossible move stays impossible. A **win-back** is an action that *adds* a move, with a
 probability: an absorbing stage has an exit for those who are contacted, and for nobody else.
 
 **A policy gives propensities**: for each customer in view, the probability of each action. A world
-draws the action from them, and keeps the propensities. It does so in period t, after what period t
-shows was seen, and the action tilts the move from t to t + 1. At most one action is taken per
-customer and period.
+draws the action from them and keeps the propensities. It does so in period t, after the
+observations of period t, and the action tilts the move from t to t + 1. At most one action is taken
+per customer and period.
 
 Actions (`effects`):
 
@@ -27,9 +27,9 @@ Policies (`policies`):
 * `NoAction`: nobody is treated
 * `AlwaysTreat`: everybody is treated
 * `RandomPolicy`: an experiment
-* `ThresholdRule`: those are treated of whom something is high or low
+* `ThresholdRule`: customers with a high or a low value of something are treated
 * `ManagerImpression`: account managers treat whom they believe to be in certain stages
-* `impression_probs`: how often each stage is mistaken for each other one
+* `impression_probs`: the probability of each impression in each stage
 * `FirmView`: what a firm sees when it decides
 * `choose_actions`: draw an action for each customer
 * `check_propensities`: raise unless propensities are probabilities

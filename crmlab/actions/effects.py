@@ -30,15 +30,15 @@ class Action:
         Cost of one use [currency].
     effects : mapping of kind of move, or of (from, to), to float
         Log odds ratios. A kind ("forward", "repair", ..., or "stay") shifts all moves of that
-        kind; a pair shifts one. Where both speak of a move they add up.
+        kind; a pair shifts one move. Where both apply to a move, they add up.
     adds : mapping of (from, to) to float
-        Moves that are possible under the action only, each with its probability per period. The
+        Moves that are possible only under the action, each with its probability per period. The
         rest of the row is scaled down to make room; `effects` do not touch an added move.
 
     Raises
     ------
     SpecError
-        With everything that is wrong at once.
+        The action is not consistent; the message lists all problems at once.
 
     Examples
     --------
@@ -94,7 +94,7 @@ class Action:
         return added
 
     def widen(self, space: StageSpace) -> StageSpace:
-        """Give the space in which the moves that the action adds are allowed too."""
+        """Return the space in which the moves that the action adds are also allowed."""
         self._check_fit(space)
         if space.moves is None or not self.adds:
             return space
@@ -203,7 +203,7 @@ def tilt(matrix: ArrayLike, space: StageSpace, shift: Action | ArrayLike) -> Flo
     space : StageSpace
         K stages.
     shift : Action, or array_like of shape (..., K, K)
-        An array holds log odds ratios against staying (of no meaning where `matrix` is 0). Its
+        An array holds log odds ratios against staying (ignored where `matrix` is 0). Its
         leading axes broadcast against those of `matrix`.
 
     Returns
@@ -267,7 +267,7 @@ def action_matrices(matrix: ArrayLike, space: StageSpace, actions: Sequence[Acti
     Returns
     -------
     ndarray of shape (1 + n_actions, ..., K, K)
-        First the matrix itself (nothing is done), then one tilted matrix per action.
+        First the matrix itself (no action), then one tilted matrix per action.
 
     Examples
     --------

@@ -16,7 +16,7 @@ from crmlab.errors import SpecError, raise_problems
 
 @dataclass(frozen=True, eq=False)
 class FirmView:
-    """What a firm can see of N customers in the moment in which it decides.
+    """What a firm can see of N customers when it decides.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class FirmView:
         Raises
         ------
         SpecError
-            There is none of this name.
+            There is no summary or column of this name.
         """
         if name in self.observed:
             return np.asarray(self.observed[name])
@@ -77,10 +77,10 @@ class FirmView:
 
 
 class Policy(ABC):
-    """A rule that says with which probability each customer is treated.
+    """A rule that gives the probability of each treatment for each customer.
 
-    A subclass is a frozen dataclass with one method. The propensities of a customer may depend on
-    this customer alone, so that other customers change nobody.
+    A subclass is a frozen dataclass with one method. The propensities of a customer may depend
+    only on this customer, so that the others change nothing.
 
     Attributes
     ----------
@@ -99,7 +99,7 @@ class Policy(ABC):
 
     @abstractmethod
     def propensities(self, view: FirmView) -> Floats:
-        """Probability of each action for each customer, (N, A); what is left of 1 is nothing."""
+        """Probability of each action for each customer, (N, A); the rest of 1 is for none."""
 
 
 @dataclass(frozen=True)
@@ -140,13 +140,13 @@ class AlwaysTreat(Policy):
         _freeze_periods(self)
 
     def propensities(self, view: FirmView) -> Floats:
-        """One in the chosen periods."""
+        """Return 1 in the chosen periods."""
         return view.propensities({self.action: float(_is_due(self, view))})
 
 
 @dataclass(frozen=True)
 class RandomPolicy(Policy):
-    """An experiment: each action with a fixed probability, whoever the customer is.
+    """An experiment: each action has the same fixed probability for every customer.
 
     Parameters
     ----------
@@ -191,8 +191,8 @@ class ThresholdRule(Policy):
         A column of the customers or a summary of the records (see `FirmView`).
     threshold : float
     above : bool
-        Whether those at the threshold or above are the target; else those below it. A missing
-        value is never a target.
+        Whether the target is those at or above the threshold, or else those below it. A customer
+        with a missing value is never a target.
     prob_target, prob_other : float
         Probability of the action for the target and for all others. Both strictly between 0 and 1
         leave every customer a positive probability either way, which later evaluation needs.
@@ -230,10 +230,10 @@ class ThresholdRule(Policy):
 
 @dataclass(frozen=True)
 class ManagerImpression(Policy):
-    """Targeting by gut: account managers treat whom they believe to be in certain stages.
+    """Targeting by intuition: account managers treat whom they believe to be in certain stages.
 
-    The impression is formed from the true stage, right with probability `accuracy`, and nobody
-    writes it down. So treated and untreated differ in something that no table holds: confounding.
+    The impression depends on the true stage, is right with probability `accuracy`, and is never
+    recorded. So treated and untreated differ in something that no table holds: confounding.
 
     Parameters
     ----------
@@ -313,10 +313,10 @@ def check_propensities(policy: Policy, given: ArrayLike, shape: tuple[int, int])
 
 
 def choose_actions(propensities: Floats, u: Floats) -> Ints:
-    """Give the action of each customer, (N,): 0 nothing, 1 the first action, and so on.
+    """Return the action of each customer, (N,): 0 nothing, 1 the first action, and so on.
 
-    The action whose cell of the unit interval holds `u`. The cells of the actions come first, so
-    two policies that give an action the same propensity agree on whom it reaches.
+    It is the action whose cell of the unit interval contains `u`. The cells of the actions come
+    first, so two policies that give an action the same propensity agree on whom it reaches.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""A report on one's own orders: from a file to a folder with a page, a table, a fit and a manifest.
+"""A report on the user's orders: from a file to a folder with page, table, fit and manifest.
 
-`write_report` does the whole of it; `rewrite_report` does it again from a manifest.
+`write_report` makes the whole report; `rewrite_report` makes it again from a manifest.
 """
 
 from crmlab.lazy import attach_stub

@@ -20,17 +20,17 @@ def follow_actions(scores: pd.DataFrame, events: Sequence[Events], plan: Plan) -
     scores : DataFrame
         As in `Scored.customers`: customer_id, periods, now, before.
     events : sequence of Events
-        At most one of them of actions; without one the result is empty.
+        At most one of them holds actions; without one, the result is empty.
     plan : Plan
 
     Returns
     -------
     DataFrame
         One row per action, the most frequent first, and a last row for any action. In the whole
-        window: `rows`, `customers` and mean `cost`. In the last season: `followed`, the customers
-        who got the action and were there before; `fell` and `rose`, their shares. Of customers who
-        got no action in that season and stood in the same stages: `others`, their number, and
-        `fell_others` and `rose_others`, their shares, weighted to the stages of the treated.
+        window: `rows`, `customers` and mean `cost`. In the last season: `followed`, the number of
+        customers who got the action and were there before; `fell` and `rose`, the shares of these
+        that did. For customers in the same stages without an action in that season: `others`, their
+        number, and `fell_others` and `rose_others`, weighted to the stages of the treated.
     """
     actions = [one.frame for one in events if one.kind == "actions"]
     if not actions:
@@ -54,7 +54,7 @@ def follow_actions(scores: pd.DataFrame, events: Sequence[Events], plan: Plan) -
 
 
 def _compare(treated: pd.DataFrame, others: pd.DataFrame) -> dict[str, float]:
-    """Compare with others, weighted to the stages in which the treated stood."""
+    """Compare with others, weighted to the stages of the treated."""
     met = treated[treated["before"].isin(others["before"].unique())]
     alike = others[others["before"].isin(met["before"].unique())]
     weights = met["before"].value_counts(normalize=True).sort_index()
@@ -69,5 +69,5 @@ def _compare(treated: pd.DataFrame, others: pd.DataFrame) -> dict[str, float]:
 
 
 def usual_cost(actions: Events) -> float:
-    """Give the median cost of one action; NaN if no cost is known."""
+    """Return the median cost of one action; NaN if no cost is known."""
     return float(actions.frame["cost"].median())

@@ -26,7 +26,7 @@ def compare_contributions(
     plan : Plan
     sources : Sources
     fitted : Fit
-        To all files together; what is withheld is the evidence, not what was learned from it.
+        To all files together; only the evidence is withheld, not the parameters learned from it.
     holdout : Holdout
 
     Returns

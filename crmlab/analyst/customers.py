@@ -23,7 +23,7 @@ ACTIONS = {
 
 
 def list_customers(study: Study) -> pd.DataFrame:
-    """Make the table: numbers rounded to what the draws support, ids safe for a spreadsheet.
+    """Make the table; numbers are rounded to what the draws support, ids safe for a spreadsheet.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ def write_customers(study: Study, path: Path) -> pd.DataFrame:
 
 
 def most_to_win(customers: pd.DataFrame) -> pd.DataFrame:
-    """Choose, of those who fell, the dozen with most to win.
+    """Choose the dozen with the most to win among those who fell.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ _GROUPS = {
 
 
 def _round(values: object, error: pd.Series) -> np.ndarray:
-    """Round each number to the digits that its own draws support, two at least, four at most."""
+    """Round each number to the digits that its draws support, at least two and at most four."""
     with np.errstate(divide="ignore"):
         digits = np.floor(-np.log10(np.asarray(error, dtype=float)))
     scale = 10.0 ** np.clip(digits, 2, 4)
@@ -134,7 +134,7 @@ def needed_success(frame: pd.DataFrame, cost: float) -> np.ndarray:
     frame : DataFrame
         repair, now, before.
     cost : float
-        Of one action, in the unit of worth. Above a share of 1 it is never paid back.
+        Cost of one action, in the unit of worth. A share above 1 means that it is never paid back.
 
     Examples
     --------

@@ -52,8 +52,8 @@ def simulate_shop(customers: int, weeks: int, *, seed: int) -> dict[str, pd.Data
     """Simulate the orders of a shop, and its touchpoints, surveys, cases and actions.
 
     Touchpoints, cases and scores follow the same stages as the orders. The actions are letters and
-    coupons to customers who have been silent for ten weeks. They **change nothing**: whatever
-    the treated do differently comes from who they are.
+    coupons to customers who have been silent for ten weeks. They **change nothing**: if the
+    treated behave differently, it is because of who they are.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def _cases(tables: CustomerTables, joined: np.ndarray, rng: np.random.Generator)
 
 
 def _actions(orders: pd.DataFrame, weeks: int, rng: np.random.Generator) -> pd.DataFrame:
-    """Treat, every fourth week, a third of those who have been silent for ten weeks."""
+    """Treat a third of those who have been silent for ten weeks, every fourth week."""
     day = (pd.to_datetime(orders["date"]) - _FIRST_DAY).dt.days
     rows = []
     for week in range(_QUIET, weeks, 4):

@@ -1,4 +1,4 @@
-"""Fits of the stages: to a sample, and to parts of it that show how the answer moves."""
+"""Fits of the stages: to a sample, and to parts of it that show how the answer changes."""
 
 import warnings
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from crmlab.report.progress import Tell
 
 DRAWS, TUNE = 400, 400
 COMPARED = 40  # draws with which samples of several sizes are compared
-FEWER = 0.6  # share of the draws for the smaller samples, which only show how the answer moves
+FEWER = 0.6  # share of the draws for the smaller samples, which only show how the answer changes
 
 
 def fit_stages(
@@ -31,7 +31,7 @@ def fit_stages(
     seed: int,
     share: float = 1.0,
 ) -> Fit:
-    """Fit four stages, or three if four do not converge: then the file carries no more.
+    """Fit four stages, or three if four do not converge: then the file supports no more.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def fit_stages(
         Whether the lowest stage is permanent.
     seed : int
     share : float
-        Of the usual number of draws.
+        Share of the usual number of draws.
     """
     panel, rates = sources.panel(orders, plan), typical_rates(plan)
     draws, tune = round(share * DRAWS), round(share * TUNE)

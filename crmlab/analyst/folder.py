@@ -1,4 +1,4 @@
-"""The folder of a report, and the manifest in it, from which it can be made again."""
+"""The folder of a report, and its manifest, from which it can be made again."""
 
 import hashlib
 import os
@@ -60,7 +60,7 @@ class Request:
     settings : Settings
     same_person : path, optional
     key : path, optional
-        Of the pseudonyms.
+        Key of the pseudonyms.
     events : tuple of EventFile
         Touchpoints, surveys, cases, actions: at most one file of each kind.
     """
@@ -86,11 +86,11 @@ def write_report(
     ----------
     request : Request
     folder : path
-        New, empty, or an older report and nothing else, which is replaced as a whole.
+        A folder that is new, empty, or holds only an older report, which is replaced as a whole.
     tell : callable
         Takes each line of progress.
     show : callable, optional
-        Takes the record of each reading, and what its rows are, before anything is fitted.
+        Takes the record of each reading, and the name of its rows, before anything is fitted.
 
     Returns
     -------
@@ -99,9 +99,9 @@ def write_report(
     Raises
     ------
     DataError
-        If the file cannot be read or carries no stages.
+        The file cannot be read, or does not support a model of stages.
     SpecError
-        If the folder is anything else; it is tried before anything is read.
+        The folder is anything else; it is checked before anything is read.
     """
     with new_folder(folder, REPORT) as aside:
         sales = drop_unfinished_month(read_request(request))
@@ -136,7 +136,7 @@ def _read_identities(request: Request) -> tuple[pd.DataFrame | None, bytes | Non
 
 
 def _describe_quality(study: Study) -> dict[str, object]:
-    """Give the record of the orders, and those of the other files."""
+    """Return the record of the orders, and those of the other files."""
     beside = {one.kind: one.quality.to_dict() for one in study.events}
     return study.sales.quality.to_dict() | ({"beside": beside} if beside else {})
 
@@ -160,12 +160,12 @@ def _write(aside: Path, study: Study, request: Request, target: Path) -> None:
 
 
 def used_versions() -> dict[str, str]:
-    """Return the versions that may move a digit; a clone is no installed package."""
+    """Return the versions that may change a digit; a clone of the repository has no entry."""
     return {"crmlab": __version__, **{name: metadata.version(name) for name in _SHOWN_VERSIONS}}
 
 
 def describe_request(request: Request, study: Study, target: Path) -> dict[str, object]:
-    """Say as plain values what is needed to make the report again."""
+    """Return everything needed to make the report again, as plain values."""
     inputs = {"source": request.source, "same_person": request.same_person, "key": request.key}
     inputs |= {file.kind: file.source for file in request.events}
     plan = {name: str(v) if isinstance(v, pd.Timestamp) else v for name, v in
@@ -188,7 +188,7 @@ def describe_request(request: Request, study: Study, target: Path) -> dict[str, 
 
 
 def _relative(path: Path, target: Path) -> str:
-    """Give a path as seen from the report, so that both can be moved together."""
+    """Return a path relative to the report, so that both can be moved together."""
     try:
         return Path(os.path.relpath(path.resolve(), target)).as_posix()
     except ValueError:  # another drive
@@ -196,7 +196,7 @@ def _relative(path: Path, target: Path) -> str:
 
 
 def checksum(path: Path) -> str:
-    """Give the SHA-256 of a file, in hexadecimal digits."""
+    """Return the SHA-256 of a file, in hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -212,7 +212,7 @@ def read_manifest(path: str | Path) -> dict[str, object]:
     Raises
     ------
     DataError
-        If it is not the manifest of a report.
+        The file is not the manifest of a report.
     """
     path = Path(path)
     path = path / REPORT.mark if path.is_dir() else path
@@ -230,12 +230,12 @@ def request_again(manifest: str | Path, tell: Tell) -> Request:
     ----------
     manifest : path
     tell : callable
-        Hears of versions that differ.
+        Takes a line for each version that differs.
 
     Raises
     ------
     DataError
-        If an input is missing or has changed; all problems at once.
+        An input is missing or has changed; all problems at once.
     """
     said, place = read_manifest(manifest), Path(manifest)
     home = place if place.is_dir() else place.parent
@@ -288,7 +288,7 @@ def score_file(request: Request, report: str | Path, *, tell: Tell) -> pd.DataFr
     Parameters
     ----------
     request : Request
-        Its settings but the margin are those of the report.
+        Its settings, except the margin, are those of the report.
     report : path
         Folder of a report.
     tell : callable
@@ -322,7 +322,7 @@ def score_file(request: Request, report: str | Path, *, tell: Tell) -> pd.DataFr
 
 
 def tidy_scores(frame: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:
-    """Give scores the names of their stages, and ids that are safe for a spreadsheet."""
+    """Name the columns of scores by stage, and make ids safe for a spreadsheet."""
     ids = frame["customer_id"].astype("str")
     table = {"customer_id": ids}
     table |= {f"p_{name}": frame[f"p_{k}"].round(4) for k, name in enumerate(names)}

@@ -1,4 +1,4 @@
-"""The test of a report: fit everything before the cutoff, and forecast what came after."""
+"""The test of a report: fit everything before the cutoff, and forecast the rest."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -28,7 +28,7 @@ VERSIONS = {"asleep": False, "lost": True}  # of the lowest stage; the value: is
 
 @dataclass(frozen=True)
 class Holdout:
-    """The test: what each rule said about the last third of the window, and what happened.
+    """The test: each rule's forecast of the last third of the window, and what happened.
 
     Attributes
     ----------
@@ -63,12 +63,12 @@ class Holdout:
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a fit said about the periods after its last one.
+    """What a fit predicts about the periods after its last one.
 
     Attributes
     ----------
     log_score : float
-        Logarithm of the probability of what came, summed over customers [nats].
+        Logarithm of the probability of what happened, summed over customers [nats].
     expected, p_order : ndarray (customer,)
         Repeat orders expected, and the probability of at least one.
     track : ndarray (draw, period)
@@ -117,7 +117,7 @@ def hold_out(
         Of the sample.
     plan : Plan
     sources : Sources
-        Files are read until the cutoff; after it only orders are, which are what is forecast.
+        Files are read until the cutoff; after it, only the orders, which are forecast.
     seed : int
     tell : callable
     """
@@ -184,17 +184,17 @@ def _judge(
 
 
 def name_of(version: str) -> str:
-    """Give the name of a version among the rules."""
+    """Return the name of a version among the rules."""
     return version if version == ALONE else f"{STAGES} ({version})"
 
 
 def other_version(version: str) -> str:
-    """Give the version that was not chosen."""
+    """Return the version that was not chosen."""
     return next(name for name in VERSIONS if name != version)
 
 
 def forecast_fit(fitted: Fit, early: xr.Dataset, whole: xr.Dataset, *, draws: int = 60) -> Forecast:
-    """Forecast the orders of a test, and score the forecast by what came.
+    """Forecast the orders of a test, and score the forecast against what happened.
 
     Parameters
     ----------

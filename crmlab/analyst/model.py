@@ -58,7 +58,7 @@ def build_model(
     spread : float
         Standard deviation of each rate's logarithm around the typical one.
     more : sequence of Channel
-        What the stages show besides orders.
+        Channels besides orders.
     """
     return HiddenMarkov(
         build_stages(may_lose=may_lose, n_stages=len(typical_rates)),
@@ -69,7 +69,7 @@ def build_model(
 
 
 def typical_rates(plan: Plan) -> tuple[float, ...]:
-    """Give typical rates of four stages, centred on the mean rate of a plan."""
+    """Return typical rates of four stages, centred on the mean rate of a plan."""
     rates = plan.mean_rate * np.array(_LEVELS)
     top = 0.8 * plan.days_per_period  # nobody purchases more than once a day
     if rates[-1] > top:

@@ -42,11 +42,11 @@ class Tally:
 
     @property
     def n_repeats(self) -> int:
-        """Repeat purchases in all."""
+        """Total number of repeat purchases."""
         return int(self.repeats.sum())
 
     def exposure(self, last: pd.Timestamp) -> int:
-        """Days, over all customers, from the first order to a day, both included."""
+        """Days from the first order to a given day, both included, summed over all customers."""
         return int((((last - self.joined.index).days + 1) * self.joined).sum())
 
 
@@ -87,7 +87,7 @@ def _days_of(orders: Stored) -> object:
 
 
 def summarise_orders(orders: Orders, window: tuple[pd.Timestamp, pd.Timestamp]) -> pd.DataFrame:
-    """Give the history of each customer in weeks, as `count_purchases` does.
+    """Return the history of each customer in weeks, as `count_purchases` does.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def summarise_orders(orders: Orders, window: tuple[pd.Timestamp, pd.Timestamp]) 
 
 
 def first_days(orders: Orders) -> pd.DataFrame:
-    """Give first and last day, purchases and amount of each customer, sorted by id."""
+    """Return first and last day, purchases and amount of each customer, sorted by id."""
     if isinstance(orders, Stored):
         days = _days_of(orders)
         sums = {"amount": days["amount"].sum()} if "amount" in orders else {}

@@ -45,7 +45,7 @@ def render_report(study: Study, customers: pd.DataFrame, *, pseudonyms: bool, ma
 
 
 def _describe_study(study: Study) -> dict[str, object]:
-    """Give the facts that the text of the page names."""
+    """Return the facts that the text of the page mentions."""
     plan, chosen = study.plan, study.holdout.chosen
     n_customers, n_sample = len(study.scored.customers), study.fit.panel.sizes["customer_id"]
     return {
@@ -71,7 +71,7 @@ def _describe_study(study: Study) -> dict[str, object]:
 
 
 def _describe_files(study: Study) -> dict[str, object]:
-    """Give what the text of the page says about files."""
+    """Return what the text of the page says about files."""
     used = study.used_files
     qualities = [study.sales.quality, *(one.quality for one in study.events)]
     return {
@@ -87,7 +87,7 @@ def _describe_files(study: Study) -> dict[str, object]:
 
 
 def _shortened(n_customers: int) -> str:
-    """Say what is done with fewer customers or draws, where there are very many customers."""
+    """Say what uses fewer customers or draws if there are very many customers."""
     if n_customers <= MANY:
         return ""
     return (
@@ -98,7 +98,7 @@ def _shortened(n_customers: int) -> str:
 
 
 def _answered(study: Study) -> str:
-    """Give the share of observed cells with an answer; an empty string without surveys."""
+    """Return the share of observed cells with an answer; an empty string without surveys."""
     panel = study.fit.panel
     if "surveys" not in panel:
         return ""

@@ -1,4 +1,4 @@
-"""What a report does with a file of orders: its periods, its test, how far it looks ahead."""
+"""The plan of a report for a file of orders: its periods, its test and its horizon."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ _NAMES = {"D": "day", "W": "week", "M": "month"}
 _YEAR = {"D": 365, "W": 52, "M": 12}
 _SEASON = {"D": 14, "W": 13, "M": 3}
 _LONGEST_IN_DAYS, _LONGEST_IN_WEEKS = 83, 3 * 366  # longer windows are counted in months
-_SPARE = 3  # days without an order with which a month may end and still count as complete
+_SPARE = 3  # a month counts as complete if at most so many days at its end have no order
 FEWEST_REPEATERS, FEWEST_REPEATS, FEWEST_PERIODS = 20, 60, 9
 
 Window = tuple[pd.Timestamp, pd.Timestamp]
@@ -22,7 +22,7 @@ Window = tuple[pd.Timestamp, pd.Timestamp]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a report does with a file.
+    """The periods, test and horizon of a report.
 
     Parameters
     ----------
@@ -84,18 +84,18 @@ class Plan:
         return n_periods * _DAYS[self.freq] / 7
 
     def before_cutoff(self) -> "Plan":
-        """Give the plan that ends on the day before the test."""
+        """Return the plan that ends on the day before the test."""
         last = self.cutoff - pd.Timedelta(days=1)
         return replace(self, last=last, n_periods=self.n_seen)
 
     def covering(self, window: Window) -> "Plan":
-        """Give a plan with the same periods for another window."""
+        """Return a plan with the same periods for another window."""
         first, last, starts = _periods(window, self.freq)
         return Plan(self.freq, first, last, last, len(starts), len(starts), self.mean_rate)
 
 
 def make_plan(orders: Orders, window: Window) -> Plan:
-    """Choose periods and a test, or say why these orders cannot carry a model of stages.
+    """Choose periods and a test, or say why these orders cannot support a model of stages.
 
     Parameters
     ----------
@@ -106,7 +106,7 @@ def make_plan(orders: Orders, window: Window) -> Plan:
     Raises
     ------
     DataError
-        There are too few customers who came back, repeat orders, or periods.
+        Too few customers who came back, repeat orders or periods.
     """
     tally = tally_days(orders)
     n_days = (window[1] - window[0]).days + 1
@@ -160,7 +160,7 @@ def _periods(window: Window, freq: str) -> tuple[pd.Timestamp, pd.Timestamp, lis
 
 
 def drop_unfinished_month(sales: Sales) -> Sales:
-    """Set aside the orders of a last month that is not over, where months are counted.
+    """Where months are counted, set aside the orders of an unfinished last month.
 
     An unfinished month looks like a month with few orders, so every customer would seem to slow
     down. Weeks and days are counted back from the last day and need no such care.
@@ -177,7 +177,7 @@ def drop_unfinished_month(sales: Sales) -> Sales:
     Raises
     ------
     DataError
-        No order is left.
+        The unfinished month has all the orders.
     """
     first, last = sales.window
     is_over = (last + pd.Timedelta(days=_SPARE)).to_period("M") > last.to_period("M")
@@ -210,7 +210,7 @@ def _describe_dropped(n_dropped: int, end: pd.Timestamp, last: pd.Timestamp) -> 
 
 
 def describe_periods(sales: Sales, plan: Plan) -> Decision:
-    """Say which periods are counted, and what happens to one that the window cuts short.
+    """Say which periods are counted, and how one that the window cuts short is treated.
 
     Parameters
     ----------

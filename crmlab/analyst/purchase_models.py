@@ -1,4 +1,4 @@
-"""The rivals of the stages: BG/NBD, and a rule that needs no model; Gamma-Gamma for amounts."""
+"""The rivals of the stages: BG/NBD and a rule without a model; Gamma-Gamma for amounts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ LARGEST_SAMPLE = 100_000  # customers to whom the four parameters are fitted
 
 @dataclass(frozen=True)
 class PurchaseModels:
-    """Histories of purchases and what is fitted to them; None where the data do not determine it.
+    """Histories of purchases and the models fitted to them; None where the data are too few.
 
     Attributes
     ----------
@@ -52,12 +52,12 @@ class PurchaseModels:
         Parameters
         ----------
         weeks : ndarray (horizon,)
-            How far to look ahead.
+            Weeks from now, for each of which to forecast.
 
         Returns
         -------
         dict of name to ndarray (horizon, customer)
-            BG/NBD, if it could be fitted, and the rule that everybody goes on at the same rate.
+            BG/NBD, if it could be fitted, and the rule that everybody continues at the same rate.
         """
         frequency, _, T = self.history
         said = {NAIVE: weeks[:, None] * (frequency / np.maximum(T, 1 / 7))}
@@ -66,7 +66,7 @@ class PurchaseModels:
         return {BGNBD_NAME: self.bgnbd.expected_purchases(weeks[:, None], *self.history), **said}
 
     def per_order(self) -> pd.Series:
-        """Say what one order of each customer brings: Gamma-Gamma's mean, the mean of all, or 1."""
+        """Return what an order of each customer brings: the Gamma-Gamma mean, that of all, or 1."""
         if "monetary_value" not in self.histories:
             return pd.Series(1.0, index=self.histories.index)
         mean = self.histories["monetary_value"]

@@ -1,4 +1,4 @@
-"""Whether the fitted model, left to itself, makes customers like those of the file."""
+"""Whether the fitted model simulates customers like those of the file."""
 
 import numpy as np
 import pandas as pd
@@ -14,13 +14,13 @@ _REPLICATES = 50
 
 
 def check_counts(panel: xr.Dataset, drawn: StageDraws, *, seed: int) -> pd.DataFrame:
-    """Let the model make customers with the same windows, and compare how often they order.
+    """Simulate customers with the same windows from the model, and compare how often they order.
 
     Parameters
     ----------
     panel : xr.Dataset
     drawn : StageDraws
-        As many of them as `replicated_draws` says make a base of customers each.
+        The draws that `replicated_draws` chooses simulate a base of customers each.
     seed : int
 
     Returns
@@ -31,7 +31,7 @@ def check_counts(panel: xr.Dataset, drawn: StageDraws, *, seed: int) -> pd.DataF
     """
     observed = observed_cells(panel)
     cells = panel[CHANNEL].transpose("customer_id", "period").values
-    counted = observed & ~np.isnan(cells)  # of an incomplete period, nothing is known
+    counted = observed & ~np.isnan(cells)  # nothing is known about an incomplete period
     rng = np.random.default_rng(seed)
     initial, matrix, rate = (
         values.reshape(drawn.n_draws, *values.shape[2:])
@@ -50,7 +50,7 @@ def check_counts(panel: xr.Dataset, drawn: StageDraws, *, seed: int) -> pd.DataF
 
 
 def replicated_draws(drawn: StageDraws) -> range:
-    """Choose the draws that make a base of customers each."""
+    """Choose the draws that simulate a base of customers each."""
     return range(0, drawn.n_draws, max(1, drawn.n_draws // _REPLICATES))
 
 

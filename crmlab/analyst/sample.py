@@ -1,4 +1,4 @@
-"""A stratified sample of customers, which depends on nothing but their ids and the seed."""
+"""A stratified sample of customers, which depends only on their ids and the seed."""
 
 import hashlib
 
@@ -11,7 +11,7 @@ SAMPLE = 1_200  # customers in a fit, unless the user says otherwise
 
 
 def draw_sample(histories: pd.DataFrame, size: int, *, seed: int) -> Bools:
-    """Draw a stratified sample of customers, the same whatever the order of the rows.
+    """Draw a stratified sample of customers; the order of the rows does not matter.
 
     Strata are repeat purchases (0, 1, 2, 3 to 5, 6 or more) by quarter of the window in which a
     customer joined; each is represented in proportion. A smaller sample is part of a larger one.
@@ -21,7 +21,7 @@ def draw_sample(histories: pd.DataFrame, size: int, *, seed: int) -> Bools:
     histories : DataFrame
         Indexed by customer_id: frequency, T.
     size : int
-        Customers to draw, about.
+        Approximate number of customers to draw.
     seed : int
 
     Returns
@@ -48,6 +48,6 @@ def draw_sample(histories: pd.DataFrame, size: int, *, seed: int) -> Bools:
 
 
 def _uniform(customer_id: object, seed: int) -> float:
-    """Give a number in [0, 1) that depends on the customer and the seed alone."""
+    """Return a number in [0, 1) that depends only on the customer and the seed."""
     digest = hashlib.blake2b(f"{seed}|{customer_id}".encode(), digest_size=8).digest()
     return int.from_bytes(digest) / 2**64

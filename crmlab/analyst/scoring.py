@@ -1,4 +1,4 @@
-"""What a fit of the stages says about customers, block by block, and about the time ahead."""
+"""What a fit of the stages says about customers, block by block, and about the future."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ from crmlab.value import stage_value
 
 BLOCK = 5_000
 DRAWS, FEW_DRAWS = 100, 40
-MANY = 100_000  # customers from which on fewer draws are read
+MANY = 100_000  # number of customers above which fewer draws are read
 TOLD = 200_000
 _ENDS = (0.05, 0.95)
 
 
 @dataclass(frozen=True)
 class StageDraws:
-    """Posterior draws of the stages, and what each stage promises for the periods to come.
+    """Posterior draws of the stages, and the expected orders of each stage in future periods.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def _transitions(posterior: xr.Dataset) -> Floats:
 
 
 def prob_no_order(matrix: Floats, rate: Floats, n_ahead: int) -> Floats:
-    """Probability of no order in the next periods, by the stage of the present one.
+    """Probability of no order in the next periods, by the current stage.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ def score_panel(
 
 
 def _summarise_stages(now: Floats, before: Floats) -> dict[str, np.ndarray]:
-    """Average stage probabilities over draws; name the most likely stage now and then."""
+    """Average stage probabilities over draws; name the most likely stage now and before."""
     mean = now.mean(axis=(0, 1))
     columns = {f"p_{k}": mean[:, k] for k in range(mean.shape[1])}
     return {

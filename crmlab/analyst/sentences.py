@@ -168,7 +168,7 @@ def tell_test(holdout: Holdout) -> str:
 
 
 def tell_fit(check: pd.DataFrame) -> str:
-    """Say whether the model makes data like these."""
+    """Say whether the model simulates data like these."""
     inside = (check["low"] <= check["seen"]) & (check["seen"] <= check["high"])
     gap = check["seen"] - check["expected"]
     worst = gap.abs().idxmax()
@@ -208,7 +208,7 @@ def class_name(table: pd.DataFrame, edge: int) -> str:
 
 
 def tell_sample(moved: pd.DataFrame, n_customers: int) -> str:
-    """Say how much the answer moves with the size of the sample."""
+    """Say how much the answer changes with the size of the sample."""
     sizes = list(moved.index)
     if len(sizes) < 2:
         return f"All {number(n_customers)} customers were fitted; no sample was drawn."

@@ -76,7 +76,7 @@ class FileChannel:
 
 @dataclass(frozen=True)
 class Sources:
-    """What a panel is made from: orders, and any number of further files.
+    """The sources of a panel: orders, and any number of further files.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ class Sources:
         ))  # fmt: skip
 
     def subsets(self) -> list[tuple[str, ...]]:
-        """List what to read besides orders: nothing, each file by itself, all files.
+        """List what to read besides orders: nothing, each file alone, and all files.
 
         Examples
         --------
@@ -239,7 +239,7 @@ def _make_channel(events: Events, plan: Plan, n_cells: float) -> tuple[FileChann
 
 
 def _survey(name: str, levels: Floats, n_levels: int) -> OrdinalSurvey:
-    """Place the cutpoints so that a customer at 0 answers as all customers together do."""
+    """Place the cutpoints so that a customer at 0 answers like all customers together."""
     reached = np.array([(levels > k).mean() for k in range(1, n_levels)])
     cuts = -np.log(reached / (1 - reached)) / _DISCRIMINATION
     return OrdinalSurvey(
@@ -257,7 +257,7 @@ def find_edges(scores: pd.Series) -> tuple[float, ...]:
     Returns
     -------
     tuple of float
-        The lowest score of each level but the first; empty if there is only one level.
+        The lowest score of each level except the first; empty if there is only one level.
 
     Examples
     --------
@@ -278,7 +278,7 @@ def find_edges(scores: pd.Series) -> tuple[float, ...]:
 
 
 def grade(scores: pd.Series, edges: Sequence[float]) -> Floats:
-    """Give the level of each score, from 1.
+    """Return the level of each score, from 1.
 
     Examples
     --------

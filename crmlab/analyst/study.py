@@ -40,9 +40,9 @@ class Settings:
     discount : float
         Per year.
     margin : float
-        What is left of a currency unit of revenue; 1 values revenue.
+        Margin per currency unit of revenue; 1 values revenue.
     sample : int
-        Customers for the fit.
+        Number of customers for the fit.
     """
 
     seed: int = 1
@@ -76,9 +76,9 @@ class Study:
     verdicts : tuple of Verdict
         Which of them became a channel, and why.
     contributions : DataFrame
-        What each adds, as `compare_contributions` gives it; empty without such channels.
+        What each channel adds, from `compare_contributions`; empty without such channels.
     actions : DataFrame
-        How customers moved who got an action, as `follow_actions`; empty without actions.
+        How customers who got an action moved, from `follow_actions`; empty without actions.
     """
 
     sales: Sales
@@ -113,7 +113,7 @@ class Study:
 
     @property
     def unit(self) -> str:
-        """What worth is counted in."""
+        """The unit of worth."""
         return self.sales.currency if self.has_amounts else "orders"
 
     @property
@@ -133,7 +133,7 @@ class Study:
 def study_sales(
     sales: Sales, settings: Settings, tell: Tell, events: Sequence[Events] = ()
 ) -> Study:
-    """Test on the last third of the window, choose a version, fit the whole, score every customer.
+    """Test on the last third of the window, choose a version, fit all, and score every customer.
 
     Parameters
     ----------
@@ -147,7 +147,7 @@ def study_sales(
     Raises
     ------
     DataError
-        The file cannot carry a model of stages.
+        The file cannot support a model of stages.
     """
     sales = drop_unfinished_month(sales)
     orders, seed = sales.orders, settings.seed
@@ -192,7 +192,7 @@ def study_sales(
 
 
 def _tell_sizes(sizes: pd.DataFrame, plan: Plan, tell: Tell) -> None:
-    """Tell how the answer moves with the size of the sample."""
+    """Tell how the answer changes with the size of the sample."""
     for size, row in sizes.iterrows() if len(sizes) > 1 else ():
         tell(
             f"fitted to {size:,}: the largest sample is expected to order {row['mean']:,.0f} times "

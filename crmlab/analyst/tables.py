@@ -1,4 +1,4 @@
-"""The tables of the report, cells as they are printed."""
+"""The tables of the report, with cells as they are printed."""
 
 from collections.abc import Callable, Mapping
 
@@ -20,7 +20,7 @@ _FORM = ("encoding", "delimiter", "header")
 
 
 def make_tables(study: Study, customers: pd.DataFrame) -> dict[str, Table]:
-    """Make all tables of the page but those of how further files were read.
+    """Make all tables of the page, except those on how further files were read.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ def _table_of_errors(study: Study) -> Table:
 def tabulate_errors(
     errors: pd.DataFrame, caption: str, log_scores: Mapping[str, float] | None = None
 ) -> Table:
-    """Make a table of how far off each rule was, the best by squared error standing out.
+    """Make a table of how far off each rule was, with the best by squared error highlighted.
 
     Parameters
     ----------
@@ -257,7 +257,7 @@ def _list_findings(quality: Quality, noun: str) -> list[tuple[str, str, str]]:
 
 
 def _tables_of_files(study: Study) -> dict[str, Table]:
-    """Make the tables of what files add, of what stages look like in them, and of actions."""
+    """Make the tables of what files add, how stages look in them, and of actions."""
     tables = {}
     if len(study.contributions):
         tables["contributions"] = _table_of_contributions(study.contributions)

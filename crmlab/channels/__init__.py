@@ -8,7 +8,7 @@ that must never disagree:
 * it **scores**: `Channel.dist` is the same distribution in PyMC, whose log-density feeds every
   model.
 
-`crmlab.testing.check_channel` compares the two in every stage. A parameter that is given is
+`crmlab.testing.check_channel` compares the two in every stage. A given parameter is
 known: a world simulates with it, a model holds it fixed. One that is left out is learned, under the
 prior of `Channel.parameters`. Prior scales are fields in the user's units (``typical_rate=2``).
 

@@ -1,4 +1,4 @@
-"""What every channel is: one definition that simulates an observation and also scores it."""
+"""The base class of channels: one definition that both simulates and scores an observation."""
 
 import inspect
 from abc import ABC, abstractmethod
@@ -40,9 +40,9 @@ OPEN_SHARE = Rule("above 0 and below 1", lambda x: (x > 0) & (x < 1))
 class Channel(ABC):
     """One kind of observation, per customer and period.
 
-    A subclass is a frozen dataclass with three methods. It names its parameters: they are the
-    arguments of `dist`, those of `sample` after `u`, and each may be a field that is None while
-    it is to be learned. All other methods are defaults of what models, worlds and reports ask.
+    A subclass is a frozen dataclass with three methods. Its parameters are the arguments of `dist`
+    and those of `sample` after `u`. Each may be a field that is None if it is to be learned. All
+    other methods have defaults; models, worlds and reports call them.
 
     Attributes
     ----------
@@ -78,18 +78,18 @@ class Channel(ABC):
         Parameters
         ----------
         compiled : callable
-            Gives the machine code of a loop, for a channel that samples faster by one.
+            Compiles a loop, for a channel that samples faster with one.
 
         Returns
         -------
         callable
-            From uniforms and stages (N,) to observations (N,): the bits that `sample` gives.
+            From uniforms and stages (N,) to observations (N,): bit for bit those of `sample`.
         """
         known = self.known
         return lambda u, stages: self.sample(u, **{n: v[stages] for n, v in known.items()})
 
     def supports(self, values: Floats) -> Bools:
-        """Whether each value can occur; unless refined, any finite number."""
+        """Whether each value can occur; by default, any finite number can."""
         return np.isfinite(values)
 
     @property
@@ -108,7 +108,7 @@ class Channel(ABC):
         return self.parameter_names
 
     def always_answered(self) -> "Channel":
-        """Give the same channel without its own non-response."""
+        """Return the same channel without its own non-response."""
         return self
 
     def mean(self, *args: Any, **parameters: Any) -> Any:
@@ -116,11 +116,11 @@ class Channel(ABC):
         raise SpecError(f"{type(self).__name__}({self.name!r}) has no mean")
 
     def tells_stages(self, stages: StageSpace) -> bool:
-        """Whether something said beforehand, stage by stage, ties the stages to their names."""
+        """Whether given or typical values, stage by stage, tie the stages to their names."""
         return any(len(set(value)) > 1 for value in _said_per_stage(self, stages))
 
     def tells_apart(self, stages: StageSpace) -> bool:
-        """Whether what is said beforehand differs between coming together and coming apart."""
+        """Whether given or typical values differ between coming together and coming apart."""
         together = np.array([phase == "together" for phase in stages.phases])
         return any(
             set(np.asarray(value)[together]) != set(np.asarray(value)[~together])
@@ -135,7 +135,7 @@ class Channel(ABC):
 
 
 def check_channels(owner: str, channels: Sequence[Channel], stages: StageSpace) -> None:
-    """Raise `SpecError` unless names are unique and what is said stage by stage fits the stages."""
+    """Raise `SpecError` unless names are unique and values by stage fit the stages."""
     names = [channel.name for channel in channels]
     problems = [
         f"channel name {n!r} occurs twice" for n in sorted(set(names)) if names.count(n) > 1
@@ -165,7 +165,7 @@ def _given_per_stage(channel: Channel) -> dict[str, ArrayLike]:
 
 
 def check_fields(channel: Channel, rules: Mapping[str, Rule], *more_problems: str) -> None:
-    """Refuse fields that break their rules, all of them at once; None is always fine."""
+    """Refuse fields that break their rules, all at once; None is always allowed."""
     broken = [
         f"`{name}` must be {rule.words}, got {value!r}"
         for name, rule in rules.items()

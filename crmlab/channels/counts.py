@@ -44,7 +44,7 @@ class Poisson(Channel):
         Prior median of the rate [events per period], for all stages or stage by stage.
     spread : float
         Prior standard deviation of the log rate. At 1.5, nine rates in ten lie between a twelfth
-        and twelve times of the median.
+        of the median and twelve times the median.
 
     Notes
     -----
@@ -109,7 +109,7 @@ class Poisson(Channel):
 
 
 def _poisson_table(rate: Floats) -> Floats:
-    """Distribution functions (stage, count), until they are 1 for every uniform there is."""
+    """Distribution functions (stage, count), until they are 1 for every possible uniform."""
     most = 1
     while (special.pdtr(most, rate) < 1 - 2.0**-53).any():
         most += 1
@@ -162,7 +162,7 @@ class Bernoulli(Channel):
         return pm.Bernoulli.dist(p=prob)
 
     def sample(self, u: Floats, prob: NDArray) -> Floats:
-        """One where `u` exceeds the probability of nothing."""
+        """Return 1 where `u` exceeds the probability of 0."""
         return (u > 1 - prob).astype(float)
 
     def mean(self, prob: Any) -> Any:

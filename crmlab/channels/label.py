@@ -1,4 +1,4 @@
-"""A stage that somebody reports, rightly or not."""
+"""A stage that somebody reports, correctly or not."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -38,7 +38,7 @@ class StageLabel(Channel):
         ``confusion[s][r]`` = probability that stage r is reported in stage s; rows sum to 1.
         Learned if left out. The identity means that stages are observed.
     accuracy : float
-        Prior mean of a right report.
+        Prior mean of the probability of a right report.
     confidence : float
         Weight of that prior, in reports per stage.
     response_rate : float
@@ -91,7 +91,7 @@ class StageLabel(Channel):
         return ()
 
     def always_answered(self) -> "StageLabel":
-        """Give the label that is reported in every period."""
+        """Return the label that is reported in every period."""
         return replace(self, response_rate=1.0)
 
     def tells_stages(self, stages: StageSpace) -> bool:

@@ -1,7 +1,7 @@
 """Loops over customers that sample an observation faster than array operations, once compiled.
 
-They are plain functions, so that they can be read, and run uncompiled; whoever simulates a large
-world compiles them (`crmlab.generators.kernels`).
+They are plain functions, so that they can be read and run uncompiled; large worlds compile them
+(`crmlab.generators.kernels`).
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ def find_cell(out: NDArray, rows: Ints, u: Floats, edges: Floats, guide: Ints) -
     """Find the first cell of each customer's row whose upper edge reaches her uniform.
 
     The guide says where to begin for each 256th of the unit interval (`guide_to`), so the search
-    rarely takes a step, and processors guess rightly that it does not.
+    rarely takes a step, and processors predict that correctly.
     """
     for i in range(u.shape[0]):
         row = rows[i]
@@ -32,7 +32,7 @@ def guide_to(edges: Floats) -> Ints:
 
 
 def find_spenders(out: Ints, stages: Ints, u: Floats, prob: Floats) -> int:
-    """List the customers who spend something, and say how many they are."""
+    """List the customers who spend something, and count them."""
     n = 0
     for i in range(u.shape[0]):
         out[n] = i

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ZeroInflatedSpend(Channel):
-    """Money spent in a period: often nothing, else log-normal [currency per period].
+    """Money spent in a period: often nothing, otherwise log-normal [currency per period].
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class ZeroInflatedSpend(Channel):
         )
 
     def sample(self, u: Floats, prob: NDArray, median: NDArray, sigma: NDArray) -> Floats:
-        """Nothing while `u` is within the zeros, then the log-normal quantile."""
+        """Return 0 while `u` is below the probability of 0, then the log-normal quantile."""
         # Counted from above, where 1 - u is exact: a large amount keeps all its digits.
         possible = np.asarray(prob) > 0
         tail = np.where(possible, np.minimum(1 - u, prob) / np.where(possible, prob, 1), 1)
@@ -113,7 +113,7 @@ class ZeroInflatedSpend(Channel):
         return prob * median * np.exp(sigma**2 / 2)
 
     def supports(self, values: Floats) -> Bools:
-        """Whether each value is an amount, zero included."""
+        """Whether each value is an amount, including 0."""
         return (values >= 0) & np.isfinite(values)
 
     @property

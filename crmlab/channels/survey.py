@@ -26,10 +26,10 @@ class OrdinalSurvey(Channel):
     ----------
     name : str
     location : sequence of K floats, optional
-        Where each stage stands on the latent scale [units of the cutpoints]; learned if left out.
+        Position of each stage on the latent scale [units of the cutpoints]; learned if left out.
     n_levels : int
     cutpoints : sequence of n_levels - 1 increasing floats
-        Where one level gives way to the next.
+        Positions where one level gives way to the next.
     discrimination : float
         How sharply answers follow the latent position.
     response_rate : float
@@ -106,7 +106,7 @@ class OrdinalSurvey(Channel):
 
         edges = np.array([-np.inf, *self.cutpoints, np.inf])
         width = np.log(-np.expm1(-self.discrimination * np.diff(edges)))
-        # Stands for infinity, whose gradient would be NaN; as is JAX's wherever exp overflows.
+        # Stands for infinity, whose gradient would be NaN, like JAX's wherever exp overflows.
         far = 600 / self.discrimination
         edges = np.clip(edges, -far, far)
         level = pt.cast(value, "int64")
@@ -128,7 +128,7 @@ class OrdinalSurvey(Channel):
         return np.where(u[1] < self.response_rate, self._answer(u[0], location), np.nan)
 
     def always_answered(self) -> "OrdinalSurvey":
-        """Give the survey that everybody answers in every period."""
+        """Return the survey that everybody answers in every period."""
         return replace(self, response_rate=1.0)
 
     def mean(self, location: ArrayLike) -> Floats:

@@ -1,9 +1,9 @@
-"""Part one of the demo: a bank that was invented, so that every answer can be checked.
+"""Part one of the demo: an invented bank, so that every answer can be checked.
 
-Banque Méridienne has a thousand customers, who stand on Knapp's ten stages and move by `K10`, a
-teaching matrix that was invented as well. The bank sees visits, spending, a few survey answers and
+Banque Méridienne has a thousand customers, who are in Knapp's ten stages and move by `K10`, a
+teaching matrix that is also invented. The bank sees visits, spending, a few survey answers and
 complaints, for two years. The model sees no more than that. What happened in the year after, and
-where every customer really stood, stays hidden until the answers are judged.
+where every customer really was, stays hidden until the answers are judged.
 """
 
 from dataclasses import dataclass
@@ -45,15 +45,15 @@ YEARLY_RATE = 0.10
 FLAG_ABOVE = 0.5
 LEFT = KNAPP.index("terminating")
 APART = np.array([phase == "apart" for phase in KNAPP.phases])
-DRIFTING = APART & (np.arange(len(KNAPP)) != LEFT)  # coming apart, and still there to be kept
+DRIFTING = APART & (np.arange(len(KNAPP)) != LEFT)  # coming apart, but not yet lost
 MIRROR = np.arange(len(KNAPP))[::-1]  # the stage on the same tread of the other side
 
 
 def build_world(n_quarters: int = N_SEEN + N_HIDDEN) -> StageWorld:
-    """Make the bank's world: its true parameters, all of them invented.
+    """Make the bank's world from its true parameters, all of them invented.
 
-    The base that is first seen has been gathered evenly over three years: its shares are the
-    expected quarters that a new customer spends in each stage in the first twelve.
+    The first base that is seen was acquired evenly over three years: its shares are the expected
+    quarters that a new customer spends in each stage in the first twelve.
 
     Parameters
     ----------
@@ -81,11 +81,11 @@ def build_world(n_quarters: int = N_SEEN + N_HIDDEN) -> StageWorld:
 
 
 def build_model() -> HiddenMarkov:
-    """Make the model of the bank: what a manager would say before looking, and no more.
+    """Make the model of the bank, with only what a manager would say before looking at the data.
 
     Visits and spending rise step by step on the way up and fall on the way down; those who come
-    together are content, those who come apart are not and complain. None of the numbers is a true
-    one.
+    together are content; those who come apart are not, and complain. None of the numbers is a true
+    parameter.
     """
     typical_visits = (2.0, 5.0, 8.0, 12.0, 16.0, 12.0, 8.0, 5.0, 1.0, 0.1)
     typical_spend = (25.0, 40.0, 60.0, 100.0, 150.0, 100.0, 60.0, 40.0, 25.0, 25.0)
@@ -108,7 +108,7 @@ def build_model() -> HiddenMarkov:
 
 
 def fit_small() -> Fit:
-    """Fit the bank's model to a dozen customers: fills the compile cache, nothing else."""
+    """Fit the bank's model to a dozen customers, only to fill the compile cache."""
     tables = simulate(build_world(4), 12, seed=WORLD_SEED)
     return fit(build_model(), to_panel(tables, freq="Q"), draws=20, tune=20, seed=FIT_SEED)
 
@@ -124,8 +124,8 @@ class Bank:
     truth : ndarray of int (customer, quarter)
         True stage as a position, hidden quarters included.
     probs, oracle : ndarray (customer, quarter, stage)
-        Probability of each stage given what was seen up to the quarter: as the model says, and as
-        somebody would say who knows the world's parameters.
+        Probability of each stage given what was seen up to the quarter: from the model, and from an
+        oracle that knows the world's parameters.
     hindsight : xr.DataArray (chain, draw, customer_id, period, stage)
         Probability of each stage given all that is seen, for some of the draws.
     probs_now : xr.DataArray (chain, draw, customer_id, stage)
@@ -169,7 +169,7 @@ class Bank:
 
     @cached_property
     def at_risk(self) -> xr.DataArray:
-        """How much more a drifting customer would be worth on the same tread coming together.
+        """How much more a drifting customer would be worth on the same tread while coming together.
 
         [EUR], (chain, draw, customer_id): the sum over the stages of coming apart (terminating
         excepted) of their probability times the gap in worth to their mirror stage.
@@ -196,12 +196,12 @@ class Bank:
 
 
 def simulate_bank() -> CustomerTables:
-    """Simulate the bank's three years, with the truth beside the tables."""
+    """Simulate the bank's three years: the tables and their truth."""
     return simulate(build_world(), N_CUSTOMERS, seed=WORLD_SEED)
 
 
 def study_bank(tell: Tell) -> Bank:
-    """Simulate the bank, fit its first two years, and read off what the model says.
+    """Simulate the bank, fit its first two years, and derive the results of the model.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ def study_bank(tell: Tell) -> Bank:
 
 
 def read_bank(tables: CustomerTables, fitted: Fit) -> Bank:
-    """Read off what a fitted model says, and what is true.
+    """Derive the results of a fitted model, and the truth.
 
     Parameters
     ----------
@@ -269,7 +269,7 @@ def _score(probs: Floats, truth: Ints) -> dict[str, float]:
 
 
 def count_confusions(bank: Bank) -> pd.DataFrame:
-    """Count which stage was taken for which, over all customers and quarters that are seen."""
+    """Count which stage was named for each true one, over all customers and seen quarters."""
     return confusion_counts(bank.truth[:, :N_SEEN], bank.probs.argmax(axis=2), KNAPP)
 
 
@@ -308,18 +308,18 @@ def calibrate_stages(bank: Bank) -> pd.DataFrame:
 
 
 def judge_flags(bank: Bank) -> FlagQuality:
-    """Judge the flags by who was really coming apart."""
+    """Judge the flags against the customers who were really coming apart."""
     return flag_quality(bank.flagged, DRIFTING[bank.now])
 
 
 def judge_year(bank: Bank) -> dict[str, float]:
-    """Give the shares of flagged and of other customers who had left a year later.
+    """Return the shares of flagged and of other customers who had left a year later.
 
     Returns
     -------
     dict
-        "flagged", "others": shares that had left, of the customers whom the model did not believe
-        gone already; "expected": customers whom the model expected to have left; "happened".
+        "flagged", "others": shares that had left, of the customers who according to the model were
+        still there; "expected", "happened": number expected to have left, and number who had.
     """
     gone_later = bank.later == LEFT
     believed_here = bank.probs[:, -1, LEFT] < 0.5

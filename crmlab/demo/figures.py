@@ -1,4 +1,4 @@
-"""The figures of the demo: results in, Axes out. Nothing is computed here but layout."""
+"""The figures of the demo: results in, Axes out. Only the layout is computed here."""
 
 from typing import TYPE_CHECKING
 
@@ -42,7 +42,7 @@ def draw_base(study: "bank.Bank") -> "Axes":
 
 
 def draw_customer(study: "bank.Bank", customer_id: int) -> "Axes":
-    """Draw what the model believed of one customer, quarter by quarter, above the records."""
+    """Draw the model's beliefs about one customer, quarter by quarter, above the records."""
     place = int(np.flatnonzero(study.fit.panel["customer_id"].values == customer_id)[0])
     quarters = np.arange(1, bank.N_SEEN + 1)
     probs = xr.DataArray(
@@ -57,7 +57,7 @@ def draw_customer(study: "bank.Bank", customer_id: int) -> "Axes":
 
 
 def draw_confusions(counts: pd.DataFrame, *, ax: "Axes | None" = None) -> "Axes":
-    """Draw which stage was taken for which, in % of each true stage.
+    """Draw which stage was named for each true one, in % of the true stage.
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ def draw_confusions(counts: pd.DataFrame, *, ax: "Axes | None" = None) -> "Axes"
 
 
 def draw_tracking(tracks: dict[str, NDArray]) -> "Axes":
-    """Draw cumulative repeat orders of the shop, as they happened and as each model says."""
+    """Draw cumulative repeat orders of the shop: actual ones and those of each model."""
     said = {name: values for name, values in tracks.items() if name != "actual"}
     return plot_prediction(
         tracks["actual"],

@@ -30,7 +30,7 @@ def render_page(bank: "b.Bank", shop: "o.Shop", customers: Mapping[str, pd.DataF
     bank : Bank
     shop : Shop
     customers : mapping of file name to DataFrame
-        The files beside the page, as they are written.
+        The files written with the page.
 
     Returns
     -------
@@ -101,7 +101,7 @@ def _bank_part(bank: "b.Bank", customers: pd.DataFrame) -> dict[str, object]:
 
 
 def _list_top(customers: pd.DataFrame) -> pd.DataFrame:
-    """List the flagged customers with most at risk; all customers if none is flagged."""
+    """List the flagged customers with the most at risk; all customers if none is flagged."""
     flagged = customers[customers["flagged"] == 1]
     pool = flagged if len(flagged) else customers
     order = ["value_at_risk", "p_coming_apart", "customer_id"]

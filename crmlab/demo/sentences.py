@@ -1,7 +1,7 @@
-"""Sentences computed from numbers: each says what the numbers say, whichever way they fall.
+"""Sentences computed from numbers: each reports them whichever way they fall.
 
-No sentence of the demo knows its outcome beforehand. A verdict ("wins", "too low", "more often")
-is chosen by comparing the numbers, and reversed numbers reverse it.
+No sentence of the demo is written with its outcome in mind. A verdict ("wins", "too low", "more
+often") is chosen by comparing the numbers, and reversed numbers reverse it.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ def tell_accuracy(scores: pd.DataFrame) -> str:
 
 
 def tell_sides(scores: pd.DataFrame, mistakes: Mapping[str, float]) -> str:
-    """Say how often the side is right, and which kind of mistake is the commonest."""
+    """Say how often the side is right, and which kind of mistake is the most common."""
     kinds = {
         "mirror": "takes a stage for its mirror (the same tread, the other side)",
         "neighbour": "is one tread off, on the right side",
@@ -48,7 +48,7 @@ def tell_sides(scores: pd.DataFrame, mistakes: Mapping[str, float]) -> str:
 
 
 def tell_calibration(table: pd.DataFrame) -> str:
-    """Say whether probabilities mean what they say, by the worst bin that counts."""
+    """Say whether probabilities mean what they say, judged by the worst bin with enough cases."""
     inside = (table["lower"] <= table["predicted"]) & (table["predicted"] <= table["upper"])
     gap = (table["observed"] - table["predicted"]).abs()
     worst = gap.idxmax()
@@ -97,7 +97,7 @@ def tell_year(year: Mapping[str, float]) -> str:
 
 
 def tell_staircase(matrix: pd.DataFrame) -> str:
-    """Say how customers move at the top of the staircase in a quarter, as the model learned it."""
+    """Say how customers move at the top of the staircase in a quarter, according to the model."""
     top, first = matrix.loc["bonding"], matrix.loc["differentiating"]
     back = first["integrating"] + first["bonding"]
     onwards = first["circumscribing"] + first["terminating"]
@@ -154,7 +154,7 @@ def tell_risk(total: float, flagged: float, n_flagged: int, top: float, n_top: i
 
 
 def tell_worth(worth: pd.DataFrame) -> str:
-    """Say which stage is worth most, what the first step down costs, and how often truth is met."""
+    """Say which stage is worth most, what the first step down costs, and how often it is right."""
     best = worth["mean"].idxmax()
     step = worth.loc["differentiating", "mean"] - worth.loc["bonding", "mean"]
     open_ended = worth.drop("terminating")  # customers who have left are surely worth nothing
@@ -169,7 +169,7 @@ def tell_worth(worth: pd.DataFrame) -> str:
 
 
 def tell_base(now: pd.Series, true: pd.Series) -> str:
-    """Say where the base is by the model, and how far that is from the truth."""
+    """Say where the base is according to the model, and how far that is from the truth."""
     gap = (now - true).abs()
     living = now.drop("terminating")
     top = living.idxmax()
@@ -185,7 +185,7 @@ def tell_base(now: pd.Series, true: pd.Series) -> str:
 
 
 def tell_why(errors: pd.DataFrame, rival: str = "BG/NBD", ours: str = "stages") -> str:
-    """Give the reason why the model that is closer in total is closer."""
+    """Explain why one model is closer in total."""
     gaps = errors["total_error"]
     if abs(gaps[rival]) < abs(gaps[ours]):
         pace = "too fast" if gaps[ours] < 0 else "too slowly"

@@ -3,14 +3,14 @@
 The CDNOW sample: 2,357 customers of a music shop, 78 weeks. Models see weeks 1 to 39 and forecast
 weeks 40 to 78. The rivals are BG/NBD at its published estimates, and a rule without a model.
 
-**What is forecast.** Repeat orders (days with an order; the first, which made the customer one, is
-given to both models and forecast by neither). BG/NBD reads the day of each; the stages read counts
-per week, from the week of a customer's first order on. That first week is shorter than seven days;
-the repeat orders in it (64 of 2,457) are counted as they are.
+**What is forecast.** Repeat orders: days with an order, except the first, which both models know
+and neither forecasts. BG/NBD reads the day of each; the stages read counts per week, starting in
+the week of a customer's first order. That first week is shorter than seven days; the repeat orders
+in it (64 of 2,457) are counted as they are.
 
-**What orders alone carry.** One channel tells how often somebody orders, and no more: a few levels
-of intensity. Whether a silent customer is asleep or lost shows in nothing but what comes later, so
-two versions are rehearsed, on weeks 27 to 39, before the real forecast is made.
+**What orders alone show.** One channel shows only how often somebody orders: a few levels of
+intensity. Only later orders show whether a silent customer is asleep or lost, so two versions are
+rehearsed, on weeks 27 to 39, before the real forecast is made.
 """
 
 from dataclasses import dataclass
@@ -47,16 +47,16 @@ YEARLY_RATE = 0.10
 FIT_SEED = 23
 DRAWS_READ = 200
 CAREFULLY = {"draws": 700, "tune": 800, "target_accept": 0.95}  # short steps: none diverges
-# 26 weeks leave a second, faint hill, to which chains cross seldom: the rehearsals draw longer.
+# 26 weeks leave a second, small mode, which chains seldom reach: the rehearsals draw longer.
 REHEARSAL = {**CAREFULLY, "draws": 1500, "tune": 1000}
-EVERY = 2  # the rehearsals are on every other customer
+EVERY = 2  # the rehearsals use every other customer
 PUBLISHED = BGNBD(r=0.243, alpha=4.414, a=0.793, b=2.426)
 PUBLISHED_LOGLIK = -9582.4
 TYPICAL_RATES = (0.005, 0.05, 0.2, 0.7)  # orders per week
 
 
 def build_shop_model(*, may_lose: bool = False) -> HiddenMarkov:
-    """Make the model of the shop: weekly counts, and what one would say before looking.
+    """Make the model of the shop: weekly counts, and a prior that needs no data.
 
     Customers who sleep order once in four years, occasional ones every twenty weeks, regular ones
     every five weeks, frequent ones in two weeks of three.
@@ -65,7 +65,7 @@ def build_shop_model(*, may_lose: bool = False) -> HiddenMarkov:
 
 
 def fit_small(*, may_lose: bool = False) -> Fit:
-    """Fit the shop's model to a dozen simulated customers: fills the compile cache."""
+    """Fit the shop's model to a dozen simulated customers, only to fill the compile cache."""
     shown = Poisson(CHANNEL, rate=TYPICAL_RATES)
     world = StageWorld(build_stages(may_lose=False), (0.25,) * 4, np.eye(4), (shown,), n_periods=8)
     panel = to_panel(simulate(world, 12, seed=1), freq="W")
@@ -74,7 +74,7 @@ def fit_small(*, may_lose: bool = False) -> Fit:
 
 @dataclass(frozen=True)
 class Rehearsal:
-    """Two versions of the stages, forecasting weeks 27 to 39 from weeks 1 to 26.
+    """Two versions of the stages that forecast weeks 27 to 39 from weeks 1 to 26.
 
     Attributes
     ----------
@@ -129,7 +129,7 @@ class Shop:
 
     @cached_property
     def rival_forecasts(self) -> dict[str, Floats]:
-        """Repeat orders within 1 to 39 weeks, as the rules without stages say (week, customer)."""
+        """Repeat orders within 1 to 39 weeks, by the rules without stages (week, customer)."""
         return self.rivals.forecasts(np.arange(1, N_WEEKS - N_SEEN + 1))
 
     @cached_property
@@ -144,7 +144,7 @@ class Shop:
 
     @cached_property
     def drawn(self) -> StageDraws:
-        """The draws of `probs_now`, and what each stage promises for weeks 40 to 78."""
+        """The draws of `probs_now`, and the expected orders of each stage in weeks 40 to 78."""
         return read_draws(self.fit, N_WEEKS - N_SEEN, draws=DRAWS_READ)
 
     @cached_property
@@ -173,7 +173,7 @@ class Shop:
 
     @cached_property
     def forecasts(self) -> dict[str, Floats]:
-        """Repeat orders in weeks 40 to 78, customer by customer, as each rule says."""
+        """Repeat orders in weeks 40 to 78, customer by customer, by each rule."""
         rivals = {name: by_week[-1] for name, by_week in self.rival_forecasts.items()}
         return {STAGES: self.expected.mean(("chain", "draw")).values, **rivals}
 
@@ -184,7 +184,7 @@ class Shop:
 
 
 def study_shop(tell: Tell) -> Shop:
-    """Rehearse, choose, fit weeks 1 to 39, and read off what the stages say.
+    """Rehearse, choose, fit weeks 1 to 39, and derive the results of the stages.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def study_shop(tell: Tell) -> Shop:
 
 
 def read_shop(orders: pd.DataFrame, panel: xr.Dataset, rehearsal: Rehearsal, fitted: Fit) -> Shop:
-    """Read off what the stages say, from a fit to weeks 1 to 39."""
+    """Derive the results of the stages from a fit to weeks 1 to 39."""
     return Shop(orders, panel, rehearsal, fitted, current_stage_probs(fitted, draws=DRAWS_READ))
 
 
@@ -241,10 +241,10 @@ def compare_by_frequency(shop: Shop) -> pd.DataFrame:
 
 
 def track_weeks(shop: Shop) -> dict[str, Floats]:
-    """Cumulate repeat orders week by week, as they happened and as each model says.
+    """Cumulate repeat orders week by week: actual ones and those of each model.
 
-    Up to week 39 a model says what it would expect if it knew only the first order of each
-    customer; from then on it knows the 39 weeks.
+    Up to week 39, a model gives what it would expect if it knew only the first order of each
+    customer; after that, it knows the 39 weeks.
 
     Returns
     -------

@@ -18,15 +18,16 @@ def write_demo(folder: str | Path, *, tell: Tell | None = None) -> None:
     Parameters
     ----------
     folder : path
-        New, empty, or an older demo and nothing else, which is replaced. Gets ``index.html``,
-        ``bank_customers.csv`` and ``orders_customers.csv``; the same versions write the same bytes.
+        A folder that is new, empty, or holds only an older demo, which is replaced. It gets
+        ``index.html``, ``bank_customers.csv`` and ``orders_customers.csv``; the same versions write
+        the same bytes.
     tell : callable, optional
         Takes each line of progress; prints it with the seconds since the start if left out.
 
     Raises
     ------
     SpecError
-        If the folder is anything else; it is tried before anything is studied.
+        The folder is anything else; it is checked before anything is studied.
     """
     tell = tell or clock()
     with new_folder(folder, DEMO) as aside:

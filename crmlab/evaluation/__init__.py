@@ -1,13 +1,13 @@
-"""How good a claim is: against the truth, a holdout, other models, and what the prior says.
+"""How good a claim is: against the truth, a holdout, other models and the prior.
 
-A score means something only beside another one: that of a rule that needs no model (the same rate
-as before, the commonest stage), or of one that knows what the model has to learn. Stages are
+A score means something only in comparison: with a rule that needs no model (the same rate as
+before, the commonest stage), or with one that knows what the model has to learn. Stages are
 positions in their space, 0 to K - 1.
 
 Was the stage right? (`stages`, `decoding`, `oracle`):
 
 * `confusion_counts`: how often each true stage is taken for each stage
-* `log_score`: the mean log-probability given to what came true
+* `log_score`: the mean log-probability of what came true
 * `brier_score`: the mean squared distance between probabilities and what came true
 * `judge_decoder`: the stage probabilities of a decoder, against the truth
 * `DecoderQuality`: what `judge_decoder` returns
@@ -16,14 +16,14 @@ Was the stage right? (`stages`, `decoding`, `oracle`):
 
 Do probabilities mean what they say? Was a warning right? (`calibration`, `stages`):
 
-* `calibration_table`: predicted probabilities beside how often they came true
+* `calibration_table`: predicted probabilities and how often they came true
 * `flag_quality`: precision and recall of a yes-or-no warning
 * `FlagQuality`: what `flag_quality` returns
 
 How far off was the forecast? (`forecasts`, `targeting`):
 
 * `forecast_errors`: the errors of forecasts, per customer and in all
-* `mean_by_class`: mean forecasts beside what happened, by class of customers
+* `mean_by_class`: mean forecasts and what happened, by class of customers
 * `score_values`: forecasts of value against what customers brought
 * `score_targets`: what each method's list of customers loses against the best list
 * `usual_shortcuts`: values and lists made the usual way, to compare with
@@ -43,7 +43,7 @@ Does the model make data like these? (`replicates`, `statistics`):
 * `check_statistics`: replicated panels against the data, statistic by statistic
 * `seen_cells`: replicated panels in the shape that the plots of ArviZ read
 
-What was put in beforehand? (`priors`, `sensitivity`):
+What was assumed beforehand? (`priors`, `sensitivity`):
 
 * `describe_priors`: the prior of a model in the user's units
 * `prior_sensitivity`: how much each parameter depends on prior and likelihood
@@ -54,15 +54,15 @@ Does an export give away the answer? (`leakage`):
 * `audit_leakage`: columns that tell more about the stage than the channels may
 * `LeakageReport`: what `audit_leakage` returns
 
-Does the software find what it put in? Simulation-based calibration (`ranks`):
+Does the software recover what it simulates? Simulation-based calibration (`ranks`):
 
-* `calibrate`: simulate from the prior, fit, and rank the truths, many times
-* `replicate`: the same one by one, without end
+* `calibrate`: simulate from the prior, fit and rank the truths, many times
+* `replicate`: the same, one world at a time, without end
 * `Calibration`: the ranks, and whether they are uniform
 * `draw_prior`: draws of all parameters from the prior
 * `empty_panel`: a panel in which nothing is seen yet
 * `simulate_panel`: a panel filled with what a model simulates
-* `rank_p_value`: how odd ranks are if they should be uniform
+* `rank_p_value`: how unusual the ranks are if they should be uniform
 * `rank_band`: limits within which uniform ranks stay
 """
 

@@ -25,12 +25,12 @@ def calibration_table(
         Probabilities, 0 to 1.
     came_true : array_like of bool, of shape (n,)
     n_bins : int
-        Bins between 0 and 1; empty ones are left out.
+        Number of bins between 0 and 1; empty ones are left out.
     equal_counts : bool
         Make bins of equally many predictions instead of equal width.
     clusters : array_like of shape (n,), optional
-        Whose prediction each one is. Those of one customer share their luck, so they count for
-        less than as many of different customers; left out, all are taken as independent.
+        The customer of each prediction. Predictions for one customer are correlated, so they count
+        for less than as many for different customers. If left out, all count as independent.
     prob : float
         Probability of the interval.
 
@@ -43,9 +43,9 @@ def calibration_table(
     Raises
     ------
     DataError
-        Values are no probabilities, or the lengths differ. All problems at once.
+        Values are not probabilities, or the lengths differ. All problems at once.
     SpecError
-        `n_bins` is not a positive integer, or `prob` no probability.
+        `n_bins` is not a positive integer, or `prob` is not a probability.
 
     Notes
     -----
@@ -97,12 +97,12 @@ def _calibrate_bin(predicted: Floats, came: Floats, who: NDArray, prob: float) -
 
 
 def _effective_n(came: Floats, who: NDArray) -> float:
-    """Count how many independent predictions these are worth."""
+    """Compute the effective number of independent predictions."""
     _, place = np.unique(who, return_inverse=True)
     share = came.mean()
     residuals = np.bincount(place, weights=came - share)
     variance = (residuals**2).sum() / len(came) ** 2
-    # Where all or none came true nothing varies: then each cluster counts once.
+    # Where all or none came true, nothing varies: then each cluster counts once.
     worth = share * (1 - share) / variance if variance > 0 else place.max() + 1
     return float(np.clip(worth, 1.0, len(came)))
 

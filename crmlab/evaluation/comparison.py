@@ -1,4 +1,4 @@
-"""Which of several models predicts a customer better whom it has not seen."""
+"""Which of several models better predicts a customer it has not seen."""
 
 from collections.abc import Mapping
 
@@ -17,8 +17,8 @@ def compare_fits(fits: Mapping[str, Fit], *, draws: int = 1000) -> pd.DataFrame:
     Parameters
     ----------
     fits : mapping of str to Fit
-        Two or more fits to the same channels of the same customers. Number of stages, allowed
-        moves, covariates and customers' effects may differ: none of them is what is predicted.
+        Two or more fits to the same channels of the same customers. The number of stages, allowed
+        moves, covariates and customers' effects may differ, as none of them is predicted.
     draws : int
         Posterior draws to use in all from each fit.
 
@@ -32,8 +32,7 @@ def compare_fits(fits: Mapping[str, Fit], *, draws: int = 1000) -> pd.DataFrame:
     Raises
     ------
     SpecError
-        Fewer than two fits, or fits that saw something different: their scores are of different
-        things.
+        Fewer than two fits, or fits to different data, whose scores cannot be compared.
 
     References
     ----------
@@ -51,14 +50,14 @@ def _problems(fits: Mapping[str, Fit]) -> list[str]:
         return [f"`fits` must hold two or more fits, got {list(fits)}"]
     (first, one), *others = fits.items()
     return [
-        f"{name!r} saw something else than {first!r} ({what}): their scores cannot be compared"
+        f"{name!r} was fitted to other data than {first!r} ({what}): scores cannot be compared"
         for name, other in others
         if (what := _difference(one, other))
     ]
 
 
 def _difference(one: Fit, other: Fit) -> str | None:
-    """Say what two fits have seen differently."""
+    """Say how the data of two fits differ (None if they do not)."""
     seen = {channel.name for channel in one.model.channels}
     if seen != {channel.name for channel in other.model.channels}:
         return "other channels"

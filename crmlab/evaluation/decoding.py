@@ -1,4 +1,4 @@
-"""Whether a decoder's probabilities of stages mean what they say, once the truth is known."""
+"""Whether a decoder's stage probabilities mean what they say, once the truth is known."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ from crmlab.evaluation.stages import log_score
 
 
 class DecoderQuality(NamedTuple):
-    """How good the probabilities of stages were.
+    """How good stage probabilities were.
 
     Parameters
     ----------
@@ -22,9 +22,9 @@ class DecoderQuality(NamedTuple):
     brier_score : float
         Mean squared distance from the true stage, 0 to 2; 0 is perfect.
     calibration_error : float
-        Mean distance between what was said and how often it came true, 0 to 1.
+        Mean distance between predicted probabilities and observed frequencies, 0 to 1.
     reliability : DataFrame
-        `calibration_table` of all stages together: what was said against what came true.
+        `calibration_table` of all stages together: what was predicted and what came true.
     sentence : str
         The same in words.
     """
@@ -49,8 +49,8 @@ def brier_score(probs: ArrayLike, truth: ArrayLike) -> float:
     Returns
     -------
     float
-        ``mean_n sum_k (p_nk - [truth_n = k])**2``; 0 is perfect, saying 1/K of every stage scores
-        1 - 1/K, certain and wrong 2.
+        ``mean_n sum_k (p_nk - [truth_n = k])**2``; 0 is perfect, 1/K for every stage scores
+        1 - 1/K, and certain but wrong scores 2.
 
     References
     ----------
@@ -70,12 +70,12 @@ def brier_score(probs: ArrayLike, truth: ArrayLike) -> float:
 def judge_decoder(
     probs: ArrayLike, truth: ArrayLike, *, n_bins: int = 10, prob: float = 0.9
 ) -> DecoderQuality:
-    """Judge the probabilities of stages that a decoder gave, against the truth.
+    """Judge the stage probabilities of a decoder against the truth.
 
     Parameters
     ----------
     probs : array_like of shape (N, T, K)
-        Of N customers in T periods, e.g. ``stage_probs(fit, kind="smoothed", average=True)``; NaN
+        For N customers in T periods, e.g. ``stage_probs(fit, kind="smoothed", average=True)``; NaN
         where there is nothing to judge.
     truth : array_like of int, of shape (N, T)
         Positions of the true stages; -1 where there is none.
@@ -96,8 +96,8 @@ def judge_decoder(
     Notes
     -----
     The calibration error is ``sum_b n_b / n |observed_b - predicted_b|`` over the bins (Naeini,
-    Cooper and Hauskrecht 2015, AAAI; from memory). It is above 0 for a perfect decoder too, by
-    chance alone: compare it with the width of the intervals, in which each customer counts once.
+    Cooper and Hauskrecht 2015, AAAI; from memory). Random variation keeps it above 0 even for a
+    perfect decoder: compare it with the width of the intervals, in which each customer counts once.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How far off a forecast was, per customer and in all."""
+"""How far off a forecast was, per customer and in total."""
 
 from collections.abc import Mapping
 
@@ -11,22 +11,22 @@ from crmlab.errors import DataError, raise_problems
 
 
 def forecast_errors(actual: ArrayLike, forecasts: Mapping[str, ArrayLike]) -> pd.DataFrame:
-    """Score forecasts of one number per customer, in all and customer by customer.
+    """Score forecasts of one number per customer, in total and customer by customer.
 
     Parameters
     ----------
     actual : array_like of shape (n,)
         What happened, e.g. orders in the holdout.
     forecasts : mapping of str to array_like of shape (n,)
-        What each model said, by name.
+        What each model predicted, by name.
 
     Returns
     -------
     DataFrame
         One row per model: `total` and `total_error` (share of the actual total: -0.1 is 10 % too
         low), `mean_absolute_error` and `root_mean_squared_error` per customer, in the unit of
-        `actual`. The absolute error is least for a forecast of medians, the squared error for one
-        of means: where most customers do nothing, they can disagree.
+        `actual`. Medians minimise the absolute error and means the squared error, so the two can
+        disagree where most customers do nothing.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""How well a model would have predicted each next period, without a fit for every period."""
+"""How well a model would have predicted each next period, without one fit per period."""
 
 from typing import NamedTuple
 
@@ -19,7 +19,7 @@ from crmlab.tables import observed_cells
 
 
 class FutureScore(NamedTuple):
-    """How well the periods to come were predicted, one ahead.
+    """How well each period was predicted one period ahead.
 
     Parameters
     ----------
@@ -49,10 +49,10 @@ def leave_future_out(
     chains: int = 2,
     seed: int,
 ) -> FutureScore:
-    """Score one-period-ahead predictions, each from the periods before it alone.
+    """Score one-period-ahead predictions, each based only on the periods before it.
 
     The first fit sees the first periods. Its draws are weighted by how well they predicted what
-    came since; where the weights of a few draws decide, the model is fitted again.
+    came since; where a few draws have most of the weight, the model is fitted again.
 
     Parameters
     ----------
@@ -83,8 +83,8 @@ def leave_future_out(
         elpd_t = sum_n log sum_s w_s p(y_nt | y_n,<t, theta_s),
         w_s ~ prod_n prod_{m <= u < t} p(y_nu | y_n,<u, theta_s),
 
-    the weights smoothed by a generalised Pareto tail, and customers' own effects averaged over
-    the population as far as the periods before t do not tell them.
+    where the weights are smoothed by a generalised Pareto tail, and customers' own effects are
+    averaged over what the periods before t leave open about them.
 
     References
     ----------

@@ -1,14 +1,14 @@
-"""Does an export give away the answer? An audit of every column against what channels may tell.
+"""Does an export give away the answer? An audit of every column against the channels.
 
-A simulated world knows the stages; its tables should not, beyond what the channels carry. Two
+A simulated world knows the stages; its tables should not reveal more than the channels do. Two
 things are reported.
 
 * **The bound**: the log score of the oracle, which has the exported channels and the true
   parameters (`crmlab.evaluation.oracle`). Whoever uses these columns predicts no better on average.
 * **The leaks**: columns that add information to the oracle's, by name. If a column x is clean, then
   given the channels y, the true stages are one draw from the oracle's p(stages | y), whatever x is.
-  So a statistic of stages and x, computed for the true stages and for draws of the oracle, should
-  rank the true one anywhere with equal probability. That test is exact for every sample size and
+  So if a statistic of stages and x is computed for the true stages and for draws of the oracle,
+  every rank of the true one is equally probable. That test is exact for every sample size and
   every column, whether x is a function of the channels or has nothing to do with them.
 
 The statistic cuts the column into classes and counts stages class by class: over all periods, in
@@ -19,11 +19,11 @@ Resampling-Based Multiple Testing; from memory), so **the false alarm rate of a 
 most `alpha`**, however many columns there are.
 
 A world that is not a StageWorld has no such oracle. Then `reference` is an array of stage
-probabilities given the channels, or None, and they are learned (`crmlab.evaluation.learned`); the
-draws are replaced by exchanging what the probabilities leave unexplained among the customers. That
-is exact for a column that has nothing to do with anything, and names all others of which the
-probabilities do not make the most: also what drives the relationship from outside (a segment), and
-what the regression reads badly. A screen, not a verdict; say what is `trusted`.
+probabilities given the channels, or None, and they are learned (`crmlab.evaluation.learned`).
+Permuting the unexplained residuals among the customers replaces the draws. That is exact for a
+column unrelated to everything else. It also names columns whose information the probabilities do
+not use fully: outside influences on the relationship (a segment), and columns that the regression
+reads badly. It is a screen, not a verdict; name what is `trusted`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,7 +50,7 @@ _SHRINK = 5.0  # customers' worth of agreement with the oracle, in estimates of 
 
 @dataclass(frozen=True, eq=False)
 class LeakageReport:
-    """What an export gives away.
+    """What an export reveals about the stages.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class LeakageReport:
     bound_at_the_time : float or None
         The same given the channels up to each period only.
     chance : float
-        Log score of the shares of the stages in each period: what needs no customer's data.
+        Log score of the shares of the stages in each period, which needs no customer's data.
     alpha : float
         False alarm rate of the audit.
     """
@@ -82,7 +82,7 @@ class LeakageReport:
         return tuple(self.columns.loc[self.columns["leaks"], "column"])
 
     def __str__(self) -> str:
-        """Say it in sentences."""
+        """Report in sentences."""
         said = (
             f"Channels carry the stage to a log score of {self.bound:.3f} (chance: "
             f"{self.chance:.3f}) nats per customer and period. "
@@ -129,9 +129,9 @@ def audit_leakage(
     Returns
     -------
     LeakageReport
-        On every column of the customers (their id too), every further column of a record table,
-        every channel that the world does not have, and every further table: its columns (numbers
-        averaged, words as they come first) and its rows, per customer and period.
+        It covers every column of the customers (also their id), every further column of a record
+        table, every channel that the world does not have, and every further table: its columns
+        (the mean of numbers, the first of words) and its rows, per customer and period.
 
     Raises
     ------
@@ -170,12 +170,12 @@ def audit_leakage(
 
 
 def true_stages(tables: CustomerTables, space: StageSpace) -> Ints:
-    """Give the true stages as positions in the space, (N, T); -1 where a customer has none.
+    """Return the true stages as positions in the space, (N, T); -1 where a customer has none.
 
     Raises
     ------
     DataError
-        There is no truth, or it names other stages.
+        The tables have no truth, or it names other stages.
     """
     if tables.truth is None or "stages" not in tables.truth:
         raise DataError("the tables have no truth: only a simulated world can be audited")
@@ -212,7 +212,7 @@ def _read_reference(
     n_stages: int,
     allowed: Sequence[Ints],
 ) -> tuple[Oracle | None, Floats]:
-    """Give the oracle, if there is one, and probabilities of the stages given the channels."""
+    """Return the oracle, if any, and the stage probabilities given the channels."""
     if isinstance(reference, StageWorld):
         if (stages < 0).any():
             raise DataError("the truth must hold a stage for each customer and period")
@@ -260,7 +260,7 @@ def _candidates(
 def _part_trusted(
     found: dict[str, Ints], trusted: Sequence[str]
 ) -> tuple[dict[str, Ints], list[Ints]]:
-    """Part the columns into those to audit, and the classes of those that may carry the stage."""
+    """Separate the columns to audit from the classes of those that may carry the stage."""
     tables = {name.split(".")[0] for name in found}
     unknown = [name for name in trusted if name not in found and name not in tables]
     raise_problems(
@@ -316,7 +316,7 @@ def _classes(values: pd.Series) -> Ints:
 
 
 def _in_part(values: NDArray, stages: Ints, part: str) -> NDArray:
-    """Keep the periods of a part of each customer's time; what has no periods stays."""
+    """Keep some of each customer's periods; values without periods stay as they are."""
     if values.ndim == 1 or part == "all periods":
         return values
     here = stages >= 0
@@ -357,7 +357,7 @@ def _draw_sums(
 
 
 def _residuals(stages: Ints, probs: Floats) -> Floats:
-    """Give what came true less its probability, centred at each age of a relationship."""
+    """Return what came true minus its probability, centred at each age of a relationship."""
     here = stages >= 0
     residuals = (np.eye(probs.shape[-1])[stages] - probs) * here[..., None]
     age = np.arange(stages.shape[1]) - here.argmax(axis=1)[:, None]
@@ -394,14 +394,14 @@ def _distances(sums: Floats) -> Floats:
     z = (sums - sums.mean(axis=0))[:, spread > 1e-9] / spread[spread > 1e-9]
     if not z.shape[1]:
         return np.zeros(len(sums))
-    weight = z.shape[1] / sum(z.shape)  # towards no correlations, the less the draws tell of them
+    weight = z.shape[1] / sum(z.shape)  # shrink correlations, the more so the fewer draws
     covariance = (1 - weight) * (z.T @ z) / len(z) + weight * np.eye(z.shape[1])
     distance = np.einsum("di,di->d", z, np.linalg.solve(covariance, z.T).T)
     return (distance - distance.mean()) / max(distance.std(), 1e-12)
 
 
 def _rank(statistics: Mapping[tuple[str, str], Floats], alpha: float) -> pd.DataFrame:
-    """Set the true statistics against the largest ones of each draw; the best part of a column."""
+    """Compare each column's best statistic with the largest one of each draw."""
     values = np.stack(list(statistics.values()))
     highest = values[:, 1:].max(axis=0)
     p_values = (1 + (highest >= values[:, :1]).sum(axis=1)) / (1 + len(highest))
@@ -413,7 +413,7 @@ def _rank(statistics: Mapping[tuple[str, str], Floats], alpha: float) -> pd.Data
 
 
 def _gain(codes: Ints, stages: Ints, probs: Floats, part: str) -> float:
-    """Log score that a column adds on customers who did not help to estimate what it says."""
+    """Log score that a column adds on customers who were not used to estimate its effect."""
     classes = np.broadcast_to(codes if codes.ndim == 2 else codes[:, None], stages.shape)
     fold = np.broadcast_to(np.arange(len(stages))[:, None] % 2, stages.shape)
     cells = [_in_part(values, stages, part) for values in (classes, stages, probs, fold)]
@@ -430,7 +430,7 @@ def _gain(codes: Ints, stages: Ints, probs: Floats, part: str) -> float:
 def _gain_on(
     classes: Ints, stages: Ints, probs: Floats, fitted: NDArray, held_out: NDArray
 ) -> float:
-    """Multiply the oracle's odds by (seen / expected), class by class, and score what comes."""
+    """Multiply the oracle's odds by (seen / expected), class by class, and score the result."""
     n_stages = probs.shape[-1]
     seen = np.full((classes.max() + 1, n_stages), _SHRINK)
     expected = seen.copy()

@@ -1,8 +1,8 @@
-"""Stage probabilities learned from channels and truth, for worlds that no oracle can read.
+"""Stage probabilities learned from channels and truth, for worlds without an oracle.
 
-A ridge regression of the stage on what the channels show at the time, before and after, fitted on
-one half of the customers and used on the other, so that nobody's own truth is in her probabilities.
-It knows less than an oracle would, so what it cannot explain is a lead, not a proof.
+A ridge regression of the stage on what the channels show at the time, before and after. It is
+fitted on one half of the customers and used on the other, so nobody's own truth enters her
+probabilities. It knows less than an oracle would, so what it cannot explain is a lead, not proof.
 """
 
 from collections.abc import Sequence
@@ -45,12 +45,12 @@ def learned_probs(
 
 
 def channel_features(panel: xr.Dataset) -> Floats:
-    """Values of each channel now, one period before and after, and means so far and from now on.
+    """Values of each channel now, one period before and after, and past and future means.
 
     Returns
     -------
     ndarray of shape (N, T, F)
-        Standardised; 0 where nothing was seen, with an indicator of it. The first is 1.
+        Standardised; 0 where nothing was seen, with an indicator for it. The first column is 1.
     """
     names = [name for name in panel.data_vars if panel[name].dims == ("customer_id", "period")]
     names = [name for name in names if name != "observed"]

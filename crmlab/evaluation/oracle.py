@@ -1,9 +1,9 @@
-"""What could be known of hidden stages at best: the true parameters, run on what was exported.
+"""The most that can be known of hidden stages: the true parameters, applied to an export.
 
-The oracle knows the world's parameters and sees what the firm sees: channels, and what was done.
-Nobody who has the same columns can predict the stages better on average, so its log score bounds
-what exported columns may give away. `sample_stage_paths` draws whole histories that the oracle
-holds possible, each as likely as the true one: the reference of the leakage audit.
+The oracle knows the world's parameters and sees what the firm sees: channels and actions. Nobody
+who has the same columns can predict the stages better on average, so its log score bounds what
+exported columns may reveal. `sample_stage_paths` draws whole histories from the oracle's
+distribution, which the true one also follows: the reference of the leakage audit.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Oracle:
     filtered : ndarray of shape (N, T, K)
         Probability of each stage given everything exported up to the period.
     smoothed : ndarray of shape (N, T, K)
-        Given everything exported, before and after.
+        Probability of each stage given everything exported, before and after.
     matrices : ndarray of shape (N or 1, T - 1 or 1, K, K)
         Transition matrices under what was done.
     """
@@ -85,7 +85,7 @@ def _chosen(panel: xr.Dataset, world: StageWorld) -> Ints:
 
 
 def _evidence_of_decisions(world: StageWorld, chosen: Ints) -> Floats:
-    """Log probability of what was done in each stage; 0 for rules that look at records alone."""
+    """Log probability of what was done in each stage; 0 for rules that look only at records."""
     if world.policy.accuracy is None:
         return np.zeros((*chosen.shape, len(world.space)))
     evidence = []
@@ -98,7 +98,7 @@ def _evidence_of_decisions(world: StageWorld, chosen: Ints) -> Floats:
 
 
 def sample_stage_paths(oracle: Oracle, n_draws: int, rng: np.random.Generator) -> Ints:
-    """Draw histories from what the oracle holds possible, (n_draws, N, T).
+    """Draw histories from the oracle's distribution, (n_draws, N, T).
 
     Given everything exported, the true history is one more such draw. Backward sampling as in
     `crmlab.chains.sample_paths`, of all draws at once.

@@ -25,7 +25,7 @@ UNITS = {
 def describe_priors(
     model: StageModel, *, draws: int = 1000, prob: float = 0.9, seed: int
 ) -> pd.DataFrame:
-    """Tabulate what a model believes beforehand, in the user's units.
+    """Tabulate the prior of a model in the user's units.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def describe_priors(
     -------
     DataFrame
         One row per parameter and stage (`to` = where a move leads): `median`, `lower` and `upper`
-        (equal-tailed) and `unit`. What is given rather than learned has lower = upper. Moves are
+        (equal-tailed) and `unit`. Parameters that are fixed have lower = upper. Moves are
         probabilities per period of a typical customer whose covariates are 0, with the expected
         stay in each stage beside them; effects of covariates are factors of the odds of a move, per
         unit of the covariate.
@@ -87,7 +87,7 @@ def prior_draws(model: StageModel, panel: xr.Dataset, draws: int, seed: int) -> 
 
 
 def _design(design: Design) -> xr.Dataset:
-    """Panel with every variable that the moves read, none of them constant."""
+    """Panel with every variable that the moves read; none of them is constant."""
     segments = design.segments
     labels = segments.labels if segments else (0, 1)
     panel = empty_panel(len(labels), 3)
@@ -135,7 +135,7 @@ def _of_parameter(
 
 
 def _is_used(model: StageModel, name: str, place: tuple[int, ...]) -> bool:
-    """Whether a table says anything at a place: of moves, only those that can happen."""
+    """Whether a table has an entry at a place; of moves, only those that can happen."""
     channels = [f"{c.name}_{p}" for c in model.channels for p in c.parameter_names]
     if name in (*channels, "initial_probs"):
         return True

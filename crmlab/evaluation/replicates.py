@@ -88,14 +88,14 @@ def predictive_checks(fit: Fit, *, draws: int = 200, seed: int) -> xr.DataTree:
 def prior_checks(
     model: StageModel, panel: xr.Dataset, *, draws: int = 200, seed: int
 ) -> xr.DataTree:
-    """Draw panels from the prior of a model: what it holds possible before it sees anything.
+    """Draw panels from the prior of a model: what it expects before it sees any data.
 
     Parameters
     ----------
     model : StageModel
     panel : xr.Dataset
         Windows, covariates and missing cells are taken from it; values of channels are only kept
-        beside the draws, to compare.
+        for comparison.
     draws : int
     seed : int
 
@@ -104,7 +104,7 @@ def prior_checks(
     xr.DataTree
         ``prior`` (the parameters), ``prior_predictive`` (chain, draw, customer_id, period) and
         ``observed_data``. Read it with `check_statistics`: a prior under which nine customers in
-        ten are silent for years, or buy a thousand times a month, says what you never meant.
+        ten are silent for years, or buy a thousand times a month, is not what you meant.
     """
     model.check(panel)
     panel = panel.transpose(*DIMS, ...)
@@ -128,9 +128,9 @@ def prior_checks(
 
 
 def seen_cells(tree: xr.DataTree) -> xr.DataTree:
-    """Give a tree of replicated panels with the seen cells of each channel in one row.
+    """Return a tree of replicated panels with the seen cells of each channel in one row.
 
-    Panels have cells outside a customer's window, and missing ones; ArviZ's plots know neither.
+    Panels have missing cells and cells outside a customer's window; ArviZ's plots expect neither.
 
     Parameters
     ----------
@@ -141,8 +141,8 @@ def seen_cells(tree: xr.DataTree) -> xr.DataTree:
     -------
     xr.DataTree
         The same with dims (chain, draw, ``<channel>_cell``) and (``<channel>_cell``,): what
-        ``plot_ppc_dist``, ``plot_ppc_rootogram``, ``plot_ppc_tstat``, ``plot_ppc_pit`` read. Whose
-        cell it is stands in ``<channel>_customer_id`` and ``<channel>_period``.
+        ``plot_ppc_dist``, ``plot_ppc_rootogram``, ``plot_ppc_tstat``, ``plot_ppc_pit`` read. The
+        owner of each cell is in ``<channel>_customer_id`` and ``<channel>_period``.
     """
     group = replicated_group(tree)
     observed, replicated = tree["observed_data"].to_dataset(), tree[group].to_dataset()
@@ -179,13 +179,13 @@ def replicated_group(tree: xr.DataTree) -> str:
 
 
 def _always_answering(model: StageModel) -> StageModel:
-    """Give the model whose customers always answer: the panel says where they did."""
+    """Return the model with customers who always answer: the panel says where they did."""
     channels = tuple(channel.always_answered() for channel in model.channels)
     return model if channels == model.channels else replace(model, channels=channels)
 
 
 def _numbered(cells: dict[str, NDArray]) -> dict[str, NDArray]:
-    """Give the channels numbers for names, which collide with nothing."""
+    """Name the channels by number, so that no name collides."""
     return {f"channel_{i}": values for i, values in enumerate(cells.values())}
 
 
@@ -210,7 +210,7 @@ def _tree(
 
 
 def _whole(values: NDArray) -> NDArray:
-    """Give whole numbers as integers if none is missing, which is how ArviZ tells counts."""
+    """Return whole numbers as integers if none is missing, which is how ArviZ recognises counts."""
     if np.isfinite(values).all() and (values == np.round(values)).all():
         return values.astype(np.int64)
     return values

@@ -1,8 +1,8 @@
-"""How far conclusions hang on the prior: power-scaling, without a second fit.
+"""How much conclusions depend on the prior: power-scaling, without a second fit.
 
 The prior of each part of a model is raised to a power near 1, and the draws are weighted
-accordingly. If the posterior follows the prior's power but not the likelihood's, the prior speaks;
-if it follows both, they pull in different directions.
+accordingly. If the posterior responds to the prior's power but not to the likelihood's, the prior
+dominates; if it responds to both, they pull in different directions.
 """
 
 import numpy as np
@@ -18,7 +18,7 @@ from crmlab.stages import StageSpace
 
 
 def sensitivity_data(fit: Fit, *, draws: int = 1000) -> xr.DataTree:
-    """Give a posterior with the log-densities that power-scaling reads.
+    """Return a posterior with the log-densities that power-scaling reads.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def sensitivity_data(fit: Fit, *, draws: int = 1000) -> xr.DataTree:
 
 
 def prior_sensitivity(fit: Fit, *, draws: int = 1000) -> pd.DataFrame:
-    """Say how much each parameter of a fit hangs on the prior and on the likelihood.
+    """Measure how much each parameter of a fit depends on the prior and on the likelihood.
 
     Parameters
     ----------
@@ -87,7 +87,7 @@ def prior_sensitivity(fit: Fit, *, draws: int = 1000) -> pd.DataFrame:
 
 
 def _log_priors(fit: Fit, posterior: xr.Dataset) -> tuple[dict[str, Floats], list[str]]:
-    """Log-density of each prior at each draw (sample,); and what could not be had."""
+    """Log-density of each prior at each draw (sample,), and the names of those left out."""
     flat = posterior.stack(sample=("chain", "draw"), create_index=False)
     values = {n: v.transpose("sample", ...).values for n, v in flat.data_vars.items()}
     space = fit.model.space

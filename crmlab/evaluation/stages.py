@@ -1,4 +1,4 @@
-"""Whether a stage was named rightly, and whether a warning was worth having."""
+"""Whether a stage was named correctly, and whether a warning was useful."""
 
 from typing import NamedTuple
 
@@ -21,11 +21,11 @@ class FlagQuality(NamedTuple):
     n_true : int
         Cases that should have had one.
     n_right : int
-        Cases that had one and should have.
+        Cases with a correct warning.
     precision : float
-        Share of the flagged that were rightly flagged, 0 to 1; NaN if none was flagged.
+        Share of the flagged cases that were correctly flagged, 0 to 1; NaN if none was flagged.
     recall : float
-        Share of those that should have been flagged that were, 0 to 1; NaN if there were none.
+        Share flagged of those that should have been, 0 to 1; NaN if there were none.
     """
 
     n_flagged: int
@@ -36,7 +36,7 @@ class FlagQuality(NamedTuple):
 
 
 def confusion_counts(truth: ArrayLike, said: ArrayLike, space: StageSpace) -> pd.DataFrame:
-    """Count how often each stage was taken for each stage.
+    """Count how often each true stage was named as each stage.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def confusion_counts(truth: ArrayLike, said: ArrayLike, space: StageSpace) -> pd
 
 
 def log_score(probs: ArrayLike, truth: ArrayLike) -> float:
-    """Mean logarithm of the probability that was given to what came true (nats; 0 is perfect).
+    """Mean log probability of what came true (nats; 0 is perfect).
 
     Parameters
     ----------
@@ -92,13 +92,13 @@ def log_score(probs: ArrayLike, truth: ArrayLike) -> float:
     Returns
     -------
     float
-        ``mean(log probs[truth])``; -inf if something came true that had been ruled out. Saying
-        1/K of every stage scores -log K.
+        ``mean(log probs[truth])``; -inf if something came true that had been ruled out. A forecast
+        of 1/K for every stage scores -log K.
 
     Raises
     ------
     DataError
-        The shapes do not fit, or rows are no probabilities.
+        The shapes do not fit, or rows are not probabilities.
 
     References
     ----------
@@ -126,7 +126,7 @@ def log_score(probs: ArrayLike, truth: ArrayLike) -> float:
 
 
 def flag_quality(flagged: ArrayLike, truth: ArrayLike) -> FlagQuality:
-    """Judge a warning by who should have been warned of.
+    """Judge a warning against the cases that needed one.
 
     Parameters
     ----------

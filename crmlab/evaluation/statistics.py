@@ -1,4 +1,4 @@
-"""What a marketer would notice in a panel: silence, bursts, streaks, and where the money is."""
+"""What a marketer would notice in a panel: silence, bursts, streaks and where the money is."""
 
 from collections.abc import Callable
 
@@ -27,18 +27,18 @@ def check_statistics(tree: xr.DataTree, *, prob: float = 0.9) -> pd.DataFrame:
     DataFrame
         One row per channel and statistic: `observed`, and `replicated` (mean), `lower` and `upper`
         (equal-tailed interval) of the replicates; `p_value`, the share of replicates above what was
-        observed, ties counted half; a `sentence`. A p-value near 0 or 1 names something that the
-        model does not make; one near 1/2 is fine. It is not a test of size p: the data were used
-        twice, and p-values of a true model crowd around 1/2.
+        observed, ties counted half; a `sentence`. A p-value near 0 or 1 points to something that
+        the model does not reproduce; one near 1/2 is fine. It is not a test of size p: the data are
+        used twice, so p-values of a true model cluster around 1/2.
 
     Notes
     -----
-    Of events: ``mean`` per customer and period, ``silent_share`` (periods with nothing),
+    For events: ``mean`` per customer and period, ``silent_share`` (periods with nothing),
     ``dispersion`` (variance over mean), ``autocorrelation`` (of neighbouring periods of a
     customer), ``longest_silence`` (periods, mean over customers), and ``total_in_<stage>``, summed
-    over stage paths drawn behind the data and behind the replicates. Of answers: ``mean``,
-    ``spread`` (standard deviation), ``autocorrelation``. Of reported stages: ``repeats``, the share
-    of reports like the one before.
+    over stage paths drawn behind the data and behind the replicates. For answers: ``mean``,
+    ``spread`` (standard deviation), ``autocorrelation``. For reported stages: ``repeats``, the
+    share of reports equal to the one before.
 
     Examples
     --------

@@ -1,12 +1,12 @@
 """Methods of valuing and targeting customers, scored against the truth of a simulated firm.
 
-Two questions. What will these customers bring? Forecasts are held against what the firm's own
+Two questions. What will these customers bring? Forecasts are compared with what the firm's own
 customers went on to bring: bias, error, and whether an interval of the whole base covers it. Whom
-to treat? Each method draws up its list; twin worlds say what each list brings, and what it gives
-away against the list of somebody who knows every stage.
+to treat? Each method draws up its list; twin worlds say what each list brings, and what it loses
+compared with the list of somebody who knows every stage.
 
-The usual shortcuts stand beside any model: RFM cells, one average retention rate, last year again,
-and the ranking by risk, which knows who is likely to leave and not whom an action changes.
+The usual shortcuts are compared with any model: RFM cells, one average retention rate, last year
+again, and the ranking by risk, which knows who is likely to leave but not whom an action changes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,8 +35,8 @@ class ValueForecast:
     customers : array_like (n,)
         Mean value of each customer, in currency.
     total : array_like (draws,), optional
-        Draws of what all of them together will bring, randomness included; None if the method says
-        nothing about how sure it is.
+        Draws of what all of them together will bring, including randomness; None if the method says
+        nothing about its uncertainty.
     """
 
     customers: ArrayLike
@@ -46,7 +46,7 @@ class ValueForecast:
 def score_values(
     forecasts: Mapping[str, ValueForecast], actual: ArrayLike, *, prob: float = 0.9
 ) -> pd.DataFrame:
-    """Hold forecasts of value against what customers brought, in currency.
+    """Compare forecasts of value with what customers brought, in currency.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def score_values(
     Raises
     ------
     DataError
-        If forecasts and customers do not match, or a number is not finite.
+        Forecasts and customers do not match, or a number is not finite.
 
     Examples
     --------
@@ -121,7 +121,7 @@ def _check_forecasts(forecasts: Mapping[str, ValueForecast], actual: Floats, pro
 
 
 class Shortcuts(NamedTuple):
-    """What firms do without a model: values and rankings, from counts and amounts by period."""
+    """Values and rankings of firms without a model, from counts and amounts by period."""
 
     values: dict[str, ValueForecast]
     rankings: dict[str, Floats]
@@ -130,13 +130,13 @@ class Shortcuts(NamedTuple):
 def usual_shortcuts(
     purchases: ArrayLike, spend: ArrayLike, *, n_periods: int, discount_rate: float
 ) -> Shortcuts:
-    """Value and rank customers the way it is usually done, from purchases and margins by period.
+    """Value and rank customers the usual way, from purchases and margins by period.
 
-    * "last year again": what a customer brought in the last `n_periods` comes again.
-    * "RFM": customers in thirds by recency, frequency and margin; each cell's mean comes again.
-    * "one retention rate": everybody stays with the share of buyers of one half of the last
-      `n_periods` who bought in the other half too, and brings her mean margin till then.
-    * "risk": no value, a ranking: who has been silent longest for her own rhythm.
+    * "last year again": a customer brings the same as in the last `n_periods`.
+    * "RFM": thirds by recency, frequency and margin; each customer brings the mean of the cell.
+    * "one retention rate": of the buyers in one half of the last `n_periods`, the share who bought
+      in the other half is everybody's retention; each brings her mean margin while she stays.
+    * "risk": a ranking without values: who has been silent longest for her own rhythm.
 
     Parameters
     ----------
@@ -156,13 +156,13 @@ def usual_shortcuts(
     Raises
     ------
     DataError
-        If the tables do not fit each other or the horizon.
+        The tables do not fit each other or the horizon.
     """
     bought, margin = (np.asarray(table, dtype=float) for table in (purchases, spend))
     if bought.ndim != 2 or bought.shape != margin.shape or not 2 <= n_periods <= bought.shape[1]:
         raise DataError(
-            "usual_shortcuts: `purchases` and `spend` must have one shape (n, T) with T from "
-            f"`n_periods` on, and `n_periods` from 2; got {bought.shape}, {margin.shape} and "
+            "usual_shortcuts: `purchases` and `spend` must have one shape (n, T) with T at least "
+            f"`n_periods`, and `n_periods` at least 2; got {bought.shape}, {margin.shape} and "
             f"{n_periods}"
         )
     discount = (1 + discount_rate) ** -np.arange(1.0, n_periods + 1)
@@ -227,7 +227,7 @@ class Shortlist(Policy):
     period: int
 
     def propensities(self, view: FirmView) -> Floats:
-        """One for those on the list, in the period."""
+        """Return 1 for those on the list, in the period."""
         listed = np.isin(view.customers["customer_id"].to_numpy(), self.customers)
         return view.propensities({self.action: listed & (view.period == self.period)})
 
@@ -245,7 +245,7 @@ def score_targets(
     seed: int,
     discount_rate: float = 0.0,
 ) -> pd.DataFrame:
-    """Say what each method's list gives away against the list of one who knows every stage.
+    """Compute what each method's list loses compared with that of someone who knows every stage.
 
     Parameters
     ----------
@@ -257,11 +257,11 @@ def score_targets(
         Who is treated first: the highest numbers; ties go to the lower customer_id.
     action : str
     period : int
-        When the lists are worked off, once.
+        When the customers on the lists are treated, once.
     share : float
         Share of the customers that the budget reaches.
     stages : sequence of str (n_customers,)
-        True stage of each customer in that period, for the list of one who knows.
+        True stage of each customer in that period, for the list of someone who knows.
     margins, seed, discount_rate
         As in `true_regrets`.
 
@@ -275,7 +275,7 @@ def score_targets(
     Raises
     ------
     SpecError
-        If a ranking or the share is impossible. All problems at once.
+        A ranking or the share is not valid. All problems at once.
     """
     problems = [
         f"`rankings` of {name!r} must hold {n_customers} finite numbers, got {np.shape(order)}"

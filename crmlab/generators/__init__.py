@@ -1,7 +1,7 @@
 """Worlds: specifications that make tables and the truth behind them.
 
-A world is drawn at addresses (seed, purpose, customer, period), so that more customers or another
-order of the work change nobody.
+Random numbers have addresses (seed, purpose, customer, period), so neither more customers nor
+another order of the work changes anybody.
 
 Running a world (`base`):
 

@@ -1,4 +1,4 @@
-"""What every world is, and the one door through which worlds are simulated."""
+"""The base class of worlds, and the one function that simulates them."""
 
 from abc import ABC, abstractmethod
 from dataclasses import fields, is_dataclass, replace
@@ -21,8 +21,8 @@ class Generator(ABC):
     def sample(self, streams: Streams, customers: Ints) -> CustomerTables:
         """Tables and truth of the customers with these addresses.
 
-        A customer's rows may depend on `streams` at that customer's address only, so that another
-        set of customers changes nobody.
+        A customer's rows may depend on `streams` only at that customer's address, so the other
+        customers change nothing about this one.
         """
 
 
@@ -35,17 +35,17 @@ def simulate(
     ----------
     generator : Generator
     n_customers : int
-        More customers leave the first ones as they were.
+        With more customers, the first ones stay the same.
     seed : int
-        The same seed gives the same tables. Twins, the same world and seed under two policies,
-        share their random numbers: they differ only where the policies do.
+        The same seed gives the same tables. Twins (the same world and seed under two policies)
+        share their random numbers, so they differ only through the policies.
     policy : Policy, optional
-        Who is treated; default the world's own policy, if it has actions.
+        Who is treated; by default, the world's own policy, if it has actions.
 
     Returns
     -------
     CustomerTables
-        With `truth` beside the tables, and a provenance that says how to make them again.
+        The tables with their `truth`, and a provenance that says how to make them again.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def simulate(
 
 
 def with_policy(generator: Generator, policy: Policy) -> Generator:
-    """Give the same world under another policy.
+    """Return the same world under another policy.
 
     Parameters
     ----------

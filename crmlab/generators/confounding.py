@@ -1,6 +1,6 @@
 """Exact expectations of policies that depend on the stage alone, and how confounding misleads.
 
-Where the propensities depend on nothing but the stage (an experiment, everybody, nobody, or the
+Where the propensities depend only on the stage (an experiment, everybody, nobody, or the
 impression of an account manager), no simulation is needed: the distribution of the stage follows
 the mixture of the tilted matrices (`expected_value`, `expected_contrast`).
 
@@ -12,7 +12,7 @@ propensity e(s) in stage s, the stages of the treated have probabilities p(s) e(
     bias    =  naive - effect,
 
 where y is the mean outcome of each stage one period later, and P' the matrix under the action.
-Weighting each customer by one over the probability of what was done to her removes the bias
+Weighting each customer by the inverse probability of what was done to her removes the bias
 (Horvitz and Thompson 1952, J. American Statistical Association 47, 663-685; from memory).
 """
 
@@ -81,7 +81,7 @@ def expected_value(
     -------
     float
         ``sum_t p_t (R - sum_a e_t[:, a] c_a) / (1 + d)**t`` with the stage probabilities
-        ``p_(t+1) = p_t sum_a e_t[:, a] P_a``, action 0 being nothing at all.
+        ``p_(t+1) = p_t sum_a e_t[:, a] P_a``, where action 0 is to do nothing.
 
     Examples
     --------
@@ -134,12 +134,12 @@ def _by_stage(margins: Margins, space: StageSpace) -> Floats:
 
 
 class Contrast(NamedTuple):
-    """What treated and untreated differ by, and what the action does [units of the outcome].
+    """How treated and untreated differ, and what the action does [units of the outcome].
 
     Parameters
     ----------
     naive : float
-        Expected difference of the means of treated and untreated.
+        Expected mean of the treated minus that of the untreated.
     effect : float
         Average effect of the action on all customers.
     effect_on_treated : float
@@ -173,7 +173,7 @@ def expected_contrast(
     outcome : mapping of stage to float
         Mean of the outcome in each stage, one period after the action.
     period : int
-        When the action is taken. The untreated are those to whom nothing is done.
+        Period of the action. The untreated are those to whom nothing is done.
 
     Returns
     -------
@@ -182,7 +182,7 @@ def expected_contrast(
     Raises
     ------
     SpecError
-        The action is unknown, the period is the last one or outside, or the policy treats
+        The action is unknown, the period is not one before the last, or the policy treats
         everybody or nobody.
 
     Examples
@@ -218,14 +218,14 @@ def confounded_world(
 ) -> StageWorld:
     """Make a firm whose account managers call those who seem to be leaving (invented).
 
-    The call helps, but the called do worse than the others, because they were worse off before:
-    the naive comparison has the wrong sign. Nobody records the impressions, so no column can be
-    adjusted for; in the truth, `decisions` holds the propensities, and weighting by them is right.
+    The call helps, but those who are called do worse than the others, because they were worse off
+    before: the naive comparison has the wrong sign. Nobody records the impressions, so there is no
+    column to adjust for. In the truth, `decisions` holds the propensities; weighting by them works.
 
     Parameters
     ----------
     accuracy : float
-        How often a manager's impression of the stage is right; at 1/3 it says nothing.
+        Share of managers' impressions of the stage that are right; 1/3 is pure guessing.
     prob_target, prob_other : float
         Probability of a call for those who seem to drift away, and for all others.
     n_periods : int

@@ -73,7 +73,7 @@ def _impressions(
 
 
 class Records(Mapping[str, NDArray]):
-    """Summaries of what was recorded up to a period, each computed when it is first asked for.
+    """Summaries of the records up to a period, each computed on first use.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class Records(Mapping[str, NDArray]):
         Decisions so far, one per past period.
     period : int
     totals : sequence of str
-        The channels in which zero means that nothing happened.
+        The channels in which 0 means that nothing happened.
     n_customers : int
     """
 
@@ -213,8 +213,8 @@ def tabulate_decisions(
 def exported(log: pd.DataFrame, policy: Policy) -> pd.DataFrame:
     """Give the part of a decision log that the firm records.
 
-    A policy that is logged records whom it could have treated, with which propensity. One that is
-    not records what was done, and nothing of how it came about.
+    A logged policy records whom it could have treated and with which propensity. An unlogged one
+    records only what was done.
     """
     kept = log.drop(columns=[c for c in ("impression",) if c in log])
     if policy.logged:

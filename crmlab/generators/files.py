@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def without_categories(frame: pd.DataFrame) -> pd.DataFrame:
-    """Text in place of categories, whose codes would depend on the block."""
+    """Replace categories, whose codes would depend on the block, with text."""
     categorical = [c for c in frame if isinstance(frame[c].dtype, pd.CategoricalDtype)]
     return frame.astype(dict.fromkeys(categorical, "str"))
 
@@ -26,7 +26,7 @@ def digest_of(frame: pd.DataFrame) -> str:
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:
-    """Write a frame; categories become text, whatever the block that they come from."""
+    """Write a frame; categories become text, so that the block does not matter."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -39,7 +39,7 @@ def write_parquet(frame: pd.DataFrame, path: Path) -> None:
 
 
 def _to_arrow(column: pd.Series, kind: "pa.DataType") -> "pa.Array":
-    """Give a column as text or number; categories are looked up, and not copied row by row."""
+    """Return a column as text or numbers; categories are looked up, not copied row by row."""
     import pyarrow as pa
 
     if not isinstance(column.dtype, pd.CategoricalDtype):
@@ -50,14 +50,14 @@ def _to_arrow(column: pd.Series, kind: "pa.DataType") -> "pa.Array":
 
 
 def describe_file(path: Path, n_rows: int) -> dict[str, Any]:
-    """Say how many rows and bytes a file has, and its checksum."""
+    """Return how many rows and bytes a file has, and its checksum."""
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {"rows": n_rows, "bytes": path.stat().st_size, "sha256": digest}
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read facts, or say which file cannot be read."""
+    """Read facts, or raise `DataError` that names the file."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

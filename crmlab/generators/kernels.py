@@ -1,9 +1,9 @@
 """The inner loops of large worlds, compiled; small ones never load the compiler.
 
 Everything here has a plain NumPy counterpart that gives the same bits (`Streams.uniforms`, the walk
-of a `StageWorld`, `Channel.sample`); tests compare them. What makes the difference is not to hold
-arrays in between, to find a count in a table of its distribution function rather than by the
-inverse of an incomplete gamma function, and to compute amounts only where something is spent.
+of a `StageWorld`, `Channel.sample`); tests compare them. The loops are faster because they hold no
+arrays in between, look counts up in a table of the distribution function instead of inverting an
+incomplete gamma function, and compute amounts only where something is spent.
 
 The loops are plain functions on one period of all customers, so that they can be read, and run
 uncompiled; they release the interpreter, so blocks of customers may run in threads.
@@ -76,7 +76,7 @@ class CompiledStreams(Streams):
 
 
 def quick_streams(streams: Streams, n_cells: int) -> Streams:
-    """Give streams with the compiled loop where there is enough to do for it, else as they are.
+    """Return streams with the compiled loop if there is enough work for it, else unchanged.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def show(streams: Streams, customers: Ints, channel: Channel, stages: Ints) -> F
 def _uniforms_by_period(
     streams: Streams, purpose: str, customers: Ints, n_periods: int, size: int
 ) -> Iterator[tuple[int, Floats]]:
-    """Yield each period with its uniforms, (size, N); the array is used again for the next."""
+    """Yield each period with its uniforms, (size, N); the array is reused for the next."""
     keys = _round_keys(streams.key(purpose))
     words = customers.astype(np.uint32)
     u = np.empty((size + size % 2, len(words)))

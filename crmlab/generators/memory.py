@@ -1,7 +1,7 @@
-"""Worlds with memory: Knapp's fourth and fifth rule, and exactly how far they break a chain.
+"""Worlds with memory: Knapp's fourth and fifth rules, and how far each is from a chain.
 
-A first-order chain forgets how long a stage has lasted, and what came before it. Two worlds
-remember one of the two:
+A first-order chain forgets how long a stage has lasted and what came before it. Two worlds
+remember one of these each:
 
 * `DwellingWorld` (rule 4, relationships dwell within a stage): each time the time spent in a stage
   doubles, the odds of moving on are multiplied by exp(dwelling);
@@ -9,7 +9,7 @@ remember one of the two:
   to coming apart leaves a scar, and each scar multiplies the odds of deepening and repair by
   exp(scar).
 
-Stage and memory together, (s, m), are a chain again. So everything about these worlds can be
+Stage and memory together, (s, m), form a chain again, so everything about these worlds can be
 computed: `memory_gap` compares the distribution of the next stage given stage and memory with the
 best that a first-order chain can say, the matrix to which transition counts converge. With n
 customers, the likelihood-ratio statistic for memory,
@@ -115,9 +115,9 @@ class MemoryWorld(StageWorld):
 
     @property
     def first_order_matrix(self) -> Floats:
-        """What a first-order chain makes of this world, (K, K): the limit of transition counts.
+        """The best first-order chain for this world, (K, K): the limit of transition counts.
 
-        Stages that are never departed from keep the row of `transition_matrix`.
+        Stages with no expected departures keep their row of `transition_matrix`.
         """
         weights = self.expected_departures
         flow = (weights[:, :, None] * self.rows).sum(axis=0)
@@ -137,7 +137,7 @@ class ScarWorld(MemoryWorld):
     scar : float
         Log-odds of deepening and repair per scar; 0 is a first-order chain.
     max_scars : int
-        Further scars are not felt.
+        Further scars have no effect.
 
     Examples
     --------
@@ -168,7 +168,7 @@ class ScarWorld(MemoryWorld):
         return _tilted(self.transition_matrix, self.scar * scars * marked)
 
     def remember(self, memory: Ints, stage: Ints, after: Ints) -> Ints:
-        """Count one more scar where a move crosses over."""
+        """Count one more scar where a move crosses from together to apart."""
         crossed = profile_of(self.space).motion[stage, after] == CROSS
         return np.minimum(memory + crossed, self.max_scars)
 
@@ -216,7 +216,7 @@ class DwellingWorld(MemoryWorld):
         return _tilted(self.transition_matrix, self.dwelling * doublings * moves)
 
     def remember(self, memory: Ints, stage: Ints, after: Ints) -> Ints:
-        """Count one more period in the stage, or start anew."""
+        """Count one more period in the stage, or start again."""
         return np.where(after == stage, np.minimum(memory + 1, self.max_dwell - 1), 0)
 
     def sojourn_probs(self, stage: str, n: int) -> Floats:
@@ -234,7 +234,7 @@ class DwellingWorld(MemoryWorld):
 
 
 def memory_gap(world: MemoryWorld) -> pd.DataFrame:
-    """Say how far a world is from a first-order chain, stage by stage; no simulation.
+    """Compute how far a world is from a first-order chain, stage by stage, without simulation.
 
     Parameters
     ----------
@@ -243,7 +243,7 @@ def memory_gap(world: MemoryWorld) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per stage and one, called "all", for the whole: departures (expected number per
+        One row per stage and one, "all", for the whole: departures (expected number per
         customer, stays included), information (nats per departure: how much the memory says about
         the next stage, given the stage), distance (mean total variation between the distribution
         given the memory and the first-order one, from 0 to 1).

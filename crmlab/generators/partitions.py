@@ -1,8 +1,8 @@
-"""Worlds that outgrow memory: data sets in parts, on disk, made in any order by any workers.
+"""Worlds too large for memory: data sets on disk in parts, made in any order by any workers.
 
 A data set is a folder:
 
-    crmlab.json             says from the first moment that this is a data set of crmlab
+    crmlab.json             written first; marks the folder as a data set of crmlab
     manifest.json           parameters of the world, versions, size and checksum of every file
     tables/schema.json      window, units and columns: what a firm may know
     tables/<table>/part-00000.parquet ...
@@ -10,11 +10,11 @@ A data set is a folder:
     parts/part-00000.json ...                one receipt per finished part
 
 **A part holds a fixed range of customers**, so neither the number of workers nor the size of a
-block (the customers simulated at once, which is what memory depends on) shows in the bytes, and
-more customers leave the first parts as they were. Rows are ordered by customer, then time.
+block (the customers simulated at once, on which memory use depends) changes the bytes, and with
+more customers the first parts stay the same. Rows are ordered by customer, then time.
 
 **A file is whole or absent.** Each part is written aside, its files are renamed into place, and its
-receipt comes last. Whatever kills the work, calling again finishes the parts without a receipt and
+receipt comes last. If the work is interrupted, calling again makes the parts without a receipt and
 leaves the others alone. Hand out `tables/`; keep the rest.
 """
 
@@ -101,17 +101,17 @@ def write_dataset(
     ----------
     world : Generator
     path : path
-        A folder: new, empty, or holding this data set, finished or not. Parts that are there are
-        not made again, also when `n_customers` has grown.
+        A folder: new, empty, or with this data set, finished or not. Existing parts are not made
+        again, even if `n_customers` has grown.
     n_customers : int
     seed : int
     executor : concurrent.futures.Executor, optional
         Makes the parts, e.g. ``ProcessPoolExecutor(2)`` or the executor of a cluster whose workers
-        see the same files. Default: one after the other, here.
+        see the same files. By default, parts are made one after the other in this process.
     partition_size : int
         Customers per part. Another size is another data set.
     block_size : int
-        Customers simulated at once; memory grows with it and with `partition_size`, and not with
+        Customers simulated at once; memory grows with it and with `partition_size`, but not with
         `n_customers`. It changes nothing else.
     progress : function of (parts done, parts in all), optional
         Called at the start and after each part.
@@ -124,11 +124,11 @@ def write_dataset(
     Raises
     ------
     SpecError
-        If a number makes no sense, or the folder holds something else. All problems at once.
+        A number is not valid, or the folder holds something else. All problems at once.
 
     Notes
     -----
-    The same arguments give the same bytes where the versions are the same. A table without
+    The same arguments and versions give the same bytes. A table without
     customers (costs, service levels) is written once, and must be the same for every block.
     pandas reads ``pd.read_parquet(path / "tables" / "events")``, DuckDB
     ``FROM 'tables/events/*.parquet'``.
@@ -173,7 +173,7 @@ def _check_numbers(n_customers: object, seed: object, *sizes: object) -> None:
 
 
 def _check_folder(folder: Path, tasks: Sequence[_Task], partition_size: int) -> None:
-    """Refuse a folder that holds something else than parts of this data set."""
+    """Refuse a folder that holds anything but parts of this data set."""
     if folder.exists() and not folder.is_dir():
         raise SpecError(f"write_dataset: `path` is a file: {folder.name}")
     part_of = {DATA_SET.mark, "manifest.json", "tables", "truth", "parts", _ASIDE}
@@ -208,7 +208,7 @@ def _make_parts(tasks: Sequence[_Task], executor: Executor | None, progress: Pro
 
 
 def _spread(tasks: Sequence[_Task], executor: Executor) -> Iterator[None]:
-    """Yield as parts are finished; if one fails, those that wait are not begun."""
+    """Yield as parts are finished; if one fails, waiting ones are not started."""
     futures = [executor.submit(_make_part, task) for task in tasks]
     try:
         for future in as_completed(futures):
@@ -230,7 +230,7 @@ def _is_done(task: _Task) -> bool:
 
 
 def _make_part(task: _Task) -> None:
-    """Simulate one part block by block, write it aside, move it into place, sign for it."""
+    """Simulate one part block by block, write it aside, move it into place, write its receipt."""
     shutil.rmtree(aside := task.folder / _ASIDE / task.name, ignore_errors=True)
     tables, frames, shared = _simulate(task)
     files = {}
@@ -257,7 +257,7 @@ def _make_part(task: _Task) -> None:
 
 
 def _simulate(task: _Task) -> tuple[CustomerTables, Frames, dict[str, str]]:
-    """Give one block (for its form), all frames of the part, and digests of tables of nobody."""
+    """Return one block (for its form), all frames, and digests of tables without customers."""
     blocks: dict[str, list[pd.DataFrame]] = {}
     for first in range(task.first, task.stop, task.block_size):
         customers = np.arange(first, min(first + task.block_size, task.stop))
@@ -283,13 +283,13 @@ def _frames_of(tables: CustomerTables) -> Frames:
 
 
 def _owner(frame: pd.DataFrame) -> str:
-    """Column that says whose a row is: customer_id, or the first that names a customer; or ''."""
+    """Column that identifies the customer of a row: customer_id or the first such column, or ''."""
     named = [c for c in frame if str(c).startswith("customer")]
     return "customer_id" if "customer_id" in frame else named[0] if named else ""
 
 
 def _in_order(blocks: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Join blocks, rows by customer, then time, then as they came within both."""
+    """Join blocks; rows are ordered by customer, then time, then as they came."""
     blocks = _alike(blocks)
     frame = pd.concat(blocks, ignore_index=True) if len(blocks) > 1 else blocks[0]
     order = [_owner(frame), *(c for c in ("period", "date") if c in frame)]
@@ -299,14 +299,14 @@ def _in_order(blocks: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _alike(blocks: Sequence[pd.DataFrame]) -> Sequence[pd.DataFrame]:
-    """Blocks as they are if their categories agree, else with text in place of these."""
+    """Return blocks unchanged if their categories agree, else with text instead."""
     first = blocks[0].dtypes
     same = all(first.equals(block.dtypes) for block in blocks)
     return blocks if same else [without_categories(block) for block in blocks]
 
 
 def _is_sorted(columns: Sequence[np.ndarray]) -> bool:
-    """Whether rows ascend by the first column, then by the second: most tables come so."""
+    """Whether rows ascend by the first column, then by the second, as in most tables."""
     tied = np.ones(max(len(columns[0]) - 1, 0), dtype=bool)
     for values in columns:
         if (tied & (values[1:] < values[:-1])).any():
@@ -331,7 +331,7 @@ def _versions() -> dict[str, str]:
 
 
 def _schema(tables: CustomerTables) -> dict[str, Any]:
-    """Say what the files cannot: window, units, and the channels and stages that exist."""
+    """Return what the files cannot say: window, units, and the channels and stages that exist."""
     known = {name[7:]: frame for name, frame in _frames_of(tables).items() if name[:7] == "tables/"}
     return {
         "window": [str(end) if tables.is_dated else end for end in tables.window],
@@ -388,7 +388,7 @@ def read_dataset(
     path : path
         What `write_dataset` made, or a folder with its `tables` only.
     parts : sequence of int, optional
-        Which parts; default all of them, if memory allows.
+        Which parts to read; all by default, if memory allows.
     truth : bool
         Whether to read the answer key too.
 

@@ -57,7 +57,7 @@ class StageWorld(Generator):
     Raises
     ------
     SpecError
-        With everything that is wrong with the world at once.
+        The world is not consistent; the message lists all problems at once.
 
     Examples
     --------

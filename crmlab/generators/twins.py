@@ -1,9 +1,10 @@
-"""What an action does, a policy is worth, a decision costs: read off twin worlds.
+"""What an action does, what a policy is worth and what a decision costs, from twin worlds.
 
-Twins are one world under two policies. They share every uniform, so the difference of a customer's
-two lives is the effect of the policy on this customer, and nothing else: what no data can show,
-because each real customer lives once. Standard errors say how far the simulated customers may be
-from their expectation; `crmlab.generators.confounding` has expectations without simulation.
+Twins are one world under two policies. They share every uniform, so the difference between a
+customer's two lives is the effect of the policy on this customer, and nothing else. No data can
+show this, because each real customer lives once. Standard errors say how far the simulated
+customers may be from their expectation; `crmlab.generators.confounding` has expectations without
+simulation.
 """
 
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ Margins = Mapping[str, float]
 
 @dataclass(frozen=True, eq=False)
 class TwinEffects:
-    """True effects of a policy against another one, customer by customer.
+    """True effects of one policy compared with another, customer by customer.
 
     Parameters
     ----------
@@ -33,7 +34,7 @@ class TwinEffects:
     average : float
         Mean effect of these customers [currency per customer].
     standard_error : float
-        Of `average` as an estimate for all customers of the world [currency].
+        Standard error of `average`, as an estimate for all customers of the world [currency].
     """
 
     individual: pd.DataFrame
@@ -51,7 +52,7 @@ def true_effects(
     baseline: Policy | None = None,
     discount_rate: float = 0.0,
 ) -> TwinEffects:
-    """Say what a policy does to each customer and on average, in currency.
+    """Compute what a policy does to each customer and on average, in currency.
 
     Parameters
     ----------
@@ -63,7 +64,7 @@ def true_effects(
         Margin of a period in each stage [currency per period]; stages left out earn 0.
     seed : int
     baseline : Policy, optional
-        What the policy is compared with; default `NoAction`.
+        What the policy is compared with; `NoAction` by default.
     discount_rate : float
         Per period.
 
@@ -74,7 +75,7 @@ def true_effects(
     Raises
     ------
     SpecError
-        The world has no actions, or margins or rate are no numbers. All problems at once.
+        The world has no actions, or margins or rate are not valid. All problems at once.
 
     Notes
     -----
@@ -147,7 +148,7 @@ def true_regrets(
     seed: int,
     discount_rate: float = 0.0,
 ) -> pd.DataFrame:
-    """Say what each policy gives away against the best of them, in currency per customer.
+    """Compute what each policy loses compared with the best of them, in currency per customer.
 
     Parameters
     ----------
@@ -161,7 +162,7 @@ def true_regrets(
         One row per policy, best first: `value`, `regret` (value of the best less this one) and
         `standard_error` of the regret, from paired twins. The regret of a decision between
         policies is that of the policy that it chose. Where the regret is within two standard
-        errors of 0, the simulated customers do not say which of the two is better.
+        errors of 0, the simulated customers do not show which of the two is better.
 
     Examples
     --------
@@ -240,7 +241,7 @@ def _discount(periods: pd.Series, first: int, rate: float) -> pd.Series:
 
 
 def _refuse_strangers(margins: Margins, stages: pd.Series) -> None:
-    """Refuse margins of which none is that of a stage that occurs: most likely a slip."""
+    """Refuse margins that name no stage that occurs: most likely a slip."""
     if margins and not set(margins) & set(stages.unique()):
         raise SpecError(
             f"`margins` names {', '.join(map(str, margins))}; the stages that occur are "

@@ -1,10 +1,10 @@
-"""One world per student: the same exercise, other numbers, and a key of one's own.
+"""One world per student: the same exercise with different numbers and a different answer key.
 
 The instructor holds a secret key. From it and a student's id, a keyed hash (BLAKE2b in its keyed
 mode, RFC 7693) makes a stream of uniforms, and these move the parameters of a world within bounds
-that keep it sane: moves that cannot happen stay impossible, stages keep their order in every
-channel, probabilities stay away from 0 and 1. The same key and id give the same world on every
-computer; without the key, ids say nothing about worlds.
+that keep it plausible: impossible moves stay impossible, stages keep their order in every
+channel, and probabilities stay away from 0 and 1. The same key and id give the same world on every
+computer; without the key, ids reveal nothing about worlds.
 
 `own_world` makes the world, `own_tables` what the student gets; the truth stays with whoever
 holds the key.
@@ -44,7 +44,7 @@ class Bounds:
     log_scale : float
         Largest shift of the logarithm of a positive number (rates, amounts, costs).
     units : float
-        Largest shift of a place on a latent scale (surveys, log odds ratios of actions).
+        Largest shift on a latent scale (surveys, log odds ratios of actions).
     """
 
     log_odds: float = 0.5
@@ -52,7 +52,7 @@ class Bounds:
     units: float = 0.3
 
     def __post_init__(self) -> None:
-        """Refuse bounds that keep nothing in place."""
+        """Refuse bounds that are too wide to preserve anything."""
         problems = [
             f"`{field.name}` must be from 0 to 2, got {getattr(self, field.name)!r}"
             for field in fields(self)
@@ -121,11 +121,11 @@ def own_world(
     ----------
     world : StageWorld, or function of a numpy Generator
         The world of the exercise, whose parameters are moved within `bounds`; or, for any other
-        kind of world, a function that draws one within bounds of its own.
+        kind of world, a function that draws one within its own bounds.
     student_id, key, purpose
         As in `student_seed`.
     bounds : Bounds, optional
-        For a StageWorld.
+        Used for a StageWorld.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def own_world(
     Raises
     ------
     SpecError
-        As `student_seed`; or the function returns no world.
+        As for `student_seed`, or the function does not return a world.
 
     Examples
     --------
@@ -177,9 +177,8 @@ def own_tables(
     Returns
     -------
     CustomerTables
-        With truth: take it off (``replace(tables, truth=None)``), or write the tables, which
-        leaves it behind, before they are handed out. Nothing in the provenance gives the
-        parameters or the seed away.
+        With truth. Before handing them out, remove it (``replace(tables, truth=None)``) or write
+        the tables, which leaves it out. The provenance reveals neither parameters nor seed.
 
     Examples
     --------
@@ -204,7 +203,7 @@ def own_tables(
 
 
 def _vary_world(world: StageWorld, bounds: Bounds, rng: np.random.Generator) -> StageWorld:
-    """Move what there is, always in the same order, so that each number has its own uniforms."""
+    """Move all parameters, always in the same order, so that each number has its own uniforms."""
     matrix = _vary_probs(np.asarray(world.transition_matrix), bounds, rng)
     initial = _vary_probs(np.asarray(world.initial_probs), bounds, rng)
     return replace(
@@ -217,7 +216,7 @@ def _vary_world(world: StageWorld, bounds: Bounds, rng: np.random.Generator) -> 
 
 
 def _vary_probs(probs: Floats, bounds: Bounds, rng: np.random.Generator) -> Floats:
-    """Tilt probabilities on the last axis; what is 0 or 1 stays."""
+    """Tilt probabilities on the last axis; 0 and 1 stay as they are."""
     weights = probs * np.exp(rng.uniform(-bounds.log_odds, bounds.log_odds, probs.shape))
     return weights / weights.sum(axis=-1, keepdims=True)
 
@@ -232,7 +231,7 @@ def _vary_channel(channel: Channel, bounds: Bounds, rng: np.random.Generator) ->
 def _vary_parameter(
     name: str, values: Floats, bounds: Bounds, rng: np.random.Generator
 ) -> tuple[float, ...]:
-    """Move one parameter of a channel: in common, and a little stage by stage.
+    """Move one parameter of a channel: by a common shift, and a little stage by stage.
 
     The common part is large and the rest small, so that stages keep their order unless they are
     nearly alike; then they are put back into it.
@@ -257,7 +256,7 @@ def _vary_shares(values: Floats, shift: Floats) -> Floats:
 
 
 def _in_order_of(values: Floats, moved: Floats) -> Floats:
-    """Deal the moved values out again in the order of the old ones; equal ones stay equal."""
+    """Reorder the moved values like the old ones; equal ones stay equal."""
     order = np.argsort(values, kind="stable")
     dealt = np.empty_like(moved)
     dealt[order] = np.sort(moved)
@@ -280,7 +279,7 @@ def _vary_action(action: Action, bounds: Bounds, rng: np.random.Generator) -> Ac
 
 
 def _within_one(adds: Sequence[tuple]) -> tuple:
-    """Keep what leaves a stage by added moves at nine in ten at most."""
+    """Keep the probability of leaving a stage by added moves at 0.9 or less."""
     leaving: dict[str, float] = {}
     for (stage, _), prob in adds:
         leaving[stage] = leaving.get(stage, 0.0) + prob

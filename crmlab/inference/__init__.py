@@ -3,9 +3,9 @@
 * `fitting`: `fit`, and what each method does
 * `result`: `Fit`, the model, the panel and the posterior
 * `summary`: what a `Fit` shows of itself
-* `convergence`: the gate that says whether draws can be read
+* `convergence`: the gate that decides whether draws can be read
 * `saving`: fits on disk
-* `log_density`: a PyMC model as a function of one vector, compiled once for all data; NUTS on it
+* `log_density`: a PyMC model as a function of one vector, compiled once for all data; and NUTS
 * `laplace`: the mode of that function, and draws around it
 * `progress`: one line that says what a long computation is doing
 """

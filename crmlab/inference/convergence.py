@@ -10,13 +10,13 @@ ESS_PER_CHAIN = 100
 
 
 def find_problems(idata: xr.DataTree, method: str = "nuts") -> list[str]:
-    """Say what speaks against reading these draws.
+    """List the reasons not to read these draws.
 
     The limits are rank-normalised R-hat at most 1.02 and a bulk effective sample size of at least
     100 per chain (Vehtari et al. 2021, *Bayesian Analysis* 16(2), section 4, who ask for 1.01 with
     four chains), and no divergences.
     """
-    if method != "nuts":  # independent draws; what is wrong with a mode stands in the attrs
+    if method != "nuts":  # independent draws; what is wrong with a mode is in the attrs
         return []
     posterior = idata["posterior"].to_dataset()
     problems = _unreadable(posterior) or _mixing_problems(posterior)
@@ -25,9 +25,9 @@ def find_problems(idata: xr.DataTree, method: str = "nuts") -> list[str]:
 
 
 def _unreadable(posterior: xr.Dataset) -> list[str]:
-    """Say why R-hat and the effective sample size cannot even be computed."""
+    """List why R-hat and the effective sample size cannot even be computed."""
     if posterior.sizes["chain"] < 2 or posterior.sizes["draw"] < 4:
-        return ["convergence can be judged from 2 chains of 4 draws on, not from fewer"]
+        return ["convergence can only be judged with at least 2 chains of 4 draws"]
     problems = [
         f"{name} has draws that are not finite"
         for name, values in posterior.data_vars.items()
@@ -42,7 +42,7 @@ def _mixing_problems(posterior: xr.Dataset) -> list[str]:
     import arviz_stats
 
     moves = _moves(posterior)
-    with np.errstate(invalid="ignore", divide="ignore"):  # of what does not move
+    with np.errstate(invalid="ignore", divide="ignore"):  # of what does not vary
         rhat = arviz_stats.rhat(posterior).fillna(np.inf).where(moves)
         ess = arviz_stats.ess(posterior, method="bulk").fillna(0.0).where(moves)
     (rhat, stray), (ess, slow) = _worst(rhat, max), _worst(ess, min)
@@ -56,7 +56,7 @@ def _mixing_problems(posterior: xr.Dataset) -> list[str]:
 
 
 def _moves(posterior: xr.Dataset) -> xr.Dataset:
-    """Whether each number differs between draws; what is known does not."""
+    """Whether each number differs between draws; known numbers do not."""
     dims = ("chain", "draw")
     return posterior.max(dims) > posterior.min(dims)
 

@@ -1,8 +1,8 @@
 """Fit a model to a panel: the one door to every sampler.
 
 The same seed gives the same draws, whether the compile cache is cold or warm (see
-`crmlab.inference.log_density`). `fit` judges the result before it returns it: a fit that has not
-converged says so then, and again at every use.
+`crmlab.inference.log_density`). `fit` checks the result before it returns it: a fit that has not
+converged warns at once, and again at every use.
 """
 
 import json
@@ -26,7 +26,7 @@ from crmlab.models.emissions import Scorer, find_window
 if TYPE_CHECKING:
     from crmlab.inference.log_density import LogDensity
 
-SUBSAMPLE = 2000  # customers that are enough to find out where the mode is
+SUBSAMPLE = 2000  # customers that are enough to find the mode
 SEED_SHIFT = "CRMLAB_SEED_SHIFT"  # a variable for tests of the course: `fit` adds it to each seed
 
 
@@ -61,20 +61,20 @@ def fit(
     method : {"exact", "nuts", "laplace", "map"}, optional
         The model's default if left out. "exact": independent draws from a closed form, for models
         that have one. "nuts": the No-U-Turn sampler. "laplace": independent draws around the mode
-        of the unconstrained parameters, as wide as the curvature there says and chosen by their
-        weight under the posterior (see `crmlab.inference.laplace`): minutes where "nuts" needs
-        hours, good where customers are many. "map": that mode alone, a fit of one draw without
+        of the unconstrained parameters, with the width of the curvature there and resampled by
+        their weight under the posterior (see `crmlab.inference.laplace`): minutes where "nuts"
+        needs hours, and good with many customers. "map": only that mode, a fit of one draw without
         uncertainty. The last two are refused where customers have effects of their own.
     draws, tune : int
         Kept draws and warm-up draws per chain; only "nuts" needs a warm-up, and "map" has one draw.
     chains : int
     target_accept : float
-        Share of the proposed steps that "nuts" aims to accept, between 0 and 1. Closer to 1 the
-        steps are shorter: this takes longer, and helps where draws diverge.
+        Share of the proposed steps that "nuts" aims to accept, between 0 and 1. Closer to 1, the
+        steps are shorter: this takes longer, but helps where draws diverge.
     seed : int
         The same seed and versions give the same draws, bit for bit.
     progress : bool
-        Whether a fit that takes longer than two seconds says what it is doing, on one line in a
+        Whether a fit that takes longer than two seconds shows what it is doing, on one line in a
         terminal or notebook (see `crmlab.inference.progress`).
 
     Returns
@@ -105,8 +105,8 @@ def fit(
     -----
     "laplace" writes into ``idata.attrs`` the `pareto_khat` of the weights and `n_effective`, the
     number of independent draws that they are worth. "laplace" and "map" write the `log_density` at
-    the mode, what is `left_to_gain` there, the `smallest_eigenvalue` of its curvature, and
-    `n_agreeing`, how many of the 4 starts ended there.
+    the mode, how much is `left_to_gain` there, the `smallest_eigenvalue` of its curvature, and
+    `n_agreeing`, the number of the 4 starts that ended there.
     """
     method = method or model.default_method
     check_one_of("fit", "method", method, _methods(model))
@@ -134,7 +134,7 @@ def _sample(
     rng: np.random.Generator,
     progress: Progress,
 ) -> xr.DataTree:
-    """Draw (chain, draw) by a method."""
+    """Draw (chain, draw) with a method."""
     size = plan.chains, plan.draws
     if method == "exact":
         progress.say("drawing from the closed form")
@@ -177,10 +177,10 @@ def _sample_around_mode(
     rng: np.random.Generator,
     progress: Progress,
 ) -> xr.DataTree:
-    """Find the mode, and draw (chain, draw) around it; give the mode alone if `size` is None.
+    """Find the mode, and draw (chain, draw) around it; return only the mode if `size` is None.
 
-    With customers' own effects neither is an answer: given the population the effects form a
-    funnel, and at the joint mode all customers are alike.
+    With customers' own effects neither is valid: given the population, the effects form a funnel,
+    and at the joint mode all customers are alike.
     """
     from crmlab.inference.laplace import find_mode, sample_around
 
@@ -214,14 +214,14 @@ def _refuse_own_effects(model: StageModel, method: str) -> None:
     if model.transitions.n_customer_effects(model.space):
         raise SpecError(
             f"The `method` parameter of `fit` cannot be {method!r} where customers have effects of "
-            "their own (`customers`): the mode says that all are alike. Use method='nuts' on a "
+            "their own (`customers`): at the mode all are alike. Use method='nuts' on a "
             "sample of the customers, or leave `customers` out and let covariates or `segments` "
             "tell them apart."
         )
 
 
 def _subsample(model: StageModel, panel: xr.Dataset, density: "LogDensity") -> "LogDensity | None":
-    """Return the log-density of some of the customers, which tells where to start; None if few."""
+    """Return the log-density of a subsample of customers, to find a start; None if too few."""
     stride = panel.sizes["customer_id"] // SUBSAMPLE
     if stride < 2:
         return None
@@ -275,7 +275,7 @@ def _moves_at_start(model: StageModel, panel: xr.Dataset, values: Mapping[str, F
 
 
 def _label_draws(model: StageModel, draws: Mapping[str, Floats]) -> xr.DataTree:
-    """Put names on the axes: (chain, draw), then those of the parameter."""
+    """Name the axes: (chain, draw), then those of the parameter."""
     axes = {"initial_probs": ("stage",), "transition_matrix": ("stage_from", "stage_to")}
     variables = {
         name: (("chain", "draw", *axes.get(name, ("stage", "stage_to")[: values.ndim - 2])), values)

@@ -1,14 +1,14 @@
-"""The top of a log-density, and the normal distribution that touches it there.
+"""The mode of a log-posterior, and the normal distribution that fits it there.
 
-The density is that of the unconstrained numbers which a sampler walks over, so the mode does not
-depend on how a probability happens to be written down, and no mode lies on an edge. The matrix of
-second derivatives comes from differences of the exact gradient.
+The density is that of the unconstrained numbers that a sampler explores, so the mode does not
+depend on how a probability is parametrised, and no mode lies on a boundary. The matrix of second
+derivatives comes from differences of the exact gradient.
 
 The draws come from that normal distribution with thicker tails (Student's, 10 degrees of freedom),
-since a posterior leans more than a normal distribution does. They say how good they are: each is
-weighed by the true density, the largest weights are smoothed, and their tail index, Pareto's k,
-tells whether weighing can repair what is wrong (Vehtari et al. 2024, *JMLR* 25(72): not above 0.7).
-Where it can, the draws that are handed over have been chosen by weight.
+since a posterior is more skewed than a normal distribution. The draws are checked: each is weighted
+by the true density, the largest weights are smoothed, and their tail index, Pareto's k, shows
+whether weighting can correct the error (Vehtari et al. 2024, *JMLR* 25(72): not above 0.7). Where
+it can, the returned draws are resampled by weight.
 """
 
 from collections.abc import Callable
@@ -23,12 +23,12 @@ LogDensity = Callable[[Floats], tuple[float, Floats]]
 
 N_STARTS = 4
 N_LOOKS = 16  # starting points from which a chain looks around
-LOOK_STEPS = 40  # after which the starting points of high hills are ahead
-FIRST_STEPS = 300  # of a climb that only shows which hill a starting point lies on
+LOOK_STEPS = 40  # after which the starting points near high modes are ahead
+FIRST_STEPS = 300  # of a climb that only shows which mode a starting point leads to
 NEAR = 0.05  # scatter around its top: a sampler learns its scales from a slope
 SCATTER = 1.0  # of the starting points around the first, uniform, as samplers scatter chains
 STEP = 1e-4  # of the differences of the gradient
-STEEPEST = 1e-3  # what the mode may still gain: half the squared gradient in units of its own curve
+STEEPEST = 1e-3  # what the mode may still gain: half the squared gradient in units of the curvature
 WIDEST = 10.0  # standard deviation of what the data and the prior leave undetermined
 TAIL = 10.0  # degrees of freedom
 KHAT_LIMIT = 0.7
@@ -36,7 +36,7 @@ SAME = 0.1  # log-density by which two starts may differ and still have found th
 
 
 class Mode(NamedTuple):
-    """The highest point that was found, and what is known of its surroundings.
+    """The highest point that was found, with its gradient and curvature.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Mode(NamedTuple):
     curvature : ndarray of shape (D, D)
         Minus the second derivatives.
     n_agreeing : int
-        Starts that ended there.
+        Number of starts that ended there.
     """
 
     place: Floats
@@ -58,7 +58,7 @@ class Mode(NamedTuple):
 
     @property
     def smallest_eigenvalue(self) -> float:
-        """Of the curvature; at most 0 where the mode is no summit."""
+        """Smallest eigenvalue of the curvature; at most 0 where the mode is not a maximum."""
         return float(np.linalg.eigvalsh(self.curvature)[0])
 
     @property
@@ -69,7 +69,7 @@ class Mode(NamedTuple):
 
     @property
     def problems(self) -> list[str]:
-        """Say what speaks against this mode."""
+        """List the problems of this mode."""
         found = []
         if not np.isfinite(self.logp):
             return ["no start led to a point that is possible under the model"]
@@ -95,7 +95,7 @@ def find_mode(
     rng: np.random.Generator,
     rough: LogDensity | None = None,
 ) -> Mode:
-    """Climb to the top from several starting points, and keep the highest end.
+    """Climb from several starting points, and keep the highest end.
 
     Parameters
     ----------
@@ -105,8 +105,8 @@ def find_mode(
         First starting point; the others lie around it.
     rng : numpy.random.Generator
     rough : callable, optional
-        A cheaper density of the same shape, say of some of the customers: all starts climb it, and
-        the best end is where the climb on `density` begins.
+        A cheaper density of the same shape, for example of a subsample of customers. All starts
+        climb it; the climb on `density` begins at the best end.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def find_mode(
     starts = [start, *(start + rng.uniform(-SCATTER, SCATTER, (N_STARTS - 1, len(start))))]
     ends = sorted((_climb(first, x) for x in starts), key=lambda end: -end[1])
     highest = ends[0][1]
-    # A climb on a sum over millions of customers stops where its last digits are noise.
+    # A climb on a sum over millions of customers stops where the last digits are noise.
     agreeing = sum(end[1] > highest - max(SAME, 1e-7 * abs(highest)) for end in ends)
     place = ends[0][0] if rough is None else _climb(density, ends[0][0])[0]
     return _polish(density, place, agreeing)
@@ -137,12 +137,12 @@ def find_mode(
 def find_start(density: LogDensity, start: Floats, rng: np.random.Generator) -> Floats:
     """Choose where a chain begins: close to the highest end of a few climbs.
 
-    Stages that are named by the order of one parameter leave low hills behind, on which two stages
-    share that parameter and the others are swapped. No chain comes down from such a hill, and with
-    ten stages three starting points in four lie on one; half as far from the middle of the prior,
-    one in two. So a chain looks around from `N_LOOKS` points, half of them near, and climbs on from
-    the `N_STARTS` that are highest after a few steps. Every chain has starting points of its own,
-    so chains can still disagree.
+    Where the order of one parameter names the stages, there are low modes at which two stages share
+    that parameter and the others are swapped. No chain leaves such a mode. With ten stages, three
+    starting points in four lead to one; half as far from the middle of the prior, one in two. So a
+    chain tries `N_LOOKS` points, half of them near, and climbs on from the `N_STARTS` that are
+    highest after a few steps. Every chain has its own starting points, so chains can still
+    disagree.
 
     Parameters
     ----------
@@ -211,22 +211,22 @@ def _bend(density: LogDensity, place: Floats) -> Floats:
 
 
 def spread_of(curvature: Floats) -> Floats:
-    """Give L with ``L L' = inverse(curvature)``; no direction is wider than `WIDEST`."""
+    """Return L with ``L L' = inverse(curvature)``; no direction is wider than `WIDEST`."""
     values, vectors = np.linalg.eigh(np.where(np.isfinite(curvature), curvature, 0.0))
     return vectors / np.sqrt(np.maximum(values, WIDEST**-2))
 
 
 class Weighed(NamedTuple):
-    """Draws around a centre, and how much each counts."""
+    """Draws around a centre, and their weights."""
 
     places: Floats  # (draw, D)
     weights: Floats  # (draw,), which sum to 1
     khat: float  # Pareto's k of the weights; infinite where nothing can be said
-    n_effective: float  # independent draws that the weighed ones are worth
+    n_effective: float  # number of independent draws that the weighted ones are worth
 
     @property
     def problems(self) -> list[str]:
-        """Say why the posterior may not look like these draws."""
+        """List why the posterior may not look like these draws."""
         if self.khat <= KHAT_LIMIT:
             return []
         return [
@@ -235,17 +235,17 @@ class Weighed(NamedTuple):
         ]
 
     def choose(self, n: int, rng: np.random.Generator) -> Floats:
-        """Choose n draws, each as often as its weight says, in a random order."""
+        """Choose n draws, each as often as its weight says, in random order."""
         edges = np.cumsum(self.weights)
         chosen = np.searchsorted(edges / edges[-1], (np.arange(n) + rng.random()) / n, side="right")
         return self.places[rng.permutation(np.minimum(chosen, len(edges) - 1))]
 
 
 def sample_around(density: LogDensity, mode: Mode, n: int, rng: np.random.Generator) -> Weighed:
-    """Draw around the mode of a density, as wide as its curvature says.
+    """Draw around the mode of a density, with the width of its curvature.
 
-    The draws are chosen by their weights (`weigh_around`), unless the tail of the weights is too
-    long for them to help: then they are left.
+    The draws are resampled by their weights (`weigh_around`), unless the tail of the weights is too
+    long for that to help: then they are kept as they are.
 
     Parameters
     ----------
@@ -273,7 +273,7 @@ def weigh_around(
     rng: np.random.Generator,
     tail: float = TAIL,
 ) -> Weighed:
-    """Draw ``x = centre + factor z`` and weigh each draw by the density over that of the draw.
+    """Draw ``x = centre + factor z``, and weight each draw by the ratio of the densities.
 
     z is Student's with `tail` degrees of freedom, with density q. The weights ``p(x) / q(z)`` are
     smoothed in their tail.
@@ -288,7 +288,7 @@ def weigh_around(
     logs = np.where(np.isfinite(logs), logs, -np.inf)
     if n < 25 or not np.isfinite(logs).any():
         return Weighed(places, np.full(n, 1 / n), np.inf, 0.0)
-    smoothed, khat = array_stats.psislw(-np.maximum(logs - logs.max(), -700.0))  # it turns the sign
+    smoothed, khat = array_stats.psislw(-np.maximum(logs - logs.max(), -700.0))  # it flips signs
     weights = np.exp(smoothed - smoothed.max())
     weights /= weights.sum()
     return Weighed(places, weights, float(khat), float(1 / (weights**2).sum()))

@@ -1,13 +1,13 @@
-"""The log-density of a PyMC model as a function of one vector, and the sampler that walks on it.
+"""The log-density of a PyMC model as a function of one vector, and the sampler that uses it.
 
 PyTensor compiles the log-density and its gradient to machine code and keeps it on disk. Two things
-are decided here and nowhere else:
+are decided only here:
 
 * fast-math is off, so a cold and a warm cache give the same bits;
-* the compiled function releases Python's lock, so chains run side by side in one process.
+* the compiled function releases Python's lock, so chains run in parallel in one process.
 
-Data are arguments of the compiled code: the same model on another panel, or on a thousand simulated
-ones, is not compiled again.
+Data are arguments of the compiled code, so the same model is not compiled again for another panel,
+or for a thousand simulated ones.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     import xarray as xr
     from nutpie.sample import CompiledModel
 
-MOST_FOR_LOW_RANK = 200  # unconstrained numbers up to which a low-rank mass matrix pays
+MOST_FOR_LOW_RANK = 200  # unconstrained parameters up to which a low-rank mass matrix pays
 
 
 class UnlockedLinker(NumbaLinker):
     """PyTensor's numba linker, but the compiled function releases the interpreter lock.
 
-    Numba's cache does not look at that option, so the function gets a cache entry of its own.
+    Numba's cache ignores that option, so the function gets its own cache entry.
     """
 
     def jit_compile(self, fn_and_cache: tuple) -> Callable:
@@ -64,11 +64,11 @@ class LogDensity:
     constrain : callable
         Values of the model's variables at x.
     data : mapping of name to ndarray
-        What the model's `pm.Data` held at compile time.
+        Values of the model's `pm.Data` at compile time.
     start : ndarray
         Starting point, before jitter.
     names : tuple of str
-        Names of what `constrain` gives.
+        Names of the values that `constrain` returns.
     """
 
     logp_grad: Callable[..., tuple[NDArray, Floats]]
@@ -92,7 +92,7 @@ class LogDensity:
 
 
 class FirstUse(Listener):
-    """Notices that a function is compiled, and not read from the cache on disk."""
+    """Detects that a function is compiled instead of read from the cache on disk."""
 
     def __init__(self, function: Callable, progress: Progress) -> None:
         self.function, self.progress = function, progress
@@ -120,7 +120,7 @@ def compile_log_density(
     names : tuple of str
         Free and deterministic variables to report.
     progress : Progress
-        Is told where the model is not in the cache.
+        Shows that the model is not in the cache.
     """
     start = model.initial_point()
     variables = model.value_vars
@@ -158,9 +158,9 @@ def run_nuts(
 ) -> tuple[dict[str, NDArray], "xr.Dataset"]:
     """Run the No-U-Turn sampler.
 
-    Each chain begins near the highest mode that it has found (`find_start`). Chains take the
-    processor's cores; NumPy's linear algebra, whose matrices are small here, meanwhile stays on one
-    thread: where it shares the cores, it spends most of the time waiting for its own threads.
+    Each chain begins near the highest mode that it has found (`find_start`). Chains use the
+    processor's cores. NumPy's linear algebra, whose matrices are small here, stays on one thread:
+    sharing the cores, it would spend most of the time waiting for its own threads.
 
     Returns
     -------
@@ -170,8 +170,8 @@ def run_nuts(
     References
     ----------
     Hoffman and Gelman (2014), *JMLR* 15. The mass matrix is adapted with a low-rank part (nutpie),
-    which suits ordered stages: measured here, ten times the effective sample size. Where every
-    customer has effects of their own, finding that part costs more than it gives.
+    which suits ordered stages: in our measurements, ten times the effective sample size. Where
+    every customer has their own effects, finding that part costs more than it gains.
     """
     import nutpie
 
@@ -192,7 +192,7 @@ def run_nuts(
     )
     try:
         raw = sampler.wait()
-    except BaseException:  # Ctrl-C too: a run that was cut short gives no draws
+    except BaseException:  # also Ctrl-C: an interrupted run gives no draws
         sampler.cancel()
         raise
     progress.say("transforming the draws")
@@ -225,7 +225,7 @@ def _as_nutpie_model(density: LogDensity) -> "CompiledModel":
 
 
 def _follow(progress: Progress, cores: int) -> Callable[[Sequence], None]:
-    """Return a function that takes nutpie's report on all chains and passes it on in words."""
+    """Return a function that puts nutpie's report on all chains into words."""
 
     def tell(chains: Sequence) -> None:
         words = describe_draws(

@@ -1,6 +1,6 @@
 """One line that says what a long computation is doing.
 
-It appears after two seconds and goes away when the work is done. In a terminal, rich draws it on
+It appears after two seconds and disappears when the work is done. In a terminal, rich draws it on
 standard error; in a notebook it is one output, updated in place and emptied at the end. Nothing is
 shown in a pipe, in worker threads and processes, under pytest and nbval, or where the environment
 variable ``CRMLAB_PROGRESS`` is ``off``.
@@ -18,14 +18,14 @@ from multiprocessing import parent_process
 from typing import Literal, Self
 
 PATIENCE = 2.0  # seconds before anything is shown
-PAUSE = 0.25  # seconds between two looks at the line
+PAUSE = 0.25  # seconds between two updates of the line
 
 Place = Literal["terminal", "notebook", "nowhere"]
 Screen = Callable[[], AbstractContextManager[Callable[[str], None]]]
 
 
 def find_place() -> Place:
-    """Say where somebody may be watching this computation."""
+    """Return where somebody may be watching this computation."""
     nobody_watches = (
         os.environ.get("CRMLAB_PROGRESS") == "off"
         or "PYTEST_VERSION" in os.environ  # set by pytest, and inherited by nbval's kernels
@@ -80,19 +80,19 @@ def _draw_in_notebook() -> Iterator[Callable[[str], None]]:
     try:
         yield lambda line: output.update({"text/plain": line}, raw=True)
     finally:
-        output.update({}, raw=True)  # without content it takes no room, and nbval sees nothing
+        output.update({}, raw=True)  # empty output takes no space, and nbval sees nothing
 
 
 SCREENS: dict[Place, Screen] = {"terminal": _draw_in_terminal, "notebook": _draw_in_notebook}
 
 
 class Progress:
-    """A line that the working code keeps up to date, and a thread that shows it.
+    """A line that the working code updates, and a thread that shows it.
 
     Parameters
     ----------
     text : str
-        What is done first.
+        Text for the first task.
     shown : bool
         False shows nothing, wherever this runs.
 
@@ -107,7 +107,7 @@ class Progress:
         self._started = time.perf_counter()
         self._done = threading.Event()
         screen = SCREENS.get(find_place()) if shown else None
-        # A context variable says to which cell of a notebook an output belongs.
+        # A context variable holds the notebook cell to which an output belongs.
         show = partial(copy_context().run, self._show, screen)
         self._thread = threading.Thread(target=show, daemon=True) if screen else None
 
@@ -121,13 +121,13 @@ class Progress:
         return f"[{time.perf_counter() - self._started:.0f} s] {self.text}"
 
     def __enter__(self) -> Self:
-        """Show the line from now on, if this takes long enough."""
+        """Show the line from now on, once this has taken long enough."""
         if self._thread:
             self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Take the line away."""
+        """Remove the line."""
         self._done.set()
         if self._thread:
             self._thread.join()
@@ -145,12 +145,12 @@ SILENT = Progress(shown=False)
 
 
 def describe_draws(done: int, total: int, *, warm: bool, divergences: int, seconds: float) -> str:
-    """Say how far a sampler is.
+    """Report the progress of a sampler.
 
     Parameters
     ----------
     done, total : int
-        Draws of all chains, warm-up included.
+        Draws of all chains, including warm-up.
     warm : bool
         Whether all chains have left the warm-up.
     divergences : int

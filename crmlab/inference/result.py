@@ -33,11 +33,11 @@ class Fit:
     idata: xr.DataTree
 
     def __repr__(self) -> str:
-        """Say what was fitted to what, whether it can be read, and what came out."""
+        """Describe the model, the data, whether the fit can be read, and its results."""
         return self._summarise().as_text()
 
     def _repr_html_(self) -> str:
-        """Say the same in a notebook."""
+        """Describe the fit in a notebook."""
         return self._summarise().as_html()
 
     def _summarise(self) -> Summary:
@@ -50,12 +50,12 @@ class Fit:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What speaks against reading the draws; empty if they can be read."""
+        """Reasons not to read the draws; empty if they can be read."""
         return tuple(json.loads(self.idata.attrs.get("problems", "[]")))
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What the panel says nothing about, so that the answer is the prior's."""
+        """What the panel says nothing about, where the answer is the prior's."""
         return tuple(find_remarks(self.model, self.panel))
 
     def save(self, folder: str | Path) -> None:
@@ -64,12 +64,12 @@ class Fit:
         Parameters
         ----------
         folder : path
-            New, empty, or an older fit and nothing else, which is replaced.
+            A folder that is new, empty, or holds only an older fit, which is replaced.
 
         Raises
         ------
         SpecError
-            If `folder` is anything else.
+            `folder` is anything else.
         """
         with new_folder(folder, FIT) as aside:
             (aside / "model.json").write_text(to_json({"model": to_spec(self.model)}), "utf-8")
@@ -78,7 +78,7 @@ class Fit:
 
 
 def find_remarks(model: StageModel, panel: xr.Dataset) -> list[str]:
-    """Say which parts of a model a panel says nothing about."""
+    """List the parts of a model that a panel says nothing about."""
     return data_remarks(panel, model.channels, model.space, model.transitions)
 
 
@@ -88,7 +88,7 @@ def load_fit(folder: str | Path) -> Fit:
     Raises
     ------
     DataError
-        If the folder holds no complete fit.
+        The folder does not hold a complete fit.
     """
     folder = Path(folder)
     said = read_mark(folder, FIT)

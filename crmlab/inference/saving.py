@@ -13,7 +13,7 @@ FILES = ("model.json", "panel.nc", "posterior.nc")
 
 
 def _upgrade(said: Mark) -> Mark:
-    """Read a model that stands alone in its file, as older versions wrote it."""
+    """Read a model from a file without anything else, as older versions wrote it."""
     is_older = ":" in str(said.get("class"))
     return {"format": FIT.format, "files": FILES, "model": said} if is_older else said
 
@@ -50,7 +50,7 @@ def from_spec(spec: object) -> object:
 
 
 def mend_attrs(panel: xr.Dataset) -> xr.Dataset:
-    """Give back what netCDF cannot say: that a list of one name is a list."""
+    """Restore what netCDF cannot store: that a list of one name is a list."""
     for values in panel.data_vars.values():
         if "categories" in values.attrs:
             values.attrs["categories"] = [str(n) for n in np.atleast_1d(values.attrs["categories"])]

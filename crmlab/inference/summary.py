@@ -1,4 +1,4 @@
-"""What a fit shows of itself: a few sentences, and a table of its first parameters.
+"""The display of a fit: a few sentences, and a table of its first parameters.
 
 No number is printed to more digits than its Monte Carlo error supports.
 """
@@ -50,7 +50,7 @@ def summarise(
     problems: Sequence[str],
     remarks: Sequence[str],
 ) -> Summary:
-    """Say what was fitted, whether it can be read, and what came out."""
+    """Describe what was fitted, whether it can be read, and its results."""
     sentences = [describe_fit(model, panel, idata), describe_verdict(idata, problems)]
     sentences += [f"Note: {remark}." for remark in remarks]
     table, left_out = tabulate_parameters(model, idata)
@@ -59,7 +59,7 @@ def summarise(
 
 
 def describe_fit(model: StageModel, panel: xr.Dataset, idata: xr.DataTree) -> str:
-    """Say what was fitted to what, by which method, and how many draws there are."""
+    """Describe the model, the data, the method and the number of draws."""
     seen = ", ".join(channel.name for channel in model.channels)
     method = METHODS.get(idata.attrs.get("method"), "unknown method")
     sizes = {**panel.sizes, **idata["posterior"].sizes}
@@ -74,7 +74,7 @@ def describe_fit(model: StageModel, panel: xr.Dataset, idata: xr.DataTree) -> st
 
 
 def count(n: int, noun: str) -> str:
-    """Write a number of things.
+    """Write a count with its noun.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def count(n: int, noun: str) -> str:
 
 
 def describe_verdict(idata: xr.DataTree, problems: Sequence[str]) -> str:
-    """Say whether the draws can be read, and why."""
+    """Report whether the draws can be read, and why."""
     if problems:
         return f"Do not read this fit yet: {'; '.join(problems)}."
     attrs = idata.attrs
@@ -115,10 +115,10 @@ def tabulate_parameters(model: StageModel, idata: xr.DataTree) -> tuple[pd.DataF
     Returns
     -------
     DataFrame
-        One row of text per number, at most `MOST_ROWS`; of a transition matrix the probabilities
-        of staying.
+        One row of text per number, at most `MOST_ROWS`; of a transition matrix, only the
+        probabilities of staying.
     list of str
-        Names of the variables that found no room.
+        Names of the variables that are not in the table.
     """
     posterior = idata["posterior"].to_dataset()
     rows: dict[str, Floats] = {}
@@ -133,7 +133,7 @@ def tabulate_parameters(model: StageModel, idata: xr.DataTree) -> tuple[pd.DataF
 
 
 def _in_reading_order(model: StageModel, posterior: xr.Dataset) -> list[str]:
-    """Put first what stages look like, then how customers move, then where they begin."""
+    """Order the variables: what stages look like, how customers move, where they begin."""
     names = [name for name in model.posterior_names if name in posterior]
     seen = sum(len(channel.parameter_names) for channel in model.channels)
     split = len(names) - seen
@@ -141,7 +141,7 @@ def _in_reading_order(model: StageModel, posterior: xr.Dataset) -> list[str]:
 
 
 def _free_numbers(name: str, values: xr.DataArray) -> Iterator[tuple[str, Floats]]:
-    """Yield label and draws (chain, draw) of each number that is not known and not a repetition."""
+    """Yield label and draws (chain, draw) of each number that is unknown and not a repetition."""
     axes = [values[dim].values for dim in values.dims[2:]]
     seen = set()
     for place in np.ndindex(values.shape[2:]):

@@ -2,8 +2,8 @@
 
 * `HiddenMarkov`: stages that are seen only through channels
 * `ObservedMarkov`: stages that are known in each period
-* `StageModel`: what every model is; the class to extend
-* `data_remarks`: what a panel cannot tell a model
+* `StageModel`: the base class; the class to extend
+* `data_remarks`: what a model cannot learn from a panel
 """
 
 from crmlab.lazy import attach_stub

@@ -1,4 +1,4 @@
-"""What every stage model is: a specification that turns a panel into a PyMC model."""
+"""The base class of stage models: a specification that turns a panel into a PyMC model."""
 
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ class StageModel(ABC):
     name), `transitions` unless all customers share one matrix, and with `build`. Its posterior must
     hold ``initial_probs (stage)``, ``<channel>_<parameter> (stage)``, and
     ``transition_matrix (stage_from, stage_to)`` or what the matrices are made of
-    (`TransitionModel.posterior_names`); everything after the fit reads those and nothing else.
+    (`TransitionModel.posterior_names`); everything after the fit reads only those.
     """
 
     space: StageSpace
@@ -40,7 +40,7 @@ class StageModel(ABC):
 
     @property
     def default_method(self) -> str:
-        """How `crmlab.fit` fits this model unless told otherwise."""
+        """How `crmlab.fit` fits this model by default."""
         return "nuts"
 
     @property
@@ -54,9 +54,9 @@ class StageModel(ABC):
         return ("initial_probs", *self.transitions.posterior_names(self.space), *emissions)
 
     def read(self, panel: xr.Dataset) -> dict[str, NDArray]:
-        """Give all arrays of a built model that change with the panel, by name.
+        """Return all arrays of a built model that change with the panel, by name.
 
-        With them a compiled density takes another panel. Empty if the model must be built anew.
+        With them a compiled log-posterior can take another panel. Empty if it must be rebuilt.
         """
         return {}
 

@@ -1,6 +1,6 @@
 """From a panel to the log-density of what was seen, per customer, period and stage.
 
-A channel is scored once per *distinct* value, not once per cell: a panel of counts holds a dozen
+A channel is scored once per *distinct* value, not once per cell: a panel of counts has a dozen
 different numbers in a hundred thousand cells. The table of log-densities has a last row of zeros,
 to which missing cells point.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable
 
 FLOAT = np.float64
-_ONE_AT_A_TIME = Lock()  # a function of PyTensor keeps its inputs where all threads see them
+_ONE_AT_A_TIME = Lock()  # a PyTensor function keeps its inputs where all threads see them
 
 
 class Encoded(NamedTuple):
@@ -63,7 +63,7 @@ def check_panel(
     stages: StageSpace,
     design: Design,
 ) -> None:
-    """Raise `DataError`, with everything that is wrong, unless the panel can be read."""
+    """Raise `DataError`, with all problems at once, unless the panel can be read."""
     problems = _shape_problems(panel)
     if not problems:
         for channel in channels:
@@ -124,13 +124,13 @@ def _channel_problems(panel: xr.Dataset, channel: Channel, stages: StageSpace) -
 
 
 def _cells_inside(panel: xr.Dataset, channel: Channel) -> Floats:
-    """Give the cells of a channel as the panel holds them; NaN outside the windows."""
+    """Return the cells of a channel as the panel holds them; NaN outside the windows."""
     cells = panel[channel.name].transpose("customer_id", "period").values.astype(FLOAT)
     return np.where(observed_cells(panel), cells, np.nan)
 
 
 def read_cells(panel: xr.Dataset, channel: Channel, stages: StageSpace) -> Floats:
-    """Give the cells of a channel (customer, period), stages as indices; NaN where nothing is."""
+    """Return the cells of a channel (customer, period), stages as indices; NaN where missing."""
     cells = _cells_inside(panel, channel)
     if channel.names_stages and "categories" in panel[channel.name].attrs:
         cells = _recode(cells, panel[channel.name].attrs["categories"], stages)
@@ -177,10 +177,10 @@ def merge_histories(
     window : Window
     codes : sequence of ndarray (customer, period)
     covariates : ndarray (customer or 1, move or 1, column), optional
-        What moves them; customers who differ in it have different histories.
+        Covariates of the moves; customers who differ in them have different histories.
     apart : bool
-        Leave every customer alone, since each has effects of their own. Whoever was never
-        observed is dropped; the others come in an order that depends on what was seen alone.
+        Keep every customer separate, since each has their own effects. Customers who were never
+        observed are dropped; the order of the others depends only on what was seen.
 
     Examples
     --------

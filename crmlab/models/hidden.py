@@ -28,14 +28,14 @@ class HiddenMarkov(StageModel):
     space : StageSpace
     transitions : TransitionModel
     channels : sequence of Channel
-        What is seen, given the stage; independent of each other within a period.
+        What is seen, given the stage; channels are independent of each other within a period.
     ordered_by : str, optional
         "<channel>_<parameter>" that rises from stage to stage within each phase (and falls as a
         relationship comes apart); this ties the stages to their names.
     initial_probs : sequence of K floats or "stationary", optional
         Stage probabilities at the start of each customer's window; learned under a uniform prior
-        if left out. "stationary": those that the transition matrix at mean covariates keeps
-        (Netzer, Lattin and Srinivasan 2008), for customers whose past is as long as it is unseen.
+        if left out. "stationary": those that the transition matrix at mean covariates leaves
+        unchanged (Netzer, Lattin and Srinivasan 2008), for customers with a long unseen past.
 
     Raises
     ------
@@ -108,7 +108,7 @@ class HiddenMarkov(StageModel):
         ]
 
     def _meaning_problems(self) -> list[str]:
-        """Say what is missing for the stages to keep their names."""
+        """List what is missing for the stages to keep their names."""
         apart_matters = len(set(self.space.phases)) > 1
         told_apart = any(channel.tells_apart(self.space) for channel in self.channels)
         anchored = any(channel.tells_stages(self.space) for channel in self.channels)
@@ -131,7 +131,7 @@ class HiddenMarkov(StageModel):
         check_panel("HiddenMarkov", panel, self.channels, self.space, self.transitions.design)
 
     def build(self, panel: xr.Dataset) -> "pm.Model":
-        """Give the PyMC model whose log-density sums over all stage paths."""
+        """Return the PyMC model whose log-density sums over all stage paths."""
         import pymc as pm
         import pytensor.tensor as pt
 
@@ -161,7 +161,7 @@ class HiddenMarkov(StageModel):
         return self.transitions.n_customer_effects(self.space) > 0
 
     def read(self, panel: xr.Dataset) -> dict[str, NDArray]:
-        """Give the arrays that the density reads, by name: all that changes with a panel.
+        """Return the arrays that the log-posterior reads, by name: all that changes with a panel.
 
         Customers with the same history, covariates included, are one row; `times` counts them.
         """
@@ -223,7 +223,7 @@ class HiddenMarkov(StageModel):
 
 
 def _stationary_problems(asked: str, space: StageSpace) -> list[str]:
-    """Say why customers of a space cannot start from its stationary distribution."""
+    """List why customers of a space cannot start from its stationary distribution."""
     if asked != "stationary":
         return [f"`initial_probs` must be probabilities, 'stationary' or None, got {asked!r}"]
     reach = np.linalg.matrix_power(space.mask.astype(float), len(space)) > 0

@@ -1,7 +1,7 @@
-"""Observed stages: when each stage is known, counts of moves say everything.
+"""Observed stages: when each stage is known, counts of moves are all that matters.
 
-Without covariates the posterior is a closed form. With covariates it is a multinomial logit of the
-counts under each of their patterns, whatever the number of customers.
+Without covariates the posterior has a closed form. With covariates it is a multinomial logit of the
+counts under each of their patterns, however many customers there are.
 """
 
 from dataclasses import dataclass
@@ -118,7 +118,7 @@ class ObservedMarkov(StageModel):
         return count_patterns(self._stages(panel), design, len(self.space))
 
     def build(self, panel: xr.Dataset) -> "pm.Model":
-        """Give the same posterior as a PyMC model, to be sampled or extended."""
+        """Return the same posterior as a PyMC model, to be sampled or extended."""
         import pymc as pm
         import pytensor.tensor as pt
 

@@ -1,4 +1,4 @@
-"""Stages keep their meaning: a parameter that rises from stage to stage, within each phase.
+"""Stages keep their meaning through a parameter that rises from stage to stage in each phase.
 
 Without it a posterior has one copy for each relabelling of the stages, and "active" in one chain is
 "dormant" in the next. The parameter is ordered on its unconstrained scale, by the change of
@@ -46,7 +46,7 @@ class OrderedWithin(Transform):
         return pt.dot(self.sums.astype(float), steps)[self.back]
 
     def forward(self, value: "TensorVariable", *inputs: object) -> "TensorVariable":
-        """Take the steps apart within each group."""
+        """Recover the steps within each group."""
         import pytensor.tensor as pt
 
         ordered = value[self.sequence]
@@ -61,7 +61,7 @@ class OrderedWithin(Transform):
 
 
 def spread_start(prior: "TensorVariable", groups: Groups) -> np.ndarray:
-    """Give starting values around the prior's centre that rise within each group."""
+    """Return starting values around the prior's centre that rise within each group."""
     inputs = prior.owner.inputs
     default = _default_transform(prior.owner.op, prior)
     center = support_point(prior)

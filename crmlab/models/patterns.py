@@ -1,7 +1,7 @@
-"""Moves between known stages, counted: all that a likelihood needs to know of them.
+"""Counts of moves between known stages: all that a likelihood needs to know about them.
 
-Moves that happened under the same covariates are one *pattern*. A million customers over three
-years are thirty-five million moves, but where covariates take few values, a few hundred patterns.
+Moves that happened under the same covariates form one *pattern*. A million customers over three
+years make thirty-five million moves, but only a few hundred patterns if covariates take few values.
 """
 
 from typing import NamedTuple
@@ -39,7 +39,7 @@ def count_patterns(stages: Ints, design: Floats, n_states: int) -> Patterns:
     Raises
     ------
     DataError
-        The patterns are too many to be held: some covariate hardly ever takes a value twice.
+        There are too many patterns to hold: some covariate hardly ever takes a value twice.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def count_patterns(stages: Ints, design: Floats, n_states: int) -> Patterns:
 
 
 def _number_rows(design: Floats, known: Bools) -> tuple[Ints, Floats]:
-    """Give each known move the number of its row of the design, and the different rows."""
+    """Return the row of the design for each known move, and the different rows."""
     n_columns = design.shape[-1]
     numbers = np.zeros(int(known.sum()), dtype=np.int64)
     rows = np.zeros((1, 0))

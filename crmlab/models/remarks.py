@@ -1,7 +1,7 @@
-"""What a panel cannot tell a model, said before a sampler is asked.
+"""What a model cannot learn from a panel, reported before sampling.
 
-None of this stops a fit: priors keep every answer finite. But where the data are silent the answer
-is the prior's, and that must be said.
+None of this stops a fit: priors keep every answer finite. But where the data say nothing, the
+answer is the prior's, and the user must know.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ def data_remarks(
     space: StageSpace,
     transitions: TransitionModel = StickyDirichlet(),  # noqa: B008
 ) -> list[str]:
-    """Say what a panel is too small, or too dull, to tell; empty if nothing stands out.
+    """Report what a panel is too small, or too uniform, to show; empty if nothing stands out.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def data_remarks(
     >>> for remark in data_remarks(panel, (crm.Poisson("visits"),), space):
     ...     print(remark)
     there is no move between two periods: how stages move stays at its prior; add periods
-    channel 'visits' is 1 wherever it was seen: it tells no stage from another; leave it out
+    channel 'visits' is 1 wherever it was seen: it does not tell stages apart; leave it out
     """
     inside = moves_inside(panel)
     remarks = [*_size_remarks(panel, inside, space)]
@@ -67,7 +67,7 @@ def _size_remarks(panel: xr.Dataset, inside: Bools, space: StageSpace) -> list[s
     remarks = []
     if n_seen == 1:
         remarks.append(
-            "there is one customer: nothing tells her from the others; take the answer for hers"
+            "there is only one customer: the answer is about her, not about customers in general"
         )
     if n_moves == 0:
         remarks.append(
@@ -97,14 +97,14 @@ def _channel_remarks(panel: xr.Dataset, channel: Channel, space: StageSpace) -> 
         ]
     if values.min() == values.max() and len(space) > 1:
         return [
-            f"channel {channel.name!r} is {values[0]:g} wherever it was seen: it tells no stage "
-            "from another; leave it out"
+            f"channel {channel.name!r} is {values[0]:g} wherever it was seen: it does not tell "
+            "stages apart; leave it out"
         ]
     return []
 
 
 def _design_remarks(panel: xr.Dataset, inside: Bools, transitions: TransitionModel) -> list[str]:
-    """Find covariates that others, and the base, make up: their effects cannot be told apart."""
+    """Find covariates that are sums of others or constant: their effects are not identified."""
     names = transitions.design.covariates
     if len(names) < 2 or not inside.any():
         return []

@@ -1,7 +1,7 @@
-"""What to do: from the value of stages to decisions, with how sure they are.
+"""What to do: from the value of stages to decisions and their uncertainty.
 
 Actions are arrays: P[action, from, to] is the transition matrix of a period in which the action is
-taken, cost[action] (or cost[action, stage]) what it costs. Costs and margins are paid at the start
+taken, and cost[action] (or cost[action, stage]) its cost. Costs and margins are paid at the start
 of a period, and values count the current one, in which the action is chosen and paid for
 (``first="current"`` in `stage_value`).
 
@@ -21,7 +21,7 @@ One policy for all posterior draws (`choice`):
 
 The same for a fit and named actions (`decision`):
 
-* `decide`: the best action in each stage, how sure it is, what is at stake
+* `decide`: the best action in each stage, how certain it is, and what is at stake
 
 When money is short (`budget`):
 
@@ -37,13 +37,13 @@ When the stage is hidden (`beliefs`):
 * `plan_beliefs`: the exact value of every belief over a horizon, and the best action now
 * `blind_planes`: a lower bound of the value: one action for ever
 * `improve_planes`: a better lower bound, improved at chosen beliefs
-* `qmdp`: an upper bound: the stage is known from next time on
+* `qmdp`: an upper bound: the stage is known from the next period on
 * `Planes`: a value function on beliefs
 
-Whom to help first, whom to serve no longer (`cases`; read its conditions):
+Whom to help first, and whom to stop serving (`cases`; read its conditions):
 
 * `triage`: open cases, by the value that an hour of work saves
-* `serve_or_end`: the stages in which serving on is worth more than ending
+* `serve_or_end`: the stages in which it is worth more to keep serving than to end
 * `Triage`: what `triage` returns
 * `ServeOrEnd`: what `serve_or_end` returns
 
@@ -54,8 +54,8 @@ How long to test (`learning`):
 * `regret_curves`: the cumulative regret of rules that choose a treatment per customer
 * `thompson`: the rule that draws rates from their posterior and takes the largest
 * `greedy`: the rule that takes the highest posterior mean
-* `even_split`: the rule that tests for ever
-* `trial_then_winner`: the rule that tests first, then gives all the winner
+* `even_split`: the rule that never stops testing
+* `trial_then_winner`: the rule that tests first, then gives everybody the winner
 * `TrialPlan`: what `plan_trial` returns
 
 Whom an offer changes (`uplift`):

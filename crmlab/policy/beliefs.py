@@ -1,25 +1,25 @@
 """What to do when the stage is hidden: policies on beliefs.
 
 A firm that only sees signals (visits, replies, complaints) holds a *belief* b, the filtered
-probabilities of the stages. Acting with a and then seeing y moves it by Bayes' rule,
+probabilities of the stages. Taking action a and then seeing y updates it by Bayes' rule,
 
     b'(s') is proportional to m_y(s') sum_s b(s) P_a[s, s'],
 
-and the best that can be done solves Bellman's equation on beliefs, with q = 1/(1+d),
+and the best value solves Bellman's equation on beliefs, with q = 1/(1+d),
 
     V(b) = max over a of  r(b, a) + q sum_y Pr(y | b, a) V(b'),
 
 as Montoya, Netzer & Jedidi (2010, *Marketing Science* 29(5), 909-924) do for detailing and samples.
 V is convex: knowing more cannot hurt. Over n periods it is the upper edge of finitely many planes
 (`plan_beliefs`, exact, for small problems; Smallwood & Sondik 1973, *Operations Research* 21(5),
-1071-1088). For ever, it lies between two bounds:
+1071-1088). Over an infinite horizon, it lies between two bounds:
 
     below   `improve_planes`: planes of policies that can be carried out, improved at chosen
             beliefs only (Pineau, Gordon & Thrun 2003), started from doing one thing for ever
     above   `qmdp`: acts now as if the stage were known from the next period on (Littman, Cassandra
             & Kaelbling 1995), so it never pays for information
 
-Where both bounds choose alike, or lie close, QMDP is enough: compute it, look at the gap, decide.
+Where both bounds choose the same action, or are close, QMDP is enough: look at the gap first.
 (Sources other than the first are given from memory.)
 """
 
@@ -71,7 +71,7 @@ def update_belief(belief: ArrayLike, P: ArrayLike, likelihood: ArrayLike) -> Flo
     Raises
     ------
     SpecError
-        What was seen is impossible in every stage that the belief leads to.
+        The signal is impossible in every stage that the belief leads to.
 
     Examples
     --------
@@ -88,7 +88,7 @@ def update_belief(belief: ArrayLike, P: ArrayLike, likelihood: ArrayLike) -> Flo
 
 
 def qmdp(P: ArrayLike, margin: ArrayLike, cost: ArrayLike, *, discount_rate: float) -> Planes:
-    """Upper bound of the value of a belief, in currency, as if the stage were known from next time.
+    """Upper bound of the value of a belief, in currency, as if the stage were known from then on.
 
     One plane per action: Q(a, .) of the programme with known stages.
 
@@ -158,8 +158,8 @@ def plan_beliefs(
     discount_rate : float
         d: a fraction per period of `P`.
     n_periods : int
-        Periods in which something is earned, the present one included. Work can grow without mercy
-        with it; it is refused beyond 20,000 planes at a time.
+        Periods in which something is earned, including the present one. Work can grow very fast
+        with it; more than 20,000 planes at a time are refused.
 
     Returns
     -------
@@ -207,7 +207,7 @@ def improve_planes(
     P, margin, cost, signal_probs
         As in `plan_beliefs`.
     beliefs : array_like of shape (n, K)
-        Where to improve: filtered probabilities of real customers are the natural choice.
+        Where to improve; filtered probabilities of real customers are a natural choice.
     discount_rate : float
         d: a fraction per period of `P`, above 0.
     n_rounds : int
@@ -239,7 +239,7 @@ def improve_planes(
     planes = blind_planes(P, margin, cost, discount_rate=discount_rate)
     for _ in range(n_rounds):
         better = _back_up_at(points, P, reward, keep, signals, planes.plane)
-        # A backup at few points can lose what another plane held elsewhere: keep the better one.
+        # A backup at few points can lose what another plane has elsewhere: keep the better one.
         old = planes.plane[(points @ planes.plane.T).argmax(axis=1)]
         gains = (points * (better.plane - old)).sum(axis=1) > 0
         if not gains.any():
@@ -344,7 +344,7 @@ def _useful_rows(planes: Floats) -> NDArray[np.intp]:
     for row in rows:
         if row not in kept and _wins_somewhere(planes[row], planes[kept]):
             kept.append(int(row))
-    # A plane that was kept early may lose to the later ones together.
+    # A plane that was kept early may be below the later ones taken together.
     return np.array(
         [r for r in kept if _wins_somewhere(planes[r], planes[[k for k in kept if k != r]])]
     )

@@ -1,14 +1,14 @@
 """What to do when money is short: budgets, by a price on each euro spent.
 
-A budget couples customers who have nothing else to do with each other. Lagrange's way uncouples
-them: charge every euro spent an extra price, let each customer or stage choose freely, and raise
-the price until the budget holds. The price is what one more euro of budget would bring.
+A budget couples customers who have nothing else to do with each other. Lagrange's method separates
+them: charge an extra price for every euro spent, choose freely for each customer or stage, and
+raise the price until the budget holds. The price is what one more euro of budget would bring.
 
 The price also gives a bound. For any price p >= 0,
 
     best within the budget  <=  free optimum at price p  +  p x budget,
 
-so each answer here comes with how far it can be from the best: exactly 0 for policies that may be
+so each answer here has a bound on its distance from the best: exactly 0 for policies that may be
 mixed, and at most the gain of one offer where each customer gets one offer or none.
 """
 
@@ -37,12 +37,12 @@ class Allocation(NamedTuple):
 
 
 def allocate(gain: ArrayLike, cost: ArrayLike, *, budget: float) -> Allocation:
-    """Choose an action for each customer so that the gain, in currency, is high and costs fit.
+    """Choose an action for each customer: the highest gain, in currency, within a budget.
 
     Parameters
     ----------
     gain : array_like of shape (customers, A)
-        What each action brings from each customer, in currency, its cost not taken off. Action 0
+        What each action brings from each customer, in currency, before its cost. Action 0
         is to do nothing.
     cost : array_like of shape (A,) or (customers, A)
         Cost of each action, in currency; at least 0, and 0 for action 0.
@@ -53,7 +53,7 @@ def allocate(gain: ArrayLike, cost: ArrayLike, *, budget: float) -> Allocation:
     -------
     Allocation
         `action` (customers,), its `gain` and what is `spent`; `bound`: no choice within the budget
-        gains more; `price`: gain of one more unit of budget, about.
+        gains more; `price`: approximate gain of one more unit of budget.
 
     Raises
     ------
@@ -62,8 +62,8 @@ def allocate(gain: ArrayLike, cost: ArrayLike, *, budget: float) -> Allocation:
 
     Notes
     -----
-    A multiple-choice knapsack. At the price where the budget just holds, single customers may be
-    moved up while money is left; what is lost against the bound is less than the largest step
+    This is a multiple-choice knapsack. At the price where the budget just holds, customers may be
+    moved up while money is left; the loss compared with the bound is less than the largest step
     between two actions of one customer (Dantzig 1957, *Operations Research* 5(2), 266-277, from
     memory).
 
@@ -108,7 +108,7 @@ def _respond(gain: Floats, cost: Floats, price: float) -> NDArray[np.intp]:
 
 
 def _lowest_price(gain: Floats, cost: Floats, budget: float) -> float:
-    """Halve towards the lowest price at which what customers choose fits the budget."""
+    """Bisect for the lowest price at which the customers' choices fit the budget."""
     rows = np.arange(len(gain))
 
     def spends(price: float) -> float:
@@ -126,7 +126,7 @@ def _lowest_price(gain: Floats, cost: Floats, budget: float) -> float:
 
 
 def _fill(gain: Floats, cost: Floats, action: NDArray[np.intp], left: float) -> NDArray[np.intp]:
-    """Spend what is left on dearer actions, until no customer can be moved up any more."""
+    """Spend the rest on dearer actions, until no customer can be moved up any more."""
     rows = np.arange(len(gain))
     while True:
         filled = _fill_once(gain, cost, action, left)
@@ -139,7 +139,7 @@ def _fill(gain: Floats, cost: Floats, action: NDArray[np.intp], left: float) -> 
 def _fill_once(
     gain: Floats, cost: Floats, action: NDArray[np.intp], left: float
 ) -> NDArray[np.intp]:
-    """Move each customer up once, those first who gain most per unit, where it still fits."""
+    """Move each customer up once where it fits, starting with the highest gain per unit."""
     rows = np.arange(len(gain))
     extra = cost - cost[rows, action][:, None]
     more = gain - gain[rows, action][:, None]
@@ -158,7 +158,7 @@ def _fill_once(
 
 
 class BudgetPlan(NamedTuple):
-    """The best policy within a lifetime budget: one policy, or two that are mixed by a coin."""
+    """The best policy within a lifetime budget: one policy, or two mixed at random."""
 
     policies: NDArray[np.intp]
     shares: Floats
@@ -291,7 +291,7 @@ def _read_spend(P: Floats, cost: ArrayLike, budget: float) -> Floats:
 
 
 def _cheap_enough(at, reward: Floats, spend: Floats, budget: float) -> tuple:
-    """Raise the price until the plan fits the budget; the cheapest policy of all is the end."""
+    """Raise the price until the plan fits the budget; stop at the cheapest policy of all."""
     price = 1.0
     for _ in range(_HALVINGS):
         found = at(price)
@@ -307,8 +307,8 @@ def _cheap_enough(at, reward: Floats, spend: Floats, budget: float) -> tuple:
 def _meet(at, low: tuple, high: tuple, budget: float) -> BudgetPlan:
     """Close in on the two policies whose line crosses the budget at the highest value.
 
-    Value against spend of all policies has a concave upper edge. The price at which the two at
-    hand are worth the same either finds a policy above their line, or proves there is none.
+    Value plotted against spend has a concave upper edge. The price at which the two current
+    policies are worth the same either finds a policy above their line, or proves there is none.
     """
     for _ in range(_HALVINGS):
         price = (low[1] - high[1]) / (low[2] - high[2])

@@ -1,9 +1,9 @@
-"""Whom to help first, and whom to serve no longer.
+"""Whom to help first, and whom to stop serving.
 
 **Triage.** An open case (a complaint, a cancellation, a silence) puts part of a customer's value at
 risk: what the customer is worth if it is handled, less what is left if it is not. An hour of work
-is scarce, so cases are taken by value saved *per hour*, not by value, nor by the risk of leaving:
-a customer who will surely leave or surely stay gains nothing from being called.
+is scarce, so cases are ranked by value saved *per hour*, not by value or by the risk of leaving:
+calling a customer who will surely leave, or surely stay, gains nothing.
 
 Value is not the only claim. Cases that touch safety, rights, or a promise that was made come first,
 whatever the customer is worth: mark them `must`, and the ranking orders only the rest.
@@ -12,12 +12,12 @@ whatever the customer is worth: mark them `must`, and the ranking orders only th
 ending is right. `serve_or_end` is to be read under these conditions, which belong in the decision's
 record:
 
-* the loss is not of the firm's making: who complains because of bad service is owed service;
+* the loss is not of the firm's making: a customer who complains about bad service is owed service;
 * repricing, self-service or repair came first (`charge` says which price would make serving pay);
-* the margin leaves nobody worse off because of who they are: no protected trait, and none of its
-  proxies, decides; the outcome is audited by group;
+* the margin leaves nobody worse off because of who they are: neither a protected trait nor any of
+  its proxies decides; the outcome is audited by group;
 * essential services (water, power, a bank account, medicine) are not ended for value;
-* the customer is told, in time, why, and by whom it can be reviewed, and may appeal to a person.
+* the customer is told in time, learns why and who can review it, and may appeal to a person.
 """
 
 from typing import NamedTuple
@@ -60,25 +60,25 @@ def triage(
     hours : array_like of shape (cases,)
         Work that handling needs, above 0.
     capacity : float
-        Hours that there are.
+        Hours available.
     must : array_like of bool of shape (cases,), optional
         Cases that come first whatever they are worth: safety, rights, promises.
 
     Returns
     -------
     Triage
-        `order`: indices of all cases, the first to take first; `handled`: whether there is time;
+        `order`: indices of all cases, in the order to take them; `handled`: whether there is time;
         `at_risk`: value that handling saves; `saved`: in all that are handled; `bound`: no choice
         of the others within the hours saves more.
 
     Raises
     ------
     SpecError
-        Shapes that do not fit, hours that are not above 0, or too few hours for what must be done.
+        Shapes that do not fit, hours that are not above 0, or too few hours for the `must` cases.
 
     Examples
     --------
-    The dearest customer is not the first: the second case saves more in the same hour.
+    The most valuable customer is not the first: the second case saves more in the same hour.
 
     >>> found = triage([900, 300, 80], [880, 100, 20], [1, 1, 0.5], capacity=1.5)
     >>> found.order.tolist(), found.handled.tolist(), found.saved
@@ -153,11 +153,11 @@ def serve_or_end(
     discount_rate: float,
     ending_value: ArrayLike = 0.0,
 ) -> ServeOrEnd:
-    """Stages in which serving on is worth more, in currency, than ending the relationship.
+    """Stages in which serving is worth more, in currency, than ending the relationship.
 
-    Optimal stopping: V_s = max(E_s, R_s + q sum_j P_sj V_j). Whoever is served keeps the firm's
-    option to end later, so a stage with a negative margin may well be worth serving for what it
-    leads to. Read the conditions in the module's docstring before acting on an end.
+    Optimal stopping: V_s = max(E_s, R_s + q sum_j P_sj V_j). Serving keeps the option to end later,
+    so a stage with a negative margin may be worth serving for what it leads to. Read the conditions
+    in the module's docstring before ending a relationship.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def serve_or_end(
     -------
     ServeOrEnd
         `serve` (..., K), true where both tie; `value` (..., K); `charge` (..., K): the extra charge
-        per period at which serving on for one more period would break even, 0 where it already
+        per period at which serving for one more period would break even, 0 where it already
         does. With draws as leading axis, the mean of `serve` is the probability that serving is
         right: end nothing on a posterior that is still in doubt.
 
@@ -207,7 +207,7 @@ def serve_or_end(
 
 
 def _stop_best(P: Floats, margin: Floats, ending: Floats, keep: float) -> Floats:
-    """Policy iteration on who is served: serve all, end where ending is better, until no change."""
+    """Policy iteration: start by serving all, end where ending is better, until nothing changes."""
     n_stages = P.shape[-1]
     shape = (*np.broadcast_shapes(P.shape[:-2], margin.shape[:-1], ending.shape[:-1]), n_stages)
     ending = np.broadcast_to(ending, shape)

@@ -1,14 +1,14 @@
-"""One decision for all draws: how sure it is, what it may cost, what knowing more is worth.
+"""One decision for all draws: how certain it is, what it may cost, what knowing more is worth.
 
-Under each posterior draw of the matrices another policy may be best. A firm can carry out only one.
-It takes the policy whose mean value over the draws is highest, and asks three questions:
+A different policy may be best under each posterior draw of the matrices. A firm can carry out only
+one. It takes the policy with the highest mean value over the draws, and asks three questions:
 
 * in what share of the draws is each action the best (`prob_best`);
-* how much is lost, on average, because the truth may be another draw (`regret`): it is what perfect
-  information would be worth, EVPI = E max - max E, the most that any study may cost;
+* how much is lost, on average, because the truth may be another draw (`regret`): this is the value
+  of perfect information, EVPI = E max - max E, and the most that any study may cost;
 * what a study of a given size would be worth (`evsi`).
 
-Draws that agree about what to do make further research worthless, however wide they are.
+If all draws agree about what to do, further research is worthless, however wide they are.
 """
 
 from itertools import product
@@ -23,12 +23,12 @@ from crmlab.policy.inputs import read_actions, read_weights
 from crmlab.policy.programme import iterate_policy, value_policy
 from crmlab.value.inputs import as_floats
 
-# Policies x draws that are valued one by one before the search becomes a climb.
+# Up to so many policies x draws are valued one by one; beyond, the search is a climb.
 _EXHAUSTIVE = 100_000
 
 
 class Choice(NamedTuple):
-    """One policy for all draws, and how sure it is."""
+    """One policy for all draws, and how certain it is."""
 
     policy: NDArray[np.intp]
     value: Floats
@@ -59,7 +59,7 @@ def choose_policy(
     discount_rate : float
         d: a fraction per period of `P`, above 0.
     n_customers : array_like of shape (K,), optional
-        Customers in each stage, who weigh the stages; one in each if left out.
+        Customers in each stage, as weights; one in each if left out.
 
     Returns
     -------
@@ -67,8 +67,8 @@ def choose_policy(
         `policy` (K,); `value` (draws, K) under it; `prob_best` (A, K): share of draws whose best
         policy takes the action; `regret` (draws, K): best value of the draw less `value`; `evpi`:
         mean regret of all customers, in currency; `exact`: whether all A^K policies were compared.
-        Otherwise the best policies of the draws were, each improved one stage at a time, and
-        `evpi` is an upper bound.
+        If not, the best policies of the draws were compared, each improved one stage at a time,
+        and `evpi` is an upper bound.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def choose_policy(
     best = iterate_policy(P, reward, keep)
     policy, exact = _search(P, reward, keep, weights, best.action)
     value = value_policy(P, reward, keep, policy)
-    # A policy cannot beat the best one; rounding can.
+    # No policy is above the best one, but rounding may make it look so.
     regret = np.maximum(best.value - value, 0.0)
     actions = np.arange(P.shape[1])[:, None]
     prob_best = (best.action[:, None, :] == actions).mean(axis=0)
@@ -129,7 +129,7 @@ def _most_frequent(policies: NDArray[np.intp], n: int) -> NDArray[np.intp]:
 
 
 def _climb(policy: NDArray[np.intp], n_actions: int, score) -> NDArray[np.intp]:
-    """Change one stage at a time for the better until no single change helps."""
+    """Improve one stage at a time until no single change helps."""
     best, improved = score(policy), True
     while improved:
         improved = False
@@ -163,7 +163,7 @@ def evpi(net_benefit: ArrayLike) -> float:
 
 
 def evsi(net_benefit: ArrayLike, loglik: ArrayLike) -> float:
-    """Value, in currency, of a study before choosing: E max over what it may show - max E.
+    """Value, in currency, of a study before choosing: E max given its result - max E.
 
     Each simulated result reweights the draws by its likelihood, the option with the highest
     reweighted mean is chosen, and the means of these choices are averaged. With few draws per
@@ -180,7 +180,7 @@ def evsi(net_benefit: ArrayLike, loglik: ArrayLike) -> float:
     Returns
     -------
     float
-        Between 0 and `evpi`, up to simulation error; the study's cost is not taken off.
+        Between 0 and `evpi`, up to simulation error, before the cost of the study.
 
     Raises
     ------
@@ -229,7 +229,7 @@ def simulate_trial(
     -------
     ndarray of shape (n_results, draws)
         Multinomial log likelihood of each result under each draw, up to a constant per result.
-        For two independent trials, add theirs, simulated from the same draws.
+        For two independent trials, add their log likelihoods, simulated from the same draws.
     """
     rows = as_floats("rows", rows)
     problems = count_problems({"n_customers": n_customers, "n_results": n_results})

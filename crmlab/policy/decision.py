@@ -1,4 +1,4 @@
-"""What a firm should do in each stage, from a fit and named actions: labels in, labels out."""
+"""What a firm should do in each stage, from a fit and named actions, with labels throughout."""
 
 from collections.abc import Mapping, Sequence
 
@@ -31,35 +31,35 @@ def decide(
     at: Mapping[str, float] | None = None,
     draws: int = 200,
 ) -> xr.Dataset:
-    """Best action in each stage over the posterior, how sure it is, and what is at stake in money.
+    """Best action in each stage over the posterior, how certain it is, and the money at stake.
 
-    The fit supplies the matrices without action; each action tilts them by its log odds ratios and
-    costs what it costs, once per customer and period. Doing nothing is always a choice.
+    The fit supplies the matrices without action. Each action tilts them by its log odds ratios and
+    costs its `cost` once per customer and period. Doing nothing is always a choice.
 
     Parameters
     ----------
     fit : Fit
-        Posterior of customers to whom nothing was done. Of a model with covariates, the mean matrix
-        of the customers is taken (``transition_matrices(..., by="population")``).
+        Posterior of customers to whom nothing was done. A model with covariates gives the mean
+        matrix of the customers (``transition_matrices(..., by="population")``).
     actions : sequence of Action
-        Their numbers are taken as known, but for those that `effects` replaces.
+        Their numbers are taken as known, except those that `effects` replaces.
     margin : mapping, array_like of shape (stage,), or DataArray (chain, draw, stage)
         Currency per customer and period in each stage, as in `lifetime_value`.
     discount_rate : float or DiscountRate
-        Bare: a fraction per period of the fit's panel.
+        A bare number is a fraction per period of the fit's panel.
     effects : mapping of action to mapping of move to draws, optional
-        What is not known for sure: for an action, posterior draws in place of its numbers, keyed
+        What is uncertain: for an action, posterior draws in place of its numbers, keyed
         as in `Action`: log odds ratios by kind of move or by (from, to), probabilities by the
         (from, to) of an added move. A DataArray with dims chain and draw is paired with the draws
-        of the fit; an array (n,) is a posterior of its own, from an experiment, say. The doubt
-        then enters `prob_best`, `regret` and `evpi`.
+        of the fit; an array (n,) is a separate posterior, from an experiment, say. This
+        uncertainty then enters `prob_best`, `regret` and `evpi`.
     n_customers : mapping of stage name to float, or array_like of shape (stage,), optional
-        Customers in each stage, who weigh the stages; one in each if left out.
+        Customers in each stage, as weights; one in each if left out.
     first : {"next", "current"}
         The period of the first margin that counts, as in `stage_value`. The action of the current
         period is paid for in any case, so only `value` and `value_untreated` depend on it.
     at : mapping of covariate to number, optional
-        Covariates that are set, as in `transition_matrices`.
+        Covariates to set, as in `transition_matrices`.
     draws : int
         Posterior draws to use in all, evenly thinned.
 
@@ -92,7 +92,7 @@ def decide(
     options = {"discount_rate": per_period, "n_customers": counts}
     found = choose_policy(P, margins, cost, **options)
     untreated = choose_policy(P[:, :1], margins, cost[:1], **options).value
-    past = 0.0 if first == "current" else margins  # the current period's, whatever is done
+    past = 0.0 if first == "current" else margins  # of the current period, whatever the action
     lead = ("chain", "draw", "stage")
     shape = (*matrices.shape[:2], len(space))
     return xr.Dataset(

@@ -1,4 +1,4 @@
-"""Actions whose effects are in doubt: one matrix per action and posterior draw."""
+"""Actions with uncertain effects: one matrix per action and posterior draw."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -72,7 +72,7 @@ def draw_action_matrices(
 
 
 def _at(action: Action, draws: Mapping[Key, NDArray], place: int) -> Action:
-    """Give the action with the numbers of one draw."""
+    """Return the action with the numbers of one draw."""
     drawn = {key: float(values[place]) for key, values in draws.items()}
     added = dict(action.adds)
     chances = {key: value for key, value in drawn.items() if key in added}
@@ -103,7 +103,7 @@ def _one_per_draw(name: str, key: Key, values: object, matrices: xr.DataArray) -
                 f"decide: `effects` of {name!r} at {key!r} must have shape (n_draws,), or dims "
                 f"chain and draw, got shape {given.shape}"
             )
-        # Another posterior, independent of the matrices: any pairing will do; this one is even.
+        # A separate posterior, independent of the matrices: any pairing is valid; this one is even.
         places = np.linspace(0, len(given) - 1, n_draws).round().astype(int)
         chosen = given[places]
     if not np.isfinite(chosen).all():

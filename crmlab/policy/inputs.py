@@ -1,4 +1,4 @@
-"""What the functions of this package are given: actions as matrices with costs, checked."""
+"""The inputs of this package's functions: actions as matrices with costs, checked."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -89,7 +89,7 @@ def read_policy(owner: str, policy: ArrayLike, n_actions: int, n_stages: int) ->
 
 
 def read_weights(owner: str, n_customers: ArrayLike | None, n_stages: int) -> Floats:
-    """Return customers per stage, (K,); all stages alike if left out."""
+    """Return customers per stage, (K,); the same number in all stages if left out."""
     if n_customers is None:
         return np.ones(n_stages)
     counts = read_customers(owner, n_customers, n_stages)

@@ -1,7 +1,7 @@
 """Learning by doing: how long to test, and how to earn while testing.
 
 **Test and roll** (Feit & Berman 2019, *Marketing Science* 38(6), 1038-1058). Two treatments, a
-finite population of N customers, n of whom see each in a test; the rest get the winner. With a
+finite population of N customers: n see each in a test, and the rest get the winner. With a
 normal prior N(mu, sigma^2) for each treatment's mean, and responses of standard deviation s, the
 expected profit and the size that maximises it are
 
@@ -11,10 +11,10 @@ expected profit and the size that maximises it are
 It grows with the root of N: a test that is "significant" is usually far too large, because those
 who are tested on the worse treatment are customers too.
 
-**Bandits** never stop testing, they test less and less. *Thompson sampling* draws each treatment's
+**Bandits** never stop testing, but test less and less. *Thompson sampling* draws each treatment's
 rate from its posterior and takes the largest: each is tried as often as it is likely to be best.
-`regret_curves` plays rules against each other in simulated worlds; regret is what the best
-treatment of the world would have brought more, in expected responses.
+`regret_curves` compares rules in simulated worlds. Regret is how much more the best treatment of
+the world would have brought, in expected responses.
 """
 
 import math
@@ -47,7 +47,7 @@ def plan_trial(n_customers: int, *, mean: float, prior_sd: float, response_sd: f
     Parameters
     ----------
     n_customers : int
-        N: customers who will get one of two treatments, tested ones included.
+        N: customers who will get one of two treatments, including those in the test.
     mean, prior_sd : float
         mu and sigma: prior of each treatment's mean response per customer.
     response_sd : float
@@ -120,7 +120,7 @@ def trial_profit(
 def thompson(
     successes: Floats, failures: Floats, served: int, rng: np.random.Generator
 ) -> NDArray[np.intp]:
-    """Draw every rate from its Beta(1 + successes, 1 + failures) posterior, take the largest."""
+    """Draw every rate from its Beta(1 + successes, 1 + failures) posterior; take the largest."""
     return rng.beta(1 + successes, 1 + failures).argmax(axis=-1)
 
 
@@ -135,12 +135,12 @@ def greedy(
 def even_split(
     successes: Floats, failures: Floats, served: int, rng: np.random.Generator
 ) -> NDArray[np.intp]:
-    """Take each treatment with the same probability for ever: a test without an end."""
+    """Take each treatment with the same probability for ever: a test without end."""
     return rng.integers(successes.shape[-1], size=successes.shape[:-1])
 
 
 def trial_then_winner(n: int) -> Rule:
-    """Make the rule that tries each treatment on n customers in turn, then gives all the winner.
+    """Make the rule that tries each treatment on n customers, then gives everybody the winner.
 
     Examples
     --------
@@ -173,8 +173,8 @@ def regret_curves(
     Parameters
     ----------
     rates : array_like of shape (worlds, arms)
-        True response rate of each treatment in each world: draws of a prior, or the stages of one
-        firm, each learned for itself.
+        True response rate of each treatment in each world: draws from a prior, or the stages of one
+        firm, each learned separately.
     rules : mapping of str to rule
         `thompson`, `greedy`, `even_split`, `trial_then_winner(n)`, or any function of (successes,
         failures, customers served, rng) that returns a treatment per world.

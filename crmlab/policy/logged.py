@@ -1,16 +1,16 @@
-"""What another policy would have brought, from data that an old policy logged.
+"""What another policy would have brought, from data logged under an old policy.
 
-Customers were treated at random, with probabilities e(a | x) that were written down. A new policy
-pi(a | x) can be valued from the same data without trying it, if the old one tried everything that
-the new one does:
+Customers were treated at random, with recorded probabilities e(a | x). A new policy pi(a | x) can
+be valued from the same data without trying it, if the old one tried everything that the new one
+does:
 
     IPS     mean of w Y,  w = pi(A|x) / e(A|x)             unbiased, noisy where e is small
     SNIPS   sum of w Y / sum of w                          slightly biased, far less noisy
     DR      mean of sum_a pi(a|x) m(x, a) + w (Y - m(x, A))   unbiased if e *or* the model is right
 
 (Horvitz & Thompson 1952; Swaminathan & Joachims 2015; Dudik, Langford & Li 2011; from memory.) How
-far the data reach is the effective number of customers, (sum w)^2 / sum w^2: below a few hundred,
-believe none.
+much the data can tell is the effective number of customers, (sum w)^2 / sum w^2: below a few
+hundred, trust none of the estimates.
 """
 
 from typing import NamedTuple
@@ -51,7 +51,7 @@ def logged_value(
     Parameters
     ----------
     reward : array_like of shape (n,)
-        What followed, net of the action's cost.
+        Reward after the action, net of the action's cost.
     action : array_like of int of shape (n,)
         Action that was taken.
     propensity : array_like of shape (n,)
@@ -68,7 +68,7 @@ def logged_value(
     Raises
     ------
     DataError
-        Lengths that differ, propensities that are none, or a policy that does not sum to 1.
+        Lengths that differ, propensities outside (0, 1], or a policy that does not sum to 1.
 
     Examples
     --------

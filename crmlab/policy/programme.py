@@ -1,15 +1,15 @@
 """What to do in each stage: the dynamic programme, when stages and matrices are known.
 
-An action a changes the transition matrix to P_a for one period and costs c(a, s). The best that can
-be done from stage s on satisfies Bellman's equation, with q = 1 / (1+d):
+An action a changes the transition matrix to P_a for one period and costs c(a, s). The best value
+from stage s onwards satisfies Bellman's equation, with q = 1 / (1+d):
 
     Q(a, s) = R_s - c(a, s) + q sum_j P_a[s, j] V_j,          V_s = max over a of Q(a, s).
 
 *Policy iteration* (Howard 1960, *Dynamic Programming and Markov Processes*) starts from some
 policy, values it exactly by one linear system, and changes the action of every stage in which
-another has a higher Q. No policy comes twice, and where nothing changes the equation holds: it ends
-after finitely many steps, usually three or four, with the best of all A^K policies. Over a horizon,
-one step back from the end at a time is enough (backward induction).
+another has a higher Q. No policy occurs twice, and where nothing changes the equation holds. So it
+ends after finitely many steps, usually three or four, with the best of all A^K policies. Over a
+finite horizon, one step at a time back from the end is enough (backward induction).
 
 The functions take actions as arrays: P[action, from, to] and cost[action], or cost[action, stage]
 where the cost differs; an action that also earns something at once has that much less cost, which
@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from crmlab.arrays import Floats
 from crmlab.policy.inputs import read_actions, read_allowed, read_policy
 
-# A better action must be better by this share of the largest value, or rounding could go in rings.
+# A better action must be better by this share of the largest value, or rounding could cycle.
 _TOLERANCE = 1e-12
 
 
@@ -60,7 +60,7 @@ def best_action(
     discount_rate : float
         d: a fraction per period of `P`; above 0 for ever.
     n_periods : int, optional
-        Periods in which something is earned, the present one included. None: for ever.
+        Periods in which something is earned, including the present one. None: for ever.
     allowed : array_like of bool of shape (A, K), optional
         Whether an action may be taken in a stage; every action if left out.
 
@@ -69,12 +69,12 @@ def best_action(
     Plan
         `action` (..., K), the lowest index where several tie, and `value` (..., K); over a horizon
         the plan of the present period. `action_values` (..., A, K): Q, an action now and the best
-        ever after; minus infinity where it is not allowed.
+        plan afterwards; minus infinity where it is not allowed.
 
     Raises
     ------
     SpecError
-        Matrices, margins, costs or the rate are impossible or do not fit. All problems at once.
+        Matrices, margins, costs or the rate are not valid or do not fit. All problems at once.
 
     References
     ----------
@@ -166,7 +166,7 @@ def value_policy(P: Floats, reward: Floats, keep: float, policy: NDArray[np.intp
 
 
 def _align(P: Floats, reward: Floats, policy: NDArray) -> tuple[Floats, Floats, NDArray]:
-    """Give all three the same leading axes."""
+    """Broadcast all three to the same leading axes."""
     lead = np.broadcast_shapes(P.shape[:-3], reward.shape[:-2], policy.shape[:-1])
     return (
         np.broadcast_to(P, (*lead, *P.shape[-3:])),

@@ -1,11 +1,11 @@
-"""Uplift: whom an offer changes, as against who buys anyway.
+"""Uplift: whom an offer changes, compared with who buys anyway.
 
-Those who are most likely to leave are not those whom an offer keeps (Ascarza 2018, *Journal of
+The customers most likely to leave are not those whom an offer keeps (Ascarza 2018, *Journal of
 Marketing Research* 55(1), 80-98). What counts is the difference that treatment makes,
 tau(x) = E[Y(1) - Y(0) | x], and only an experiment shows it: no customer is seen both ways.
 
 * By stage it is a difference of two means, with its standard error (`uplift_by_stage`).
-* For a score of each customer, the *Qini curve* counts what was gained by treating the best-scored
+* For a score of each customer, the *Qini curve* shows the gain from treating the best-scored
   share: outcomes of the treated, less those of the controls scaled to the number of treated,
   n_t1 - n_c1 N_t / N_c (Radcliffe 2007, from memory). A score that sorts at random gives a straight
   line; the area between is the Qini coefficient.
@@ -31,7 +31,7 @@ def uplift_by_stage(
     outcome : array_like of shape (n,)
         What each customer did: 0 or 1, or currency.
     treated : array_like of shape (n,)
-        1 or true where treated, at random within each stage.
+        1 or true if treated; the treatment is random within each stage.
     stage : array_like of shape (n,) of int or str
         Stage before treatment, as index or name.
     names : tuple of str
@@ -75,7 +75,7 @@ def _difference(yes: Floats, no: Floats) -> tuple[float, float, float, float]:
 def transformed_outcome(outcome: ArrayLike, treated: ArrayLike, propensity: ArrayLike) -> Floats:
     """One number per customer whose mean is the uplift: Y (W - e) / (e (1 - e)).
 
-    Regress it on anything to model uplift; it is unbiased and noisy.
+    Regress it on covariates to model uplift; it is unbiased but noisy.
 
     Parameters
     ----------
@@ -118,17 +118,17 @@ def qini_curve(score: ArrayLike, outcome: ArrayLike, treated: ArrayLike) -> Qini
     Parameters
     ----------
     score : array_like of shape (n,)
-        The higher, the sooner treated; customers of equal score are taken together.
+        Higher scores are treated first; customers of equal score are taken together.
     outcome : array_like of shape (n,)
         0 or 1, or currency.
     treated : array_like of shape (n,)
-        1 or true where treated, at random with one probability for all.
+        1 or true if treated; the treatment is random with one probability for all.
 
     Returns
     -------
     Qini
         `share` from 0 to 1; `gain`: (n_t1 - n_c1 N_t / N_c) / N_t(all) among those, so that the
-        last point is the mean effect of treating everybody, about; `coefficient`: area between the
+        last point is about the mean effect of treating everybody; `coefficient`: area between the
         curve and the straight line to its end, in the same unit.
 
     Raises
@@ -138,7 +138,7 @@ def qini_curve(score: ArrayLike, outcome: ArrayLike, treated: ArrayLike) -> Qini
 
     Notes
     -----
-    At shares where one of the two groups has nobody yet, controls count as nothing.
+    At shares where one of the two groups has nobody yet, controls count as 0.
 
     Examples
     --------

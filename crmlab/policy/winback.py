@@ -1,9 +1,9 @@
 """Winning customers back: the second life, an offer now and a price later.
 
-A lapsed customer is two decisions (Thomas, Blattberg & Fox 2004, *Journal of Marketing Research*
+A lapsed customer needs two decisions (Thomas, Blattberg & Fox 2004, *Journal of Marketing Research*
 41, 31-45). *The price later* sets how much the second life is worth: a higher price earns more per
-period and shortens it. *The offer now* sets whether there is one. If the offer is paid once and is
-forgotten, the two come apart, and the answer is their finding: price low to win back, higher later.
+period and shortens it. *The offer now* sets whether there is one. If the offer is paid once and
+then forgotten, the two separate, and the answer is theirs: price low to win back, higher later.
 
     second life   W(p) = (p - c) (1+d) / (1+d - r(p)),        r(p) = logistic(g - h p)
     offer         maximise  A(o) (W - o),                     A(o) = logistic(a + b o)
@@ -14,9 +14,9 @@ Lambert's function L (x = L(x) e^L(x)),
     o* = W - (1 + L(e^(a + b W - 1))) / b,
 
 or nothing where that is negative: such customers come back by themselves often enough, or are not
-worth an offer. What is left is worth b A (W - o*) = A/(1 - A) in the interior: the easier they come
-back, the smaller the offer. Offers made to all who lapse teach customers to lapse; the model does
-not see that, a holdout group does.
+worth an offer. In the interior, b A (W - o*) = A/(1 - A): the more easily they come back, the
+smaller the offer. Offers to all who lapse teach customers to lapse; the model does not show that,
+but a holdout group does.
 """
 
 from typing import NamedTuple
@@ -45,11 +45,11 @@ def best_offer(second_life: ArrayLike, *, intercept: ArrayLike, slope: ArrayLike
     Parameters
     ----------
     second_life : array_like
-        W: value of the customer if won back, in currency, the offer not taken off; for a stage
-        model the value of the stage in which the second life starts.
+        W: value of the customer if won back, in currency, before the cost of the offer; in a stage
+        model, the value of the stage in which the second life starts.
     intercept, slope : array_like
         a and b > 0: log-odds of coming back, A(o) = logistic(a + b o), per unit of currency.
-        Draws of a posterior are solved side by side.
+        Draws of a posterior broadcast.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def _logistic(x: NDArray) -> Floats:
 
 
 class Returners(NamedTuple):
-    """Who comes back, and for how long: of those who return, and of all if they all returned."""
+    """Who comes back, and for how long: for those who return, and for all if all returned."""
 
     prob_return: Floats
     tenure: Floats
@@ -114,7 +114,7 @@ def returner_tenure(
 
         Pr(return) = Phi(score),   E[T | return] = exp(m + s^2/2) Phi(score + r s) / Phi(score).
 
-    Second lives that were seen belong to returners: with r > 0 they make an offer to everybody look
+    Observed second lives are those of returners: with r > 0 they make an offer to everybody look
     better than it is.
 
     Parameters
@@ -159,7 +159,7 @@ def returner_tenure(
 
 
 class SecondLife(NamedTuple):
-    """Best price of the second life, in currency per period, and what follows from it."""
+    """Best price of the second life, in currency per period, and its consequences."""
 
     price: float
     retention: float
@@ -195,9 +195,9 @@ def best_price(
 
     Notes
     -----
-    As p grows without limit r falls to 0 and W to p - c, which grows for ever: the model has a best
-    price only among those at which a customer still stays with a probability worth having. The
-    first local maximum from c upwards is returned.
+    As p grows without limit, r falls to 0 and W approaches p - c, which grows for ever. So the
+    model has a best price only among prices at which a customer is still fairly likely to stay.
+    The first local maximum from c upwards is returned.
 
     Examples
     --------

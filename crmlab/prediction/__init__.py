@@ -5,9 +5,9 @@ which the recursions of `crmlab.chains` are exact. Averaging afterwards keeps th
 the parameters; averaging the parameters first would lose it.
 
 Where customers have effects of their own, a draw describes their population. Each customer's
-effects are then summed out over fixed points of that population, each weighted by what
-was seen of the customer: the same for customers of the fit as for new ones, of whom little or
-nothing was seen.
+effects are then summed out over fixed points of that population, weighted by what was seen of the
+customer. This is the same for customers of the fit and for new ones, of whom little or nothing was
+seen.
 
 Stages (`stages`, `paths`):
 

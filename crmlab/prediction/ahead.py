@@ -1,4 +1,4 @@
-"""The periods to come: covariates handed over, stage probabilities, simulated observations."""
+"""Future periods: given covariates, stage probabilities and simulated observations."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +13,7 @@ from crmlab.prediction.customers import Customers, Parameters
 
 
 def design_ahead(customers: Customers, n_periods: int, future: xr.Dataset | None) -> Floats | None:
-    """Covariates of the moves to come (customer or 1, horizon or 1, column)."""
+    """Covariates of future moves (customer or 1, horizon or 1, column)."""
     design, panel = customers.transitions.design, customers.panel
     if customers.design is None:
         return None
@@ -37,7 +37,7 @@ def _future_problems(
     changing: Sequence[str],
     needed: Ints,
 ) -> list[str]:
-    """Say which covariates to come are missing."""
+    """List the future covariates that are missing."""
     if not changing or len(needed) == 0:
         return []
     if not isinstance(future, xr.Dataset) or "horizon" not in future.coords:
@@ -67,7 +67,7 @@ def _future_problems(
 def _continue(
     customers: Customers, name: str, future: xr.Dataset | None, needed: Ints
 ) -> xr.DataArray:
-    """Join a covariate's value in each customer's last period with those to come."""
+    """Join a covariate's value in each customer's last period with its future values."""
     last = np.maximum(customers.window.last, 0)
     held = customers.panel[name]
     if "customer_id" in held.dims:
@@ -83,7 +83,7 @@ def _continue(
             given = given.transpose("customer_id", "horizon")
         cells[:] = given.values
     if customers.transitions.design.lag:
-        first, end = now[:, None], np.zeros((len(last), 1))  # the last one is left by no move
+        first, end = now[:, None], np.zeros((len(last), 1))  # no move leaves the last one
         return xr.DataArray(np.hstack([first, cells, end]), dims=("customer_id", "period"))
     if "customer_id" not in given.dims:
         return xr.DataArray(np.append(0.0, given.values), dims="period")
@@ -91,7 +91,7 @@ def _continue(
 
 
 def step_ahead(now: Floats, matrices: Floats, n_periods: int) -> Floats:
-    """Stage probabilities of the periods to come (customer, horizon, stage)."""
+    """Stage probabilities of future periods (customer, horizon, stage)."""
     steps = [now]
     for h in range(n_periods):
         steps.append(move_probs(steps[-1], matrices[:, h % matrices.shape[1]]))
@@ -112,7 +112,7 @@ def walk(now: Floats, matrices: Floats, n_periods: int, rng: np.random.Generator
 
 
 def forecast_name(channel: Channel, labels: Mapping[str, object]) -> str:
-    """Give a channel's name in a forecast, where a dim may have it already."""
+    """Return a channel's name in a forecast, where a dim may already have that name."""
     return f"{channel.name}_reported" if channel.name in labels else channel.name
 
 

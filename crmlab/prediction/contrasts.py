@@ -1,8 +1,8 @@
-"""What a covariate does: to every move, and to where customers are years ahead.
+"""The effects of a covariate: on every move, and on where customers are years ahead.
 
 An effect is a contrast of two settings of the same customers: *from* these values of the
-covariates *to* those, everything else as it was. It is causal only where the covariate is: who was
-treated at random, or what nothing else explains.
+covariates *to* those, with everything else unchanged. It is causal only if the covariate was
+assigned at random, or if nothing else explains both it and the moves.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,14 +26,14 @@ INTERVALS = "equal-tailed"
 
 
 class Contrast(NamedTuple):
-    """Two settings of some columns of the design; what is not named stays as it was."""
+    """Two settings of some columns of the design; the others stay as they were."""
 
     columns: tuple[int, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
 
     def apply(self, design: Floats, high: bool) -> Floats:
-        """Give the design under one of the settings (..., column)."""
+        """Return the design under one of the settings (..., column)."""
         changed = design.copy()
         changed[..., list(self.columns)] = self.high if high else self.low
         return changed
@@ -78,8 +78,8 @@ def transition_effects(
     Notes
     -----
     ``mean over moves (n, t) of E_u [ P(high, x_nt, u) - P(low, x_nt, u) ]``: the moves are those
-    inside the customers' windows, u is what a customer is like, averaged over the population. A
-    move counts the same from whichever stage it may have started.
+    inside the customers' windows; u are a customer's own effects, averaged over the population. A
+    move has the same weight whichever stage it may have started from.
     """
     customers = read_customers(fit)
     contrast = _read_contrast("transition_effects", customers, low, high, prob)
@@ -116,10 +116,10 @@ def occupancy_effects(
     n_periods : int
         Periods ahead.
     low, high : mapping of covariate to number
-        As there; each holds from the next period on. The other covariates stay as each customer's
-        last move had them.
+        As there; each setting applies from the next period. The other covariates stay as in each
+        customer's last move.
     start : str, optional
-        Stage in which all customers start; left out, each starts in the current stage.
+        Stage in which all customers start; if left out, each starts in the current stage.
 
     Returns
     -------
@@ -138,8 +138,8 @@ def occupancy_effects(
     Notes
     -----
     ``mean over n of E_u [ f_n(u) P_n(high, u)^h - f_n(u) P_n(low, u)^h ]``, where f_n are
-    the filtered probabilities of the last period and u is what a customer is like, given what was
-    seen.
+    the filtered probabilities of the last period and u are the customer's own effects, given what
+    was seen.
     """
     customers = read_customers(fit)
     contrast = _read_contrast("occupancy_effects", customers, low, high, prob)
@@ -228,7 +228,7 @@ def _shares_ahead(
 def _contrast_draws(
     settle: Callable[[Parameters], list[Floats]], chosen: xr.Dataset, labels: Mapping[str, object]
 ) -> xr.Dataset:
-    """Compute both settings draw by draw, and what lies between them."""
+    """Compute both settings and their difference, draw by draw."""
 
     def both(parameters: Parameters) -> dict[str, tuple]:
         low, high = settle(parameters)

@@ -1,6 +1,6 @@
 """Covariates that state a hypothesis: fatigue, the weakest link, one cause among several.
 
-Each function takes a panel and gives a panel with new variables; nothing is fitted here.
+Each function takes a panel and returns a panel with new variables; nothing is fitted here.
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ def add_square(panel: xr.Dataset, name: str) -> xr.Dataset:
 def add_pillars(panel: xr.Dataset, names: Sequence[str]) -> xr.Dataset:
     """Add ``pillars_mean`` and ``pillars_shortfall``: additive pillars against the weakest link.
 
-    The shortfall is the mean minus the weakest. If pillars add up, only the mean has an effect m;
+    The shortfall is the mean minus the weakest. If pillars add up, only the mean has an effect, m;
     if the chain is as strong as its weakest link, the effects are m and -m; a share w of the
     weakest link makes them m and -w m.
 
@@ -77,7 +77,7 @@ def add_pillars(panel: xr.Dataset, names: Sequence[str]) -> xr.Dataset:
 
 
 def add_indicators(panel: xr.Dataset, name: str, labels: Sequence[str]) -> xr.Dataset:
-    """Add ``<name>_<label>``, 1 where that was it and else 0: one cause among several.
+    """Add ``<name>_<label>``, 1 where the variable has that label and 0 elsewhere.
 
     Where nothing is recorded (NaN, or an empty name) all are 0: nothing happened.
 
@@ -87,7 +87,7 @@ def add_indicators(panel: xr.Dataset, name: str, labels: Sequence[str]) -> xr.Da
     name : str
         Variable of names, or of codes with ``categories`` in its attrs.
     labels : sequence of str
-        All that there are.
+        All labels.
 
     Returns
     -------
@@ -96,7 +96,7 @@ def add_indicators(panel: xr.Dataset, name: str, labels: Sequence[str]) -> xr.Da
     Raises
     ------
     DataError
-        The panel names others.
+        The panel has other labels.
 
     Examples
     --------

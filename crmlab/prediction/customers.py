@@ -18,7 +18,7 @@ Parameters = Mapping[str, Floats]
 
 @dataclass(frozen=True)
 class Customers:
-    """The customers of a panel, and all that does not change from one draw to the next.
+    """The customers of a panel, and everything that is the same in all draws.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class Customers:
     def evidence(self, parameters: Parameters, normals: Floats | None = None) -> tuple:
         """Arguments of the recursions of `crmlab.chains`, for the customers seen at all.
 
-        `normals` (customer seen, effect) say where in the population they stand.
+        `normals` (customer seen, effect) are their positions in the population.
         """
         seen = self.seen
         matrices = self.matrices(parameters, self.design_of(np.flatnonzero(seen)), normals)

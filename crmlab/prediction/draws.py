@@ -15,9 +15,9 @@ MEMORY_BUDGET = 2**30  # bytes
 
 
 def thin_draws(fit: Fit, draws: int = 200) -> xr.Dataset:
-    """Give about `draws` posterior draws in all, evenly spread over every chain.
+    """Return about `draws` posterior draws in total, evenly spread over every chain.
 
-    All functions that take `draws` use these, so their answers can be put side by side.
+    All functions with a parameter `draws` use these, so their answers can be compared.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def thin_draws(fit: Fit, draws: int = 200) -> xr.Dataset:
 
 
 def count_draws(chosen: xr.Dataset) -> int:
-    """Count draws, those of all chains together."""
+    """Count the draws of all chains together."""
     return chosen.sizes["chain"] * chosen.sizes["draw"]
 
 
@@ -57,7 +57,7 @@ def check_memory(owner: str, n_draws: int, shape: tuple[int, ...]) -> None:
 
 
 def each_draw(chosen: xr.Dataset) -> Iterator[Parameters]:
-    """Give the parameters of one draw after the other, chain by chain."""
+    """Yield the parameters of one draw after the other, chain by chain."""
     arrays = {n: v.transpose("chain", "draw", ...).values for n, v in chosen.data_vars.items()}
     for place in np.ndindex(chosen.sizes["chain"], chosen.sizes["draw"]):
         yield {name: values[place] for name, values in arrays.items()}
@@ -70,7 +70,7 @@ def collect(
     labels: Mapping[str, object],
     average: bool = False,
 ) -> xr.DataArray:
-    """Compute one array per draw; stack them, or average on the way."""
+    """Compute one array per draw; stack them, or average as they come."""
     found = collect_all(lambda p: {"found": (dims, compute(p))}, chosen, labels, average)
     return found["found"].rename(None)
 
@@ -81,7 +81,7 @@ def collect_all(
     labels: Mapping[str, object],
     average: bool = False,
 ) -> xr.Dataset:
-    """Stack the named arrays (dims, values) that each draw gives, or average them on the way."""
+    """Stack the named arrays (dims, values) of each draw, or average them as they come."""
     answers = map(compute, each_draw(chosen))
     if average:
         return xr.Dataset(_mean(answers), coords=labels)

@@ -1,8 +1,8 @@
-"""How probable what was seen of each customer is, stages and customers' own effects summed out.
+"""The probability of each customer's history, with stages and customers' own effects summed out.
 
 The customer is the unit that is left out when models are compared: customers are independent
-observations, the rows of one history are not. A log-likelihood must not depend on effects that were
-fitted to the customer's own rows, so they are averaged over the population.
+observations, but the rows of one history are not. A log-likelihood must not depend on effects that
+were fitted to the customer's own rows, so they are averaged over the population.
 """
 
 import numpy as np
@@ -28,7 +28,7 @@ def customer_loglik(
     draws : int
         Posterior draws to use in all, evenly thinned from the chains.
     points : int
-        Places in the population over which customers' own effects are averaged.
+        Number of points of the population over which customers' own effects are averaged.
 
     Returns
     -------
@@ -39,11 +39,11 @@ def customer_loglik(
 
     Notes
     -----
-    ``log p(y_n | theta) = log E_u [ sum over paths p(y_n, s | theta, u) ]``, where u is what a
-    customer is like. Measured on histories of 24 periods against 4,096 points, standard deviations
-    of 1 log-odds: 256 points miss a customer's log-likelihood by 0.004 (one effect), 0.02 (three)
-    or 0.03 nats (six), root mean square; 64 points by 0.01, 0.04 and 0.06, and 0.01 too low on
-    average, which adds up over a thousand customers.
+    ``log p(y_n | theta) = log E_u [ sum over paths p(y_n, s | theta, u) ]``, where u are a
+    customer's effects. Measured on histories of 24 periods against 4,096 points, with standard
+    deviations of 1 log-odds: 256 points miss a customer's log-likelihood by 0.004 (one effect),
+    0.02 (three) or 0.03 nats (six), root mean square; 64 points by 0.01, 0.04 and 0.06, and 0.01
+    too low on average, which adds up over a thousand customers.
 
     References
     ----------
@@ -69,5 +69,5 @@ def period_logliks(customers: Customers, parameters: Parameters) -> Floats:
     Those of a customer's window add up to the log-likelihood of the history; 0 outside it.
     """
     running = running_logliks(customers, parameters)
-    with np.errstate(invalid="ignore"):  # after what is impossible nothing can be said
+    with np.errstate(invalid="ignore"):  # undefined after an impossible period
         return np.diff(running, axis=1, prepend=0.0)

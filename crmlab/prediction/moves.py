@@ -1,8 +1,8 @@
-"""The moves to come, customer by customer, under covariates that stay as they are now.
+"""Future moves, customer by customer, under covariates that stay as they are now.
 
-A model with covariates has no one transition matrix: each customer has one, which follows from the
-covariates and from what the customer is like. These functions hold the covariates where they are,
-or where they are set, and average over what each customer may be like, given what was seen.
+A model with covariates does not have one transition matrix: each customer has their own, which
+follows from the covariates and the customer's effects. These functions keep the covariates as they
+are, or as they are set, and average over each customer's effects, given what was seen.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -31,13 +31,13 @@ def transition_matrices(
     panel: xr.Dataset | None = None,
     draws: int = 200,
 ) -> xr.DataArray:
-    """Transition matrix of the next move, per posterior draw: of each customer or of all together.
+    """Transition matrix of the next move, per posterior draw: for each customer or for all.
 
     Parameters
     ----------
     fit : Fit
     at : mapping of covariate to number, optional
-        Covariates that are set, the same for all customers, in the panel's units. The others stay
+        Covariates to set, the same for all customers, in the panel's units. The others stay
         as each customer's last observed period has them.
     by : {"customer", "population"}
         A matrix for each customer, or the mean over the customers.
@@ -51,7 +51,7 @@ def transition_matrices(
     xr.DataArray with dims (chain, draw, customer_id, stage_from, stage_to)
         Without customer_id where all customers share the matrix of a draw: in a model without
         covariates and effects, and with ``by="population"``. Where customers have effects of their
-        own, the mean over what each may be like, given what was seen. Rows sum to 1.
+        own, the mean over these effects, given what was seen. Rows sum to 1.
 
     Raises
     ------
@@ -63,9 +63,9 @@ def transition_matrices(
 
     Notes
     -----
-    ``E_u [P(x, u)]`` given what was seen, where x are the covariates and u is what the customer is
-    like. It is the matrix of one move: over several, a customer who tends to stay goes on staying,
-    which powers of a mean do not know. `lifetime_value` and `expected_purchases` average last.
+    ``E_u [P(x, u)]`` given what was seen, where x are the covariates and u the customer's effects.
+    It is the matrix of one move. Over several moves, a customer who tends to stay keeps staying,
+    which powers of a mean ignore; `lifetime_value` and `expected_purchases` average last.
 
     Examples
     --------
@@ -111,20 +111,20 @@ def expect_by_customer(
     panel: xr.Dataset | None = None,
     owner: str = "expect_by_customer",
 ) -> xr.DataArray:
-    """Average what a stage is worth over the stage of each customer, and what they may be like.
+    """Average the worth of a stage over each customer's possible stages and effects.
 
     Parameters
     ----------
     fit : Fit
     chosen : xr.Dataset
-        Draws of `thin_draws`; variables that were added to them come to `worth` with the rest.
+        Draws of `thin_draws`; variables added to them are passed to `worth` with the rest.
     worth : callable
         ``worth(parameters, matrices)`` gives numbers by stage (..., K) from one draw and transition
         matrices (..., K, K).
     at, panel
         As in `transition_matrices`.
     owner : str
-        On whose behalf mistakes are reported.
+        Name of the function that error messages mention.
 
     Returns
     -------
@@ -132,8 +132,8 @@ def expect_by_customer(
 
     Notes
     -----
-    ``sum over u and s of p(u, s | what was seen) worth(s; P(x, u))``: what a customer is like is
-    averaged last, so it lasts over all the periods that `worth` looks at.
+    ``sum over u and s of p(u, s | what was seen) worth(s; P(x, u))``: a customer's effects are
+    averaged last, so they stay the same over all the periods that `worth` covers.
     """
     customers = read_customers(fit, panel)
     groups = group_next_moves(customers, at, owner)
@@ -192,7 +192,7 @@ def group_next_moves(
 
 
 def _last_period(customers: Customers) -> xr.Dataset:
-    """Panel of two periods, both as each customer's last observed one."""
+    """Panel of two periods, both equal to each customer's last observed one."""
     panel, last = customers.panel, np.maximum(customers.window.last, 0)
     held = {"observed": (("customer_id", "period"), np.ones((len(last), 2), dtype=bool))}
     for name in customers.transitions.design.variables:
@@ -209,7 +209,7 @@ def _last_period(customers: Customers) -> xr.Dataset:
 def _follow_groups(
     customers: Customers, parameters: Parameters, groups: Groups
 ) -> Iterator[tuple[Floats, Floats, Floats]]:
-    """Give weights (groups, P), stages now (groups, P, K) and matrices (groups, P, K, K)."""
+    """Return weights (groups, P), stages now (groups, P, K) and matrices (groups, P, K, K)."""
     places = find_places(customers, parameters)
     size = max(1, ROWS // len(places.points))
     for start in range(0, len(groups.history), size):

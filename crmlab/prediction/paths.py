@@ -1,4 +1,4 @@
-"""Whole histories of stages, drawn from what the posterior holds possible."""
+"""Whole histories of stages, drawn from the posterior."""
 
 import numpy as np
 import xarray as xr
@@ -17,7 +17,7 @@ def sample_stages(
 ) -> xr.DataArray:
     """Draw whole stage paths given everything that was seen of each customer.
 
-    Probabilities period by period do not say which histories hang together: how often somebody
+    Probabilities period by period do not show how periods belong together: how often somebody
     crossed, or how long a stay was. A function of drawn paths has the posterior of that function.
 
     Parameters

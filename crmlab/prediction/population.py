@@ -1,7 +1,7 @@
 """Customers with effects of their own, summed out or drawn, given what was seen of them.
 
-Each is thought of as standing at one of `N_POINTS` fixed points of the population; the likelihood
-of what was seen, if the customer stood there, is the weight of the point.
+Each customer is placed at one of `N_POINTS` fixed points of the population; the weight of a point
+is the likelihood of what was seen if the customer were there.
 """
 
 import functools
@@ -18,9 +18,9 @@ N_POINTS = 64
 
 
 class Places(NamedTuple):
-    """Where the customers with each history may stand in their population, and their stages there.
+    """Possible positions in the population of customers with each history, and their stages there.
 
-    Where customers are alike there is one point, without effects.
+    Where customers are alike, there is one point, without effects.
     """
 
     points: Floats  # (P, effects)
@@ -29,7 +29,7 @@ class Places(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """What one pass over the histories says of customers, stages and effects summed out."""
+    """Result of one pass over the histories of customers, with effects summed out."""
 
     now: Floats  # (customers, K) filtered probabilities of the last period
     earlier: Floats  # (customers, K) the same, some periods before
@@ -39,7 +39,7 @@ class Summary(NamedTuple):
 
 @functools.cache
 def population_points(n_effects: int, n_points: int = N_POINTS) -> Floats:
-    """Give points spread evenly over the population (point, effect), as standard normals.
+    """Return points spread evenly over the population (point, effect), as standard normals.
 
     A Halton sequence without its first point, scaled to mean 0 and standard deviation 1: a rule of
     integration, not a sample.
@@ -55,7 +55,7 @@ def _points_of(customers: Customers, n_points: int = N_POINTS) -> Floats | None:
 
 
 def probs_by_period(customers: Customers, parameters: Parameters, kind: str) -> Floats:
-    """Stage probabilities (customer, period, stage), summed over what customers are like."""
+    """Stage probabilities (customer, period, stage), averaged over customers' effects."""
     histories = customers.histories
     _, n_periods, n_stages = customers.score.shape
     probs = np.empty((len(histories.first), n_periods, n_stages))
@@ -77,11 +77,11 @@ def _weighed(found: Found, kind: str) -> tuple[Floats, Floats]:
 
 
 def _sum_out(probs: Floats, logs: Floats) -> Floats:
-    """Average probabilities (..., K, P) over the points, weighed by exp(logs) (..., P)."""
+    """Average probabilities (..., K, P) over the points, weighted by exp(logs) (..., P)."""
     if probs.shape[-1] == 1:
         return probs[..., 0]
     top = logs.max(axis=-1, keepdims=True)
-    # Everything impossible has no weight, which is what exp(-inf) says.
+    # Everything impossible has weight 0, which is exp(-inf).
     weights = np.exp(logs - np.where(top > -np.inf, top, 0.0))
     total = weights.sum(axis=-1)[..., None]
     weights = weights[..., None, :]
@@ -91,10 +91,10 @@ def _sum_out(probs: Floats, logs: Floats) -> Floats:
 
 
 def summarise(customers: Customers, parameters: Parameters, ago: int) -> Summary:
-    """Give what one pass says of each customer: now, `ago` periods before, and in all.
+    """Return the result of one pass for each customer: now, `ago` periods before, and in total.
 
-    Before a customer's first period counts as in it; who was never seen has the initial
-    probabilities.
+    Times before a customer's first period count as that period; customers who were never seen have
+    the initial probabilities.
     """
     histories = customers.histories
     _, n_periods, n_stages = customers.score.shape
@@ -119,7 +119,7 @@ def running_logliks(
 ) -> Floats:
     """Log-likelihood of all that was seen up to each period (customer, period), [nats].
 
-    Stages are summed out, and what customers are like is averaged over their population.
+    Stages are summed out, and customers' effects are averaged over their population.
     """
     histories = customers.histories
     logs = np.empty((len(histories.first), customers.score.shape[1]))
@@ -136,14 +136,14 @@ def _mean_likelihood(logs: Floats) -> Floats:
 
 
 def find_places(customers: Customers, parameters: Parameters) -> Places:
-    """Weigh the points of the population for each history, that of the never seen included."""
+    """Weight the points of the population for each history, including an empty one."""
     points, histories = _points_of(customers), customers.histories
     n_points = 1 if points is None else len(points)
     weights = np.empty((len(histories.first), n_points))
     now = np.empty((*weights.shape, customers.score.shape[2]))
     for some, found in follow(customers, parameters, points):
         logs = found.running[-1]
-        impossible = logs.max(axis=1, keepdims=True) == -np.inf  # says nothing of the customer
+        impossible = logs.max(axis=1, keepdims=True) == -np.inf  # says nothing about the customer
         weights[some] = softmax(np.where(impossible, 0.0, logs), axis=1)
         here = found.at(histories.last[some])[0].swapaxes(1, 2)
         now[some] = np.where(weights[some][..., None] > 0, here, 0.0)  # of what is impossible
@@ -152,10 +152,10 @@ def find_places(customers: Customers, parameters: Parameters) -> Places:
 
 
 def probs_now(customers: Customers, parameters: Parameters, normals: Floats | None) -> Floats:
-    """Give filtered probabilities of each last period (customer, stage), initial if never seen.
+    """Return filtered probabilities of each last period (customer, stage), initial if never seen.
 
-    `normals` (customer, effect) say where in the population they stand; left out, that is summed
-    out.
+    `normals` (customer, effect) are their positions in the population; if left out, these are
+    summed out.
     """
     if normals is None:
         places = find_places(customers, parameters)
@@ -170,7 +170,7 @@ def probs_now(customers: Customers, parameters: Parameters, normals: Floats | No
 
 
 def mean_normals(customers: Customers, parameters: Parameters) -> Floats | None:
-    """Mean place in the population of each customer (customer, effect)."""
+    """Mean position in the population of each customer (customer, effect)."""
     if not customers.n_effects:
         return None
     places = find_places(customers, parameters)
@@ -180,7 +180,7 @@ def mean_normals(customers: Customers, parameters: Parameters) -> Floats | None:
 def sample_normals(
     customers: Customers, parameters: Parameters, rng: np.random.Generator
 ) -> Floats | None:
-    """Draw a place in the population for each customer, given what was seen."""
+    """Draw a position in the population for each customer, given what was seen."""
     if not customers.n_effects:
         return None
     places = find_places(customers, parameters)

@@ -1,10 +1,10 @@
 """The recursion that every prediction runs: many customers at once, each at many points.
 
 Where customers have effects of their own, each is followed at several *points* of the population,
-as if the customer stood there; otherwise there is one point. The arrays have customer and point on
-their last two axes, so each step is a few operations on long rows of numbers, and nothing that a
-customer is given depends on the others. Probabilities are scaled in each period instead of being
-kept as logarithms. Where that would leave the range of floating-point numbers, the customer is done
+as if the customer were there; otherwise there is one point. The arrays have customer and point on
+their last two axes, so each step is a few operations on long rows of numbers, and no customer's
+result depends on the others. Probabilities are scaled in each period instead of being kept as
+logarithms. Where that would leave the range of floating-point numbers, the customer is computed
 again with `crmlab.chains`, which never does. Measured on 300 customers x 24 periods x 3 stages at
 64 points: 10 times as fast as point by point in logarithms for a multinomial logit, and the same to
 1e-12.
@@ -44,7 +44,7 @@ class Channel(NamedTuple):
 
 
 class Block(NamedTuple):
-    """What is known of B customers under one draw, at P points of the population.
+    """What is known about B customers under one draw, at P points of the population.
 
     `moves(t)` gives weights (K, K, B or 1, P or 1) proportional to the probabilities of moving
     from period t to t + 1.
@@ -74,9 +74,9 @@ class Block(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What the recursion says of a block; meaningless outside the windows.
+    """Result of the recursion for a block; meaningless outside the windows.
 
-    `probs` are stage probabilities of the kind that was asked for, `running` the log-likelihood of
+    `probs` are stage probabilities of the requested kind, `running` the log-likelihood of
     everything up to the period.
     """
 
@@ -84,7 +84,7 @@ class Found(NamedTuple):
     running: Floats  # (T, B, P)
 
     def at(self, periods: Ints) -> tuple[Floats, Floats]:
-        """Give the probabilities in one period of each customer (B, K, P), and `running` (B, P)."""
+        """Return probabilities in one period of each customer (B, K, P), and `running` (B, P)."""
         here = np.arange(len(periods))
         return self.probs[periods, :, here], self.running[periods, here]
 
@@ -107,7 +107,7 @@ def follow(
     points : ndarray of shape (P, effects), optional
         Points of the population at which each customer is followed, as standard normals.
     own : ndarray of shape (customers, effects), optional
-        One place for each customer, instead of `points`.
+        One position for each customer, instead of `points`.
     kind : {"filtered", "predicted", "smoothed"}
         Which probabilities to keep.
 
@@ -178,7 +178,7 @@ def _stacked(matrices: Floats, n_points: int = 1) -> Callable[[int], Floats]:
 
 
 def _tilts(offsets: Floats, allowed: Bools) -> Floats:
-    """Turn what the points add to log-odds into factors (K, K, 1, P), the largest of a row 1."""
+    """Turn what the points add to log-odds into factors (K, K, 1, P), with row maxima of 1."""
     tops = np.max(offsets, axis=-1, keepdims=True, where=allowed, initial=-np.inf)
     return np.moveaxis(np.where(allowed, np.exp(offsets - tops), 0.0), 0, -1)[:, :, None]
 
@@ -215,7 +215,7 @@ def _follow_block(block: Block, kind: str) -> Found:
 
 
 def _forward(block: Block, kind: str) -> tuple[Found, Bools]:
-    """Filter; and which customers must be done again."""
+    """Filter, and return which customers must be computed again."""
     n_periods, n = block.inside.shape
     shape = (n_periods, len(block.initial), n, block.n_points)
     kept, running = np.empty(shape), np.empty(shape[:1] + shape[2:])
@@ -235,7 +235,7 @@ def _forward(block: Block, kind: str) -> tuple[Found, Bools]:
 
 
 def _backward(block: Block, probs: Floats) -> Bools:
-    """Smooth filtered probabilities in place; and which customers must be done again."""
+    """Smooth filtered probabilities in place, and return which customers must be computed again."""
     later, faint = np.ones(probs.shape[1:]), np.zeros(probs.shape[2], dtype=bool)
     for t in reversed(range(len(probs))):
         probs[t] *= later
@@ -261,7 +261,7 @@ def advance(now: Floats, weights: Floats, allowed: Ints) -> Floats:
 
 
 def _retreat(later: Floats, weights: Floats, allowed: Ints) -> Floats:
-    """Bring what the future says one period back, (K, B, P)."""
+    """Bring the information from the future one period back, (K, B, P)."""
     before = np.zeros(later.shape)
     for i, j in allowed:
         before[i] += later[j] * weights[i, j]
@@ -269,7 +269,7 @@ def _retreat(later: Floats, weights: Floats, allowed: Ints) -> Floats:
 
 
 def _do_again(found: Found, block: Block, kind: str, who: Ints) -> None:
-    """Do some customers again, in logarithms."""
+    """Compute some customers again, in logarithms."""
     for n in who:
         evidence = _evidence_of(block, int(n))
         result = chains.forward(*evidence)

@@ -1,8 +1,8 @@
 """Scores for more customers than memory holds: block after block, on any executor.
 
-A score is what the fit says of a customer's last observed period. Nothing that a customer is given
-depends on the block or the worker; blocks come back in the order in which they went in, and only a
-few are on their way at a time, so memory stays flat however many customers there are.
+A score is what the fit says about a customer's last observed period. It does not depend on the
+block or the worker. Blocks come back in the order in which they went in, and only a few are being
+computed at a time, so memory use stays constant however many customers there are.
 """
 
 from collections import deque
@@ -35,20 +35,20 @@ def score_customers(
     worth: Mapping[str, float] | None = None,
     executor: Executor | None = None,
 ) -> Iterator[pd.DataFrame]:
-    """Score customers block by block: where each stands in the last period that was seen.
+    """Score customers block by block: the stage of each in the last period that was seen.
 
     Parameters
     ----------
     fit : Fit
     panels : xr.Dataset or iterable of xr.Dataset
-        One panel, or many that are read only when their turn comes (`read_panels` reads a folder).
+        One panel, or many that are read one by one as needed (`read_panels` reads a folder).
         All periods of a customer must be in one of them.
     block : int
         Customers per block; a larger panel is cut.
     draws : int
         Posterior draws to average over, evenly thinned from the chains.
     worth : mapping of stage to number, optional
-        What a customer in each stage is worth, in your currency: adds the expectation.
+        Worth of a customer in each stage, in your currency; adds a column with the expectation.
     executor : concurrent.futures.Executor, optional
         Where the blocks are computed: threads, processes, or a cluster's. In this thread if left
         out. With processes, start the program under ``if __name__ == "__main__":``.
@@ -108,7 +108,7 @@ def _read_panel(file: Path) -> xr.Dataset:
     problems = [f"column {name!r} is missing" for name in AXES if name not in rows]
     if not problems and (twice := rows.duplicated(AXES)).any():
         first = rows.loc[twice, AXES].iloc[0].tolist()
-        problems.append(f"{int(twice.sum())} rows stand twice, e.g. customer and period {first}")
+        problems.append(f"{int(twice.sum())} rows occur twice, e.g. customer and period {first}")
     raise_problems(DataError, f"{file.name} is not a panel", problems)
     panel = rows.assign(observed=1.0).set_index(AXES).to_xarray()
     return panel.assign(observed=panel["observed"].notnull())
@@ -130,7 +130,7 @@ def _cut(panels: xr.Dataset | Iterable[xr.Dataset], block: int) -> Iterator[xr.D
 
 
 def _in_order(tasks: Iterator[tuple], executor: Executor | None) -> Iterator[pd.DataFrame]:
-    """Hand out blocks, a few at a time, and give back what they become in the same order."""
+    """Hand out blocks, a few at a time, and yield their results in the same order."""
     if executor is None:
         yield from (_score_block(*task) for task in tasks)
         return

@@ -1,4 +1,4 @@
-"""Where customers stood, where they stand, where they go: probabilities of stages from a fit."""
+"""Where customers were, where they are, where they go: stage probabilities from a fit."""
 
 import numpy as np
 import xarray as xr
@@ -75,7 +75,7 @@ def stage_probs(
 def most_likely_path(fit: Fit, *, panel: xr.Dataset | None = None) -> xr.DataArray:
     """Most likely stage path of each customer, at the posterior mean of the parameters.
 
-    Where customers have effects of their own, each has the mean of them given what was seen.
+    Where customers have effects of their own, each gets their mean given what was seen.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def forecast(
     average: bool = False,
     future: xr.Dataset | None = None,
 ) -> xr.Dataset:
-    """Stages and observations of the periods to come, after each customer's last one.
+    """Stages and observations of future periods, after each customer's last one.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ def forecast(
     average : bool
         Average over the draws on the way.
     future : xr.Dataset, optional
-        Covariates of the periods to come, for models that read any which change: dims
+        Covariates of future periods, for models that read any that change: dims
         (customer_id, horizon) or (horizon,), where horizon 1 is the period after a customer's last
         one and `n_periods` the last that is needed. Those that do not change come from the panel.
 
@@ -132,10 +132,10 @@ def forecast(
     xr.Dataset with dims (chain, draw, customer_id, horizon[, stage]), or without chain and draw
         ``stage_probs`` is exact given the parameters: the filtered probabilities of the last period
         times ``P**horizon``, or times the matrices under the covariates to come. Where customers
-        have effects of their own, each draw takes one of them given what was seen. One variable per
+        have effects of their own, each draw takes a value given what was seen. One variable per
         channel holds simulated observations (their mean, if averaged); a channel whose answers may
         be missing is NaN where nobody answers. Reports of a stage are indices; a channel called
-        "stage" gives "stage_reported", since a dim has the name.
+        "stage" gives "stage_reported", since a dim has that name.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def forecast(
 def current_stage_probs(
     fit: Fit, *, panel: xr.Dataset | None = None, draws: int = 200, average: bool = False
 ) -> xr.DataArray:
-    """Give the filtered stage probabilities at each customer's last observed period.
+    """Return the filtered stage probabilities at each customer's last observed period.
 
     Parameters
     ----------
@@ -199,7 +199,7 @@ def current_stage_probs(
 def score_histories(
     fit: Fit, *, panel: xr.Dataset | None = None, ago: int = 0, draws: int = 200
 ) -> xr.Dataset:
-    """Read all histories once: stages now and earlier, how many customers were where, likelihood.
+    """Read all histories once: stages now and earlier, customers per stage, and likelihood.
 
     Customers with the same history are computed once, so blocks of a few thousand customers make
     it fast.
@@ -210,8 +210,8 @@ def score_histories(
     panel : xr.Dataset, optional
         Read these customers instead of those of the fit.
     ago : int
-        Periods from the earlier look at a customer to the last observed period; a customer with a
-        shorter history is looked at in the first period.
+        Number of periods before the last observed one for the earlier stage; for a customer with a
+        shorter history, the first period is used.
     draws : int
         Posterior draws to use in all, evenly thinned from the chains: those of `thin_draws`.
 

@@ -1,8 +1,8 @@
 """How stages move: recipes for a transition matrix, with priors.
 
 A transition model is built inside an open PyMC model. It registers its priors and returns one
-tensor, the transition matrix over states; every later step (likelihood, filter, forecast, value)
-sees nothing else. Markov chains give a (K, K) matrix; covariates add leading axes
+tensor, the transition matrix over states. Every later step (likelihood, filter, forecast, value)
+sees nothing else. A Markov chain gives a (K, K) matrix; covariates add leading axes
 ``(customer_id, period)``; the recursion that reads it is the same.
 
 | model | the moves from one stage | differ by |
@@ -21,7 +21,7 @@ Models:
 * `Design`: what each move depends on, with priors
 * `Link`: how log-odds become probabilities
 
-What a logit may be given:
+Options of a logit:
 
 * `Segments`: groups of customers whose moves differ
 * `CustomerEffects`: customers who differ beyond their covariates

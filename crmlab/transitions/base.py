@@ -39,16 +39,16 @@ class Drivers(NamedTuple):
 class TransitionModel(ABC):
     """How customers move between stages: transition matrices, with priors.
 
-    A subclass is a frozen dataclass of hyper-parameters with one method, `matrix`. All else has a
-    default, which is right for one matrix that all customers share in all periods. A model whose
-    matrices differ gives the `design` that they depend on, says what its posterior holds
+    A subclass is a frozen dataclass of hyper-parameters with one method, `matrix`. Everything else
+    has a default, which is right for one matrix that all customers share in all periods. A model
+    whose matrices differ defines the `design` that they depend on, what its posterior holds
     (`posterior_names`), and how matrices follow from that in NumPy (`matrices`, and
     `customer_offsets` where customers have effects of their own).
 
     Attributes
     ----------
     offsets_are_log_odds : bool
-        Whether what `customer_offsets` gives is added to the log-odds of each move. Then a
+        Whether the result of `customer_offsets` is added to the log-odds of each move. Then a
         customer's matrices are those of an average customer, reweighted.
     """
 
@@ -72,13 +72,13 @@ class TransitionModel(ABC):
 
     @property
     def design(self) -> Design:
-        """What each move depends on: covariates, segments, customers; nothing by default."""
+        """What each move depends on: covariates, segments and customers; nothing by default."""
         return Design()
 
     def drivers(self, stages: StageSpace, covariates: "xr.Dataset | None") -> Drivers | None:
-        """Register priors as `matrix` does, but give the parts of the logits; None if it has none.
+        """Register priors as `matrix` does, but return the parts of the logits, or None.
 
-        A model that gives them never holds an array of customers x periods x stages x stages.
+        A model with parts never holds an array of customers x periods x stages x stages.
         """
         return None
 
@@ -95,7 +95,7 @@ class TransitionModel(ABC):
         return ("transition_matrix",)
 
     def space_problems(self, stages: StageSpace) -> list[str]:
-        """Say what does not fit the stages; empty if the model can serve them."""
+        """List what does not fit the stages; empty if all fits."""
         return []
 
     def matrices(
@@ -115,7 +115,7 @@ class TransitionModel(ABC):
         covariates : ndarray of shape (N or 1, moves or 1, columns), optional
             ``design.read(...)["covariates"]``.
         offsets : ndarray, optional
-            What `customer_offsets` gives, one row per customer.
+            The result of `customer_offsets`, one row per customer.
 
         Returns
         -------
@@ -132,7 +132,7 @@ class TransitionModel(ABC):
     def typical_matrix(
         self, stages: StageSpace, parameters: Mapping[str, "TensorVariable"]
     ) -> "TensorVariable":
-        """Transition matrix (K, K) at mean covariates, of a customer like the population."""
+        """Transition matrix (K, K) of an average customer at mean covariates."""
         return parameters["transition_matrix"]
 
     def log_prior(

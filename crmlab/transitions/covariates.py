@@ -6,7 +6,7 @@ into period t depends on the reunion in t). With ``lag = 1`` it takes those of t
 leaves: what a firm did in one period shows in the stage of the next.
 
 A cell is read if both ends of its move lie inside the customer's window. Such a cell must hold a
-finite number: nothing here says how a missing covariate could be filled in.
+finite number: missing covariates are not filled in here.
 """
 
 from collections.abc import Sequence
@@ -24,23 +24,23 @@ if TYPE_CHECKING:
 
 
 AXES = ("customer_id", "period")
-# Standard deviations beyond these, in the covariate's own unit, hide effects of a usual size: they
-# would have to be thousandths, or hundreds, of a log-odds per unit.
+# With standard deviations beyond these, in the covariate's own unit, effects of a usual size
+# are thousandths, or hundreds, of a log-odds per unit, which the prior hides.
 NARROWEST, WIDEST = 0.02, 50.0
 
 
 @dataclass(frozen=True)
 class Segments:
-    """Groups of customers whose moves differ, pulled together as far as the data ask for.
+    """Groups of customers whose moves differ, pulled together as far as the data support.
 
     Parameters
     ----------
     variable : str
         Variable of the panel that holds each customer's segment.
     labels : sequence of str or numbers
-        All segments that there are.
+        All segments.
     scale : float
-        Prior scale of how far segments differ [log-odds].
+        Prior scale of the differences between segments [log-odds].
 
     Raises
     ------
@@ -73,12 +73,12 @@ class Segments:
         return tuple(f"{self.variable}_{label}" for label in self.labels)
 
     def indicate(self, panel: "xr.Dataset") -> list["xr.DataArray"]:
-        """Give 1 for the customers of each segment and 0 for the others."""
+        """Return 1 for the customers of each segment and 0 for the others."""
         held = self._labels_in(panel)
         return [held.copy(data=(held.values == label).astype(float)) for label in self.labels]
 
     def problems(self, panel: "xr.Dataset") -> list[str]:
-        """Say which customers are in no segment."""
+        """List the problems of the segments in a panel; empty if every customer has one."""
         if self.variable not in panel:
             return [f"the segments' variable {self.variable!r} is not in the panel"]
         if panel[self.variable].dims != ("customer_id",):
@@ -94,7 +94,7 @@ class Segments:
         ]
 
     def _labels_in(self, panel: "xr.Dataset") -> "xr.DataArray":
-        """Give the labels themselves where the panel holds their codes."""
+        """Return the labels themselves where the panel holds their codes."""
         held = panel[self.variable]
         if "categories" not in held.attrs:
             return held
@@ -118,7 +118,7 @@ def read_design(
     lag: int = 0,
     apart: bool = False,
 ) -> Floats:
-    """Give the covariates of each move (N or 1, moves or 1, columns).
+    """Return the covariates of each move (N or 1, moves or 1, columns).
 
     An axis has length 1 where no covariate needs it: all customers, or all periods, share the
     matrices. With `apart` every customer has a row in any case. Cells that no move reads are 0.
@@ -136,13 +136,13 @@ def read_design(
 
 
 def _at_moves(column: "xr.DataArray", inside: Bools, lag: int) -> Floats:
-    """Give one covariate (N or 1, moves or 1), 0 where no move reads it."""
+    """Return one covariate (N or 1, moves or 1), 0 where no move reads it."""
     cells, inside = _cells(column, inside, lag)
     return np.where(inside, cells, 0.0)
 
 
 def _cells(column: "xr.DataArray", inside: Bools, lag: int) -> tuple[Floats, Bools]:
-    """Give a covariate at the moves, and whether any move reads the cell."""
+    """Return a covariate at the moves, and whether any move reads the cell."""
     for axis, dim in enumerate(AXES):
         if dim not in column.dims:
             column = column.expand_dims(dim)
@@ -161,7 +161,7 @@ def mean_design(design: Floats, panel: "xr.Dataset") -> Floats:
 
 
 def design_problems(panel: "xr.Dataset", covariates: Sequence[str], lag: int) -> list[str]:
-    """Say which covariates are absent, of another form, or not finite where a move reads them."""
+    """List covariates that are absent, of the wrong form, or not finite where a move reads them."""
     inside = moves_inside(panel)
     return [problem for name in covariates for problem in _problems_of(panel, name, inside, lag)]
 
@@ -183,7 +183,7 @@ def _problems_of(panel: "xr.Dataset", name: str, inside: Bools, lag: int) -> lis
 
 
 def _say_where(panel: "xr.Dataset", column: "xr.DataArray", bad: Bools, lag: int) -> str:
-    """Name the cells in which a covariate is missing, a few of them."""
+    """Name a few of the cells in which a covariate is missing."""
     rows, moves = np.nonzero(bad)
     ids, periods = panel["customer_id"].values, panel["period"].values
     places = []
@@ -201,7 +201,7 @@ def _say_where(panel: "xr.Dataset", column: "xr.DataArray", bad: Bools, lag: int
 def design_remarks(
     panel: "xr.Dataset", covariates: Sequence[str], lag: int, scale: float
 ) -> list[str]:
-    """Say which covariates cannot, or can hardly, show an effect."""
+    """List covariates that cannot, or can hardly, show an effect."""
     inside = moves_inside(panel)
     found = []
     for name in covariates:

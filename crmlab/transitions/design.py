@@ -1,4 +1,4 @@
-"""What the moves depend on, and the priors of what that does to them."""
+"""What the moves depend on, and the priors of its effects."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,9 +37,9 @@ DIMS = ("stage", "stage_to")
 
 @dataclass(frozen=True)
 class Design:
-    """What each move depends on: covariates, segments, and what a customer is like.
+    """What each move depends on: covariates, segments and the customer's own effects.
 
-    All of it adds up to one *push* on the log-odds of a move, or on the propensity of a stage.
+    Together they form one *push* on the log-odds of a move, or on the propensity of a stage.
 
     Parameters
     ----------
@@ -68,14 +68,14 @@ class Design:
     lag: int = 0
 
     def __post_init__(self) -> None:
-        """Take one name for a tuple of one, and lists for tuples."""
+        """Read one name as a tuple of one, and lists as tuples."""
         names = (self.covariates,) if isinstance(self.covariates, str) else self.covariates
         object.__setattr__(self, "covariates", tuple(names))
         object.__setattr__(self, "effect_scale", as_tuple(self.effect_scale))
 
     @property
     def problems(self) -> list[str]:
-        """What is wrong with the specification; empty if nothing is."""
+        """Problems of the specification; empty if there are none."""
         problems = prior_problems(self.effect_scale, len(self.covariates))
         if len(set(self.columns)) < len(self.columns):
             problems.append(f"`covariates` must differ from each other, got {self.columns}")
@@ -99,18 +99,18 @@ class Design:
         return not self.columns and self.customers is None
 
     def check(self, panel: "xr.Dataset") -> list[str]:
-        """Say what is wrong with the variables of a panel, place by place; empty if nothing is."""
+        """List what is wrong with the variables of a panel, place by place; empty if nothing is."""
         problems = design_problems(panel, self.covariates, self.lag)
         if self.segments and not problems:
             problems += self.segments.problems(panel)
         return problems
 
     def remarks(self, panel: "xr.Dataset") -> list[str]:
-        """Say which covariates cannot, or can hardly, show an effect, and the way out."""
+        """List covariates that cannot, or can hardly, show an effect, each with the way out."""
         return design_remarks(panel, self.covariates, self.lag, typical_size(self.effect_scale))
 
     def read(self, panel: "xr.Dataset | None") -> dict[str, Floats]:
-        """Give the covariates of each move, and their means; nothing if all moves are alike."""
+        """Return the covariates of each move and their means; nothing if all moves are alike."""
         if self.is_empty:
             return {}
         if panel is None:
@@ -132,8 +132,8 @@ class Design:
 class Effects(NamedTuple):
     """The effects of a design over one stage space: their names and priors.
 
-    `groups` are the places with a covariate's effect in common, `customer_groups` those with a
-    customer's.
+    `groups` are the places that share the effect of a covariate, `customer_groups` those that
+    share the effect of a customer.
     """
 
     design: Design
@@ -196,7 +196,7 @@ class Effects(NamedTuple):
         return self.customer_groups.spread(scale_customers(population, normals, xp), xp)
 
     def log_prior(self, values: Mapping[str, Floats]) -> tuple[dict[str, Floats], list[str]]:
-        """Log-density of the prior at posterior draws, each group's once; and what is left out."""
+        """Log-density of the prior at posterior draws, each group once; and the parts left out."""
         design, found, left_out = self.design, {}, []
         gathered = {name: _gather(self.groups, values[f"{name}_effect"]) for name in design.columns}
         if isinstance(design.effect_scale, Horseshoe):
@@ -218,7 +218,7 @@ class Effects(NamedTuple):
 
 
 def as_tuple(value: Any) -> Any:
-    """Give lists and arrays as tuples, so that specifications compare and print; else the value."""
+    """Return lists and arrays as tuples, so that specifications compare and print."""
     return tuple(np.ravel(value).tolist()) if isinstance(value, (list, np.ndarray)) else value
 
 

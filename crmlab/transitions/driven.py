@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DrivenTransitions(TransitionModel):
-    """Moves that covariates, segments and customers push; a subclass gives the `link`.
+    """Moves that depend on covariates, segments and customers; a subclass defines the `link`.
 
     Parameters
     ----------
     covariates, effect_scale, lag, customers, segments
         What each move depends on, as in `Design`.
     typical_stay : float or sequence of K floats
-        Typical probability of staying for one period in each stage, where the push is 0; what is
-        left is spread evenly over the allowed moves.
+        Typical probability of staying for one period in each stage, where the push is 0; the rest
+        is spread evenly over the allowed moves.
     spread : float
-        Prior scale around what is typical [log-odds].
+        Prior scale around the typical probabilities [log-odds].
     shared : str
-        Which moves share an effect; the link knows the ways.
+        Which moves share an effect; the link defines the options.
     """
 
     covariates: tuple[str, ...] = ()
@@ -65,7 +65,7 @@ class DrivenTransitions(TransitionModel):
 
     @abstractmethod
     def link(self, stages: StageSpace) -> Link:
-        """Say how the log-odds become probabilities of moving between these stages."""
+        """Return how the log-odds become probabilities of moving between these stages."""
 
     @property
     def design(self) -> Design:
@@ -73,7 +73,7 @@ class DrivenTransitions(TransitionModel):
         return Design(self.covariates, self.effect_scale, self.segments, self.customers, self.lag)
 
     def effects(self, stages: StageSpace) -> Effects:
-        """Give the effects of the design between these stages."""
+        """Return the effects of the design between these stages."""
         group, customers = self.link(stages).group, self.customers
         return Effects(self.design, group(self.shared), customers and group(customers.shared))
 
@@ -87,14 +87,14 @@ class DrivenTransitions(TransitionModel):
         return (*names, "transition_matrix") if self.design.is_empty else names
 
     def space_problems(self, stages: StageSpace) -> list[str]:
-        """Say what does not fit the stages."""
+        """List what does not fit the stages."""
         if np.ndim(self.typical_stay) and len(self.typical_stay) != len(stages):
             n, k = len(self.typical_stay), len(stages)
             return [f"`typical_stay` has {n} values for {k} stages"]
         return []
 
     def matrix(self, stages: StageSpace, covariates: "xr.Dataset | None") -> "TensorVariable":
-        """Register the priors, and give the matrices of every move."""
+        """Register the priors, and return the matrices of every move."""
         import pymc as pm
 
         xp, link = pytensor_backend(), self.link(stages)
@@ -125,7 +125,7 @@ class DrivenTransitions(TransitionModel):
         covariates: Floats | None = None,
         offsets: Floats | None = None,
     ) -> Floats:
-        """Give the matrices of one posterior draw, in NumPy."""
+        """Return the matrices of one posterior draw, in NumPy."""
         xp, link = numpy_backend(), self.link(stages)
         push = self.design.push(parameters, covariates, offsets, xp)
         matrices = link.probs(parameters[link.base_name], push, xp)
@@ -140,7 +140,7 @@ class DrivenTransitions(TransitionModel):
     def typical_matrix(
         self, stages: StageSpace, parameters: Mapping[str, "TensorVariable"]
     ) -> "TensorVariable":
-        """Transition matrix (K, K) at mean covariates, of a customer like the population."""
+        """Transition matrix (K, K) of an average customer at mean covariates."""
         if self.design.is_empty:
             return parameters["transition_matrix"]
         xp, link = pytensor_backend(), self.link(stages)
@@ -158,7 +158,7 @@ class DrivenTransitions(TransitionModel):
 
 
 def _data(name: str, values: Floats) -> "TensorVariable":
-    """Give data of the open model; whoever builds it may have registered them already."""
+    """Return data of the open model, which may have been registered already."""
     import pymc as pm
 
     model = pm.modelcontext(None)

@@ -1,7 +1,7 @@
 """What moves share: groups of moves with one effect, and the priors of effects.
 
-An effect is a number of log-odds per unit of a covariate. Moves that have the same one are a
-*group*: those of one kind (forward, back, ...), those from one stage, all, or each its own.
+An effect is a number of log-odds per unit of a covariate. Moves that share an effect form a
+*group*: those of one kind (forward, back, ...), those from one stage, all, or each move alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ SHARED = ("kind", "move", "origin", "all")
 
 
 class Groups(NamedTuple):
-    """Which moves have an effect in common.
+    """Which moves share an effect.
 
     `index` has the shape of what the effects are added to, (K, K) for moves or (K,) for origins,
     and is ``len(names)`` where there is no effect.
@@ -33,12 +33,12 @@ class Groups(NamedTuple):
     index: Ints
 
     def spread(self, effects: Any, xp: Backend) -> Any:
-        """Give each place its group's effect: (..., group) to (..., K[, K])."""
+        """Assign each place its group's effect: (..., group) to (..., K[, K])."""
         longer = xp.concatenate([effects, 0.0 * effects[..., :1]], axis=-1)
         return longer[..., self.index]
 
     def indicators(self) -> Floats:
-        """1 where a group's effect is added, else 0: (group, K[, K])."""
+        """1 where a group's effect is added, and 0 elsewhere: (group, K[, K])."""
         numbers = np.arange(len(self.names)).reshape(-1, *(1,) * self.index.ndim)
         return (self.index == numbers).astype(float)
 
@@ -68,7 +68,7 @@ def group_moves(stages: StageSpace, shared: str) -> Groups:
 
 
 def group_origins(stages: StageSpace, shared: str) -> Groups:
-    """Group the stages that can be left: each its own ("origin") or all together ("all")."""
+    """Group the stages that can be left: each alone ("origin") or all together ("all")."""
     words = np.array(stages.names if shared == "origin" else ["moving"] * len(stages), dtype=object)
     return _number(words, stages.mask.sum(axis=1) > 1)
 
@@ -86,15 +86,15 @@ def _number(words: NDArray[np.object_], used: Bools) -> Groups:
 
 @dataclass(frozen=True)
 class Horseshoe:
-    """A prior for many covariates of which few matter: most effects near 0, some left alone.
+    """A prior for many covariates of which few matter: most effects shrink to 0, some stay.
 
     Parameters
     ----------
     n_matter : float
         Number of effects that are expected to matter.
     n_moves : float
-        Rough number of observed moves; more of them make the prior shrink harder what they do
-        not support.
+        Rough number of observed moves; the more there are, the harder the prior shrinks effects
+        that they do not support.
     slab_scale : float
         Typical size of an effect that matters [log-odds per unit].
 
@@ -172,7 +172,7 @@ def prior_problems(prior: EffectPrior, n_covariates: int) -> list[str]:
 
 
 def typical_size(prior: EffectPrior) -> float:
-    """Give the size that effects may well have [log-odds per unit]."""
+    """Return the typical size of effects [log-odds per unit]."""
     scales = prior.slab_scale if isinstance(prior, Horseshoe) else prior
     return float(np.max(scales))
 
@@ -194,8 +194,8 @@ class CustomerEffects:
     Parameters
     ----------
     shared : {"kind", "move", "origin", "all"}
-        A customer has one effect for each kind of move, each move, each stage left, or one in all.
-        `OrderedLogit` knows "origin" and "all".
+        A customer has one effect for each kind of move, each move or each stage left, or only one.
+        `OrderedLogit` allows "origin" and "all".
     scale : float
         Prior scale of the standard deviations between customers [log-odds].
     correlated : bool
@@ -233,11 +233,11 @@ class CustomerEffects:
         return ("customer_sd", *(f"customer_corr_{name}" for name in correlations))
 
     def correlates(self, groups: Groups) -> bool:
-        """Whether there is anything to correlate."""
+        """Whether there are at least two effects to correlate."""
         return self.correlated and len(groups.names) > 1
 
     def register(self, groups: Groups, xp: Backend, dims: Sequence[str]) -> tuple[Any, Any]:
-        """Register the population's priors; give its standard deviations and its factor L."""
+        """Register the population's priors; return its standard deviations and its factor L."""
         import pymc as pm
 
         size = len(groups.names)

@@ -23,10 +23,10 @@ class Link(ABC):
     ----------
     stages : StageSpace
     typical_stay : float or sequence of K floats
-        Typical probability of staying for one period in each stage, where the push is 0; what is
-        left is spread evenly over the allowed moves.
+        Typical probability of staying for one period in each stage, where the push is 0; the rest
+        is spread evenly over the allowed moves.
     spread : float
-        Prior scale around what is typical [log-odds].
+        Prior scale around the typical probabilities [log-odds].
     """
 
     stages: StageSpace
@@ -53,7 +53,7 @@ class Link(ABC):
 
     @property
     def typical_probs(self) -> Floats:
-        """Typical probabilities (K, K) without a push: stay, or leave evenly to all sides."""
+        """Typical probabilities (K, K) without a push: stay, or spread over the other moves."""
         moves = self.stages.mask & ~np.eye(len(self.stages), dtype=bool)
         n_moves = moves.sum(axis=1)
         stay = np.where(n_moves > 0, np.asarray(self.typical_stay, dtype=float), 1.0)

@@ -27,17 +27,17 @@ class CovariateLogit(DrivenTransitions):
     Parameters
     ----------
     covariates : sequence of str
-        Variables of the panel, with dims among (customer_id, period): what changes, what differs
-        between customers, what happens to all.
+        Variables of the panel, with dims among (customer_id, period): they may differ between
+        customers, between periods, or both.
     effect_scale : float, sequence of float, or Horseshoe
         Prior scale of effects around 0 [log-odds per one unit of the covariate, as the panel holds
         it; nothing is standardised]: one for all, one per covariate, or `Horseshoe` where many
         covariates compete.
     typical_stay : float or sequence of K floats
-        Typical probability of staying for one period, where all covariates are 0; what is left is
+        Typical probability of staying for one period, where all covariates are 0; the rest is
         spread evenly over the allowed moves.
     spread : float
-        Prior scale of the base around what is typical [log-odds].
+        Prior scale of the base around the typical probabilities [log-odds].
     lag : {0, 1}
         0: a move takes the covariates of the period that it leads into. 1: of the period it leaves.
     customers : CustomerEffects, optional
@@ -46,7 +46,7 @@ class CovariateLogit(DrivenTransitions):
         Groups of customers differ.
     shared : {"kind", "move", "origin", "all"}
         Which moves share an effect: those of one kind (forward, back, ...), none, those from one
-        stage, all.
+        stage, or all.
 
     Notes
     -----
@@ -83,7 +83,7 @@ class CovariateLogit(DrivenTransitions):
         return _MultinomialLogit(stages, self.typical_stay, self.spread)
 
     def drivers(self, stages: StageSpace, covariates: "xr.Dataset | None") -> Drivers | None:
-        """Register the priors, and give the parts of the logits."""
+        """Register the priors, and return the parts of the logits."""
         import pytensor.tensor as pt
 
         if self.design.is_empty:
@@ -121,7 +121,7 @@ class _MultinomialLogit(Link):
 
     @property
     def _typical(self) -> tuple[tuple[Ints, Ints], Floats]:
-        """The moves, and their log-odds against staying at which the prior is centred."""
+        """The moves, and the log-odds against staying on which their prior is centred."""
         moves = np.nonzero(self.stages.mask & ~np.eye(len(self.stages), dtype=bool))
         probs = self.typical_probs
         return moves, np.log(probs[moves] / probs[moves[0], moves[0]])

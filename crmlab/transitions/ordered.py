@@ -36,9 +36,9 @@ class OrderedLogit(DrivenTransitions):
     customers : CustomerEffects, optional
         With `shared` "origin" (an effect in each stage) or "all" (one propensity to rise).
     shared : {"origin", "all"}
-        Whether each stage has effects of its own.
+        Whether each stage has its own effects ("origin") or all share them ("all").
     low_to_high : sequence of K str, optional
-        The stages from the lowest to the highest; as the space lists them if left out.
+        The stages from the lowest to the highest; in the order of the space if left out.
 
     Notes
     -----
@@ -77,7 +77,7 @@ class OrderedLogit(DrivenTransitions):
         super().__post_init__()
 
     def space_problems(self, stages: StageSpace) -> list[str]:
-        """Say what does not fit the stages."""
+        """List what does not fit the stages."""
         problems = super().space_problems(stages)
         if sorted(self.low_to_high or stages.names) != sorted(stages.names):
             problems.append(
@@ -138,7 +138,7 @@ class _OrderedLogit(Link):
         return xp.where(self.stages.mask, below_upper * above_lower * width, 0.0)
 
     def log_prior(self, base: Floats) -> Floats:
-        """Take the lowest thresholds, and logarithms of the gaps above them, for normal."""
+        """Give the lowest thresholds, and the logarithms of the gaps above them, normal priors."""
         ladder = self._ladder
         lowest, log_gaps = ladder.typical(self.typical_probs)
         starts, gaps = ladder.split(base[:, *ladder.places])
@@ -171,7 +171,7 @@ class _Ladder(NamedTuple):
         return starts, np.log(gaps)
 
     def split(self, cuts: Floats) -> tuple[Floats, Floats]:
-        """Take thresholds (..., threshold) apart: the lowest of each stage, and the gaps above."""
+        """Split thresholds (..., threshold) into the lowest of each stage and the gaps above."""
         starts = self.from_gaps.sum(axis=1) == 0
         return cuts[..., starts], np.diff(cuts)[..., ~starts[1:]]
 

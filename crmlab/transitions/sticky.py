@@ -24,7 +24,7 @@ class StickyDirichlet(TransitionModel):
     stickiness : float
         Extra prior weight of staying [pseudo-moves].
     concentration : float
-        Prior weight of each allowed move, staying included [pseudo-moves].
+        Prior weight of each allowed move, including staying [pseudo-moves].
 
     Notes
     -----
@@ -32,7 +32,7 @@ class StickyDirichlet(TransitionModel):
     ``alpha[i, j] = concentration + stickiness * (i == j)``. The rows are built by breaking sticks:
     ``v_m ~ Beta(alpha_m, alpha_{m+1} + ...)`` and ``p_m = v_m * prod_{l<m} (1 - v_l)``, which is
     the same distribution (Connor and Mosimann 1969, *JASA* 64, section 3) with one free number per
-    move, whatever moves are forbidden.
+    move, whichever moves are forbidden.
 
     Examples
     --------
@@ -86,9 +86,9 @@ class StickyDirichlet(TransitionModel):
 
 
 def break_sticks(shares: "TensorVariable", is_last: Bools) -> "TensorVariable":
-    """Turn shares of what is left into probabilities: ``p_m = v_m * prod_{l<m} (1 - v_l)``.
+    """Turn shares of the remainder into probabilities: ``p_m = v_m * prod_{l<m} (1 - v_l)``.
 
-    Computed through cumulated logarithms, whose gradient stays finite where a product's would not.
+    Computed through cumulated logarithms, whose gradient stays finite; that of a product may not.
     """
     import pytensor.tensor as pt
 
@@ -107,6 +107,6 @@ def _stick_order(alpha: Floats) -> tuple[Ints, Floats, Bools]:
 
 
 def _is_last(ordered: Floats) -> Bools:
-    """Mark the last allowed move of each row, which takes what is left."""
+    """Mark the last allowed move of each row, which takes the remainder."""
     n_allowed = (ordered > 0).sum(axis=1)
     return np.arange(ordered.shape[1]) == (n_allowed - 1)[:, None]

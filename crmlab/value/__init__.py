@@ -39,7 +39,7 @@ How far one customer may fall from the mean (`spread`):
 * `value_variance`: the variance of what one customer will bring, by stage
 * `hidden_variance`: the same for a customer whose stage is hidden
 * `split_variance`: the predictive variance in two parts
-* `Spread`: those parts: chance, and what is not known about the parameters
+* `Spread`: those parts: randomness, and what is not known about the parameters
 
 What a move is worth (`sensitivity`):
 

@@ -1,10 +1,10 @@
-"""The same questions to both kinds of model.
+"""The same questions for both kinds of model.
 
 Is a customer alive, what will they buy, what are they worth? A model of stages (`Fit`) has a
 posterior, a matrix and channels; a buy-till-you-die model has four parameters and a likelihood,
 known by their most likely values (`Buyers`), by a posterior (`BuyersPosterior`), or through
-PyMC-Marketing (`MarketingBuyers`). Asked about the same `CustomerTables` all answer alike: one
-number per customer, for the same periods, in the same units, so that they can stand side by side.
+PyMC-Marketing (`MarketingBuyers`). For the same `CustomerTables`, all answer in the same form: one
+number per customer, for the same periods, in the same units, so that they can be compared.
 Answers have dims (chain, draw, customer_id); those of `Buyers`, which have one set of parameters,
 (customer_id,).
 """
@@ -44,7 +44,7 @@ def prob_alive(
     Raises
     ------
     SpecError
-        If `dead` names no stage, or is left out where no stage is absorbing.
+        `dead` names no stage, or is left out where no stage is absorbing.
     """
     if isinstance(fitted, FittedPurchases):
         return fitted.thinned(draws).alive().rename("prob_alive")
@@ -88,7 +88,7 @@ def expected_purchases(
     Raises
     ------
     SpecError
-        If the model has no such channel, or `n_periods` is not a number of periods.
+        The model has no such channel, or `n_periods` is not a number of periods.
     """
     check_count("expected_purchases", "n_periods", n_periods)
     if isinstance(fitted, FittedPurchases):
@@ -128,7 +128,7 @@ def expected_spend(
     Raises
     ------
     SpecError
-        If nothing is known of amounts, or `n_periods` is not a number of periods.
+        Nothing is known about amounts, or `n_periods` is not a number of periods.
     """
     check_count("expected_spend", "n_periods", n_periods)
     if isinstance(fitted, FittedPurchases):
@@ -151,8 +151,8 @@ def customer_value(
 ) -> xr.DataArray:
     """Discounted margin of each customer in the next `n_periods`, in currency.
 
-    sum over h = 1 .. n_periods of fraction * spend in period h / (1 + d)^h: what `lifetime_value`
-    says of a `Fit`, with the margins of its own spend.
+    sum over h = 1 .. n_periods of fraction * spend in period h / (1 + d)^h. For a `Fit`, this is
+    `lifetime_value` with the margins of its own spend.
 
     Parameters
     ----------
@@ -172,12 +172,12 @@ def customer_value(
     Returns
     -------
     DataArray with dims (chain, draw, customer_id), or (customer_id,) for `Buyers`
-        The attrs say the rate, the horizon and the unit.
+        The attrs give the rate, the horizon and the unit.
 
     Raises
     ------
     SpecError
-        If nothing is known of amounts, or a number is impossible. All problems at once.
+        Nothing is known about amounts, or a number is not valid. All problems at once.
     """
     freq = fitted.freq if isinstance(fitted, FittedPurchases) else fitted.panel.attrs.get("freq")
     rate = rate_per_period(discount_rate, freq)
@@ -210,7 +210,7 @@ def _spend_by_period(fitted: FittedPurchases, n_periods: int, draws: int) -> xr.
     amounts = thinned.amounts()
     if amounts is None:
         raise SpecError(
-            "The buyers' tables have no channel 'spend', so nothing is known of amounts."
+            "The buyers' tables have no channel 'spend', so nothing is known about amounts."
         )
     horizon = xr.DataArray(np.arange(n_periods + 1), dims="horizon", name="horizon")
     upto = xr.concat([thinned.purchases(float(h)) for h in horizon], dim=horizon)

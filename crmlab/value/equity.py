@@ -70,10 +70,10 @@ class BaseValue(NamedTuple):
 def value_in_blocks(
     stage_probs: ArrayLike | Iterable[ArrayLike], values: ArrayLike, *, prob: float = 0.9
 ) -> BaseValue:
-    """Value very many customers in currency, a block at a time; memory does not grow with draws.
+    """Value very many customers in currency, block by block; memory does not grow with draws.
 
     Each customer's value under a draw is sum over s of p(stage s) V(s). All draws of one block are
-    made, summarised and let go, so 1,000,000 customers x 200 draws never stand in memory together.
+    made, summarised and released, so 1,000,000 customers x 200 draws are never in memory together.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def value_in_blocks(
     Raises
     ------
     SpecError
-        A block does not fit the values, or holds no probabilities.
+        A block does not fit the values, or does not hold probabilities.
 
     Examples
     --------
@@ -178,8 +178,8 @@ def cohort_value(
 ) -> xr.DataArray | Floats:
     """Worth of a cohort at the moment it is won, in currency, net of what winning it cost.
 
-    n (sum over s of start(s) V(s) - cost). At n = 1 and cost 0 it is the most that winning one such
-    customer may cost.
+    n (sum over s of start(s) V(s) - cost). With n = 1 and cost 0, it is the most that winning one
+    such customer may cost.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What the functions of this package are given: matrices, margins, rates and horizons, checked."""
+"""The inputs of this package's functions: matrices, margins, rates and horizons, checked."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -13,12 +13,12 @@ from crmlab.value.rates import DiscountRate, rate_problems, spell
 
 # How far into its period a payment comes, as a share of the period.
 TIMINGS = {"start": 0.0, "middle": 0.5, "end": 1.0}
-# The first payment that counts: of the next period, or of the current one.
+# The first payment that counts: that of the next period or of the current one.
 FIRSTS = ("next", "current")
 
 
 def check_timing(owner: str, timing: str, first: str) -> None:
-    """Refuse a convention of time that there is not."""
+    """Refuse an unknown convention of time."""
     check_one_of(owner, "timing", timing, TIMINGS)
     check_one_of(owner, "first", first, FIRSTS)
 
@@ -33,7 +33,7 @@ def read_valued(
 ) -> tuple[Floats, Floats, float]:
     """Return matrices (..., K, K), margins (..., K) and the discount factor, all checked.
 
-    `more` says what else is wrong, given the arrays.
+    `more` lists further problems, given the arrays.
     """
     P, margin = as_floats("P", P), as_floats("margin", margin)
     problems = [
@@ -48,7 +48,7 @@ def read_valued(
 
 
 def as_floats(parameter: str, given: ArrayLike) -> Floats:
-    """Read numbers; refuse names, mappings and rows of unequal length with a word on why."""
+    """Read numbers; refuse names, mappings and rows of unequal length, and say why."""
     try:
         return np.asarray(given, dtype=float)
     except (TypeError, ValueError) as error:
@@ -98,7 +98,7 @@ def horizon_problems(n_periods: object) -> list[str]:
     """Say why `n_periods` is not a number of payments (empty if it is)."""
     if n_periods is None or is_count(n_periods):
         return []
-    return [wrong("n_periods", "a whole number from 1, or None for ever", n_periods)]
+    return [wrong("n_periods", "a whole number of at least 1, or None for ever", n_periods)]
 
 
 def read_probs(owner: str, parameter: str, probs: ArrayLike, n_stages: int) -> Floats:
@@ -122,7 +122,7 @@ def read_customers(owner: str, n_customers: ArrayLike, n_stages: int) -> Floats:
 
 
 def by_stage(owner: str, parameter: str, given: object, names: tuple[str, ...]) -> NDArray:
-    """Numbers in the order of `names`; whatever carries labels must name every stage, no other."""
+    """Return numbers in the order of `names`; labels must name every stage and no other."""
     if isinstance(given, xr.DataArray):
         given = given.to_series()
     if isinstance(given, pd.Series):
@@ -143,9 +143,9 @@ def _naming_problems(parameter: str, names: Sequence[str], given: Sequence[str])
 def margins_by_draw(
     owner: str, margin: object, names: tuple[str, ...], draws: xr.DataArray
 ) -> Floats:
-    """Margins in the order of `names`: (stage,), or (chain, draw, stage) if they are a posterior.
+    """Return margins in the order of `names`: (stage,), or (chain, draw, stage) for a posterior.
 
-    `draws` carries the chains and draws that are valued; a posterior of margins must have them.
+    `draws` has the chains and draws to value; a posterior of margins must have them too.
     """
     if not isinstance(margin, xr.DataArray) or not {"chain", "draw"} & set(margin.dims):
         return by_stage(owner, "margin", margin, names)

@@ -39,7 +39,7 @@ def lifetime_value(
     A customer's value is the mean of `stage_value` under the stage probabilities at the end of
     the customer's window, sum over s of p(stage s | all that was seen) V(s). Each draw uses its
     own parameters for both, so the spread over draws is what the data leave open about the
-    expected value, given the margins and the rate. (What one customer will bring varies more.)
+    expected value, given the margins and the rate. (What one customer brings varies more.)
 
     Parameters
     ----------
@@ -56,11 +56,11 @@ def lifetime_value(
     timing : {"start", "middle", "end"}
         When in its period a margin is paid, as in `stage_value`.
     first : {"next", "current"}
-        The period of the first payment that counts; the current one is a customer's last observed.
+        The period of the first payment that counts; the current one is the last observed one.
     by : {"customer", "stage"}
         Value each customer of the panel, or each stage.
     at : mapping of covariate to number, optional
-        Covariates that are set, for all customers and all periods to come, as in
+        Covariates to set, for all customers and all future periods, as in
         `transition_matrices`; the others stay as each customer's last period has them.
     panel : xr.Dataset, optional
         Value these customers instead of those of the fit.
@@ -82,8 +82,8 @@ def lifetime_value(
 
     Notes
     -----
-    Where customers differ by covariates or effects of their own, each is valued by the customer's
-    own matrix, and what a customer is like is averaged last. A stage is then valued by the mean
+    Where customers differ by covariates or effects of their own, each is valued by her own
+    matrix, and her unknown effects are averaged last. A stage is then valued by the mean
     matrix of all customers (``transition_matrices(..., by="population")``).
 
     References
@@ -119,7 +119,7 @@ def value_of_base(
     prob: float = 0.9,
     block: int = 5_000,
 ) -> xr.Dataset:
-    """Lifetime values of very many customers in currency, summarised a block of them at a time.
+    """Lifetime values of very many customers in currency, summarised block by block.
 
     The same numbers as `lifetime_value`, without ever holding customers x draws.
 
@@ -130,7 +130,7 @@ def value_of_base(
     prob : float
         Probability of the central (equal-tailed) interval per customer.
     block : int
-        Customers whose stages are filtered at a time.
+        Number of customers to process at a time.
 
     Returns
     -------
@@ -183,15 +183,15 @@ def lifetime_spread(
     Parameters
     ----------
     fit, margin, discount_rate, n_periods, timing, first, at, draws
-        As in `lifetime_value`, of stages.
+        As in `lifetime_value`, for stages.
     margin_sd : float or array_like of shape (stage,)
         Standard deviation of one period's payment in each stage, in currency.
 
     Returns
     -------
     Dataset
-        By `stage`: `mean`, and standard deviations: `chance`, among customers under known
-        parameters, which stays however much is seen; `ignorance`, of the posterior, which shrinks;
+        By `stage`: `mean`, and three standard deviations: `chance`, among customers under known
+        parameters, which no amount of data reduces; `ignorance`, of the posterior, which shrinks;
         `total`, the root of the sum of their squares. Attrs as in `lifetime_value`.
 
     Raises
@@ -251,7 +251,7 @@ def value_by_customer(
 def _matrices(
     fit: Fit, at: Mapping[str, float] | None, panel: xr.Dataset | None, draws: int
 ) -> xr.DataArray:
-    """Give the population's matrices (chain, draw, stage_from, stage_to); if one, every draw."""
+    """Return the population's matrices (chain, draw, stage_from, stage_to); if one, every draw."""
     posterior = fit.posterior
     if "transition_matrix" in posterior:
         draws = posterior.sizes["chain"] * posterior.sizes["draw"]
@@ -278,7 +278,7 @@ def _read_options(
     timing: str,
     first: str,
 ) -> tuple[dict[str, Any], dict[str, object]]:
-    """Options of `stage_value`, and all that a reader needs to know of them as attributes."""
+    """Options of `stage_value`, and their description as attributes."""
     check_timing(owner, timing, first)
     rate = rate_per_period(given, panel.attrs.get("freq"))
     options = {"discount_rate": rate, "n_periods": n_periods, "timing": timing, "first": first}

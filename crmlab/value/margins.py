@@ -1,4 +1,4 @@
-"""Margins from what customers spend: a share of the spend, less what serving a stage costs."""
+"""Margins from what customers spend: a share of the spend, less the cost of serving a stage."""
 
 import numpy as np
 import xarray as xr
@@ -13,7 +13,7 @@ def mean_spend(
     median: ArrayLike | xr.DataArray,
     sigma: ArrayLike | xr.DataArray,
 ) -> xr.DataArray | np.ndarray:
-    """Mean spend per period, in currency, of a channel that is often nothing and else log-normal.
+    """Mean spend per period, in currency, of a channel that is often 0 and otherwise log-normal.
 
     prob * median * exp(sigma^2 / 2): the mean of a log-normal lies above its median, so a margin
     computed from the median is too small.
@@ -21,7 +21,7 @@ def mean_spend(
     Parameters
     ----------
     prob, median, sigma : array_like or DataArray, of shapes that broadcast
-        Parameters of a `ZeroInflatedSpend` channel, by stage; also draws of a posterior.
+        Parameters of a `ZeroInflatedSpend` channel, by stage; draws of a posterior are allowed.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def margin_from_spend(
     Raises
     ------
     SpecError
-        The fraction is none, or a number is not finite.
+        The fraction is outside 0 to 1, or a number is not finite.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Discount rates that know the length of time they are for.
+"""Discount rates that know the length of time they refer to.
 
 A bare number is a rate *per period* of the matrix it discounts. `per_year` and `per_month` hold an
 effective rate of that length and convert it by compounding: 10 % a year is 2.411 % a quarter, not
@@ -19,7 +19,7 @@ _PERIODS_PER_YEAR_OF_UNIT = {"year": 1.0, "month": 12.0}
 
 @dataclass(frozen=True)
 class DiscountRate:
-    """An effective discount rate that knows the length of time it is for.
+    """An effective discount rate that knows the length of time it refers to.
 
     Make one with `per_year` or `per_month`.
     """
@@ -28,7 +28,7 @@ class DiscountRate:
     unit: str
 
     def __post_init__(self) -> None:
-        """Refuse a rate that would turn money negative, and a unit that has no length."""
+        """Refuse a rate that would make money negative, and a unit without a length."""
         check_one_of("DiscountRate", "unit", self.unit, _PERIODS_PER_YEAR_OF_UNIT)
         problems = rate_problems(self.rate)
         if not problems and self.rate > 1:
@@ -57,7 +57,7 @@ class DiscountRate:
 def per_year(rate: float) -> DiscountRate:
     """Effective discount rate per year, as a fraction: ``per_year(0.10)`` is 10 % a year.
 
-    Above 1 it is refused: ``per_year(10)`` meant 0.10.
+    Rates above 1 are refused: ``per_year(10)`` most likely means 0.10.
 
     Examples
     --------

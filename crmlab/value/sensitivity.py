@@ -1,14 +1,14 @@
 """What a move is worth: derivatives of value, in closed form, for each posterior draw.
 
-Write q = 1/(1+d), N = (I - q P)^(-1) for the discounted fundamental matrix, V = N R, the payment of
-the current period among it. If the matrix changes a little, by dP, the value changes by
+Write q = 1/(1+d), N = (I - q P)^(-1) for the discounted fundamental matrix, and V = N R, which
+includes the payment of the current period. If the matrix changes a little, by dP, the value changes
+by
 
     dV = q N dP V:
 
 whoever passes through stage a (N counts how often, discounted) meets the changed row there, and
-what changes hands is the value of the stages that the row leads to, one period later. Rows must
-go on summing to 1, so "more of the move a -> b" means nothing until it is said where the
-probability comes from:
+gains the value of the stages that the row leads to, one period later. Rows must still sum to 1, so
+"more of the move a -> b" has no meaning until it is clear where the probability comes from:
 
     taken_from="stay"      from staying in a:          q N[i, a] (V_b - V_a)
     taken_from="others"    from all other moves of the row, in proportion:
@@ -19,7 +19,7 @@ covariance, under row a, of the shift with the value of the stage that comes nex
 
     dP_ab = P_ab (x_ab - sum_j P_aj x_aj),             dV = q N c,   c_a = Cov_a(x, V).
 
-Over a horizon of n payments the same holds one payment at a time.
+Over a horizon of n payments, the same holds one payment at a time.
 """
 
 from typing import NamedTuple
@@ -52,7 +52,7 @@ def transition_gradient(
 ) -> Floats:
     """Change of each stage's value, in currency, per unit of probability of each move.
 
-    Multiply by .01 for the worth of one percentage point.
+    Multiply by 0.01 for the worth of one percentage point.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def transition_gradient(
     -------
     ndarray of shape (..., K, K, K)
         [i, a, b]: derivative of V_i with respect to P_ab. 0 at a = b with "stay"; NaN with
-        "others" where P_ab = 1, since there is nothing to give it more of.
+        "others" where P_ab = 1, since it cannot grow.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def transition_gradient(
 
     Examples
     --------
-    One percentage point more of the loyal who are lost takes 12.22 off a loyal customer:
+    If one percentage point more of the loyal are lost, a loyal customer is worth 12.22 less:
 
     >>> gradient = transition_gradient([[0.8, 0.2], [0, 1]], [100, 0], discount_rate=0.10)
     >>> round(0.01 * float(gradient[0, 0, 1]), 2)
@@ -172,8 +172,9 @@ def _steps(
 ) -> list[tuple[NDArray, NDArray]]:
     """Pairs (discounted visits, value from the next payment on) whose products add up.
 
-    For ever there is one pair, all visits and V. Over a horizon, whoever is in stage a after t
-    moves has n - t - 1 payments ahead of the next move, where n counts that of the current period.
+    Over an infinite horizon there is one pair, all visits and V. Over a finite one, a customer in
+    stage a after t moves has n - t - 1 payments to come after the next move, where n includes that
+    of the current period.
     """
     n_periods = n_periods + 1 if n_periods and first == "next" else n_periods
     stay = np.eye(P.shape[-1])
@@ -226,7 +227,7 @@ def equity_elasticities(
     taken_from: str = "others",
     first: str = "next",
 ) -> Elasticities:
-    """Elasticities of customer equity E = sum_i n_i V_i, for ever, payments at period starts.
+    """Elasticities of customer equity E = sum_i n_i V_i, over an infinite horizon.
 
     Parameters
     ----------
@@ -293,9 +294,9 @@ def break_even_cost(
 ) -> Floats:
     """Highest cost per customer and period, in currency, at which an offer pays, by stage.
 
-    q sum_j (P'_ij - P_ij) V_j: what the offer's changed row gains, one period later. The same
-    number holds for an offer made once and for one made in every period in the stage: with the
-    offer for ever, the gain is N' [q (P' - P) V - c], which is 0 where the bracket is.
+    q sum_j (P'_ij - P_ij) V_j: what the row changed by the offer gains, one period later. The
+    number is the same for an offer made once and for one made in every period in the stage: with
+    the offer for ever, the gain is N' [q (P' - P) V - c], which is 0 where the bracket is.
 
     Parameters
     ----------

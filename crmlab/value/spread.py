@@ -1,7 +1,7 @@
-"""How far one customer's value may fall from its mean: the spread behind a lifetime value.
+"""How far one customer's value may be from its mean: the spread behind a lifetime value.
 
 A lifetime value is a mean over everything that may happen to a customer. Two customers in the same
-stage, under the same known matrix, will bring very different sums. Write G for the discounted sum
+stage, under the same known matrix, can bring very different sums. Write G for the discounted sum
 that one customer brings, V = E G by stage, and q = 1 / (1+d). One step ahead,
 
     G = R_i + e + q G',
@@ -13,7 +13,7 @@ from memory):
 
     theta_i = s_i^2 + q^2 [ sum_j P_ij V_j^2 - (sum_j P_ij V_j)^2 ],    W = [I - q^2 P]^(-1) theta
 
-This is chance, not ignorance: more data make the posterior of V narrow and leave W where it is.
+This is chance, not ignorance: more data narrow the posterior of V but do not change W.
 `split_variance` adds the two.
 """
 
@@ -73,7 +73,7 @@ def value_variance(
     Examples
     --------
     A buyer stays with probability .8 a year and pays 100 each year: undiscounted, the number of
-    payments is geometric with variance .8 / .2^2 = 20, the sure one of now among them or not.
+    payments is geometric with variance .8 / .2^2 = 20, with or without the certain one now.
 
     >>> value_variance([[0.8, 0.2], [0, 1]], [100, 0], discount_rate=0).round(6).tolist()
     [200000.0, 0.0]
@@ -110,7 +110,7 @@ def _noise_problems(noise: NDArray, margin: NDArray) -> list[str]:
 def _row_variance(P: NDArray, value: NDArray) -> NDArray:
     """Variance of the next stage's value, by stage now."""
     ahead = mean_ahead(P, value)
-    # About the mean, not the difference of two large squares: a sure move has variance 0 exactly.
+    # About the mean, not as a difference of two large squares: a certain move has variance 0.
     return (P * (value[..., None, :] - ahead[..., :, None]) ** 2).sum(axis=-1)
 
 
@@ -136,7 +136,7 @@ class Spread(NamedTuple):
 
     @property
     def total(self) -> Floats:
-        """Variance of what will be brought, all told."""
+        """Total variance of what a customer will bring."""
         return self.chance + self.ignorance
 
 
@@ -155,7 +155,7 @@ def split_variance(values: ArrayLike, variances: ArrayLike) -> Spread:
     Returns
     -------
     Spread
-        Without the draws.
+        Its parts have the shape of `values` without the draws.
 
     Examples
     --------
@@ -172,9 +172,9 @@ def split_variance(values: ArrayLike, variances: ArrayLike) -> Spread:
 
 
 def hidden_variance(probs: ArrayLike, values: ArrayLike, variances: ArrayLike) -> Floats:
-    """Variance of what one customer brings whose stage is hidden, in currency squared.
+    """Variance of what a customer whose stage is hidden will bring, in currency squared.
 
-    sum_s p(s) [W(s) + V(s)^2] - [sum_s p(s) V(s)]^2: not knowing the stage adds to the chance.
+    sum_s p(s) [W(s) + V(s)^2] - [sum_s p(s) V(s)]^2: not knowing the stage adds variance.
 
     Parameters
     ----------

@@ -2,14 +2,14 @@
 
 A customer who is in stage i now earns the firm the margin R_i in this period, moves by the
 transition matrix P, earns the margin of the next stage, and so on. Discounting at the rate d per
-period, the worth of standing in each stage is, with the margin of this period,
+period, the worth of being in each stage is, with the margin of this period,
 
     V = R + P R / (1+d) + P^2 R / (1+d)^2 + ... = [I - P / (1+d)]^(-1) R = N R,
 
 a system of linear equations with one unknown per stage (Pfeifer & Carraway 2000, *Journal of
 Interactive Marketing* 14(2), 43-55). Row i of N, the discounted fundamental matrix, holds the
 discounted number of periods that a customer who starts in i will spend in each stage: value is
-time spent, priced. What is still to come after this period is V - R = P V / (1+d).
+time times price. What is still to come after this period is V - R = P V / (1+d).
 """
 
 import numpy as np
@@ -39,7 +39,7 @@ def stage_value(
     timing: str = "start",
     first: str = "next",
 ) -> Floats:
-    """Worth of standing in each stage now, in currency: the discounted margins still to come.
+    """Worth of being in each stage now, in currency: the discounted margins still to come.
 
     The payment h periods ahead is divided by (1+d)^h: V = sum over h of [P/(1+d)]^h R, where h runs
     from 1 to `n_periods` (``first="next"``), or from 0 to ``n_periods - 1`` (``first="current"``;
@@ -49,7 +49,7 @@ def stage_value(
     ----------
     P : array_like of shape (..., K, K)
         Transition matrix per period; rows (where from) sum to 1. Leading axes, such as
-        (chain, draw), are solved side by side.
+        (chain, draw), broadcast.
     margin : array_like of shape (..., K)
         R: currency per period spent in each stage; costs are negative.
     discount_rate : float
@@ -60,8 +60,8 @@ def stage_value(
         When in its period a margin is paid. "end" is "start" divided by 1+d, "middle" divided by
         its root. Values are as of the start of the current period.
     first : {"next", "current"}
-        The period of the first payment that counts. The margin of the current period is all that
-        lies between the two, where money comes for ever.
+        The period of the first payment that counts. Over an infinite horizon, the two differ only
+        by the margin of the current period.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def stage_value(
 def discounted_occupancy(
     P: ArrayLike, *, discount_rate: float, n_periods: int | None = None, first: str = "next"
 ) -> Floats:
-    """Discounted periods spent in each stage (column) by a customer who is in a stage now (row).
+    """Discounted periods in each stage (column) of a customer who is in a stage now (row).
 
     N = sum over h of [P/(1+d)]^h, h as in `stage_value`: V = N R at the start of each period.
 
@@ -170,8 +170,8 @@ def sum_horizon(P: NDArray, margin: NDArray, keep: float, n_periods: int) -> NDA
 def sum_for_ever(P: NDArray, margin: NDArray, keep: float) -> NDArray:
     """Solve (I - keep P) V = R on the stages from which money can still come; others are worth 0.
 
-    Leaving the others out changes nothing, except that a chain which ends in a stage of margin 0
-    can be valued without discounting, where I - P itself is singular.
+    Without the others, a chain that ends in a stage of margin 0 can be valued without discounting,
+    where I - P itself is singular; otherwise nothing changes.
     """
     paying = _paying_stages(P, margin)
     inside = P * (paying[..., :, None] & paying[..., None, :])
@@ -181,12 +181,12 @@ def sum_for_ever(P: NDArray, margin: NDArray, keep: float) -> NDArray:
 
 
 def _paying_stages(P: NDArray, margin: NDArray) -> Bools:
-    """Stages from which some stage with a margin other than 0 can be reached in the end."""
+    """Stages from which some stage with a margin other than 0 can be reached."""
     return (reachable(P) & (margin != 0)[..., None, :]).any(axis=-1)
 
 
 def _refuse_endless_sum(inside: NDArray, keep: float) -> None:
-    """Refuse an infinite horizon over which payments outrun the discounting.
+    """Refuse an infinite horizon over which payments grow faster than the discounting.
 
     The rows of `inside` sum to at most 1, so any positive rate converges and needs no check.
     """

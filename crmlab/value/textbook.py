@@ -13,7 +13,7 @@ from crmlab.errors import SpecError, raise_problems
 def berger_nasr(
     margin: float, marketing: float, *, retention: float, discount_rate: float, n_years: int
 ) -> float:
-    """Value in currency of a customer who pays at year ends and is marketed to at mid-year.
+    """Value in currency of a customer who pays at year ends and receives marketing at mid-year.
 
     CLV = GC sum_{i=0}^{n} r^i / (1+d)^i - M sum_{i=1}^{n} r^(i-1) / (1+d)^(i-0.5)
     (Berger & Nasr 1998, *Journal of Interactive Marketing* 12(1), 17-30, case 1).
@@ -29,7 +29,7 @@ def berger_nasr(
     discount_rate : float
         d: fraction per year.
     n_years : int
-        n: years after the present payment.
+        n: number of years after the present payment.
 
     Returns
     -------
@@ -77,7 +77,7 @@ def retention_multiple(retention: ArrayLike, discount_rate: ArrayLike) -> Floats
 
 
 class AcquisitionOptimum(NamedTuple):
-    """Best spend on winning one prospect, and what it brings."""
+    """Best spend on one prospect, and what it brings."""
 
     spend: float
     response: float
@@ -129,7 +129,7 @@ def blattberg_deighton_optimum(
 
 
 def _check_retention(owner: str, retention: ArrayLike, discount_rate: ArrayLike) -> None:
-    """Refuse a retention that is not a probability, and a rate under which the sum has no end."""
+    """Refuse a retention that is not a probability, and a rate at which the sum is infinite."""
     retention, rate = np.asarray(retention, dtype=float), np.asarray(discount_rate, dtype=float)
     problems = []
     if not ((retention >= 0) & (retention <= 1)).all():

@@ -3,8 +3,8 @@
 An encounter is a number: how good (above 0) or bad (below 0) it felt. A relationship is the sum
 of small encounters, says one claim; people keep the peak and the end, says another. Both are
 functions from the series so far to a memory, so they can be compared on the same customers. The
-rest is design: which encounters to join or part, in which order, how often, and how one bad link
-spoils a chain.
+rest is design: which encounters to join or separate, in which order, how often, and how one bad
+link spoils a chain.
 
 What an encounter feels like (`feelings`):
 

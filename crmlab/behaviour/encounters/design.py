@@ -13,14 +13,14 @@ _LONGEST_SERIES = 8  # 40,320 orders
 
 
 def contact_response(n_contacts: ArrayLike, *, benefit: float, fatigue: float) -> Floats:
-    """Gain in log-odds from so many contacts per period: up, then down.
+    """Gain in log-odds from contacts, which rises with their number per period, then falls.
 
     benefit n - fatigue n^2. Row D74 (Fournier, Dobscha & Mick 1998 on fatigue; the form is ours).
 
     Parameters
     ----------
     n_contacts : array_like
-        Per period.
+        Number of contacts per period.
     benefit, fatigue : float
         Log-odds per contact, and per squared contact.
 
@@ -40,7 +40,7 @@ def contact_response(n_contacts: ArrayLike, *, benefit: float, fatigue: float) -
 def best_contacts(*, benefit: float, fatigue: float, cost: float = 0.0) -> int:
     """Whole number of contacts per period with the largest response net of cost.
 
-    The smallest of the best: where n + 1 adds benefit - cost - fatigue (2 n + 1) <= 0. The
+    The smallest n where one more adds benefit - cost - fatigue (2 n + 1) <= 0. The
     continuous optimum is (benefit - cost) / (2 fatigue). Row D74.
 
     Parameters
@@ -48,7 +48,7 @@ def best_contacts(*, benefit: float, fatigue: float, cost: float = 0.0) -> int:
     benefit, fatigue : float
         As in `contact_response`; fatigue above 0.
     cost : float
-        Of one contact, in the units of the response.
+        Cost of one contact, in the units of the response.
 
     Returns
     -------
@@ -57,7 +57,7 @@ def best_contacts(*, benefit: float, fatigue: float, cost: float = 0.0) -> int:
     Raises
     ------
     SpecError
-        Without fatigue there is no best number.
+        `fatigue` is not above 0: without fatigue, no number is best.
 
     Examples
     --------
@@ -79,18 +79,18 @@ def best_order(
 ) -> tuple[int, ...]:
     """Order of the steps that leaves the best memory, as positions in the given list.
 
-    All orders that keep the constraints are tried; of equals, the one nearest to the given order
-    in the dictionary sense. Rows A13, D50, D51.
+    All orders that keep the constraints are tried. Among equals, the first in dictionary order
+    wins. Rows A13, D50, D51.
 
     Parameters
     ----------
     encounters : sequence of float
         At most eight.
     remember : callable
-        Takes encounters (..., n) in order and returns the memory after each (..., n), as the
-        functions above do.
+        Takes encounters (..., n) in order and returns the memory after each, (..., n), as the
+        functions of `memory` do.
     before : iterable of (int, int)
-        Pairs (i, j): step i comes before step j.
+        Pairs (i, j): step i must come before step j.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def best_order(
     Raises
     ------
     SpecError
-        Too many steps, constraints on steps that do not exist, or in a circle.
+        Too many steps, or constraints on steps that do not exist or that form a circle.
 
     Examples
     --------
@@ -122,9 +122,9 @@ def best_order(
     raise_problems(SpecError, "best_order", problems)
     orders = np.array([p for p in permutations(range(n)) if _keeps(p, pairs)])
     if not len(orders):
-        raise SpecError(f"best_order: `before` runs in a circle, so no order keeps it: {pairs}")
+        raise SpecError(f"best_order: `before` forms a circle, so no order keeps it: {pairs}")
     memory = remember(np.asarray(encounters, dtype=float)[orders])[..., -1]
-    # Sums of the same steps in another order differ by rounding only: those are equals.
+    # Sums of the same steps in another order differ by rounding only: these count as equal.
     best = np.flatnonzero(np.isclose(memory, memory.max(), rtol=1e-12, atol=1e-12))[0]
     return tuple(int(step) for step in orders[best])
 

@@ -9,10 +9,10 @@ from crmlab.errors import SpecError
 
 
 def all_go_well(probs: ArrayLike) -> Floats:
-    """Probability that every contact of a series goes well, if they do so independently.
+    """Probability that every contact of a series goes well, if contacts are independent.
 
-    The product along the last axis: a system in series. Rows C11, C14, C15: the back office counts
-    like the front.
+    The product along the last axis, as for a system in series. The back office counts as much as
+    the front. Rows C11, C14, C15.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def all_go_well(probs: ArrayLike) -> Floats:
     Raises
     ------
     SpecError
-        A number that is no probability.
+        A number outside 0 to 1.
 
     Examples
     --------
@@ -39,7 +39,7 @@ def all_go_well(probs: ArrayLike) -> Floats:
 
 
 def power_mean(scores: ArrayLike, exponent: float) -> Floats:
-    """One score for several pillars, from additive to weakest link, in their units.
+    """One score for several pillars, from additive to weakest link, in the units of the scores.
 
     (mean of s^e)^(1/e): the mean at e = 1, the geometric mean at e = 0, and the minimum as e goes
     to minus infinity. The lower the exponent, the less one pillar makes up for another. Rows C11,
@@ -48,7 +48,7 @@ def power_mean(scores: ArrayLike, exponent: float) -> Floats:
     Parameters
     ----------
     scores : array_like of shape (..., n_pillars)
-        Above 0, or 0 or more if the exponent is above 0.
+        Above 0; 0 is allowed if the exponent is above 0.
     exponent : float
         e; -inf and inf are allowed.
 
@@ -59,7 +59,7 @@ def power_mean(scores: ArrayLike, exponent: float) -> Floats:
     Raises
     ------
     SpecError
-        A score or exponent that the mean is not defined for.
+        A score or exponent for which the mean is not defined.
 
     Examples
     --------
@@ -98,7 +98,7 @@ def message_agreement(messages: ArrayLike) -> float:
     Parameters
     ----------
     messages : array_like of shape (n_channels,)
-        What each channel says: any labels. Two channels or more.
+        What each channel says, as labels of any kind; at least two channels.
 
     Returns
     -------

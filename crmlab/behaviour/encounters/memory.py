@@ -10,21 +10,21 @@ from crmlab.errors import SpecError
 def remember_peak_end(encounters: ArrayLike, *, peak_weight: float = 0.5) -> Floats:
     """Memory after each encounter, in its units: a mix of the strongest and the latest so far.
 
-    M = w peak + (1 - w) end; the peak is the encounter furthest from 0, and the bad one where a
-    good one is as far. How long it all took does not matter (Kahneman et al. 1993). Rows C9, C19,
-    D50.
+    M = w peak + (1 - w) end. The peak is the encounter furthest from 0; in a tie between a good
+    and a bad one, the bad one. How long it all took does not matter (Kahneman et al. 1993). Rows
+    C9, C19, D50.
 
     Parameters
     ----------
     encounters : array_like of shape (..., n)
-        In order; NaN where there was none: the memory stays.
+        In order; NaN where there was none, and the memory stays as it was.
     peak_weight : float
         w, between 0 and 1.
 
     Returns
     -------
     ndarray of shape (..., n)
-        NaN before the first encounter; the last column is what remains of the whole.
+        NaN before the first encounter; the last column is what remains of the whole series.
 
     Raises
     ------
@@ -33,7 +33,7 @@ def remember_peak_end(encounters: ArrayLike, *, peak_weight: float = 0.5) -> Flo
 
     Examples
     --------
-    More pain in all, and a better memory of it:
+    More pain in total, but a better memory of it:
 
     >>> remember_peak_end([-2, -4, -8])[-1], remember_peak_end([-2, -4, -8, -4])[-1]
     (np.float64(-8.0), np.float64(-6.0))
@@ -54,7 +54,7 @@ def remember_mean(encounters: ArrayLike) -> Floats:
     Parameters
     ----------
     encounters : array_like of shape (..., n)
-        NaN where there was none: the memory stays.
+        NaN where there was none, and the memory stays as it was.
 
     Returns
     -------
@@ -75,13 +75,13 @@ def remember_sum(encounters: ArrayLike, *, keep: float = 1.0) -> Floats:
     """Memory after each encounter as a sum that fades, in its units.
 
     M_t = keep M_{t-1} + x_t, from M_0 = 0. With `keep` 1 the relationship is the plain sum of its
-    encounters; below 1 the recent ones weigh more, and half of an encounter is left after
+    encounters. Below 1 the recent ones weigh more, and half of an encounter is left after
     ln(1/2) / ln(keep) others. Row C19.
 
     Parameters
     ----------
     encounters : array_like of shape (..., n)
-        NaN where there was none: the memory stays.
+        NaN where there was none, and the memory stays as it was.
     keep : float
         Share of the memory that survives one more encounter, from 0 to 1.
 

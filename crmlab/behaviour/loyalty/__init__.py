@@ -1,6 +1,6 @@
 """Loyalty: who stays because they want to, and who stays because they have nowhere to go.
 
-Both come again and again, so behaviour alone cannot tell them apart; a rival who enters can.
+Both keep coming back, so behaviour alone cannot tell them apart; the entry of a rival can.
 
 Attitude, switching cost and alternatives (`ties`):
 
@@ -9,7 +9,7 @@ Attitude, switching cost and alternatives (`ties`):
 
 What a rival's entry reveals (`mistake`):
 
-* `mistake_passive`: the customers lost where passive loyalty was taken for active
+* `mistake_passive`: the customers lost when passive loyalty was taken for active
 * `shares_among_leavers`: the share of each group among those who left
 * `passive_share_from_leavers`: the share of passive customers, from the leavers
 * `Mistake`: what `mistake_passive` returns

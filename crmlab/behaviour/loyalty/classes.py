@@ -12,7 +12,7 @@ from crmlab.errors import DataError, SpecError, raise_problems
 
 @dataclass(frozen=True)
 class LatentClasses:
-    """Classes of customers, told apart by how probable a yes to each indicator is.
+    """Classes of customers that differ in the probability of a yes to each indicator.
 
     Parameters
     ----------
@@ -51,11 +51,11 @@ def fit_classes(
     Parameters
     ----------
     indicators : array_like of shape (n_customers, n_indicators)
-        0 or 1; NaN where not known, which is passed over.
+        0 or 1; NaN where it is not known. Unknown entries are ignored.
     n_classes, n_starts, max_rounds : int
-        The rounds are of each start.
+        `max_rounds` limits each start.
     seed : int
-        Of the starts.
+        Draws the starts.
 
     Returns
     -------
@@ -64,7 +64,7 @@ def fit_classes(
     Raises
     ------
     DataError
-        Entries other than 0, 1 and NaN, or an indicator that nobody has.
+        Entries other than 0, 1 and NaN, or an indicator that is known for nobody.
     SpecError
         More classes than the patterns of the indicators can tell apart, or no convergence.
 
@@ -93,7 +93,7 @@ def fit_classes(
     if not settled:
         raise SpecError(
             f"fit_classes: no start settled within {max_rounds} rounds; raise `max_rounds`, or "
-            "use fewer classes: the data may not tell so many apart"
+            "use fewer classes: the data may not tell that many apart"
         )
     best = max(settled, key=lambda fit: fit.loglik)
     order = np.argsort(-best.yes_probs[:, 0], kind="stable")
@@ -140,6 +140,6 @@ def _indicators(indicators: ArrayLike) -> Floats:
     if not (np.isnan(y) | (y == 0) | (y == 1)).all():
         problems.append("`indicators` must be 0, 1 or NaN; cut scores into high and low first")
     if np.isnan(y).all(axis=0).any():
-        problems.append("an indicator is known of nobody; drop its column")
+        problems.append("an indicator is known for nobody; drop its column")
     raise_problems(DataError, "indicators", problems)
     return y

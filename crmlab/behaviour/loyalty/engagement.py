@@ -22,7 +22,7 @@ def prob_engaged(
     scores : array_like of shape (..., n_scores)
         Satisfaction, experience, and whatever else the gate asks for.
     thresholds : array_like of shape (n_scores,)
-        b: where a gate stands half open.
+        b: the score at which a gate is half open.
     steepness : float
         Log-odds per unit, above 0.
     conjunctive : bool
@@ -34,7 +34,7 @@ def prob_engaged(
     Raises
     ------
     SpecError
-        A steepness that is not positive, or a threshold too few.
+        A steepness that is not positive, or not one threshold per score.
 
     Examples
     --------

@@ -11,7 +11,7 @@ from crmlab.errors import DataError, SpecError, raise_problems
 
 
 class Mistake(NamedTuple):
-    """Leavers that come, those that were forecast, and those that nobody saw coming."""
+    """Expected leavers, those that were forecast, and those that nobody saw coming."""
 
     expected: float
     forecast: float
@@ -21,18 +21,18 @@ class Mistake(NamedTuple):
 def mistake_passive(
     n_customers: float, *, passive_share: float, leave_active: float, leave_passive: float
 ) -> Mistake:
-    """Count customers lost to a rival where everybody who had stayed was taken for active.
+    """Count the customers lost to a rival when everybody who had stayed was taken for active.
 
     Expected n ((1 - s) q_active + s q_passive); forecast n q_active. Row D61 (Jones & Sasser 1995
-    on the claim). Times the value of a customer it is the cost of the mistake, in currency.
+    on the claim). Times the value of a customer, this is the cost of the mistake, in currency.
 
     Parameters
     ----------
     n_customers : float
     passive_share : float
-        s: who stayed for want of an alternative.
+        s: share of those who stayed for want of an alternative.
     leave_active, leave_passive : float
-        q: probability of leaving once there is one.
+        q: probability of leaving once there is an alternative.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def mistake_passive(
     Raises
     ------
     SpecError
-        Numbers that are no probabilities.
+        A negative number of customers, or a probability outside 0 to 1.
 
     Examples
     --------
@@ -73,7 +73,7 @@ class ShareEstimate(NamedTuple):
 def passive_share_from_leavers(
     leavers: int, n_customers: int, *, leave_active: float, leave_passive: float
 ) -> ShareEstimate:
-    """Share of passive customers that the leavers after a rival's entry give away.
+    """Estimate the share of passive customers from those who left after a rival's entry.
 
     s = (leavers / n - q_active) / (q_passive - q_active), cut to 0 ... 1, with the binomial
     standard error of the uncut estimate. Behaviour before the entry says nothing about s.
@@ -92,7 +92,7 @@ def passive_share_from_leavers(
     Raises
     ------
     SpecError
-        Probabilities that are none, or equal.
+        Probabilities outside 0 to 1, or equal ones.
     DataError
         More leavers than customers.
 
@@ -136,7 +136,7 @@ def shares_among_leavers(shares: ArrayLike, leave_probs: ArrayLike) -> Floats:
     Raises
     ------
     SpecError
-        Shares or probabilities that are none, or nobody leaves.
+        Invalid shares or probabilities, or nobody leaves.
 
     Examples
     --------

@@ -37,7 +37,7 @@ class Ties:
     rival: float
 
     def __post_init__(self) -> None:
-        """Refuse weights that turn the meaning of their name around."""
+        """Refuse weights that reverse the meaning of their name."""
         weights = {"attitude": self.attitude, "switching_cost": self.switching_cost}
         weights["rival"] = self.rival
         problems = [
@@ -68,9 +68,9 @@ class Ties:
 def loyalty_type(
     attitude: ArrayLike, patronage: ArrayLike, *, attitude_cut: float, patronage_cut: float
 ) -> NDArray[np.str_]:
-    """Name the quarter of attitude x behaviour: loyal, latent, spurious or none.
+    """Classify by attitude and behaviour: loyal, latent, spurious or none.
 
-    High attitude and high patronage are loyalty; attitude alone is latent, patronage alone
+    High attitude and high patronage are loyalty; attitude alone is latent and patronage alone
     spurious (Dick & Basu 1994). Rows D59, D60.
 
     Parameters
@@ -78,7 +78,7 @@ def loyalty_type(
     attitude, patronage : array_like
         Relative attitude, and repeat patronage such as a share of purchases; they broadcast.
     attitude_cut, patronage_cut : float
-        From here on, high.
+        Values from here up are high.
 
     Returns
     -------
@@ -87,7 +87,7 @@ def loyalty_type(
     Raises
     ------
     DataError
-        Missing values belong to no quarter.
+        Missing values.
 
     Examples
     --------

@@ -9,10 +9,10 @@ from crmlab.errors import SpecError, raise_problems
 
 
 def answer_probs(latent: ArrayLike, *, discrimination: float, thresholds: ArrayLike) -> Floats:
-    """Probability of each answer to one question, for customers at a place of the latent scale.
+    """Probability of each answer to one question, for customers at a point of the latent scale.
 
-    P(Y >= k) = logistic(a (theta - b_k)) (Samejima 1969). Several questions about one trait (as
-    the nine of relationship marketing) are independent given theta. Rows B2, D44.
+    P(Y >= k) = logistic(a (theta - b_k)) (Samejima 1969). Several questions about one trait, such
+    as the nine of relationship marketing, are independent given theta. Rows B2, D44.
 
     Parameters
     ----------

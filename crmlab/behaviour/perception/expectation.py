@@ -19,8 +19,8 @@ class Confirmation(NamedTuple):
 def learning_gains(prior_var: float, noise_var: float, n_experiences: int) -> Floats:
     """Weight of each new experience for a customer who learns a constant quality by Bayes' rule.
 
-    Quality is Normal(E_0, v) to the customer beforehand and an experience is quality plus
-    Normal(0, s) noise; the t-th experience then has weight v / (s + t v), t = 1, 2, ... Early
+    To the customer, quality is Normal(E_0, v) beforehand, and an experience is quality plus
+    Normal(0, s) noise. The t-th experience then has weight v / (s + t v), t = 1, 2, ... Early
     experiences weigh most. Rows C18, C19.
 
     Parameters
@@ -36,7 +36,7 @@ def learning_gains(prior_var: float, noise_var: float, n_experiences: int) -> Fl
     Raises
     ------
     SpecError
-        A variance is not positive, or there is no experience.
+        A variance that is not positive, or fewer than one experience.
 
     Examples
     --------
@@ -55,16 +55,16 @@ def learning_gains(prior_var: float, noise_var: float, n_experiences: int) -> Fl
 
 
 def follow_expectation(experience: ArrayLike, *, start: ArrayLike, gain: ArrayLike) -> Confirmation:
-    """Follow what a customer expects, and the surprise of each experience, in units of quality.
+    """Compute what a customer expects and the surprise of each experience, in units of quality.
 
     C = P - E and E' = E + gain C (Oliver 1980; Bhattacherjee 2001, *MIS Quarterly* 25, from
-    memory). A constant gain is a customer who forgets; `learning_gains` is one who averages.
+    memory). A customer with a constant gain forgets; one with `learning_gains` averages.
     Row B2.
 
     Parameters
     ----------
     experience : array_like of shape (..., n)
-        P, in the order in which they came; NaN where there was none: nothing is learned then.
+        P, in order of time; NaN where there was no experience, and nothing is learned.
     start : array_like of shape (...)
         E before the first experience.
     gain : array_like, a number or shape (n,)
@@ -111,7 +111,7 @@ def satisfaction(
     """Satisfaction, in units of quality, from what was perceived and how it surprised.
 
     S = surprise_weight * C + level_weight * P, where a negative C counts `loss_weight` times
-    (Oliver 1980; that negatives weigh more: Anderson & Mittal 2000). Rows D16, B2.
+    (Oliver 1980; Anderson & Mittal 2000 on negatives that weigh more). Rows D16, B2.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def satisfaction(
         P and C; they broadcast.
     level_weight, surprise_weight : float
     loss_weight : float
-        1 is symmetric.
+        1 means that both signs count the same.
 
     Returns
     -------
@@ -138,8 +138,8 @@ def satisfaction(
 def when_gap_opens(indicator: ArrayLike, perception: ArrayLike) -> int:
     """Position of the period in which perception parts from the firm's own indicator.
 
-    The gap is perception minus indicator, both on one scale. Of all ways to cut the series in two
-    parts with a mean each, the one with the least squared error: the maximum-likelihood estimate
+    The gap is perception minus indicator, both on one scale. The series is cut into two parts,
+    each with its own mean, where the squared error is smallest: the maximum-likelihood estimate
     for one step in independent Normal noise. Row C18 (gap model: Parasuraman, Zeithaml & Berry
     1985, *Journal of Marketing* 49, from memory).
 

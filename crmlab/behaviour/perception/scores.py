@@ -38,7 +38,7 @@ def net_promoter(promoters: float, detractors: float, *, n: int) -> Score:
     promoters, detractors : float
         p and d: shares of the n answers.
     n : int
-        Answers.
+        Number of answers.
 
     Returns
     -------
@@ -47,7 +47,7 @@ def net_promoter(promoters: float, detractors: float, *, n: int) -> Score:
     Raises
     ------
     SpecError
-        Shares that are none, or no answers.
+        Shares that are negative or sum to more than 1, or no answers.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def net_promoter(promoters: float, detractors: float, *, n: int) -> Score:
     problems += _size_problems(n)
     raise_problems(SpecError, "net_promoter", problems)
     value = promoters - detractors
-    # Never below 0 but for rounding, where everybody is of one kind.
+    # Below 0 only by rounding, when everybody is of one kind.
     spread = max(promoters + detractors - value**2, 0.0)
     return Score(value, float(np.sqrt(spread / n)))
 
@@ -75,7 +75,7 @@ def top_box(share: float, *, n: int) -> Score:
     Parameters
     ----------
     share : float
-        p: of the n answers.
+        p: share of the n answers.
     n : int
 
     Returns

@@ -38,8 +38,8 @@ def nonresponse_bias(values: ArrayLike, shares: ArrayLike, response: ArrayLike) 
     """Mean of the answers that come in minus the true mean, exactly, in units of the values.
 
     Bias = Cov(value, response probability) / mean response probability (Bethlehem 1988, *Journal
-    of Official Statistics* 4, from memory). A low response alone does no harm; one that goes with
-    the answer does. Row C18.
+    of Official Statistics* 4, from memory). A low response alone does no harm; a response that
+    depends on the answer does. Row C18.
 
     Parameters
     ----------
@@ -70,11 +70,11 @@ def nonresponse_bias(values: ArrayLike, shares: ArrayLike, response: ArrayLike) 
 
 
 def weigh_answers(seen: ArrayLike, response: ArrayLike) -> Floats:
-    """Recover the true shares by weighing each answer with 1 / response probability.
+    """Recover the true shares by weighting each answer with 1 / response probability.
 
-    Undoes `shares_seen` if the response probabilities are right: they come from a follow-up of the
-    silent, never from the answers themselves (Horvitz & Thompson 1952, *JASA* 47, from memory;
-    scaled to sum to 1). Row C18.
+    This undoes `shares_seen` if the response probabilities are right. They come from a follow-up
+    of the silent, never from the answers themselves (Horvitz & Thompson 1952, *JASA* 47, from
+    memory; scaled to sum to 1). Row C18.
 
     Parameters
     ----------
@@ -121,6 +121,6 @@ def _shares_and_response(
             f"`response` must hold probabilities, not all of them 0, got {response.tolist()}"
         )
     if not problems and not shares @ response > 0:
-        problems.append("nobody answers: every answer that is held has `response` 0")
+        problems.append("nobody answers: every answer with a share above 0 has `response` 0")
     raise_problems(SpecError, owner, problems)
     return shares, response

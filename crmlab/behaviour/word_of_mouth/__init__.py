@@ -10,7 +10,7 @@ How many people one customer tells (`reach`):
 
 How far news runs when those who hear it tell others (`branching`):
 
-* `NewsRun`: news that starts with one teller
+* `NewsRun`: the spread of news that starts with one teller
 
 The same on a given network (`cascades`):
 

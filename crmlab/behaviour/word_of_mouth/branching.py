@@ -2,8 +2,8 @@
 
 Each teller tells N ~ NB(mean m, shape r) people who have not heard it yet, and each of these
 becomes a teller with probability p. Thinning a negative binomial keeps its shape, so a teller
-recruits NB(m p, r) others. The process is a good picture of a cascade as long as the audience is
-large against it. Rows A18, A20.
+recruits NB(m p, r) others. The process approximates a cascade well as long as the audience is
+large compared with it. Rows A18, A20.
 """
 
 from dataclasses import dataclass
@@ -40,13 +40,13 @@ class NewsRun:
     pass_on: float
 
     def __post_init__(self) -> None:
-        """Refuse a pass-on probability that is none."""
+        """Refuse a pass-on probability outside 0 to 1."""
         if not 0 <= self.pass_on <= 1:
             raise SpecError(f"NewsRun: `pass_on` must lie between 0 and 1, got {self.pass_on!r}")
 
     @property
     def recruits(self) -> float:
-        """R = m p: tellers whom one teller recruits, in the mean."""
+        """R = m p: mean number of tellers whom one teller recruits."""
         return self.reach.mean * self.pass_on
 
     @property
@@ -56,17 +56,17 @@ class NewsRun:
 
     @property
     def mean_tellers(self) -> float:
-        """Tellers in all, the first included: 1 / (1 - R), infinite from R = 1 on."""
+        """Mean number of tellers, the first included: 1 / (1 - R), infinite for R >= 1."""
         return 1 / (1 - self.recruits) if self.recruits < 1 else np.inf
 
     @property
     def mean_told(self) -> float:
-        """People told in all, m times the tellers."""
+        """Mean number of people told: m times the tellers."""
         return self.reach.mean * self.mean_tellers
 
     @property
     def variance_tellers(self) -> float:
-        """Variance of the tellers in all: (R + R^2 / r) / (1 - R)^3, infinite from R = 1 on."""
+        """Variance of the number of tellers: (R + R^2 / r) / (1 - R)^3, infinite for R >= 1."""
         R = self.recruits
         return (R + R**2 / self.reach.shape) / (1 - R) ** 3 if R < 1 else np.inf
 
@@ -89,15 +89,15 @@ class NewsRun:
         def miss(survives: float) -> float:
             return 1 - survives - float(np.exp(-r * np.log1p(survives * R / r)))
 
-        # The root at "survives = 0" is always there; beyond it the curve rises, then falls.
+        # survives = 0 is always a root; beyond it the curve rises, then falls.
         peak = r / R * (R ** (1 / (r + 1)) - 1)
         return 1 - brentq(miss, peak, 1.0, xtol=1e-15)
 
     def prob_tellers(self, total: ArrayLike) -> Floats:
-        """P(tellers in all = total), by the theorem of Otter and Dwass.
+        """P(number of tellers = total), by the theorem of Otter and Dwass.
 
         P(T = n) = P(S_n = n - 1) / n where S_n, the recruits of n tellers, is NB(n R, n r) (from
-        memory). From R = 1 on the probabilities sum to `prob_dies_out`.
+        memory). For R >= 1 the probabilities sum to `prob_dies_out`.
 
         Parameters
         ----------

@@ -1,9 +1,9 @@
 """News on a given network: independent cascades, and whom to tell first.
 
 Toss every edge once: with probability `pass_on` it is *live*. Whoever is reached from the seeds
-over live edges hears the news. This has the same law as tossing an edge when news arrives at it
-(Kempe, Kleinberg & Tardos 2003), and the chance can be handed in: the same uniforms under two
-policies give twins. On an undirected graph an edge carries the news either way on its one toss.
+over live edges hears the news. The result has the same distribution as tossing an edge when news
+arrives at it (Kempe, Kleinberg & Tardos 2003), and the caller supplies the randomness: the same
+uniforms under two policies give twins. On an undirected graph, one toss decides for both ways.
 Rows A18, A20, B13, C6.
 """
 
@@ -35,12 +35,12 @@ def live_edges(graph: "nx.Graph", pass_on: ArrayLike, uniforms: ArrayLike) -> "n
     Returns
     -------
     networkx graph
-        With all nodes, and the live edges alone.
+        All nodes, but only the live edges.
 
     Raises
     ------
     SpecError
-        A probability that is none, or a uniform too few.
+        A probability outside 0 to 1, or the wrong number of uniforms.
     """
     n_edges = graph.number_of_edges()
     u, p = np.asarray(uniforms, dtype=float), np.asarray(pass_on, dtype=float)
@@ -61,7 +61,7 @@ def live_edges(graph: "nx.Graph", pass_on: ArrayLike, uniforms: ArrayLike) -> "n
 def cascade(
     graph: "nx.Graph", seeds: Iterable[Hashable], *, pass_on: ArrayLike, uniforms: ArrayLike
 ) -> dict[Hashable, int]:
-    """Round in which each person hears the news, for those who do; seeds hear it in round 0.
+    """Round in which each person who hears the news hears it; seeds hear it in round 0.
 
     Parameters
     ----------
@@ -72,12 +72,12 @@ def cascade(
     Returns
     -------
     dict
-        Person to round: the length of the shortest live way from a seed.
+        Maps person to round: the length of the shortest live path from a seed.
 
     Raises
     ------
     SpecError
-        Seeds that are not in the graph, or what `live_edges` raises.
+        Seeds that are not in the graph; and whatever `live_edges` raises.
 
     Examples
     --------
@@ -104,7 +104,7 @@ def cascade_sizes(
 ) -> Ints:
     """People who hear the news, seeds included, in each of `n_runs` independent cascades.
 
-    The standard error of their mean is the standard deviation over sqrt(n_runs).
+    The standard error of their mean is the standard deviation divided by sqrt(n_runs).
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def seed_greedily(
     """Choose whom to tell first, one by one, each time the person who adds most hearers.
 
     On the sampled cascades the choice reaches at least 1 - 1/e = 63.2 % of what the best set of
-    that size reaches (Kempe, Kleinberg & Tardos 2003). The mean that is returned is of the same
+    that size reaches (Kempe, Kleinberg & Tardos 2003). The returned mean is taken over the
     cascades that chose the seeds, so it flatters them: score them with `cascade_sizes` on others.
 
     Parameters

@@ -35,7 +35,7 @@ class Bass:
     imitation: float
 
     def __post_init__(self) -> None:
-        """Refuse coefficients under which nobody begins, or imitation repels."""
+        """Refuse coefficients with which nobody starts, or imitation repels."""
         problems = []
         if not (np.isfinite(self.innovation) and self.innovation > 0):
             problems.append(f"`innovation` must be finite and above 0, got {self.innovation!r}")
@@ -45,7 +45,7 @@ class Bass:
 
     @property
     def peak_time(self) -> float:
-        """Periods until most adopt at once: ln(q / p) / (p + q), or 0 where q <= p."""
+        """Time of the peak of adoption, in periods: ln(q / p) / (p + q), or 0 where q <= p."""
         p, q = self.innovation, self.imitation
         return float(np.log(q / p) / (p + q)) if q > p else 0.0
 
@@ -60,8 +60,8 @@ class Bass:
     def new_adopters(self, customers: float, talkers: float, market: float) -> float:
         """Adopters of the next whole period, (p + q talkers / market)(market - customers).
 
-        The model in discrete time, with those who talk kept apart from those who have adopted: a
-        customer who is lost has adopted and talks no more. Never more than are left.
+        The model in discrete time, with talkers counted apart from adopters: a lost customer has
+        adopted but no longer talks. There are never more adopters than people left.
         """
         rate = self.innovation + self.imitation * talkers / market
         return min(rate, 1.0) * (market - customers)

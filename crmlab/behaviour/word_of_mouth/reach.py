@@ -1,8 +1,8 @@
-"""How many people one customer tells: laws of the reach N, fitted to claims about its tail.
+"""How many people one customer tells: distributions of the reach N, from claims about its tail.
 
 Claims come as shares: so many told more than ten, so many more than twenty. "More than ten" and
-"ten or more" are different events, and a law of two parameters passes through two claims but
-seldom through three, so claims can be held against each other. Row A19.
+"ten or more" are different events. A distribution with two parameters satisfies two claims but
+seldom three, so claims can be checked against each other. Row A19.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ Claim = tuple[float, float]
 
 
 class Reach(Protocol):
-    """A law of how many people one customer tells."""
+    """A distribution of how many people one customer tells."""
 
     def beyond(self, k: ArrayLike) -> Floats:
         """P(N > k)."""
@@ -31,12 +31,13 @@ class NegativeBinomialReach:
     """Counts of people told: Poisson for each customer, with a Gamma rate over customers.
 
     P(N > k) = I_q(k + 1, r) with q = mean / (mean + r), the regularised incomplete beta function.
-    Variance mean + mean^2 / r. A shape of 1 is the geometric law; a large one is near Poisson.
+    The variance is mean + mean^2 / r. A shape of 1 gives the geometric distribution; a large one
+    is close to Poisson.
 
     Parameters
     ----------
     mean : float
-        People told, above 0.
+        Mean number of people told, above 0.
     shape : float
         r, above 0: the smaller, the more unequal the customers.
 
@@ -63,7 +64,7 @@ class NegativeBinomialReach:
     def beyond(self, k: ArrayLike) -> Floats:
         """P(N > k), for whole numbers k of 0 or more."""
         more, total = _whole(k) + 1, self.mean + self.shape
-        # Seen from its own small side, a share keeps its digits when one part swamps the other.
+        # A share computed from its smaller side keeps its digits when one part swamps the other.
         if self.mean < self.shape:
             return betainc(more, self.shape, self.mean / total)
         return betaincc(self.shape, more, self.shape / total)
@@ -82,14 +83,14 @@ class LogNormalReach:
     Parameters
     ----------
     median : float
-        Of X, above 0.
+        Median of X, above 0.
     sigma : float
-        Of ln X, above 0.
+        Standard deviation of ln X, above 0.
 
     Examples
     --------
-    >>> law = LogNormalReach(median=10, sigma=1)
-    >>> law.beyond([9, 20]).round(3).tolist()
+    >>> reach = LogNormalReach(median=10, sigma=1)
+    >>> reach.beyond([9, 20]).round(3).tolist()
     [0.5, 0.229]
     """
 
@@ -126,27 +127,27 @@ def _whole(k: ArrayLike) -> Floats:
 
 
 def shapes_for_tail(mean: float, claim: Claim) -> tuple[float, ...]:
-    """Shapes of the negative binomial laws with a given mean and share beyond k.
+    """Shapes of the negative binomial distributions with a given mean and share beyond k.
 
-    There may be none, one or two: an unequal law puts its mass on few who tell very many, and the
-    share beyond k falls again. Row A19.
+    There may be none, one or two: a very unequal distribution puts its mass on the few who tell
+    very many, and the share beyond k falls again. Row A19.
 
     Parameters
     ----------
     mean : float
-        People told.
+        Mean number of people told.
     claim : (k, share)
         P(N > k) = share; write "k or more" as (k - 1, share).
 
     Returns
     -------
     tuple of float
-        In descending order: the least unequal law first.
+        In descending order: the least unequal distribution first.
 
     Raises
     ------
     SpecError
-        A claim that is none.
+        A claim that is not valid.
 
     Examples
     --------
@@ -176,7 +177,7 @@ def shapes_for_tail(mean: float, claim: Claim) -> tuple[float, ...]:
 
 
 def negative_binomial_through(claims: Sequence[Claim]) -> NegativeBinomialReach:
-    """Negative binomial law of the reach that satisfies two claims about its tail.
+    """Negative binomial distribution of the reach that satisfies two claims about its tail.
 
     Row A19.
 
@@ -192,12 +193,12 @@ def negative_binomial_through(claims: Sequence[Claim]) -> NegativeBinomialReach:
     Raises
     ------
     SpecError
-        Claims that contradict each other, or that no law of this family satisfies.
+        Claims that contradict each other, or that no distribution of this family satisfies.
 
     Examples
     --------
-    >>> law = negative_binomial_through([(10, 0.48), (20, 0.13)])
-    >>> f"mean {law.mean:.2f}, shape {law.shape:.3f}"
+    >>> reach = negative_binomial_through([(10, 0.48), (20, 0.13)])
+    >>> f"mean {reach.mean:.2f}, shape {reach.shape:.3f}"
     'mean 11.70, shape 2.705'
     """
     from scipy.optimize import brentq
@@ -217,7 +218,7 @@ def negative_binomial_through(claims: Sequence[Claim]) -> NegativeBinomialReach:
     def miss(log_shape: float) -> float:
         return float(law_through_near(log_shape).beyond(far[0])) - far[1]
 
-    # Through one point, the tail further out grows with inequality: one root, or none.
+    # With one point fixed, the tail beyond it grows with inequality: there is one root or none.
     low, high = np.log(0.05), np.log(1e6)
     if miss(low) * miss(high) > 0:
         raise SpecError(
@@ -229,9 +230,10 @@ def negative_binomial_through(claims: Sequence[Claim]) -> NegativeBinomialReach:
 
 
 def lognormal_through(claims: Sequence[Claim]) -> LogNormalReach:
-    """Log-normal law of the reach that satisfies two claims about its tail, in closed form.
+    """Log-normal distribution of the reach that satisfies two claims about its tail.
 
-    With z the Normal quantile: ln(k + 1) = ln median + sigma z(1 - share), twice. Row A19.
+    In closed form: ln(k + 1) = ln median + sigma z(1 - share) for both claims; z is the Normal
+    quantile. Row A19.
 
     Parameters
     ----------

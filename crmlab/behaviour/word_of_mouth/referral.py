@@ -50,7 +50,7 @@ def referral_value(
     Raises
     ------
     SpecError
-        Series of different lengths, negative counts, or a rate that is none.
+        Series of different lengths, negative counts, or a rate of -1 or less.
 
     Examples
     --------
@@ -82,7 +82,7 @@ class EngagementValue:
     Parameters
     ----------
     lifetime, referral, influence, knowledge : float
-        Own purchases; friends sent; others swayed; ideas given.
+        From own purchases, friends sent, others influenced and ideas given.
 
     Examples
     --------
@@ -102,19 +102,19 @@ class EngagementValue:
 
 
 def ripple_cost(run: NewsRun, *, put_off: float, lifetime_value: float) -> float:
-    """Value those whom the news of one bad ending keeps away, in currency, in expectation.
+    """Value those whom the news of one bad ending keeps away: expected, in currency.
 
-    People told in all x probability that one who is told stays away for it x value. Infinite where
-    the news may run for ever: then take a network (`crm.behaviour.word_of_mouth.cascade`).
-    Row A18.
+    Number of people told x probability that one who is told stays away because of it x value.
+    Infinite where the news may run for ever: then use a network
+    (`crm.behaviour.word_of_mouth.cascade`). Row A18.
 
     Parameters
     ----------
     run : NewsRun
     put_off : float
-        Probability.
+        Probability that one who is told stays away.
     lifetime_value : float
-        Of one who stays away, in currency.
+        Value of one who stays away, in currency.
 
     Returns
     -------
@@ -123,7 +123,7 @@ def ripple_cost(run: NewsRun, *, put_off: float, lifetime_value: float) -> float
     Raises
     ------
     SpecError
-        A probability that is none.
+        A probability outside 0 to 1.
 
     Examples
     --------
@@ -140,7 +140,7 @@ def ripple_cost(run: NewsRun, *, put_off: float, lifetime_value: float) -> float
 
 
 class LostCustomer(NamedTuple):
-    """What a lost customer costs, in currency: own purchases, and word of mouth not spoken."""
+    """What a lost customer costs, in currency: own purchases and the word of mouth that is lost."""
 
     own: float
     social: float
@@ -160,25 +160,25 @@ def lost_customer_value(
     n_periods: int,
     discount_rate: float,
 ) -> LostCustomer:
-    """Value of one customer lost now, with the adopters who come later, or never, for want of talk.
+    """Value of one customer lost now, with the adopters whom their silence delays or loses.
 
-    Two discrete Bass markets are run side by side: in one of them, one customer stops talking for
-    good. Each adopter of period t = 1, 2, ... is worth `lifetime_value` / (1 + d)^t; the social
-    part is the difference. It is largest early, when few talk and many can still be won (the idea
-    of Hogan, Lemon & Libai 2003; the form is ours). The lost customer is not won again. Row A18.
+    Two discrete Bass markets are compared: in one of them, one customer stops talking for good.
+    Each adopter of period t = 1, 2, ... is worth `lifetime_value` / (1 + d)^t; the social part is
+    the difference. It is largest early, when few talk and many can still be won (the idea of
+    Hogan, Lemon & Libai 2003; the form is ours). The lost customer is not won again. Row A18.
 
     Parameters
     ----------
     lifetime_value : float
-        Of one adopter at adoption, and of the lost customer now, in currency.
+        Value of one adopter at adoption, and of the lost customer now, in currency.
     market : Bass
         Per period.
     size : float
-        Possible adopters in all.
+        Total number of possible adopters.
     adopted : float
-        Customers now, the one who is lost included.
+        Customers now, including the one who is lost.
     n_periods : int
-        Periods looked ahead.
+        Number of periods to look ahead.
     discount_rate : float
         d, per period.
 
@@ -189,7 +189,7 @@ def lost_customer_value(
     Raises
     ------
     SpecError
-        More customers than the market holds, or a rate or horizon that is none.
+        More customers than the market holds, a rate of -1 or less, or a horizon below 1.
 
     Examples
     --------

@@ -1,19 +1,18 @@
 """Simulation-based calibration: whether a model is right on the worlds of its own prior.
 
-Draw parameters from the prior of a model, let the model's own channels show them in a panel, fit
-the model to that panel. If prior, simulation, likelihood and sampler belong together, the truth is
-one more draw from the posterior: its rank among L independent draws is uniform on 0, ..., L. This
-holds for every function of parameters and data, and on average over any number of worlds (Cook,
-Gelman and Rubin 2006; Talts et al. 2018). A transposed matrix, another prior, a period that is read
-late: each bends some rank.
+Draw parameters from the prior of a model, simulate a panel with them, and fit the model to that
+panel. If prior, simulation, likelihood and sampler agree, the truth is one more draw from the
+posterior: its rank among L independent draws is uniform on 0, ..., L. This holds for every function
+of parameters and data, on average over worlds (Cook, Gelman and Rubin 2006; Talts et al. 2018). A
+transposed matrix, another prior or a period that is read late: each distorts some rank.
 
 * `prior`: parameters drawn from a model's own prior, ordered stages included
 * `worlds`: a panel with those parameters, in the shape of a design (windows, covariates, gaps)
 * `uniformity`: one exact test of uniform ranks, and the band that goes with it
 * `study`: replicates, one by one or many, and what they say
 
-Ranked are all numbers of the posterior that vary and the log-likelihood of the data, which sees
-mistakes that no parameter sees (Modrak et al. 2023, *Bayesian Analysis*).
+All numbers of the posterior that vary are ranked, and so is the log-likelihood of the data, which
+reveals mistakes that no parameter does (Modrak et al. 2023, *Bayesian Analysis*).
 
 References
 ----------

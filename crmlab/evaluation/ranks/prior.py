@@ -35,12 +35,12 @@ def draw_prior(model: StageModel, design: xr.Dataset, *, seed: int) -> Iterator[
     Raises
     ------
     SpecError
-        Hardly any draw is in the order that the model asks for.
+        Too few draws are in the order that the model asks for.
 
     Notes
     -----
-    A parameter that orders the stages has the prior of its channel, given that it is in order:
-    draws that are not are thrown away.
+    A parameter that orders the stages has the prior of its channel, conditional on being in order:
+    other draws are rejected.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def draw_prior(model: StageModel, design: xr.Dataset, *, seed: int) -> Iterator[
 
 
 def _compile(model: StageModel, built: "pm.Model", seed: int) -> Iterator[tuple[bool, Draw]]:
-    """Yield whether a draw is in order, and the draw; interpreted, nothing to compile."""
+    """Yield whether a draw is in order, and the draw; interpreted, so nothing is compiled."""
     import pytensor
     from pymc.pytensorf import compile as compile_graph
     from pytensor.compile.mode import Mode

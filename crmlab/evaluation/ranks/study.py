@@ -1,4 +1,4 @@
-"""Replicates of a calibration study, one by one or many, and what they say together."""
+"""Replicates of a calibration study, one by one or many, and what they show together."""
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 LOGLIK = "loglik"
 
-# A run that is too short for the draws that are kept is repeated with twice as many, so often.
+# How often a run that is too short for the kept draws is repeated with twice as many.
 _DOUBLINGS = 3
 _RUN, _TUNE = 400, 400
 MOST_FOR_LOW_RANK = 0.01  # share of draws that may diverge
 
 
 class Replicate(NamedTuple):
-    """One world: the ranks of its truth, and how well the sampler moved.
+    """One world: the ranks of its truth, and how well the sampler worked.
 
     Parameters
     ----------
@@ -82,8 +82,8 @@ class Calibration:
     def moved_well(self) -> pd.Series:
         """Whether a run was worth its kept draws, with at most one draw in a hundred diverging.
 
-        That depends on the data and the sampler's random numbers, not on the truth beyond them:
-        leaving the others out keeps the ranks uniform. How many they are is a result of its own.
+        Given the data and the sampler's random numbers, that does not depend on the truth, so
+        leaving other runs out keeps the ranks uniform. Their number is a result in itself.
         """
         few = self.runs["n_diverging"] <= MOST_FOR_LOW_RANK * self.runs["n_run"]
         return (self.runs["ess"] >= 0.9 * self.n_draws) & few
@@ -118,7 +118,7 @@ class Calibration:
         return inside.mean().rename("coverage")
 
     def __repr__(self) -> str:
-        """Say what was found."""
+        """Summarise the result."""
         kept = int(self.moved_well.sum())
         verdict = (
             f"p = {self.p_value:.3g}, least uniform {self.p_values.idxmin()}"
@@ -157,7 +157,7 @@ def calibrate(
     method : {"exact", "nuts"}, optional
         As in `fit`; the model's default if left out.
     fitted : StageModel, optional
-        Fit this one to the worlds of `model`: to see whether a mistake is caught.
+        Fit this model to the worlds of `model`, to see whether a mistake is caught.
     seed : int
         Replicate r depends on the seed and r alone.
 
@@ -201,7 +201,7 @@ def replicate(
     model, design, n_draws, method, fitted, seed
         As `calibrate` takes them.
     first : int
-        Number of the first replicate: what a run that was interrupted still lacks.
+        Number of the first replicate, to continue a run that was interrupted.
 
     Yields
     ------
@@ -246,7 +246,7 @@ def _exact_sampler(model: StageModel, panel: xr.Dataset) -> Sampler:
 
 
 def _nuts_sampler(model: StageModel, panel: xr.Dataset) -> Sampler:
-    """Compile the density on the first panel; the others only change its data."""
+    """Compile the log-posterior on the first panel; the others only change its data."""
     from crmlab.inference.log_density import compile_log_density
 
     density = compile_log_density(model.build(panel), model.posterior_names)
@@ -278,7 +278,7 @@ def _sample_once(density: "LogDensity", n_run: int, n_draws: int, seed: int) -> 
         for name, values in draws.items()
         if np.ptp(values) > 0
     }
-    with np.errstate(invalid="ignore", divide="ignore"):  # of what is known and does not move
+    with np.errstate(invalid="ignore", divide="ignore"):  # of what does not vary
         found = arviz_stats.ess(xr.Dataset(moving), method="bulk")
     ess = min(float(values.min()) for values in found.data_vars.values())
     keep = spread_evenly(n_run, n_draws)
@@ -290,7 +290,7 @@ def _sample_once(density: "LogDensity", n_run: int, n_draws: int, seed: int) -> 
 
 
 def _choose_numbers(draws: Draw, stages: tuple[str, ...]) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Find the numbers that move, each once: not what is the same, or one minus another."""
+    """Find the numbers that vary, each once: no duplicates, and none that is 1 minus another."""
     chosen: dict[str, tuple[str, tuple[int, ...]]] = {}
     seen: list[Floats] = []
     for name, values in draws.items():
@@ -336,8 +336,8 @@ def _rank(
 def _logliks(model: StageModel, panel: xr.Dataset, truth: Draw, draws: Draw) -> Floats:
     """Log-likelihood of the panel at the truth and at each draw.
 
-    Customers with effects of their own stand at the middle of their population here: any function
-    of data and parameters may be ranked, and this one needs no integral.
+    Customers with effects of their own get the mean of their population here: any function of data
+    and parameters may be ranked, and this one needs no integral.
     """
     every = {n: np.concatenate([truth[n][None], values]) for n, values in draws.items()}
     window = find_window(panel)

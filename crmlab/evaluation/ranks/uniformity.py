@@ -8,7 +8,7 @@ from crmlab.errors import SpecError, raise_problems
 
 
 def rank_p_value(ranks: ArrayLike, n_draws: int) -> float:
-    """Probability, if ranks are uniform, of an empirical distribution as odd as this one.
+    """Probability, if ranks are uniform, of an empirical distribution as extreme as this one.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def rank_p_value(ranks: ArrayLike, n_draws: int) -> float:
     """
     counts, n = _count_below(ranks, n_draws)
     tails = _tail(counts, n, _shares(n_draws))
-    # A tail equal to the smallest counts as equally odd; rounding must not part them.
+    # A tail equal to the smallest is equally extreme; rounding must not separate them.
     return float(np.clip(1 - _prob_inside(n, n_draws, tails.min() * (1 + 1e-9)), 0.0, 1.0))
 
 
@@ -53,12 +53,12 @@ def rank_band(n_ranks: int, n_draws: int, prob: float = 0.95) -> tuple[Floats, F
     n_ranks : int
     n_draws : int
     prob : float
-        Probability that no limit is passed anywhere (at least; counts are whole).
+        Probability that no limit is crossed anywhere (at least, as counts are whole).
 
     Returns
     -------
     lower, upper : ndarray of shape (n_draws,)
-        Of the share of ranks below k, k = 1, ..., n_draws.
+        Limits of the share of ranks below k, k = 1, ..., n_draws.
 
     Raises
     ------

@@ -14,7 +14,7 @@ DIMS = ("customer_id", "period")
 
 
 def empty_panel(n_customers: int, n_periods: int) -> xr.Dataset:
-    """Panel of customers who are all observed in all periods, without anything seen yet.
+    """Panel of customers who are all observed in all periods, but with nothing seen yet.
 
     Assign covariates to it, shorten windows in `observed`, or add a channel's variable that is NaN
     in the cells that nobody will see: it is a design to simulate in.
@@ -42,7 +42,7 @@ def empty_panel(n_customers: int, n_periods: int) -> xr.Dataset:
 
 
 def blank_panel(model: StageModel, design: xr.Dataset) -> xr.Dataset:
-    """Give the design with every channel there and nothing seen."""
+    """Return the design with every channel present and nothing seen."""
     nothing = np.full([design.sizes[dim] for dim in DIMS], np.nan)
     return design.assign({channel.name: (DIMS, nothing) for channel in model.channels})
 
@@ -50,7 +50,7 @@ def blank_panel(model: StageModel, design: xr.Dataset) -> xr.Dataset:
 def simulate_panel(
     model: StageModel, design: xr.Dataset, parameters: Parameters, *, rng: np.random.Generator
 ) -> xr.Dataset:
-    """Simulate what a model says that customers do and show, in the shape of a design.
+    """Simulate customers from a model, in the shape of a design.
 
     Parameters
     ----------
@@ -111,7 +111,7 @@ def moving(
 def _walk(
     initial: Floats, matrices: Floats, window: Window, n_periods: int, rng: np.random.Generator
 ) -> Ints:
-    """Stage paths (customer, period); what they are before a window says nothing."""
+    """Stage paths (customer, period); their values before a window have no meaning."""
     start, edges = upper_edges(initial), upper_edges(matrices)
     who = np.arange(len(window.first))
     stages = np.zeros((len(who), n_periods), dtype=np.int64)

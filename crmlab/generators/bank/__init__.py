@@ -9,7 +9,7 @@ A bank and what it is made of:
 * `Bank`: the world; `crm.simulate` makes its tables
 * `Levers`: everything that can be set, by subject
 * `quiet_levers`: levers with every effect at 0
-* `describe`: what a bank is, as tables, before anything is simulated
+* `describe`: a bank as tables, before anything is simulated
 * `data_dictionary`: every column of every table
 
 Ready-made banks (`presets`):
@@ -19,18 +19,18 @@ Ready-made banks (`presets`):
 * `confounded_bank`: those who are about to leave are treated, so naive comparisons are wrong
 * `silent_bank`: the dissatisfied do not answer
 * `passive_bank`: part of the loyalty is passive, until a rival enters
-* `dwelling_bank`: the longer in a stage, the less customers move
+* `dwelling_bank`: the longer customers are in a stage, the less they move
 * `scarred_bank`: each crossing leaves a scar
 * `shocked_bank`: life events, and a scandal in period 20
 * `dismissing_bank`: the bank itself ends relationships
 * `stageless_bank`: no stages: customers buy until they silently stop
 * `three_stage_bank`: three stages instead of ten
 
-What can be asked of it (`contrast`, `network`):
+Questions to ask of it (`contrast`, `network`):
 
-* `bank_contrast`: the true effect of an action beside the naive one
+* `bank_contrast`: the true effect of an action and the naive one
 * `BankContrast`: what `bank_contrast` returns
-* `community_graph`: who talks to whom and who sent whom
+* `community_graph`: who talks to whom and who referred whom
 * `reach_shares`: the share of negative posts that reach many people
 """
 

@@ -9,8 +9,8 @@ action in one period, and without any. Both outcomes of each customer are then k
                =  selection + (effect on the treated - effect),
     selection  =  mean(Y0 of the treated) - mean(Y0 of the untreated)
 
-hold exactly for these customers; standard errors say how far they may be from the expectation. A
-`StageWorld` has the same by closed form: `expected_contrast`.
+hold exactly for these customers; standard errors say how far they may be from the expectation. For
+a `StageWorld` the same has a closed form: `expected_contrast`.
 """
 
 from collections.abc import Mapping
@@ -28,12 +28,12 @@ from crmlab.streams import Streams
 
 @dataclass(frozen=True)
 class BankContrast:
-    """What treated and untreated differ by, and what the action does [units of the outcome].
+    """How treated and untreated differ, and what the action does [units of the outcome].
 
     Parameters
     ----------
     naive : float
-        Difference of the means of the treated and of those to whom nothing was done.
+        Mean of the treated minus the mean of those to whom nothing was done.
     effect : float
         Average effect on all active customers, from twins.
     effect_on_treated : float
@@ -41,10 +41,10 @@ class BankContrast:
     bias : float
         ``naive - effect``: the amount by which the naive estimate is wrong.
     selection : float
-        What treated and untreated would differ by anyway: the difference of their means without
-        the action.
+        By how much treated and untreated would differ anyway: the difference of their means
+        without the action.
     standard_error : float
-        Of `bias`, as an estimate for all customers of the bank.
+        Standard error of `bias`, as an estimate for all customers of the bank.
     n_treated, n_untreated : int
     """
 
@@ -67,19 +67,19 @@ def bank_contrast(
     period: int,
     seed: int,
 ) -> BankContrast:
-    """Say by how much a naive comparison is wrong, by twins of every customer.
+    """Compute how wrong a naive comparison is, from twins of every customer.
 
     Parameters
     ----------
     bank : Bank
-        It decides by its own policy in every period but this one, in all three lives.
+        In all three lives it follows its own policy in every period except this one.
     n_customers : int
         Rounded up to whole communities.
     action : {"follow_up", "inform", "note", "gift", "information", "automation"}
     outcome : mapping of stage to float
         Value of the outcome in each stage, one period after the action; 0 if left out.
     period : int
-        When the action is taken; not the last one.
+        Period of the action; not the last one.
     seed : int
 
     Returns
@@ -89,7 +89,7 @@ def bank_contrast(
     Raises
     ------
     SpecError
-        Unknown names, a period outside, nobody treated or nobody untreated. All problems at once.
+        Unknown names, an impossible period, nobody treated or nobody untreated.
 
     Examples
     --------
@@ -122,7 +122,7 @@ def _live(
     seed: int,
     forced: tuple[int, int] | None,
 ) -> Course:
-    """Live through the first periods; who arrives later is not there yet."""
+    """Live through the first periods; customers who arrive later are not there yet."""
     scene = bank.scene(Streams(seed), ids)
     return run_course(replace(scene, n_periods=n_periods, forced=forced))
 
@@ -133,7 +133,7 @@ def _compare(y1: Floats, y0: Floats, treated: Bools, untreated: Bools) -> BankCo
     naive = y1[treated].mean() - y0[untreated].mean()
     effect = (y1 - y0).mean()
     parts = (y1[treated], y0[untreated])
-    # Influence of each customer on naive - effect; who is neither counts in the effect alone.
+    # Influence of each customer on naive - effect; the rest count in the effect alone.
     influence = -(y1 - y0 - effect)
     for part, group, sign in zip(parts, (treated, untreated), (1, -1), strict=True):
         influence[group] += sign * (part - part.mean()) * len(y1) / len(part)

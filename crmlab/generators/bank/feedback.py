@@ -24,7 +24,7 @@ RESOLUTIONS = ("recovered", "closed")
 VALENCES = ("negative", "neutral", "positive")
 
 _REACH_CLAIMS = ((10, 0.48), (20, 0.13))  # shares of bad news that reach more than so many
-_GOOD_NEWS = 0.5  # reach of a good experience, as a share of a bad one's
+_GOOD_NEWS = 0.5  # reach of a good experience, as a share of that of a bad one
 
 
 def survey_tables(
@@ -35,9 +35,9 @@ def survey_tables(
     profile: StageProfile,
     space: StageSpace,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Answers, and the stages that those who answer say they are in.
+    """Survey answers, and the stages that respondents say they are in.
 
-    Who is invited and stays silent has rows without a value.
+    Customers who are invited and stay silent have rows without a value.
     """
     who, when = np.nonzero(course.active)
     u = streams.uniforms("survey", people.ids[who], when, size=7)
@@ -90,13 +90,13 @@ def _places(warmth: Floats, mood: Floats, felt: Floats, levers: Levers) -> tuple
 
 
 def _rate(u: Floats, places: tuple[Floats, ...]) -> Floats:
-    """Answers to the three questions; who is asked to rate does."""
+    """Answers to the three questions, as if everybody who is asked answered."""
     scale, always = OrdinalSurvey("answer"), np.zeros(u.shape[1])
     return np.stack([scale.sample(np.stack([u[k], always]), p) for k, p in enumerate(places)])
 
 
 def _say_stage(stage: Ints, u: Floats, levers: Levers, n_stages: int) -> Ints:
-    """Name the stage, or with some probability one that stands beside it in the list."""
+    """Name the stage, or with some probability one next to it in the list."""
     step = np.where(u[1] < 0.5, -1, 1)
     step = np.where(stage + step < 0, 1, np.where(stage + step >= n_stages, -1, step))
     wrong = (u[0] < levers.surveys.report_error) & (n_stages > 1)
@@ -104,7 +104,7 @@ def _say_stage(stage: Ints, u: Floats, levers: Levers, n_stages: int) -> Ints:
 
 
 def case_table(streams: Streams, people: People, course: Course) -> pd.DataFrame:
-    """Complaints with cause, escalation, and how they ended."""
+    """Complaints with their cause, escalation and outcome."""
     who, when = np.nonzero(course.complaint)
     u = streams.uniforms("case", people.ids[who], when, size=3)
     recovered = course.resolved[who, when]
@@ -127,7 +127,7 @@ def case_table(streams: Streams, people: People, course: Course) -> pd.DataFrame
 
 @cache
 def reach_shape() -> float:
-    """Shape of the distribution of reach (mean 11.70), to the digits that are printed of it."""
+    """Shape of the distribution of reach (mean 11.70), to its printed digits."""
     return round(negative_binomial_through(_REACH_CLAIMS).shape, 3)
 
 

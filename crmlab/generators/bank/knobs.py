@@ -1,7 +1,7 @@
 """Knobs: numbers of a world that carry their unit, their source and their rule with them.
 
-A group of knobs is a frozen dataclass. What `knob` says of each field becomes the docstring of the
-group, the rows of `describe`, and the rule that a world checks: it is written once.
+A group of knobs is a frozen dataclass. The arguments of `knob` become the docstring of the group,
+the rows of `describe` and the rule that a world checks, so each fact is written once.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -46,7 +46,7 @@ def knob(default: float, unit: str, source: str, text: str, rule: Rule = ANY) ->
 
 
 def setting(default: float, unit: str, source: str, text: str, rule: Rule = ANY) -> Any:
-    """Declare a number that says how or when another knob works: it has no neutral value."""
+    """Declare a number that says how or when another knob works; it has no neutral value."""
     said = {"unit": unit, "source": source, "text": text, "rule": rule, "neutral": None}
     return field(default=default, metadata=said)
 
@@ -64,7 +64,7 @@ def documented[T](group: type[T]) -> type[T]:
 
 
 def list_knobs(levers: Any) -> dict[str, tuple[float, Mapping[str, Any]]]:
-    """Give every knob as "group.name" -> (value, what is said of it)."""
+    """Map every knob, as "group.name", to its value and metadata."""
     return {
         f"{group.name}.{knob.name}": (
             getattr(getattr(levers, group.name), knob.name),

@@ -45,7 +45,7 @@ def only(people: People, course: Course, who: Ints) -> tuple[People, Course]:
 
 
 def attributes(people: People) -> pd.DataFrame:
-    """Say what the bank knows of each customer from the first day."""
+    """Return what the bank knows about each customer from the first day."""
     return pd.DataFrame(
         {
             "customer_id": people.ids,
@@ -95,10 +95,10 @@ def event_table(people: People, course: Course, sales: Sales) -> pd.DataFrame:
 
 
 def action_table(people: People, course: Course, stage_names: Sequence[str]) -> pd.DataFrame:
-    """Log whom the bank could have treated or won back, with which probability, and whom it did.
+    """Log whom the bank could have treated or won back, the probability, and whether it did.
 
-    The same columns in the same meaning as in the log of a `StageWorld` (`decision_log`): one row
-    per customer, period and action that had a chance.
+    The columns mean the same as in the log of a `StageWorld` (`decision_log`): one row per
+    customer, period and action with a positive probability.
     """
     seen = course.impression >= 0
     chosen = np.where(course.won_back > 0, len(ACTIONS), course.treatment)
@@ -112,7 +112,7 @@ def action_table(people: People, course: Course, stage_names: Sequence[str]) -> 
 
 
 def assignment_table(people: People, course: Course) -> pd.DataFrame:
-    """Say what was decided for every active customer, and with which probability.
+    """Return what was decided for every active customer, and with which probability.
 
     A policy that does not log its propensities leaves the last column to the answer key.
     """
@@ -132,7 +132,7 @@ def assignment_table(people: People, course: Course) -> pd.DataFrame:
 
 
 def tie_table(people: People, course: Course) -> pd.DataFrame:
-    """Edges of the community: who talks to whom, who sent whom; since the later one is there."""
+    """Edges of the community: who talks to whom and who referred whom, from the later arrival."""
     here, there = np.repeat(np.arange(len(people)), N_TIES), people.ties.ravel()
     real = people.ids[here] != there
     talk = np.unique(np.stack([people.ids[here][real], there[real]], axis=1), axis=0)

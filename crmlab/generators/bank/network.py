@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def community_graph(tables: CustomerTables, *, tie: str | None = None) -> "nx.MultiDiGraph":
-    """Draw who talks to whom and who sent whom as a directed graph.
+    """Return who talks to whom and who referred whom as a directed graph.
 
     Parameters
     ----------
     tables : CustomerTables
         With the table `ties`, as a `Bank` makes it.
     tie : {"talk", "referral"}, optional
-        Only these edges; default both.
+        Only these edges; both by default.
 
     Returns
     -------
@@ -30,7 +30,7 @@ def community_graph(tables: CustomerTables, *, tie: str | None = None) -> "nx.Mu
     Raises
     ------
     DataError
-        There is no table of ties.
+        The tables have no table of ties.
 
     Examples
     --------
@@ -57,7 +57,7 @@ def community_graph(tables: CustomerTables, *, tie: str | None = None) -> "nx.Mu
 
 
 def reach_shares(tables: CustomerTables, *, beyond: tuple[int, ...] = (10, 20)) -> dict[str, float]:
-    """Share of negative posts that reach more than so many people.
+    """Share of negative posts that reach more than a given number of people.
 
     Returns
     -------

@@ -1,8 +1,8 @@
 """Who the customers are before anything happens: attributes, traits, acquaintances.
 
 Communities are fixed blocks of consecutive customers. Inside one, customers arrive in the order of
-their numbers, so that whoever was there first has the smaller number; a customer's acquaintances
-and referrer are always earlier ones, and a table of the first n customers names nobody else.
+their numbers, so an earlier customer has a smaller number. Acquaintances and referrers are always
+earlier customers, so a table of the first n customers names nobody else.
 """
 
 from dataclasses import dataclass
@@ -60,18 +60,18 @@ _CUSTOMERS_PER_MANAGER = 400
 
 @dataclass(frozen=True)
 class People:
-    """Attributes of N customers in whole communities; all arrays are (N,) but `traits` and `ties`.
+    """Attributes of N customers in whole communities; arrays are (N,), except `traits` and `ties`.
 
     Parameters
     ----------
     ids : addresses
     start : period of arrival
-    found_by : code of `ACQUISITION`, should nobody refer the customer
+    found_by : code of `ACQUISITION`, used if nobody refers the customer
     mode, segment, branch, need : codes (need from 1 to 6)
     transactional, passive : bool
     traits : (9, N), standard normal
-    ease, unrest, pace : standard normal; hidden reasons to come closer, to part, to be active
-    ties : (N, 3), positions of acquaintances; one's own position where there is none
+    ease, unrest, pace : standard normal; hidden readiness to come closer, to part, to be active
+    ties : (N, 3), positions of acquaintances; the customer's own position where there is none
     size : customers per community
     """
 

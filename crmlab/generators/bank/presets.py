@@ -26,7 +26,7 @@ def well_specified_bank() -> Bank:
     """Build the bank on which a stage model is exactly right: the baseline of all others.
 
     Customers differ in their stage only. Contacts and purchases are Poisson by stage, satisfaction
-    is ordinal by stage (`OrdinalSurvey` with its default cutpoints), silence is at random.
+    is ordinal by stage (`OrdinalSurvey` with its default cutpoints), and silence is random.
 
     Examples
     --------
@@ -39,8 +39,8 @@ def well_specified_bank() -> Bank:
 def varied_bank() -> Bank:
     """Build a bank with omitted heterogeneity: customers differ for reasons that no column shows.
 
-    A model without customer effects takes lasting differences for stages, and finds stages stickier
-    than they are.
+    A model without customer effects mistakes lasting differences for stages, and finds stages
+    stickier than they are.
     """
     return _bank({"variety.moves": 0.8, "variety.rates": 0.7})
 
@@ -73,7 +73,7 @@ def scarred_bank() -> Bank:
 def silent_bank() -> Bank:
     """Build a bank with informative missingness: the dissatisfied do not answer.
 
-    Stage says less than mood: who answers is happier than who does not, in every stage.
+    In every stage, customers who answer are happier than those who do not.
     """
     return _bank({"quality.sd": 1.0, "quality.carry": 0.7, "surveys.silence": 1.5})
 
@@ -107,8 +107,8 @@ def shocked_bank() -> Bank:
 def dismissing_bank() -> Bank:
     """Build a bank that ends relationships itself: supplier-side exit.
 
-    Leaving is partly the bank's choice, of stale relationships, and of a few for fraud; all of
-    them are told.
+    Some customers leave because the bank ends stale relationships, and a few because of fraud;
+    all of them are told.
     """
     return _bank({"shocks.dismissal": 0.4, "shocks.fraud": 0.003, "shocks.closing": 0.3})
 
@@ -116,17 +116,17 @@ def dismissing_bank() -> Bank:
 def passive_bank() -> Bank:
     """Build a bank whose loyalty is partly passive, until a rival enters in period 24.
 
-    Passive customers look loyal, and stay for want of an alternative; then there is one.
+    Passive customers look loyal, but stay for want of an alternative until there is one.
     """
     return _bank({"market.passive_share": 0.45, "market.inertia": 1.5, "market.rival_pull": 4.0})
 
 
 def stageless_bank() -> Bank:
-    """Build a bank without stages: customers buy at a rate of their own until they silently go.
+    """Build a bank without stages: customers buy at their own rate until they silently leave.
 
     Purchases are Poisson with log-normal rates, lifetimes geometric with logit-normal
-    probabilities: the home ground of buy-till-you-die models, whose gamma and beta distributions
-    are close but not the same.
+    probabilities. This is close to what buy-till-you-die models assume, with their gamma and beta
+    distributions, but not the same.
     """
     return _bank(
         {"variety.rates": 0.8, "variety.moves": 0.8, "surveys.invited": 0.0},

@@ -1,7 +1,7 @@
 """What a stage looks like from outside: intensity, rates, warmth, for any stage space.
 
 A profile reads only the place of a stage on its side of the relationship, so every `StageSpace`
-has one: the k-th of m stages of coming together has intensity k / (m - 1), from 0 to 1; coming
+has one. The k-th of m stages of coming together has intensity k / (m - 1), from 0 to 1; coming
 apart mirrors it and is somewhat cooler; a stage that is never left is silent.
 """
 
@@ -20,7 +20,7 @@ CLOSER = [DEEPEN, EASE, REPAIR]
 APART = [SLIP, DRIFT, CROSS, EXIT]
 
 _APART_COOLS = 0.8
-_FLAT = 0.8  # the intensity of a phase that has one stage only
+_FLAT = 0.8  # the intensity of a phase with only one stage
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ _LARGEST_COUNT = 60
 
 
 def choose(u: Floats, probs: ArrayLike) -> tuple[Ints, Floats]:
-    """Pick a cell for each uniform, and give back what is left of the uniform.
+    """Pick a cell for each uniform, and return the rest of the uniform.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def choose_within(u: Floats, groups: Ints, probs: ArrayLike) -> tuple[Ints, Floa
     ----------
     u : ndarray of shape (N,)
     groups : ndarray of int of shape (N,)
-        Row of `probs` that holds for each.
+        Row of `probs` that applies to each.
     probs : array_like of shape (G, C)
         Weights of the cells in each group.
 
@@ -71,7 +71,7 @@ def choose_within(u: Floats, groups: Ints, probs: ArrayLike) -> tuple[Ints, Floa
 
 
 def inside(u: Floats) -> Floats:
-    """Keep uniforms off 0 and 1, where a quantile may be infinite."""
+    """Keep uniforms away from 0 and 1, where a quantile may be infinite."""
     return np.clip(u, 2.0**-53, 1 - 2.0**-53)
 
 

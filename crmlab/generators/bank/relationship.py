@@ -1,8 +1,8 @@
 """The latent course of every relationship: what happened to whom, period by period.
 
-In each period, customers arrive; each active one is contacted, buys, has an experience, perhaps an
-incident and a treatment; then all move at once. What acquaintances did in the last move acts on the
-next one. Arrays are (customer, period); everything that is drawn has an address of its own.
+In each period, customers arrive. Each active one is contacted, buys, has an experience, perhaps an
+incident and a treatment; then all move at once. What acquaintances did in the last move affects the
+next one. Arrays are (customer, period); every random draw has its own address.
 """
 
 from dataclasses import dataclass
@@ -46,20 +46,20 @@ _INCIDENT_PAIN = 1.0
 _RECOVERY_JOY = 1.2
 _BACK_OFFICE_SHARE = 0.3
 _DISSATISFIED = -0.25
-_REMEMBERED = 8  # periods after which the bank lets the lost rest
+_REMEMBERED = 8  # periods after which the bank no longer contacts lost customers
 _VOICE = 0.6  # the share of incidents that become a complaint; the others stay silent
 
 
 @dataclass(frozen=True)
 class Course:
-    """Everything latent and everything counted, filled period by period; (N, T) unless said.
+    """Everything latent and everything counted, filled period by period; (N, T) unless noted.
 
     Parameters
     ----------
     stage : code, or -1 before arrival
     active : whether the customer is there and not lost
     satisfaction, experience : running satisfaction; quality felt in this period
-    incident : 0 none, else 1 + index of `CAUSES`; those that were not solved by peers
+    incident : 0 none, else 1 + index of `CAUSES`; only those that peers did not solve
     complaint, resolved, back_office : bool
     contacts, purchases, outgoing, personal, contradictory : counts
     treatment : 0 none, else 1 + index of `TREATMENTS`
@@ -121,7 +121,7 @@ class Course:
         )
 
     def has_bought(self, who: Ints, t: int) -> Bools:
-        """Whether customers have bought anything up to period t: before, there is no account."""
+        """Whether customers have bought anything by period t; until then they have no account."""
         return self.purchases[who, : t + 1].any(axis=1)
 
 
@@ -175,7 +175,7 @@ def run_course(scene: Scene) -> Course:
 
 @dataclass(frozen=True)
 class _State:
-    """Where everybody stands now, (N,)."""
+    """Current stage of everybody, (N,)."""
 
     stage: Ints
     satisfaction: Floats
@@ -199,7 +199,7 @@ class _State:
 
 @dataclass(frozen=True)
 class _Circle:
-    """Who hears of whom: both ends of every tie, and how many ties each customer has."""
+    """Who hears about whom: both ends of every tie, and how many ties each customer has."""
 
     ends: Ints
     others: Ints
@@ -224,7 +224,7 @@ class _Circle:
 
 
 def _arrive(scene: Scene, course: Course, state: _State, t: int) -> None:
-    """Let those begin whose time it is; a referral needs somebody who would refer."""
+    """Let the customers of this period arrive; a referral needs somebody who would refer."""
     people, levers = scene.people, scene.levers
     new = np.flatnonzero(people.start == t)
     u = scene.streams.uniforms("arrival", people.ids[new], t, size=3)
@@ -238,7 +238,7 @@ def _arrive(scene: Scene, course: Course, state: _State, t: int) -> None:
 
 
 def _find_referrers(scene: Scene, state: _State, new: Ints, u: Floats) -> Ints:
-    """Pick one of the willing who came before, inside the community; -1 if there is none."""
+    """Pick a willing earlier customer of the community; -1 if there is none."""
     people, profile = scene.people, scene.profile
     willing = (state.stage >= 0) & profile.together[state.stage]
     willing &= profile.intensity[state.stage] >= 0.7
@@ -281,7 +281,7 @@ def _have_incidents(
     t: int,
     u: Floats,
 ) -> None:
-    """Draw a cause, whether peers solve it, whether it is voiced, and how that ends."""
+    """Draw a cause, whether peers solve it, whether it becomes a complaint, and how that ends."""
     probs = np.array([getattr(levers.stagnation, cause) for cause in CAUSES])
     edges = np.cumsum(probs)
     cause = np.searchsorted(edges, u[0], side="right")
@@ -314,7 +314,7 @@ def _feel(course: Course, levers: Levers, active: Ints, t: int, u: Floats) -> Fl
 
 
 def _treat(scene: Scene, course: Course, active: Ints, t: int, log: list[Ints]) -> None:
-    """Decide what to do for whom, after the period was seen; keep the propensity of the choice."""
+    """Decide what to do for whom, after seeing the period; keep the propensity of the choice."""
     if scene.policy is None:
         probs = _default_propensities(scene.levers, course.satisfaction[active, t])
         u = scene.streams.uniforms("action", scene.people.ids[active], t)
@@ -340,7 +340,7 @@ def _default_propensities(levers: Levers, satisfaction: Floats) -> Floats:
 def _ask_policy(
     scene: Scene, course: Course, active: Ints, t: int, log: list[Ints]
 ) -> tuple[Ints, Floats]:
-    """Show a policy what the bank has seen of everybody, and take its word for the active."""
+    """Show a policy what the bank has seen of everybody; keep its propensities for the active."""
     seen = {
         "contacts": course.contacts,
         "purchases": course.purchases,
@@ -369,7 +369,7 @@ def _ask_policy(
 
 
 def _win_back(scene: Scene, course: Course, state: _State, lost: Ints, t: int) -> None:
-    """Contact some of those who had an account and left lately; a few of them begin anew."""
+    """Contact some of those who had an account and left recently; a few of them come back."""
     treatments = scene.levers.treatments
     state.dwell[lost] += 1
     lost = lost[(state.dwell[lost] <= _REMEMBERED + 1) & course.has_bought(lost, t)]

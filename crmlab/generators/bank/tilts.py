@@ -42,7 +42,7 @@ _HIGH_NEED = 5
 
 @dataclass(frozen=True)
 class Moment:
-    """What acts on n customers in one period, besides who they are; arrays of (n,).
+    """What affects n customers in one period, besides who they are; arrays of (n,).
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Moment:
     incident, life_event : bool
     treatment : 0 none, else 1 + index of `TREATMENTS`
     outgoing : number of contacts that the bank began
-    personal, contradictory : how many of them were in person, contradicted another channel
+    personal, contradictory : how many of them were in person, or contradicted another channel
     departures : acquaintances who left in the last period
     devotion : share of acquaintances in the highest stage
     crossings : past moves from together to apart
@@ -87,7 +87,7 @@ def pillar_score(pillars: Pillars) -> float:
 
 
 def lasting_tilts(people: People, levers: Levers) -> Floats:
-    """Say what who they are does to each kind of move, in every period, (8, N) log-odds."""
+    """Lasting effects of customers' attributes on each kind of move, (8, N) log-odds."""
     tilts = np.zeros((len(MOTIONS), len(people)))
     traits, service, market = levers.traits, levers.service, levers.market
     pull = _PILLAR_PULL * pillar_score(levers.pillars)
@@ -106,7 +106,7 @@ def lasting_tilts(people: People, levers: Levers) -> Floats:
 
 
 def lasting_gates(found_by: Ints, levers: Levers) -> Floats:
-    """Say what helps on from the first, the second and a later stage, (3, N) log-odds."""
+    """Effects on leaving the first, the second and a later stage for the next, (3, N) log-odds."""
     awareness = levers.awareness
     first = awareness.message_fit + awareness.channel_pull * CHANNEL_STRENGTH[found_by]
     second = awareness.interactivity + awareness.referral_lead * (found_by == REFERRAL)
@@ -117,7 +117,7 @@ def tilts_of(
     moment: Moment, lasting: Floats, gates: Floats, people: People, levers: Levers,
     profile: StageProfile, who: Ints,
 ) -> Floats:  # fmt: skip
-    """All that acts on n customers in one period, (8, n) log-odds.
+    """Sum of all effects on n customers in one period, (8, n) log-odds.
 
     Parameters
     ----------

@@ -89,7 +89,7 @@ class Contacts:
 
 
 def load_factors(streams: Streams, n_periods: int) -> Floats:
-    """How busy each channel is in each period, (T, 5) multipliers of waiting; nobody's doing."""
+    """How busy each channel is in each period, (T, 5) multipliers of waiting; exogenous."""
     z = normal(
         streams.uniforms("load", np.arange(len(CHANNELS))[None], np.arange(n_periods)[:, None])
     )
@@ -183,7 +183,7 @@ def complaint_days(streams: Streams, people: People, who: Ints, when: Ints) -> I
 
 
 def _closings(streams: Streams, people: People, course: Course, levers: Levers) -> Part:
-    """Leavers who tell the bank; those whom the bank dismisses are told."""
+    """Leavers who tell the bank, and those whom the bank tells that it ends the relationship."""
     who, when = np.nonzero(course.exit_reason >= 0)
     u = streams.uniforms("closing", people.ids[who], when, size=2)
     dismissed = course.exit_reason[who, when] >= DISMISSED
@@ -278,7 +278,7 @@ def _named(codes: Ints, names: tuple[str, ...]) -> pd.Categorical:
 
 
 def service_levels(load: Floats, levers: Levers) -> pd.DataFrame:
-    """Say what the bank's own indicators say of each channel, period by period."""
+    """Return the bank's own indicators of each channel, period by period."""
     n_periods = len(load)
     wait = _WAIT * load * np.exp(-levers.pillars.convenience)
     wait = wait * (1 + (_DELAY_FACTOR - 1) * levers.stagnation.delays)

@@ -33,7 +33,7 @@ _CHANNEL_SHARES = np.array(
     ]
 )
 _DELAY_FACTOR = 3.0
-_LOST = 0.3  # opportunities per period that come to nothing, at full intensity
+_LOST = 0.3  # lost opportunities per period, at full intensity
 _LARGE = (PROCESSES.index("loan"), PROCESSES.index("investment"))
 
 
@@ -108,7 +108,7 @@ def transaction_table(sales: Sales, people: People, n_periods: int) -> pd.DataFr
 def opportunity_table(
     streams: Streams, people: People, course: Course, sales: Sales, profile: StageProfile
 ) -> pd.DataFrame:
-    """Log opportunities by their states: each loan and investment was one, others were lost."""
+    """Log opportunities by status: each loan and investment was one; others were lost."""
     won = _won(course, sales)
     lost = _lost(streams, people, course, profile)
     parts = [_logged(won, STATUSES.index("won")), _logged(lost, STATUSES.index("lost"))]
@@ -147,7 +147,7 @@ def _won(course: Course, sales: Sales) -> Deal:
 
 
 def _lost(streams: Streams, people: People, course: Course, profile: StageProfile) -> Deal:
-    """Deals that come to nothing, one quarter after they were opened."""
+    """Deals that are lost one quarter after they were opened."""
     who, when = np.nonzero(course.active)
     u = streams.uniforms("opportunity", people.ids[who], when, size=3)
     intensity = profile.intensity[course.stage[who, when]]

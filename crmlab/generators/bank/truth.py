@@ -1,4 +1,4 @@
-"""What only the maker of a bank knows: stages, feelings, traits, and why customers left."""
+"""What only the maker of a bank knows: stages, feelings, traits and why customers left."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from crmlab.stages import StageSpace
 
 
 def truth(people: People, course: Course, space: StageSpace) -> dict[str, pd.DataFrame]:
-    """Everything latent: stages, what customers felt, who they are, why they left."""
+    """Everything latent: stages, what customers felt, who they are and why they left."""
     here = course.stage >= 0
     who, when = np.nonzero(here)
     stages = pd.DataFrame(

@@ -42,7 +42,7 @@ class Bank(Generator):
     transition_matrix : K x K array_like
         Probabilities per period with all levers at 0.
     initial_probs : sequence of K floats, optional
-        Stage probabilities on arrival; default the first stage.
+        Stage probabilities on arrival; by default, everybody starts in the first stage.
     n_periods : int
         Quarters.
     arrival_span : int
@@ -50,12 +50,12 @@ class Bank(Generator):
     community_size : int
         Customers whose lives touch each other: fixed blocks of consecutive customers.
     policy : Policy, optional
-        Who is treated; default the coverage that `levers.treatments` says.
+        Who is treated; by default, the coverage in `levers.treatments`.
 
     Raises
     ------
     SpecError
-        With everything that is wrong with the world at once.
+        The world is not consistent; the message lists all problems at once.
 
     Examples
     --------
@@ -108,7 +108,7 @@ class Bank(Generator):
             yield from _initial_problems(self.initial_probs, len(self.space))
 
     def turned(self, changes: Mapping[str, float]) -> "Bank":
-        """Give the same bank with some knobs turned.
+        """Return the same bank with some knobs turned.
 
         Parameters
         ----------
