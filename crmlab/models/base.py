@@ -1,7 +1,8 @@
 """What every stage model is: a specification that turns a panel into a PyMC model."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from dataclasses import Field
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import xarray as xr
@@ -26,6 +27,7 @@ class StageModel(ABC):
     (`TransitionModel.posterior_names`); everything after the fit reads those and nothing else.
     """
 
+    __dataclass_fields__: ClassVar[dict[str, Field]]
     space: StageSpace
     channels: tuple[Channel, ...]
     transitions: TransitionModel = StickyDirichlet()
@@ -61,7 +63,7 @@ class StageModel(ABC):
         return {}
 
     def sample_exact(
-        self, panel: xr.Dataset, size: tuple[int, int], rng: np.random.Generator
+        self, panel: xr.Dataset, size: tuple[int, ...], rng: np.random.Generator
     ) -> dict[str, Floats]:
         """Draw from the posterior, leading axes `size`, where it has a closed form."""
         raise NotImplementedError(f"{type(self).__name__} has no closed form")

@@ -147,7 +147,7 @@ class ObservedMarkov(StageModel):
         return model
 
     def sample_exact(
-        self, panel: xr.Dataset, size: tuple[int, int], rng: np.random.Generator
+        self, panel: xr.Dataset, size: tuple[int, ...], rng: np.random.Generator
     ) -> dict[str, Floats]:
         """Independent draws from the posterior, each with leading axes `size`."""
         self.check(panel)
@@ -163,7 +163,7 @@ class ObservedMarkov(StageModel):
         }
 
 
-def _sample_row(weights: Floats, size: tuple[int, int], rng: np.random.Generator) -> Floats:
+def _sample_row(weights: Floats, size: tuple[int, ...], rng: np.random.Generator) -> Floats:
     """One Dirichlet row with structural zeros."""
     row = np.zeros((*size, len(weights)))
     if (weights > 0).sum() == 1:  # a stage that is never left, exactly
