@@ -29,8 +29,13 @@ class StageModel(ABC):
 
     __dataclass_fields__: ClassVar[dict[str, Field]]
     space: StageSpace
-    channels: tuple[Channel, ...]
     transitions: TransitionModel = StickyDirichlet()
+    if TYPE_CHECKING:  # while it runs, a property would be the default of a subclass's field
+
+        @property
+        @abstractmethod
+        def channels(self) -> tuple[Channel, ...]:
+            """What is seen of a stage: a field or a property of a subclass."""
 
     @abstractmethod
     def check(self, panel: xr.Dataset) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from crmlab.arrays import Floats, Ints
-from crmlab.channels import StageLabel
+from crmlab.channels import Channel, StageLabel
 from crmlab.errors import DataError, SpecError, raise_problems
 from crmlab.models.base import StageModel, coords
 from crmlab.models.emissions import check_panel, read_cells
@@ -75,7 +75,7 @@ class ObservedMarkov(StageModel):
         return self.transitions.alpha(self.space) is not None
 
     @property
-    def channels(self) -> tuple[StageLabel, ...]:
+    def channels(self) -> tuple[Channel, ...]:
         """Reports that are never wrong."""
         return (StageLabel(self.label, confusion=np.eye(len(self.space))),)
 
@@ -151,7 +151,10 @@ class ObservedMarkov(StageModel):
     ) -> dict[str, Floats]:
         """Independent draws from the posterior, each with leading axes `size`."""
         self.check(panel)
-        weights = self.transitions.alpha(self.space) + self.count_moves(panel)
+        alpha = self.transitions.alpha(self.space)
+        if alpha is None:
+            return super().sample_exact(panel, size, rng)
+        weights = alpha + self.count_moves(panel)
         return {
             "initial_probs": rng.dirichlet(1.0 + self.count_starts(panel), size),
             "transition_matrix": np.stack(
