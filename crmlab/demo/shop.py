@@ -15,6 +15,7 @@ two versions are rehearsed, on weeks 27 to 39, before the real forecast is made.
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,7 +50,7 @@ DRAWS, TUNE = 500, 500
 DRAWS_READ = 200
 EVERY = 2  # the rehearsals are on every other customer
 # 26 weeks leave a second, faint hill: long chains of short steps cross to it without diverging.
-REHEARSAL = {"draws": 1500, "tune": 1000, "target_accept": 0.95}
+REHEARSAL: dict[str, Any] = {"draws": 1500, "tune": 1000, "target_accept": 0.95}
 PUBLISHED = BGNBD(r=0.243, alpha=4.414, a=0.793, b=2.426)
 PUBLISHED_LOGLIK = -9582.4
 TYPICAL_RATES = (0.005, 0.05, 0.2, 0.7)  # orders per week
@@ -67,7 +68,8 @@ def build_shop_model(*, may_lose: bool = False) -> HiddenMarkov:
 def fit_small(*, may_lose: bool = False) -> Fit:
     """Fit the shop's model to a dozen simulated customers: fills the compile cache."""
     shown = Poisson(CHANNEL, rate=TYPICAL_RATES)
-    world = StageWorld(build_stages(may_lose=False), (0.25,) * 4, np.eye(4), (shown,), n_periods=8)
+    still = tuple(map(tuple, np.eye(4).tolist()))
+    world = StageWorld(build_stages(may_lose=False), (0.25,) * 4, still, (shown,), n_periods=8)
     panel = to_panel(simulate(world, 12, seed=1), freq="W")
     return fit(build_shop_model(may_lose=may_lose), panel, draws=20, tune=20, seed=FIT_SEED)
 
