@@ -58,7 +58,7 @@ def _compare(treated: pd.DataFrame, others: pd.DataFrame) -> dict[str, float]:
     met = treated[treated["before"].isin(others["before"].unique())]
     alike = others[others["before"].isin(met["before"].unique())]
     weights = met["before"].value_counts(normalize=True).sort_index()
-    found = {"followed": len(met), "others": len(alike)}
+    found: dict[str, float] = {"followed": len(met), "others": len(alike)}
     for word, moved in (("fell", np.less), ("rose", np.greater)):
         by_stage = pd.Series(moved(alike["now"], alike["before"]), index=alike.index).groupby(
             alike["before"]

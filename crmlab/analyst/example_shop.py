@@ -104,7 +104,8 @@ def _date_orders(
 
 def _rows(tables: CustomerTables, channel: str, joined: np.ndarray) -> pd.DataFrame:
     """List the events after the week in which a customer joined, one row each."""
-    events = tables.events[tables.events["channel"] == channel]
+    events = tables.table("events")
+    events = events[events["channel"] == channel]
     rows = events.loc[events.index.repeat(events["value"].astype(int)), ["customer_id", "period"]]
     return rows[rows["period"].to_numpy() > joined[rows["customer_id"].to_numpy()]]
 
@@ -141,7 +142,7 @@ def _touchpoints(
 
 
 def _surveys(tables: CustomerTables, joined: np.ndarray, rng: np.random.Generator) -> pd.DataFrame:
-    answers = tables.surveys[["customer_id", "period", "value"]].dropna()
+    answers = tables.table("surveys")[["customer_id", "period", "value"]].dropna()
     silent = answers.sample(frac=0.5, random_state=rng).assign(value=np.nan)
     rows = pd.concat([answers, silent], ignore_index=True)
     rows = rows[rows["period"].to_numpy() > joined[rows["customer_id"].to_numpy()]]

@@ -1,6 +1,6 @@
 """The figures of the report, each with a sentence computed from its data."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -61,7 +61,8 @@ def _draw_tracks(study: Study) -> "Markup":
         quantity="Repeat orders in the test",
         period_name=plan.period.capitalize(),
     )
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    locator: Any = ax.xaxis.get_major_locator()
+    locator.set_params(integer=True)
     return element(ax, _tell_tracks(study, names))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import xarray as xr
@@ -166,7 +167,11 @@ def used_versions() -> dict[str, str]:
 
 def describe_request(request: Request, study: Study, target: Path) -> dict[str, object]:
     """Return everything needed to make the report again, as plain values."""
-    inputs = {"source": request.source, "same_person": request.same_person, "key": request.key}
+    inputs: dict[str, Any] = {
+        "source": request.source,
+        "same_person": request.same_person,
+        "key": request.key,
+    }
     inputs |= {file.kind: file.source for file in request.events}
     plan = {name: str(v) if isinstance(v, pd.Timestamp) else v for name, v in
             asdict(study.plan).items()}  # fmt: skip
@@ -201,7 +206,7 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_manifest(path: str | Path) -> dict[str, object]:
+def read_manifest(path: str | Path) -> dict[str, Any]:
     """Read the manifest of a report.
 
     Parameters

@@ -6,6 +6,7 @@ engine computes the same answer; an answer has at most a row per customer or day
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from crmlab.tables import tables_from_orders
 from crmlab.tables.orders import purchase_days
 from crmlab.warehouse import daily_purchases, order_summary
 
-Orders = pd.DataFrame | Stored
+type Orders = pd.DataFrame | Stored
 _BLOCK_ROWS = 100_000
 
 
@@ -81,7 +82,7 @@ def _tally_stored(orders: Stored) -> Tally:
     return Tally(joined, repeated, int(orders.disk.connection.to_pyarrow(n).as_py()))
 
 
-def _days_of(orders: Stored) -> object:
+def _days_of(orders: Stored) -> Any:
     """Merge the orders of one customer on one day; customer_id is a code."""
     return daily_purchases(orders.table.rename(customer_id="customer"))
 

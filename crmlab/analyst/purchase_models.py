@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from crmlab.analyst.orders import Orders, summarise_orders
 from crmlab.analyst.plan import Window
@@ -46,7 +47,7 @@ class PurchaseModels:
             return pd.Series(np.nan, ids)
         return pd.Series(self.bgnbd.prob_alive(*self.history), ids)
 
-    def forecasts(self, weeks: Floats) -> dict[str, Floats]:
+    def forecasts(self, weeks: NDArray) -> dict[str, Floats]:
         """Forecast repeat purchases of each customer without stages.
 
         Parameters

@@ -67,7 +67,7 @@ def _make_counts(
 ) -> Floats:
     """Simulate the repeat orders of one base; a draw is (initial, matrix, rate)."""
     initial, matrix, rate = draw
-    n, T = observed.shape
+    n, T = len(observed), observed.shape[1]
     first = observed.argmax(axis=1)
     edges, start = matrix.cumsum(axis=1), initial.cumsum()
     stage, total = np.zeros(n, dtype=int), np.zeros(n)

@@ -185,9 +185,9 @@ def score_orders(
 def _join(parts: list[Scored]) -> Scored:
     return Scored(
         pd.concat([p.customers for p in parts], ignore_index=True),
-        {name: sum(p.totals[name] for p in parts) for name in parts[0].totals},
-        sum(p.stages for p in parts),
-        sum(p.occupancy for p in parts),
+        {name: sum((p.totals[name] for p in parts), np.zeros(())) for name in parts[0].totals},
+        sum((p.stages for p in parts), np.zeros(())),
+        sum((p.occupancy for p in parts), np.zeros(())),
     )
 
 
@@ -231,7 +231,7 @@ def _summarise_stages(now: Floats, before: Floats) -> dict[str, np.ndarray]:
 
 def _summarise_values(drawn: Mapping[str, Floats]) -> dict[str, np.ndarray]:
     """Average each number over draws, with its error; intervals of what is expected."""
-    columns = {}
+    columns: dict[str, np.ndarray] = {}
     for name, values in drawn.items():
         columns |= {name: values.mean(axis=(0, 1)), f"{name}_error": _error(values)}
     for name in ("expected", "value"):

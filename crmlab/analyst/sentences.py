@@ -151,7 +151,8 @@ def round_together(mean: float, low: float, high: float) -> tuple[float, float, 
     (123500.0, 120100.0, 129000.0)
     """
     digits = 1 - int(np.floor(np.log10(max((high - low) / 2, 1e-6))))
-    return tuple(float(round(value, digits)) for value in (mean, low, high))
+    mean, low, high = (float(round(value, digits)) for value in (mean, low, high))
+    return mean, low, high
 
 
 def tell_test(holdout: Holdout) -> str:

@@ -226,7 +226,7 @@ def _make_channel(events: Events, plan: Plan, n_cells: float) -> tuple[FileChann
         early = frame["score"][frame["date"] < plan.cutoff]  # the test must not choose the scale
         edges = find_edges(early)
         levels = grade(frame["score"], edges)
-        channel = _survey(events.kind, grade(early, edges), len(edges) + 1)
+        channel: Channel = _survey(events.kind, grade(early, edges), len(edges) + 1)
         said = f"graded answers in {len(edges) + 1} levels{_tell_edges(edges)}"
     else:
         levels = np.ones(len(frame))

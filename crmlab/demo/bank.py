@@ -69,7 +69,7 @@ def build_world(n_quarters: int = N_SEEN + N_HIDDEN) -> StageWorld:
     return StageWorld(
         KNAPP,
         initial_probs=living / living.sum(),
-        transition_matrix=K10,
+        transition_matrix=K10.tolist(),
         channels=(
             Poisson("visits", rate=rate),
             ZeroInflatedSpend("spend", prob=prob, median=median, sigma=(0.4,) * len(KNAPP)),

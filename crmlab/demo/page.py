@@ -1,6 +1,7 @@
 """The page of the demo: results in, one self-contained HTML text out."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -53,7 +54,7 @@ def render_page(bank: "b.Bank", shop: "o.Shop", customers: Mapping[str, pd.DataF
 # --- part one -------------------------------------------------------------------------------------
 
 
-def _bank_part(bank: "b.Bank", customers: pd.DataFrame) -> dict[str, object]:
+def _bank_part(bank: "b.Bank", customers: pd.DataFrame) -> dict[str, Any]:
     scores, confusions = b.score_stages(bank), b.count_confusions(bank)
     calibration, worth = b.calibrate_stages(bank), b.compare_worth(bank)
     flags, top = b.judge_flags(bank), _list_top(customers)
@@ -236,7 +237,7 @@ def _table_of_worth(worth: pd.DataFrame) -> Table:
 # --- part two -------------------------------------------------------------------------------------
 
 
-def _shop_part(shop: "o.Shop") -> dict[str, object]:
+def _shop_part(shop: "o.Shop") -> dict[str, Any]:
     errors, classes = o.score_forecasts(shop), o.compare_by_frequency(shop)
     stages, tracks = o.describe_stages(shop), o.track_weeks(shop)
     actual, rehearsal = float(shop.actual.sum()), shop.rehearsal
@@ -285,8 +286,8 @@ def _tell_value(shop: "o.Shop") -> str:
     each = np.sort(shop.value.mean(("chain", "draw")).values)[::-1]
     tenth = each[: round(len(each) / 10)].sum() / each.sum()
     digits = int(np.floor(np.log10(max((high - low) / 2, 1))))
-    rounded = [round(float(v), -digits) for v in (total.mean(), low, high)]
-    return say.tell_value(*rounded, tenth)
+    mean, low, high = (round(float(v), -digits) for v in (total.mean(), low, high))
+    return say.tell_value(mean, low, high, tenth)
 
 
 def _tell_tracks(tracks: Mapping[str, np.ndarray]) -> str:

@@ -5,6 +5,7 @@ often") is chosen by comparing the numbers, and reversed numbers reverse it.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,7 +40,7 @@ def tell_sides(scores: pd.DataFrame, mistakes: Mapping[str, float]) -> str:
         "neighbour": "is one tread off, on the right side",
         "other": "is further off",
     }
-    commonest = max(mistakes, key=mistakes.get)
+    commonest = max(mistakes, key=lambda kind: mistakes[kind])
     return (
         f"The side, together or apart, is right in {percent(scores.loc['model', 'side'])} of "
         f"cases. Of the wrong stages, {percent(mistakes[commonest])} are of one kind: the model "
@@ -133,7 +134,7 @@ def tell_river(shares: pd.DataFrame) -> str:
     return f"From quarter 1 to quarter {shares.index[-1]}, {listed(parts)} of all customers."
 
 
-def tell_example(row: Mapping[str, object]) -> str:
+def tell_example(row: Mapping[str, Any]) -> str:
     """Say what the model believes about one customer, and whether that is right."""
     right = row["most_likely_stage"] == row["true_stage"]
     verdict = "which is right" if right else f"while the truth is {row['true_stage']}"

@@ -15,6 +15,7 @@ rehearsed, on weeks 27 to 39, before the real forecast is made.
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -46,9 +47,13 @@ N_VALUED = 52  # weeks over which a customer is valued
 YEARLY_RATE = 0.10
 FIT_SEED = 23
 DRAWS_READ = 200
-CAREFULLY = {"draws": 700, "tune": 800, "target_accept": 0.95}  # short steps: none diverges
+CAREFULLY: dict[str, Any] = {
+    "draws": 700,
+    "tune": 800,
+    "target_accept": 0.95,
+}  # short steps: none diverges
 # 26 weeks leave a second, small mode, which chains seldom reach: the rehearsals draw longer.
-REHEARSAL = {**CAREFULLY, "draws": 1500, "tune": 1000}
+REHEARSAL: dict[str, Any] = {**CAREFULLY, "draws": 1500, "tune": 1000}
 EVERY = 2  # the rehearsals use every other customer
 PUBLISHED = BGNBD(r=0.243, alpha=4.414, a=0.793, b=2.426)
 PUBLISHED_LOGLIK = -9582.4
@@ -67,7 +72,8 @@ def build_shop_model(*, may_lose: bool = False) -> HiddenMarkov:
 def fit_small(*, may_lose: bool = False) -> Fit:
     """Fit the shop's model to a dozen simulated customers, only to fill the compile cache."""
     shown = Poisson(CHANNEL, rate=TYPICAL_RATES)
-    world = StageWorld(build_stages(may_lose=False), (0.25,) * 4, np.eye(4), (shown,), n_periods=8)
+    still = tuple(map(tuple, np.eye(4).tolist()))
+    world = StageWorld(build_stages(may_lose=False), (0.25,) * 4, still, (shown,), n_periods=8)
     panel = to_panel(simulate(world, 12, seed=1), freq="W")
     return fit(build_shop_model(may_lose=may_lose), panel, draws=20, tune=20, seed=FIT_SEED)
 

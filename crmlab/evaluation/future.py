@@ -1,6 +1,6 @@
 """How well a model would have predicted each next period, without one fit per period."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -94,18 +94,16 @@ def leave_future_out(
     """
     _check(panel, first, k_limit)
     rng = make_rng("leave_future_out", seed)
-    options = {"draws": draws, "tune": tune, "chains": chains}
+    options: dict[str, Any] = {"draws": draws, "tune": tune, "chains": chains}
     rows, scores, start, steps = [], [], first, None
     for t in range(first, panel.sizes["period"]):
-        log_weights, k = (None, 0.0) if steps is None else _smooth(steps[..., : t - start])
-        refit = steps is None or k > k_limit
-        if refit:
+        if steps is None or _smooth(steps[..., : t - start])[1] > k_limit:
             seen = panel.isel(period=slice(t))
             result = fit(model, seen, **options, seed=int(rng.integers(2**31)))
             start, steps = t, _steps_ahead(result, panel, t)
-            log_weights, k = _smooth(steps[..., :0])
+        log_weights, k = _smooth(steps[..., : t - start])
         scores.append(logsumexp(log_weights[:, None] + steps[..., t - start], axis=0))
-        rows.append({"elpd": scores[-1].sum(), "pareto_k": k, "refitted": refit})
+        rows.append({"elpd": scores[-1].sum(), "pareto_k": k, "refitted": start == t})
     return _summary(panel, first, pd.DataFrame(rows), np.array(scores))
 
 

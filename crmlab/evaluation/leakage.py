@@ -34,7 +34,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from crmlab.arrays import Bools, Floats, Ints
-from crmlab.errors import DataError, SpecError, raise_problems
+from crmlab.errors import DataError, SpecError, error_of, raise_problems
 from crmlab.evaluation.learned import learned_probs
 from crmlab.evaluation.oracle import Oracle, sample_stage_paths, stage_oracle
 from crmlab.evaluation.stages import log_score
@@ -151,7 +151,7 @@ def audit_leakage(
     """
     rng = np.random.default_rng(seed)
     space = reference.space if isinstance(reference, StageWorld) else space
-    _check(tables, space, alpha, n_draws)
+    space = _check(tables, space, alpha, n_draws)
     stages = true_stages(tables, space)
     known = _names_of(reference) if isinstance(reference, StageWorld) else set(tables.channels)
     found, allowed = _part_trusted(dict(_candidates(tables, known, stages.shape)), trusted)
@@ -189,7 +189,9 @@ def true_stages(tables: CustomerTables, space: StageSpace) -> Ints:
     return wide.fillna(-1).to_numpy(dtype=np.int64)
 
 
-def _check(tables: CustomerTables, space: StageSpace | None, alpha: float, n_draws: int) -> None:
+def _check(
+    tables: CustomerTables, space: StageSpace | None, alpha: float, n_draws: int
+) -> StageSpace:
     problems = []
     if space is None:
         problems.append("`space` must be given where `reference` is not a StageWorld")
@@ -202,7 +204,9 @@ def _check(tables: CustomerTables, space: StageSpace | None, alpha: float, n_dra
         )
     if tables.is_dated:
         problems.append("`tables` must have periods, as simulated ones do")
-    raise_problems(SpecError, "audit_leakage", problems)
+    if problems or space is None:
+        raise error_of(SpecError, "audit_leakage", problems)
+    return space
 
 
 def _read_reference(
@@ -343,7 +347,7 @@ def _draw_sums(
         orders = np.stack([np.arange(len(stages)), *_shuffles(len(stages), n_draws, rng)])
         return {
             (name, part): _exchanged(
-                *(_in_part(v, stages, part) for v in (found[name], residuals)), orders
+                _in_part(found[name], stages, part), _in_part(residuals, stages, part), orders
             )
             for name, part in pairs
         }

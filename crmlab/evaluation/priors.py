@@ -60,7 +60,7 @@ def describe_priors(
     if not 0 < prob < 1:
         raise SpecError(f"describe_priors: `prob` must lie between 0 and 1, got {prob!r}")
     prior = prior_draws(model, _design(model.transitions.design), draws, seed)
-    values = {name: cells.values[0] for name, cells in prior.data_vars.items()}
+    values = {str(name): cells.values[0] for name, cells in prior.data_vars.items()}
     matrices = np.stack(
         [_matrix(model, {n: v[i] for n, v in values.items()}) for i in range(draws)]
     )
@@ -157,7 +157,7 @@ def _unit(model: StageModel, name: str) -> str:
 
 
 def _row(
-    parameter: str, stages: tuple[str, str], draws: Floats, prob: float, unit: str
+    parameter: str, stages: tuple[str, ...], draws: Floats, prob: float, unit: str
 ) -> dict[str, object]:
     lower, median, upper = np.quantile(draws, [(1 - prob) / 2, 0.5, (1 + prob) / 2])
     found = {"parameter": parameter, "stage": stages[0], "to": stages[1]}

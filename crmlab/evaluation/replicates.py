@@ -146,7 +146,7 @@ def seen_cells(tree: xr.DataTree) -> xr.DataTree:
     """
     group = replicated_group(tree)
     observed, replicated = tree["observed_data"].to_dataset(), tree[group].to_dataset()
-    flat = {"observed_data": {}, group: {}}
+    flat: dict[str, dict] = {"observed_data": {}, group: {}}
     for name, cells in observed.data_vars.items():
         rows, columns = np.nonzero(cells.notnull().values)
         whose = {

@@ -89,9 +89,9 @@ def prior_sensitivity(fit: Fit, *, draws: int = 1000) -> pd.DataFrame:
 def _log_priors(fit: Fit, posterior: xr.Dataset) -> tuple[dict[str, Floats], list[str]]:
     """Log-density of each prior at each draw (sample,), and the names of those left out."""
     flat = posterior.stack(sample=("chain", "draw"), create_index=False)
-    values = {n: v.transpose("sample", ...).values for n, v in flat.data_vars.items()}
+    values = {str(n): v.transpose("sample", ...).values for n, v in flat.data_vars.items()}
     space = fit.model.space
-    found = {}
+    found: dict[str, Floats] = {}
     for channel in fit.model.channels:
         found |= _of_channel(channel, space, values)
     moves = fit.model.transitions.log_prior(space, values)

@@ -55,7 +55,7 @@ def check_statistics(tree: xr.DataTree, *, prob: float = 0.9) -> pd.DataFrame:
     group = replicated_group(tree)
     replicated, observed = tree[group].to_dataset(), tree["observed_data"].to_dataset()
     rows = {}
-    for name in observed.data_vars:
+    for name in map(str, observed.data_vars):
         made = replicated[name].values.reshape(-1, *observed[name].shape)
         table = replicated[name].attrs["table"]
         for statistic, measure in _STATISTICS[table].items():
@@ -150,13 +150,13 @@ def _by_stage(
 ) -> dict[tuple[str, str], dict[str, float]]:
     """Totals of a channel in each stage: both sides depend on the draw."""
     paths, rows = tree[PATHS].to_dataset(), {}
-    data = tree["observed_data"][name].values
+    data = tree["observed_data"].to_dataset()[name].values
     for k, stage in enumerate(paths.attrs["stages"]):
-        sides = [
+        observed, replicated = (
             np.nansum(np.where(paths[side].values.reshape(made.shape) == k, cells, 0), axis=(1, 2))
             for side, cells in (("observed", data), ("replicated", made))
-        ]
-        rows[name, f"total_in_{stage}"] = _row(*sides, prob)
+        )
+        rows[name, f"total_in_{stage}"] = _row(observed, replicated, prob)
     return rows
 
 

@@ -11,7 +11,7 @@ again, and the ranking by risk, which knows who is likely to leave but not whom 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -93,7 +93,8 @@ def _value_row(forecast: ValueForecast, actual: Floats, prob: float) -> dict[str
     }
     if forecast.total is None:
         return {**row, "low": np.nan, "high": np.nan, "covers": pd.NA}
-    low, high = np.quantile(forecast.total, [(1 - prob) / 2, (1 + prob) / 2])
+    total = np.asarray(forecast.total, dtype=float)
+    low, high = np.quantile(total, [(1 - prob) / 2, (1 + prob) / 2])
     return {**row, "low": low, "high": high, "covers": bool(low <= actual.sum() <= high)}
 
 
@@ -287,7 +288,7 @@ def score_targets(
     if len(stages) != n_customers:
         problems.append(f"`stages` must name {n_customers} stages, got {len(stages)}")
     raise_problems(SpecError, "score_targets", problems)
-    money = {"margins": margins, "seed": seed, "discount_rate": discount_rate}
+    money: dict[str, Any] = {"margins": margins, "seed": seed, "discount_rate": discount_rate}
     everybody = Shortlist(action, tuple(range(n_customers)), period)
     effects = true_effects(world, n_customers, everybody, **money).individual["effect"]
     known = effects.groupby(np.asarray(stages)).transform("mean").to_numpy()

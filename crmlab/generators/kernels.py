@@ -21,6 +21,7 @@ from crmlab.channels.loops import find_cell, guide_to
 from crmlab.streams import Streams
 
 Words = NDArray[np.uint32]
+Address = NDArray[np.uint64]
 
 WORTH_COMPILING = 500_000  # cells; below, loading the compiler takes longer than it saves
 _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
@@ -69,7 +70,7 @@ class CompiledStreams(Streams):
     Streams(seed=7)
     """
 
-    def fill(self, out: Floats, customers: Ints, periods: Ints, key: tuple[int, int]) -> None:
+    def fill(self, out: Floats, customers: Address, periods: Address, key: tuple[int, int]) -> None:
         """Write the uniforms of n addresses; see `Streams.fill`."""
         words = customers.astype(np.uint32), periods.astype(np.uint32)
         _fill(out, *words, _round_keys(key))

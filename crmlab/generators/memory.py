@@ -75,7 +75,8 @@ class MemoryWorld(StageWorld):
                 "memory": memories.ravel(),
             }
         )
-        return replace(tables, truth={**tables.truth, "memory": log, "gap": memory_gap(self)})
+        truth = {**(tables.truth or {}), "memory": log, "gap": memory_gap(self)}
+        return replace(tables, truth=truth)
 
     def _walk(self, streams: Streams, customers: Ints) -> tuple[Ints, list[Decision]]:
         return self._remembered_walk(streams, customers)[0], []
@@ -107,7 +108,7 @@ class MemoryWorld(StageWorld):
 
     def _step(self, probs: Floats) -> Floats:
         flow = probs[:, :, None] * self.rows
-        memory, stage, after = np.indices(flow.shape)
+        memory, stage, after = np.meshgrid(*map(np.arange, flow.shape), indexing="ij")
         new = self.remember(memory, stage, after)
         following = np.zeros_like(probs)
         np.add.at(following, (new, after), flow)

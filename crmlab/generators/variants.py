@@ -14,6 +14,7 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 from unicodedata import normalize
 
 import numpy as np
@@ -208,7 +209,7 @@ def _vary_world(world: StageWorld, bounds: Bounds, rng: np.random.Generator) -> 
     initial = _vary_probs(np.asarray(world.initial_probs), bounds, rng)
     return replace(
         world,
-        transition_matrix=matrix,
+        transition_matrix=tuple(map(tuple, matrix.tolist())),
         initial_probs=tuple(initial.tolist()),
         channels=tuple(_vary_channel(channel, bounds, rng) for channel in world.channels),
         actions=tuple(_vary_action(action, bounds, rng) for action in world.actions),
@@ -222,15 +223,13 @@ def _vary_probs(probs: Floats, bounds: Bounds, rng: np.random.Generator) -> Floa
 
 
 def _vary_channel(channel: Channel, bounds: Bounds, rng: np.random.Generator) -> Channel:
-    moved = {
+    moved: dict[str, Any] = {
         name: _vary_parameter(name, values, bounds, rng) for name, values in channel.known.items()
     }
     return replace(channel, **moved)
 
 
-def _vary_parameter(
-    name: str, values: Floats, bounds: Bounds, rng: np.random.Generator
-) -> tuple[float, ...]:
+def _vary_parameter(name: str, values: Floats, bounds: Bounds, rng: np.random.Generator) -> tuple:
     """Move one parameter of a channel: by a common shift, and a little stage by stage.
 
     The common part is large and the rest small, so that stages keep their order unless they are

@@ -8,6 +8,8 @@ import xarray as xr
 RHAT_LIMIT = 1.02
 ESS_PER_CHAIN = 100
 
+_Found = tuple[float, str]
+
 
 def find_problems(idata: xr.DataTree, method: str = "nuts") -> list[str]:
     """List the reasons not to read these draws.
@@ -61,10 +63,10 @@ def _moves(posterior: xr.Dataset) -> xr.Dataset:
     return posterior.max(dims) > posterior.min(dims)
 
 
-def _worst(diagnostic: xr.Dataset, pick: Callable[..., object]) -> tuple[float, str]:
+def _worst(diagnostic: xr.Dataset, pick: Callable[[list[_Found]], _Found]) -> _Found:
     """Worst value over all parameters, and where; constants are NaN and have none."""
     found = [
-        (float(value), name)
+        (float(value), str(name))
         for name, values in diagnostic.data_vars.items()
         for value in np.ravel(values)
         if not np.isnan(value)

@@ -12,7 +12,7 @@ or for a thousand simulated ones.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytensor
@@ -43,7 +43,7 @@ class UnlockedLinker(NumbaLinker):
     Numba's cache ignores that option, so the function gets its own cache entry.
     """
 
-    def jit_compile(self, fn_and_cache: tuple) -> Callable:
+    def jit_compile(self, fn_and_cache: Any) -> Callable:
         """Compile the outermost function."""
         from pytensor.link.numba.dispatch.basic import numba_njit
 
@@ -127,7 +127,8 @@ def compile_log_density(
     with pytensor.config.change_flags(numba__fastmath=False):
         (logp,), x = join_nonshared_inputs(start, [rewrite_pregrad(model.logp())], variables)
         mode = Mode(linker=UnlockedLinker(), optimizer=get_mode("NUMBA")._optimizer)
-        function = pytensor.function([x], [logp, pt.grad(logp, x)], mode=mode)
+        outputs: list[Any] = [logp, pt.grad(logp, x)]
+        function = pytensor.function([x], outputs, mode=mode)
         flat = np.concatenate([np.ravel(start[v.name]) for v in variables]).astype(float)
         with install_listener("numba:compile", FirstUse(function.vm.jit_fn, progress)):
             function(flat)

@@ -108,8 +108,8 @@ class Progress:
         self._done = threading.Event()
         screen = SCREENS.get(find_place()) if shown else None
         # A context variable holds the notebook cell to which an output belongs.
-        show = partial(copy_context().run, self._show, screen)
-        self._thread = threading.Thread(target=show, daemon=True) if screen else None
+        show = partial(copy_context().run, self._show, screen) if screen else None
+        self._thread = threading.Thread(target=show, daemon=True) if show else None
 
     def say(self, text: str) -> None:
         """Replace the text; any thread may do so."""

@@ -2,6 +2,7 @@
 
 from dataclasses import fields, is_dataclass
 from importlib import import_module
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -33,7 +34,7 @@ def to_spec(value: object) -> object:
     return value
 
 
-def from_spec(spec: object) -> object:
+def from_spec(spec: object) -> Any:
     """Rebuild what `to_spec` has described; classes must be dataclasses that can be imported."""
     if isinstance(spec, list):
         return tuple(from_spec(item) for item in spec)
@@ -44,7 +45,7 @@ def from_spec(spec: object) -> object:
         found = getattr(import_module(module), name, None)
     except ImportError:
         found = None
-    if not is_dataclass(found):
+    if not isinstance(found, type) or not is_dataclass(found):
         raise DataError(f"The saved model needs the class {spec['class']}, which is not there.")
     return found(**{key: from_spec(item) for key, item in spec.items() if key != "class"})
 

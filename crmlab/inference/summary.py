@@ -61,7 +61,7 @@ def summarise(
 def describe_fit(model: StageModel, panel: xr.Dataset, idata: xr.DataTree) -> str:
     """Describe the model, the data, the method and the number of draws."""
     seen = ", ".join(channel.name for channel in model.channels)
-    method = METHODS.get(idata.attrs.get("method"), "unknown method")
+    method = METHODS.get(idata.attrs.get("method", ""), "unknown method")
     sizes = {**panel.sizes, **idata["posterior"].sizes}
     names = ("customer_id", "period", "chain", "draw")
     n_customers, n_periods, n_chains, n_draws = (

@@ -1,7 +1,8 @@
 """The base class of stage models: a specification that turns a panel into a PyMC model."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from dataclasses import Field
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import xarray as xr
@@ -26,9 +27,15 @@ class StageModel(ABC):
     (`TransitionModel.posterior_names`); everything after the fit reads only those.
     """
 
+    __dataclass_fields__: ClassVar[dict[str, Field]]
     space: StageSpace
-    channels: tuple[Channel, ...]
     transitions: TransitionModel = StickyDirichlet()
+    if TYPE_CHECKING:  # while it runs, a property would be the default of a subclass's field
+
+        @property
+        @abstractmethod
+        def channels(self) -> tuple[Channel, ...]:
+            """What is seen of a stage: a field or a property of a subclass."""
 
     @abstractmethod
     def check(self, panel: xr.Dataset) -> None:
@@ -61,7 +68,7 @@ class StageModel(ABC):
         return {}
 
     def sample_exact(
-        self, panel: xr.Dataset, size: tuple[int, int], rng: np.random.Generator
+        self, panel: xr.Dataset, size: tuple[int, ...], rng: np.random.Generator
     ) -> dict[str, Floats]:
         """Draw from the posterior, leading axes `size`, where it has a closed form."""
         raise NotImplementedError(f"{type(self).__name__} has no closed form")

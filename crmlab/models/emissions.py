@@ -6,7 +6,7 @@ to which missing cells point.
 """
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -192,21 +192,22 @@ def merge_histories(
     array([1., 1., 1.])
     """
     rows = np.concatenate([np.stack(window, axis=-1), *codes], axis=1)
-    differ = covariates is not None and len(covariates) > 1
-    values = covariates.reshape(len(rows), -1) if differ else np.empty((len(rows), 0))
+    values = np.empty((len(rows), 0))
+    if covariates is not None and len(covariates) > 1:
+        values = covariates.reshape(len(rows), -1)
     if apart:
         example = np.lexsort([*values.T[::-1], *rows.T[::-1]])
         example = example[rows[example, 1] >= 0]
-        times, which = np.ones(len(example)), np.full(len(rows), -1)
+        counts, which = np.ones(len(example), dtype=np.intp), np.full(len(rows), -1)
         which[example] = np.arange(len(example))
     else:
-        known = np.concatenate([rows, values], axis=1) if differ else rows
-        _, example, which, times = np.unique(
+        known = np.concatenate([rows, values], axis=1) if values.size else rows
+        _, example, which, counts = np.unique(
             known, axis=0, return_index=True, return_inverse=True, return_counts=True
         )
     parts = [np.ascontiguousarray(code[example]) for code in codes]
     first, last = window.first[example], window.last[example]
-    return Histories(first, last, parts, times.astype(FLOAT), example, which.ravel())
+    return Histories(first, last, parts, counts.astype(FLOAT), example, which.ravel())
 
 
 def score_table(
@@ -247,7 +248,7 @@ class Scorer:
             total += table[codes]
         return total
 
-    def tables(self, parameters: Mapping[str, Floats]) -> list[tuple[Floats, NDArray[np.integer]]]:
+    def tables(self, parameters: Mapping[str, Floats]) -> list[tuple[Floats, Ints]]:
         """Log-density of each different value (value, stage), and which value each cell holds.
 
         Parameters
@@ -270,7 +271,7 @@ class Scorer:
 
 
 @functools.lru_cache(maxsize=64)
-def _compiled_table(channel: Channel, ndims: tuple[int, ...]) -> object:
+def _compiled_table(channel: Channel, ndims: tuple[int, ...]) -> Callable[..., Floats]:
     """`score_table` as a function on arrays, interpreted: nothing to compile."""
     import pytensor
     import pytensor.tensor as pt

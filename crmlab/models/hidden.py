@@ -16,6 +16,7 @@ from crmlab.transitions import StickyDirichlet, TransitionModel
 
 if TYPE_CHECKING:
     import pymc as pm
+    from pytensor.graph.basic import Variable
     from pytensor.tensor.variable import TensorVariable
 
 
@@ -145,7 +146,7 @@ class HiddenMarkov(StageModel):
             pm.Potential("loglik", self._loglik(panel, seen))
         return model
 
-    def _loglik(self, panel: xr.Dataset, seen: tuple) -> "TensorVariable":
+    def _loglik(self, panel: xr.Dataset, seen: tuple) -> "Variable":
         """Sum over the stage paths; without matrices where the logits of moving have parts."""
         from crmlab.models.kernel.op import driven_loglik, panel_loglik
 

@@ -11,7 +11,7 @@ import numpy as np
 import xarray as xr
 
 from crmlab.arrays import Floats, Ints
-from crmlab.channels import StageLabel
+from crmlab.channels import Channel, StageLabel
 from crmlab.errors import DataError, SpecError, raise_problems
 from crmlab.models.base import StageModel, coords
 from crmlab.models.emissions import check_panel, read_cells
@@ -75,7 +75,7 @@ class ObservedMarkov(StageModel):
         return self.transitions.alpha(self.space) is not None
 
     @property
-    def channels(self) -> tuple[StageLabel, ...]:
+    def channels(self) -> tuple[Channel, ...]:
         """Reports that are never wrong."""
         return (StageLabel(self.label, confusion=np.eye(len(self.space))),)
 
@@ -147,11 +147,14 @@ class ObservedMarkov(StageModel):
         return model
 
     def sample_exact(
-        self, panel: xr.Dataset, size: tuple[int, int], rng: np.random.Generator
+        self, panel: xr.Dataset, size: tuple[int, ...], rng: np.random.Generator
     ) -> dict[str, Floats]:
         """Independent draws from the posterior, each with leading axes `size`."""
         self.check(panel)
-        weights = self.transitions.alpha(self.space) + self.count_moves(panel)
+        alpha = self.transitions.alpha(self.space)
+        if alpha is None:
+            return super().sample_exact(panel, size, rng)
+        weights = alpha + self.count_moves(panel)
         return {
             "initial_probs": rng.dirichlet(1.0 + self.count_starts(panel), size),
             "transition_matrix": np.stack(
@@ -163,7 +166,7 @@ class ObservedMarkov(StageModel):
         }
 
 
-def _sample_row(weights: Floats, size: tuple[int, int], rng: np.random.Generator) -> Floats:
+def _sample_row(weights: Floats, size: tuple[int, ...], rng: np.random.Generator) -> Floats:
     """One Dirichlet row with structural zeros."""
     row = np.zeros((*size, len(weights)))
     if (weights > 0).sum() == 1:  # a stage that is never left, exactly

@@ -12,7 +12,8 @@ so each answer here has a bound on its distance from the best: exactly 0 for pol
 mixed, and at most the gain of one offer where each customer gets one offer or none.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,6 +25,10 @@ from crmlab.policy.programme import iterate_policy, value_policy
 from crmlab.value.inputs import as_floats
 
 _HALVINGS = 60
+
+# A policy, its value and what it spends; and the best of them at a price on spend.
+Priced = tuple[NDArray[np.intp], float, float]
+AtPrice = Callable[[float], Priced]
 
 
 class Allocation(NamedTuple):
@@ -212,7 +217,7 @@ def plan_within_budget(
     spend = _read_spend(P, cost, budget)
     weights = read_weights("plan_within_budget", n_customers, P.shape[-1])
 
-    def at(price: float) -> tuple[NDArray[np.intp], float, float]:
+    def at(price: float) -> Priced:
         policy = iterate_policy(P, reward - price * spend, keep).action
         worth = value_policy(P, reward, keep, policy) @ weights
         return policy, float(worth), float(value_policy(P, spend, keep, policy) @ weights)
@@ -263,7 +268,7 @@ def policy_by_budget(
     [[0, 0], [0, 0], [1, 0]]
     """
     P, margin = as_floats("P", P), as_floats("margin", margin)
-    options = {"discount_rate": discount_rate, "n_customers": n_customers}
+    options: dict[str, Any] = {"discount_rate": discount_rate, "n_customers": n_customers}
     if P.ndim == 4:
         margins = np.broadcast_to(margin, (len(P), P.shape[-1]))
         maps = [
@@ -290,7 +295,7 @@ def _read_spend(P: Floats, cost: ArrayLike, budget: float) -> Floats:
     return np.broadcast_to(spend, P.shape[:2])
 
 
-def _cheap_enough(at, reward: Floats, spend: Floats, budget: float) -> tuple:
+def _cheap_enough(at: AtPrice, reward: Floats, spend: Floats, budget: float) -> Priced:
     """Raise the price until the plan fits the budget; stop at the cheapest policy of all."""
     price = 1.0
     for _ in range(_HALVINGS):
@@ -304,7 +309,7 @@ def _cheap_enough(at, reward: Floats, spend: Floats, budget: float) -> tuple:
     )
 
 
-def _meet(at, low: tuple, high: tuple, budget: float) -> BudgetPlan:
+def _meet(at: AtPrice, low: Priced, high: Priced, budget: float) -> BudgetPlan:
     """Close in on the two policies whose line crosses the budget at the highest value.
 
     Value plotted against spend has a concave upper edge. The price at which the two current

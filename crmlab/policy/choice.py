@@ -11,6 +11,7 @@ one. It takes the policy with the highest mean value over the draws, and asks th
 If all draws agree about what to do, further research is worthless, however wide they are.
 """
 
+from collections.abc import Callable
 from itertools import product
 from typing import NamedTuple
 
@@ -25,6 +26,8 @@ from crmlab.value.inputs import as_floats
 
 # Up to so many policies x draws are valued one by one; beyond, the search is a climb.
 _EXHAUSTIVE = 100_000
+
+Score = Callable[[NDArray[np.intp]], float]
 
 
 class Choice(NamedTuple):
@@ -117,7 +120,7 @@ def _search(
     return _highest(np.array([_climb(start, n_actions, score) for start in starts]), score), False
 
 
-def _highest(policies: NDArray[np.intp], score) -> NDArray[np.intp]:
+def _highest(policies: NDArray[np.intp], score: Score) -> NDArray[np.intp]:
     scores = np.array([score(policy) for policy in policies])
     slack = 1e-12 * np.abs(scores).max(initial=1.0)
     return policies[np.argmax(scores >= scores.max() - slack)]
@@ -128,7 +131,7 @@ def _most_frequent(policies: NDArray[np.intp], n: int) -> NDArray[np.intp]:
     return distinct[np.argsort(-counts, kind="stable")[:n]]
 
 
-def _climb(policy: NDArray[np.intp], n_actions: int, score) -> NDArray[np.intp]:
+def _climb(policy: NDArray[np.intp], n_actions: int, score: Score) -> NDArray[np.intp]:
     """Improve one stage at a time until no single change helps."""
     best, improved = score(policy), True
     while improved:

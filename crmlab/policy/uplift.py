@@ -104,7 +104,7 @@ class Qini(NamedTuple):
 
     share: Floats
     gain: Floats
-    coefficient: float
+    coefficient: float | Floats
 
     @property
     def random(self) -> Floats:

@@ -76,7 +76,7 @@ def _continue(
         now = held.values[last]
     n_ahead = len(needed)
     cells = np.full((len(last), n_ahead), np.nan)
-    if n_ahead:
+    if n_ahead and future is not None:
         given = future[name].sel(horizon=needed)
         if "customer_id" in given.dims:
             given = given.sel(customer_id=customers.panel["customer_id"].values)
@@ -124,5 +124,5 @@ def observe(
     given = {name: parameters[f"{channel.name}_{name}"][paths] for name in names}
     size = paths.shape if channel.n_uniforms == 1 else (channel.n_uniforms, *paths.shape)
     # Centred in cells of 2**-52: a channel is never asked for the quantile of 0 or 1.
-    u = (rng.integers(2**52, size=size) + 0.5) * 2.0**-52
+    u = (rng.integers(2**52, size=size) + np.float64(0.5)) * 2.0**-52
     return channel.sample(u, **given)

@@ -169,7 +169,7 @@ def occupancy_effects(
 def _distinct_moves(customers: Customers, contrast: Contrast) -> tuple[Floats, Floats]:
     """Find the other covariates of the moves (row, column), and the share of moves of each row."""
     inside = moves_inside(customers.panel)
-    cells = contrast.apply(customers.design, high=False)
+    cells = contrast.apply(customers.read_design(customers.panel), high=False)
     design = np.broadcast_to(cells, (*inside.shape, cells.shape[-1]))
     rows, counts = np.unique(design[inside], axis=0, return_counts=True)
     if not len(rows):
@@ -180,8 +180,9 @@ def _distinct_moves(customers: Customers, contrast: Contrast) -> tuple[Floats, F
 def _last_design(customers: Customers) -> Floats:
     """Covariates of each history's last move (history, column); of the first if it has none."""
     last = np.maximum(customers.histories.last - 1, 0)
-    cells = customers.design_of(customers.histories.example)
-    cells = np.broadcast_to(cells, (len(last), *cells.shape[1:]))
+    cells = customers.read_design(customers.panel)
+    cells = np.broadcast_to(cells, (len(customers.seen), *cells.shape[1:]))
+    cells = cells[customers.histories.example]
     return cells[np.arange(len(last)), np.minimum(last, cells.shape[1] - 1)]
 
 
@@ -191,7 +192,7 @@ def _mean_matrix(
     """Mean transition matrix (K, K) over covariates and the population."""
     points = population_points(customers.n_effects) if customers.n_effects else np.empty((1, 0))
     size = max(1, ROWS // len(points))
-    total = 0.0
+    total = np.zeros(())
     for i in range(0, len(rows), size):
         some = slice(i, i + size)
         matrices = matrices_at(customers, parameters, rows[some], points)

@@ -110,7 +110,8 @@ def add_indicators(panel: xr.Dataset, name: str, labels: Sequence[str]) -> xr.Da
     if "categories" in held.attrs:
         words = np.array([*held.attrs["categories"], ""], dtype=object)
         said = words[np.nan_to_num(said, nan=-1).astype(int)]
-    known = np.isin(said.astype(object), [*labels, "", None]) | (said != said)
+    allowed = np.array([*labels, "", None], dtype=object)
+    known = np.isin(said.astype(object), allowed) | (said != said)
     if not known.all():
         others = sorted({str(word) for word in said[~known]})
         raise DataError(f"add_indicators: {name!r} names {others}, not among {list(labels)}")

@@ -85,8 +85,8 @@ class Customers:
 
     def design_of(self, who: Ints) -> Floats | None:
         """Covariates of the moves of some customers (some or 1, move or 1, column)."""
-        shared = self.design is None or len(self.design) == 1
-        return self.design if shared else self.design[who]
+        design = self.design
+        return design if design is None or len(design) == 1 else design[who]
 
     def read_design(self, panel: xr.Dataset) -> Floats:
         """Covariates of each move of another panel (customer or 1, move or 1, column)."""

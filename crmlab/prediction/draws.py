@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from crmlab.arrays import Floats, is_count, spread_evenly
+from crmlab.arrays import is_count, spread_evenly
 from crmlab.errors import SpecError
 from crmlab.inference import Fit
 from crmlab.prediction.customers import Parameters
@@ -58,13 +58,13 @@ def check_memory(owner: str, n_draws: int, shape: tuple[int, ...]) -> None:
 
 def each_draw(chosen: xr.Dataset) -> Iterator[Parameters]:
     """Yield the parameters of one draw after the other, chain by chain."""
-    arrays = {n: v.transpose("chain", "draw", ...).values for n, v in chosen.data_vars.items()}
+    arrays = {str(n): v.transpose("chain", "draw", ...).values for n, v in chosen.data_vars.items()}
     for place in np.ndindex(chosen.sizes["chain"], chosen.sizes["draw"]):
         yield {name: values[place] for name, values in arrays.items()}
 
 
 def collect(
-    compute: Callable[[Parameters], Floats],
+    compute: Callable[[Parameters], NDArray],
     chosen: xr.Dataset,
     dims: tuple[str, ...],
     labels: Mapping[str, object],
@@ -100,12 +100,12 @@ def collect_all(
 
 def _mean(answers: Iterator[dict[str, tuple[tuple[str, ...], NDArray]]]) -> dict[str, tuple]:
     """Keep a running mean, ignoring what is missing."""
-    totals, counts, dims = {}, {}, {}
+    found: dict[str, tuple] = {}
     for answer in answers:
-        for name, (dims[name], array) in answer.items():
-            totals[name] = totals.get(name, 0.0) + np.nan_to_num(array)
-            counts[name] = counts.get(name, 0) + ~np.isnan(array)
+        for name, (dims, array) in answer.items():
+            _, total, count = found.get(name, (dims, 0.0, 0))
+            found[name] = (dims, total + np.nan_to_num(array), count + ~np.isnan(array))
     return {
-        name: (dims[name], np.where(counts[name] > 0, total / np.maximum(counts[name], 1), np.nan))
-        for name, total in totals.items()
+        name: (dims, np.where(count > 0, total / np.maximum(count, 1), np.nan))
+        for name, (dims, total, count) in found.items()
     }

@@ -6,7 +6,7 @@ are, or as they are set, and average over each customer's effects, given what wa
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ from crmlab.prediction.draws import check_memory, collect, count_draws, thin_dra
 from crmlab.prediction.population import find_places, probs_now
 
 ROWS = 2**15  # transition matrices made at a time
-MATRIX = ("stage_from", "stage_to")
+MATRIX: tuple[str, ...] = ("stage_from", "stage_to")
 
 
 def transition_matrices(
@@ -83,7 +83,7 @@ def transition_matrices(
     customers, chosen = read_customers(fit, panel), thin_draws(fit, draws)
     groups = group_next_moves(customers, at, "transition_matrices")
     names = list(fit.model.space.names)
-    labels = dict.fromkeys(MATRIX, names)
+    labels: dict[str, Any] = dict.fromkeys(MATRIX, names)
     dims, ids = MATRIX, customers.panel["customer_id"].values
     if groups is not None and by == "customer":
         dims, labels["customer_id"] = ("customer_id", *MATRIX), ids
@@ -194,7 +194,8 @@ def group_next_moves(
 def _last_period(customers: Customers) -> xr.Dataset:
     """Panel of two periods, both equal to each customer's last observed one."""
     panel, last = customers.panel, np.maximum(customers.window.last, 0)
-    held = {"observed": (("customer_id", "period"), np.ones((len(last), 2), dtype=bool))}
+    observed = (("customer_id", "period"), np.ones((len(last), 2), dtype=bool))
+    held: dict[str, Any] = {"observed": observed}
     for name in customers.transitions.design.variables:
         held[name] = panel[name]
         if "period" in panel[name].dims:

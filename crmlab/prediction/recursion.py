@@ -61,7 +61,7 @@ class Block(NamedTuple):
 
     def density(self, t: int) -> tuple[Floats, Floats]:
         """Scaled density of what was seen in a period (K, B, 1), and the log of the scale."""
-        scaled, peak = 1.0, 0.0
+        scaled, peak = np.ones(()), np.zeros(())
         for channel in self.channels:
             codes = channel.codes[t]
             scaled = scaled * channel.scaled.take(codes, axis=1)
@@ -70,7 +70,8 @@ class Block(NamedTuple):
 
     def scores(self, n: int) -> Floats:
         """Log-density of what was seen of one customer (T, K)."""
-        return sum(channel.table[channel.codes[:, n]] for channel in self.channels)
+        shown = (channel.table[channel.codes[:, n]] for channel in self.channels)
+        return sum(shown, np.zeros(()))
 
 
 class Found(NamedTuple):
@@ -160,11 +161,11 @@ def _moves(
 ) -> Callable[[int], Floats]:
     """Prepare the moves of some customers under one draw."""
     design, space = customers.design_of(who), customers.fit.model.space
-    if points is None:
-        normals = None if own is None else own[who]
+    model, normals = customers.transitions, None if own is None else own[who]
+    offsets = None if points is None else model.customer_offsets(space, parameters, points)
+    if offsets is None:
         return _stacked(customers.matrices(parameters, design, normals))
-    offsets = customers.transitions.customer_offsets(space, parameters, points)
-    if customers.transitions.offsets_are_log_odds:
+    if model.offsets_are_log_odds:
         ready, tilts = _stacked(customers.matrices(parameters, design)), _tilts(offsets, space.mask)
         return lambda t: ready(t) * tilts
     return _placed(customers, parameters, design, offsets, len(who))
@@ -184,10 +185,11 @@ def _tilts(offsets: Floats, allowed: Bools) -> Floats:
 
 
 def _placed(
-    customers: Customers, parameters: Parameters, design: Floats, offsets: Floats, n: int
+    customers: Customers, parameters: Parameters, design: Floats | None, offsets: Floats, n: int
 ) -> Callable[[int], Floats]:
     """Move n customers at every point, by any transition model."""
     model, space, n_points = customers.transitions, customers.fit.model.space, len(offsets)
+    design = np.zeros((1, 1, 0)) if design is None else design
     if len(design) > 1:
         design = np.repeat(design, n_points, axis=0)
     tiled = np.tile(offsets, (n, *(1,) * (offsets.ndim - 1)))

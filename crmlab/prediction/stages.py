@@ -87,7 +87,7 @@ def most_likely_path(fit: Fit, *, panel: xr.Dataset | None = None) -> xr.DataArr
     """
     customers = read_customers(fit, panel)
     mean = fit.posterior.mean(("chain", "draw"))
-    parameters = {name: values.values for name, values in mean.data_vars.items()}
+    parameters = {str(name): values.values for name, values in mean.data_vars.items()}
     paths, seen = np.full(customers.score.shape[:2], -1), customers.seen
     normals = mean_normals(customers, parameters)
     own = None if normals is None else normals[seen]

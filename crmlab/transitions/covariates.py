@@ -157,7 +157,7 @@ def mean_design(design: Floats, panel: "xr.Dataset") -> Floats:
     """Mean of each covariate over the moves inside the windows (columns,); 0 if there are none."""
     inside = moves_inside(panel)
     weights = np.broadcast_to(inside[..., None], (*inside.shape, design.shape[-1]))
-    return (weights * design).sum(axis=(0, 1)) / max(inside.sum(), 1)
+    return (weights * design).sum(axis=(0, 1)) / max(int(inside.sum()), 1)
 
 
 def design_problems(panel: "xr.Dataset", covariates: Sequence[str], lag: int) -> list[str]:

@@ -143,13 +143,10 @@ class Effects(NamedTuple):
     @property
     def names(self) -> tuple[str, ...]:
         """Variables that the posterior holds."""
+        customers, groups = self.design.customers, self.customer_groups
         effects = tuple(f"{column}_effect" for column in self.design.columns)
         segments = ("segment_sd",) if self.design.segments else ()
-        return (
-            *effects,
-            *segments,
-            *(self.design.customers.names(self.customer_groups) if self.customer_groups else ()),
-        )
+        return (*effects, *segments, *(customers.names(groups) if customers and groups else ()))
 
     def register(self, xp: Backend) -> dict[str, "TensorVariable"]:
         """Register the effects of covariates and segments in the open model."""
@@ -157,7 +154,8 @@ class Effects(NamedTuple):
 
         covariates, segments = self.design.covariates, self.design.segments
         dims, size = DIMS[: self.groups.index.ndim], len(self.groups.names)
-        tables, found = {}, {}
+        tables: dict[str, Any] = {}
+        found = {}
         if covariates and size:
             effects = register_effects("effects", self.design.effect_scale, (len(covariates), size))
             tables |= {name: effects[m] for m, name in enumerate(covariates)}
@@ -176,24 +174,20 @@ class Effects(NamedTuple):
         """Register the customers' own effects (N, group); None if they are alike."""
         import pymc as pm
 
-        if self.customer_groups is None or not self.customer_groups.names:
+        customers, groups = self.design.customers, self.customer_groups
+        if not customers or not groups or not groups.names:
             return None
-        dims = DIMS[: self.customer_groups.index.ndim]
-        population = self.design.customers.register(self.customer_groups, xp, dims)
-        normals = pm.Normal(
-            "customer_normals", shape=(n_customers, len(self.customer_groups.names))
-        )
+        population = customers.register(groups, xp, DIMS[: groups.index.ndim])
+        normals = pm.Normal("customer_normals", shape=(n_customers, len(groups.names)))
         return scale_customers(population, normals, xp)
 
     def offsets(self, parameters: Mapping[str, Floats], normals: Floats) -> Floats | None:
         """Turn standard normals (N, group) into what customers add to their logits."""
-        if self.customer_groups is None or not self.customer_groups.names:
+        customers, groups, xp = self.design.customers, self.customer_groups, numpy_backend()
+        if not customers or not groups or not groups.names:
             return None
-        population, xp = (
-            self.design.customers.read(self.customer_groups, parameters),
-            numpy_backend(),
-        )
-        return self.customer_groups.spread(scale_customers(population, normals, xp), xp)
+        population = customers.read(groups, parameters)
+        return groups.spread(scale_customers(population, normals, xp), xp)
 
     def log_prior(self, values: Mapping[str, Floats]) -> tuple[dict[str, Floats], list[str]]:
         """Log-density of the prior at posterior draws, each group once; and the parts left out."""
@@ -210,7 +204,7 @@ class Effects(NamedTuple):
             found["segment_sd"] = normal_log_density(sd, 0.0, design.segments.scale)
             for name in design.segments.columns:
                 found[f"{name}_effect"] = normal_log_density(gathered[name], 0.0, sd)
-        if self.customer_groups is not None:
+        if design.customers and self.customer_groups:
             sd = _gather(self.customer_groups, values["customer_sd"])
             found["customer_sd"] = normal_log_density(sd, 0.0, design.customers.scale)
             left_out += [name for name in values if name.startswith("customer_corr_")]

@@ -75,11 +75,13 @@ class DrivenTransitions(TransitionModel):
     def effects(self, stages: StageSpace) -> Effects:
         """Return the effects of the design between these stages."""
         group, customers = self.link(stages).group, self.customers
-        return Effects(self.design, group(self.shared), customers and group(customers.shared))
+        own = group(customers.shared) if customers else None
+        return Effects(self.design, group(self.shared), own)
 
     def n_customer_effects(self, stages: StageSpace) -> int:
         """Count the effects that each customer has of their own."""
-        return len(self.effects(stages).customer_groups.names) if self.customers else 0
+        groups = self.effects(stages).customer_groups
+        return len(groups.names) if groups else 0
 
     def posterior_names(self, stages: StageSpace) -> tuple[str, ...]:
         """Variables that the posterior holds for this part of a model."""
@@ -88,8 +90,8 @@ class DrivenTransitions(TransitionModel):
 
     def space_problems(self, stages: StageSpace) -> list[str]:
         """List what does not fit the stages."""
-        if np.ndim(self.typical_stay) and len(self.typical_stay) != len(stages):
-            n, k = len(self.typical_stay), len(stages)
+        n, k = np.size(self.typical_stay), len(stages)
+        if np.ndim(self.typical_stay) and n != k:
             return [f"`typical_stay` has {n} values for {k} stages"]
         return []
 
@@ -103,7 +105,7 @@ class DrivenTransitions(TransitionModel):
             matrix = link.probs(base, 0.0, xp)
             return pm.Deterministic("transition_matrix", matrix, dims=("stage_from", "stage_to"))
         groups = self.effects(stages).customer_groups
-        offsets = None if by_customer is None else groups.spread(by_customer, xp)
+        offsets = groups.spread(by_customer, xp) if groups and by_customer is not None else None
         return link.probs(base, self.design.push(parameters, cells, offsets, xp), xp)
 
     def _register(self, stages: StageSpace, covariates: "xr.Dataset | None") -> tuple:

@@ -6,7 +6,7 @@ An effect is a number of log-odds per unit of a covariate. Moves that share an e
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 SHARED = ("kind", "move", "origin", "all")
 
 
-class Groups(NamedTuple):
+@dataclass(frozen=True)
+class Groups:
     """Which moves share an effect.
 
     `index` has the shape of what the effects are added to, (K, K) for moves or (K,) for origins,

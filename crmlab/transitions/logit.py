@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from crmlab.arrays import Floats, Ints
+from crmlab.arrays import Floats
 from crmlab.errors import check_one_of
 from crmlab.stages import StageSpace
 from crmlab.transitions.backend import Backend
@@ -95,7 +96,7 @@ class CovariateLogit(DrivenTransitions):
             pt.where(stages.mask, base, -np.inf),
             pt.stack(effects) if effects else nothing,
             cells,
-            nothing if by_customer is None else pt.constant(groups.indicators()),
+            pt.constant(groups.indicators()) if groups and by_customer is not None else nothing,
             pt.zeros((1, 0)) if by_customer is None else by_customer,
         )
 
@@ -120,7 +121,7 @@ class _MultinomialLogit(Link):
         return pm.Deterministic("base_logits", logits, dims=DIMS)
 
     @property
-    def _typical(self) -> tuple[tuple[Ints, Ints], Floats]:
+    def _typical(self) -> tuple[tuple[NDArray[np.intp], ...], Floats]:
         """The moves, and the log-odds against staying on which their prior is centred."""
         moves = np.nonzero(self.stages.mask & ~np.eye(len(self.stages), dtype=bool))
         probs = self.typical_probs
@@ -131,4 +132,4 @@ class _MultinomialLogit(Link):
 
     def log_prior(self, base: Floats) -> Floats:
         moves, typical = self._typical
-        return normal_log_density(base[:, *moves], typical, self.spread)
+        return normal_log_density(base[:, moves[0], moves[1]], typical, self.spread)

@@ -79,10 +79,11 @@ class OrderedLogit(DrivenTransitions):
     def space_problems(self, stages: StageSpace) -> list[str]:
         """List what does not fit the stages."""
         problems = super().space_problems(stages)
-        if sorted(self.low_to_high or stages.names) != sorted(stages.names):
+        given = self.low_to_high or stages.names
+        if sorted(given) != sorted(stages.names):
             problems.append(
                 f"`low_to_high` must list the stages {list(stages.names)}, each once, "
-                f"got {list(self.low_to_high)}"
+                f"got {list(given)}"
             )
         return problems
 

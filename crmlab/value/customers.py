@@ -232,7 +232,7 @@ def _sum_ahead(
         names = [c.name for c in fit.model.channels]
         raise SpecError(f"The model has no {wanted} channel {channel!r}; its channels are {names}.")
     means = _mean_by_stage(found[0], fit.posterior)
-    return value_by_customer(fit, means, {"discount_rate": 0.0} | options, at=at, draws=draws)
+    return value_by_customer(fit, means, {"discount_rate": 0.0, **options}, at=at, draws=draws)
 
 
 def _mean_by_stage(channel: Channel, posterior: xr.Dataset) -> xr.DataArray:

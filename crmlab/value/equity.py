@@ -46,8 +46,8 @@ def customer_equity(
         if n_customers is not None:
             raise SpecError("customer_equity: values of customers are added; omit `n_customers`.")
         return values.sum("customer_id", keep_attrs=True).rename("customer_equity")
-    counts = xr.DataArray(_counts(n_customers, tuple(values["stage"].values)), dims="stage")
-    return (values * counts).sum("stage").rename("customer_equity").assign_attrs(values.attrs)
+    weights = xr.DataArray(_counts(n_customers, tuple(values["stage"].values)), dims="stage")
+    return (values * weights).sum("stage").rename("customer_equity").assign_attrs(values.attrs)
 
 
 def _counts(n_customers: Mapping[str, float] | ArrayLike | None, names: tuple[str, ...]) -> NDArray:
@@ -111,7 +111,7 @@ def value_in_blocks(
 def summarise_base(blocks: Iterable[Floats], prob: float) -> BaseValue:
     """Summarise values (draws, customers) of one block of customers after the other."""
     tails = [(1 - prob) / 2, (1 + prob) / 2]
-    summaries, total = [], 0.0
+    summaries, total = [], np.zeros(())
     for worth in blocks:
         total = total + worth.sum(axis=1)
         summaries.append((worth.mean(axis=0), *_quantiles(worth, tails)))
@@ -143,7 +143,7 @@ def _check_values(values: NDArray, prob: float) -> None:
 
 def _blocks(stage_probs: ArrayLike | Iterable[ArrayLike], n_draws: int) -> Iterator[NDArray]:
     """Cut one array of stage probabilities into blocks; pass blocks on as they come."""
-    if not isinstance(stage_probs, np.ndarray | list | tuple):
+    if isinstance(stage_probs, Iterable) and not isinstance(stage_probs, np.ndarray | list | tuple):
         yield from (as_floats("stage_probs", probs) for probs in stage_probs)
         return
     probs = as_floats("stage_probs", stage_probs)

@@ -47,7 +47,7 @@ def read_valued(
     return P, margin, 1 / (1 + discount_rate)
 
 
-def as_floats(parameter: str, given: ArrayLike) -> Floats:
+def as_floats(parameter: str, given: object) -> Floats:
     """Read numbers; refuse names, mappings and rows of unequal length, and say why."""
     try:
         return np.asarray(given, dtype=float)
@@ -101,7 +101,7 @@ def horizon_problems(n_periods: object) -> list[str]:
     return [wrong("n_periods", "a whole number of at least 1, or None for ever", n_periods)]
 
 
-def read_probs(owner: str, parameter: str, probs: ArrayLike, n_stages: int) -> Floats:
+def read_probs(owner: str, parameter: str, probs: object, n_stages: int) -> Floats:
     """Return probabilities of the stages (..., K)."""
     found = as_floats(parameter, probs)
     if found.ndim and found.shape[-1] == n_stages and are_probs(found):
@@ -141,7 +141,7 @@ def _naming_problems(parameter: str, names: Sequence[str], given: Sequence[str])
 
 
 def margins_by_draw(
-    owner: str, margin: object, names: tuple[str, ...], draws: xr.DataArray
+    owner: str, margin: object, names: tuple[str, ...], draws: xr.DataArray | xr.Dataset
 ) -> Floats:
     """Return margins in the order of `names`: (stage,), or (chain, draw, stage) for a posterior.
 
@@ -156,7 +156,7 @@ def margins_by_draw(
 
 
 def _posterior_problems(
-    margin: xr.DataArray, names: tuple[str, ...], draws: xr.DataArray
+    margin: xr.DataArray, names: tuple[str, ...], draws: xr.DataArray | xr.Dataset
 ) -> list[str]:
     """Say why margins that vary over draws do not fit a posterior (empty if they do)."""
     if set(margin.dims) != {"chain", "draw", "stage"} or "stage" not in margin.coords:

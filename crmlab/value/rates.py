@@ -38,7 +38,7 @@ class DiscountRate:
             ]
         raise_problems(SpecError, f"per_{self.unit}", problems)
 
-    def per_period(self, freq: str) -> float:
+    def per_period(self, freq: str | None) -> float:
         """Effective rate per period of a panel with this `freq` (a fraction, by compounding).
 
         (1 + rate)^(periods of `unit` per year / periods of `freq` per year) - 1.
@@ -78,7 +78,7 @@ def per_month(rate: float) -> DiscountRate:
     return DiscountRate(rate, "month")
 
 
-def _periods_per_year(freq: object) -> float:
+def _periods_per_year(freq: str | None) -> float:
     """Periods of a pandas period alias in one year; anchors such as W-SUN or Q-DEC are ignored."""
     base = str(freq).split("-")[0]
     if base not in PERIODS_PER_YEAR:
@@ -109,6 +109,6 @@ def spell(rate: DiscountRate | float) -> str:
     return f"{rate:g} per period"
 
 
-def rate_per_period(rate: float | DiscountRate, freq: object) -> float:
+def rate_per_period(rate: float | DiscountRate, freq: str | None) -> float:
     """Convert a rate with a unit by the panel's `freq`; leave a bare number as it is."""
     return rate.per_period(freq) if isinstance(rate, DiscountRate) else rate

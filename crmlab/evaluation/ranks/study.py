@@ -307,7 +307,7 @@ def _choose_numbers(draws: Draw, stages: tuple[str, ...]) -> dict[str, tuple[str
 
 def _mirrors(column: Floats, other: Floats) -> bool:
     gaps = np.ptp(column - other), np.ptp(column + other)
-    return min(gaps) <= 1e-9 * np.ptp(column)
+    return bool(min(gaps) <= 1e-9 * np.ptp(column))
 
 
 def _rank(
@@ -322,7 +322,7 @@ def _rank(
     """Count how many kept draws lie below the truth; ties are broken at random."""
     logliks = _logliks(model, panel, truth, run.draws)
     columns = {
-        label: (run.draws[name][(slice(None), *place)], truth[name][place])
+        label: (np.moveaxis(run.draws[name], 0, -1)[place], truth[name][place])
         for label, (name, place) in names.items()
     }
     columns[LOGLIK] = (logliks[1:], logliks[0])
@@ -351,8 +351,9 @@ def _logliks(model: StageModel, panel: xr.Dataset, truth: Draw, draws: Draw) -> 
     moves = np.broadcast_to(moves, (n_draws, n_seen, *moves.shape[2:]))
     initial = np.repeat(every["initial_probs"], n_seen, axis=0)
     first, last = (np.tile(ends[seen], n_draws) for ends in window)
-    flat = (array.reshape(-1, *array.shape[2:]) for array in (moves, score))
-    return chains.forward(initial, *flat, first, last).loglik.reshape(n_draws, -1).sum(axis=1)
+    moves, score = (array.reshape(-1, *array.shape[2:]) for array in (moves, score))
+    found = chains.forward(initial, moves, score, first, last)
+    return found.loglik.reshape(n_draws, -1).sum(axis=1)
 
 
 def _score(model: StageModel, panel: xr.Dataset, every: Draw) -> Floats:

@@ -6,11 +6,14 @@ the rows of `describe` and the rule that a world checks, so each fact is written
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, fields, is_dataclass, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from crmlab.errors import SpecError, raise_problems
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 class Rule(NamedTuple):
@@ -51,7 +54,7 @@ def setting(default: float, unit: str, source: str, text: str, rule: Rule = ANY)
     return field(default=default, metadata=said)
 
 
-def documented[T](group: type[T]) -> type[T]:
+def documented[T: DataclassInstance](group: type[T]) -> type[T]:
     """Complete the docstring of a group with a section on its knobs."""
     lines = [
         f"{f.name} : float, default {f.default:g}\n        {f.metadata['text']}\n"
@@ -84,7 +87,7 @@ def knob_problems(levers: Any) -> Iterable[str]:
             yield f"`{name}` must be {said['rule'].words} [{said['unit']}], got {value!r}"
 
 
-def turn[T](levers: T, changes: Mapping[str, float]) -> T:
+def turn[T: DataclassInstance](levers: T, changes: Mapping[str, float]) -> T:
     """Turn some knobs of a set of levers.
 
     Parameters
@@ -117,7 +120,7 @@ def turn[T](levers: T, changes: Mapping[str, float]) -> T:
     return replace(levers, **turned)
 
 
-def silence[T](levers: T) -> T:
+def silence[T: DataclassInstance](levers: T) -> T:
     """Set every knob that has a neutral value to it, and leave the settings as they are."""
     return turn(
         levers,

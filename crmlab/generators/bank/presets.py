@@ -6,6 +6,7 @@ course asks with it.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from crmlab.generators.bank.knobs import turn
 from crmlab.generators.bank.levers import quiet_levers
@@ -18,7 +19,7 @@ _THREE_MATRIX = ((0.80, 0.17, 0.03), (0.12, 0.73, 0.15), (0.02, 0.13, 0.85))
 _ALIVE = StageSpace(("alive", "gone"), moves=(("alive", "gone"),))
 
 
-def _bank(changes: Mapping[str, float], **fields: object) -> Bank:
+def _bank(changes: Mapping[str, float], **fields: Any) -> Bank:
     return Bank(levers=turn(quiet_levers(), {**_ASKED, **changes}), **fields)
 
 

@@ -83,19 +83,19 @@ def poisson(u: Floats, rate: ArrayLike) -> Ints:
     >>> poisson(np.array([0.3, 0.5, 0.99, 0.5]), np.array([1.0, 1.0, 1.0, 0.0]))
     array([0, 1, 4, 0])
     """
-    rate = np.broadcast_to(np.asarray(rate, dtype=float), u.shape)
+    rates = np.broadcast_to(np.asarray(rate, dtype=float), u.shape)
     counts = np.zeros(u.shape, dtype=np.int64)
-    term = np.exp(-rate)
+    term = np.exp(-rates)
     left = np.flatnonzero(u > term)
-    term, rest, rate = term[left], u[left] - term[left], rate[left]
+    term, rest, rates = term[left], u[left] - term[left], rates[left]
     for k in range(1, _LARGEST_COUNT):
         if not len(left):
             break
-        term = term * rate / k
+        term = term * rates / k
         counts[left] = k
         more = rest > term
         left, rest = left[more], (rest - term)[more]
-        term, rate = term[more], rate[more]
+        term, rates = term[more], rates[more]
     return counts
 
 

@@ -320,7 +320,7 @@ def _treat(scene: Scene, course: Course, active: Ints, t: int, log: list[Ints]) 
         u = scene.streams.uniforms("action", scene.people.ids[active], t)
         chosen = choose_actions(probs, u)
     else:
-        chosen, probs = _ask_policy(scene, course, active, t, log)
+        chosen, probs = _ask_policy(scene.policy, scene, course, active, t, log)
     if scene.forced is not None and scene.forced[0] == t:
         chosen = np.full(len(active), scene.forced[1])
     course.treatment[active, t] = chosen
@@ -338,7 +338,7 @@ def _default_propensities(levers: Levers, satisfaction: Floats) -> Floats:
 
 
 def _ask_policy(
-    scene: Scene, course: Course, active: Ints, t: int, log: list[Ints]
+    policy: Policy, scene: Scene, course: Course, active: Ints, t: int, log: list[Ints]
 ) -> tuple[Ints, Floats]:
     """Show a policy what the bank has seen of everybody; keep its propensities for the active."""
     seen = {
@@ -357,9 +357,7 @@ def _ask_policy(
     )
     view = FirmView(t, scene.view, TREATMENTS, records)
     stages = np.maximum(course.stage[:, t], 0).astype(np.int64)
-    decision = decide(
-        scene.policy, view, scene.streams, scene.people.ids, stages, scene.stage_names
-    )
+    decision = decide(policy, view, scene.streams, scene.people.ids, stages, scene.stage_names)
     done = np.zeros(len(scene.people), dtype=np.int64)
     done[active] = decision.chosen[active]
     log.append(done)
