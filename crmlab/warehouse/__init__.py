@@ -4,7 +4,7 @@ extracts (one function's file, and how to read it) and identity (two ids, one pe
 → subjects (`to_subject`: extracts in, `CustomerTables` out) and history (what changes, as a log)
 → properties (four checks), quality (three measures), questions (seven of them).
 expressions are summaries, panels and moves as Ibis expressions, for data larger than memory;
-scattered takes a simulated bank apart, to practise on.
+source_systems takes a simulated bank apart, to practise on.
 """
 
 from crmlab.warehouse.expressions import (
@@ -43,14 +43,14 @@ from crmlab.warehouse.questions import (
     what_happened,
     why_negative,
 )
-from crmlab.warehouse.source_systems import Scattered, scatter
+from crmlab.warehouse.source_systems import SourceSystems, to_source_systems
 from crmlab.warehouse.subjects import to_subject
 
 __all__ = [
     "Extract",
     "Finding",
     "Reading",
-    "Scattered",
+    "SourceSystems",
     "as_expression",
     "as_of",
     "check_integrated",
@@ -76,10 +76,10 @@ __all__ = [
     "purchase_gaps",
     "read_extract",
     "recency_moves",
-    "scatter",
     "share_of_business",
     "stage_moves",
     "stages_by_period",
+    "to_source_systems",
     "to_subject",
     "validity",
     "what_happened",
