@@ -22,7 +22,7 @@ from crmlab.replication.ledger import (
     prints_as,
     read_ledger,
     replicate,
-    tell,
+    verdicts_text,
 )
 
 __all__ = [
@@ -34,5 +34,5 @@ __all__ = [
     "prints_as",
     "read_ledger",
     "replicate",
-    "tell",
+    "verdicts_text",
 ]
