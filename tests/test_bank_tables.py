@@ -101,7 +101,7 @@ def test_truth_is_written_only_where_it_may_be(tmp_path):
 
 
 def test_a_folder_that_is_no_key_says_so(tmp_path):
-    with pytest.raises(crm.DataError, match="no answer key"):
+    with pytest.raises(crm.DataError, match="not an answer key"):
         crm.tables.read_truth(tmp_path)
     crm.write_tables(made(), tmp_path / "firm", truth_folder=tmp_path / "key")
     (tmp_path / "key" / "stages.csv").unlink()
