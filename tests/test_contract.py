@@ -304,6 +304,6 @@ def test_numbers_are_checked():
         BDW[0].discounted_lifetime(1e-9)
     with pytest.raises(
         SpecError,
-        match="`lines` .* whole number of at least 11",
+        match=r"`lines` .* whole number of at least 11",
     ):
         sbg_posterior(HIGH_END, seed=1, lines=3)
