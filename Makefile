@@ -39,13 +39,13 @@ test: ## run every test: code, docstrings, notebooks (ONLY=code or notebooks; JO
 test-extras: ## run the tests that need peers and engines, in .venv-extras/
 	$(call run,test-extras)
 
-setup: ## make .venv/ and fill the compile cache (AGAIN=1: from nothing)
+setup: ## make .venv/ and fill the compile cache (AGAIN=1: from scratch)
 	$(call run,setup $(if $(AGAIN),--again))
 
 learn: ## make or update the student edition in learn/
 	$(call run,learn)
 
-doctor: ## examine the environment and say what to do about what is off
+doctor: ## examine the environment and say how to fix any problem
 	$(call run,doctor)
 
 demo: ## write an example report into build/demo/
@@ -66,7 +66,7 @@ site: ## build the site into build/site/: course, reference, glossary, ledger
 variants: ## one bank per student (IDS=file, KEY=file, N=03, CHECKS=1) into build/variants/
 	$(call run,variants "$(IDS)" $(if $(KEY),--key "$(KEY)") $(if $(N),--number $(N)) $(if $(CHECKS),--with-checks))
 
-grade: ## grade what was handed in (FOLDER=submissions, N=03) into build/grades/
+grade: ## grade what students submitted (FOLDER=submissions, N=03) into build/grades/
 	$(call run,grade "$(FOLDER)" $(if $(N),--number $(N)))
 
 drift: ## what other processors and seeds change (N=03; BRIEF=1), into build/drift/
@@ -75,7 +75,7 @@ drift: ## what other processors and seeds change (N=03; BRIEF=1), into build/dri
 replicate: ## recompute every published number of the ledger
 	$(call run,replicate)
 
-bench: ## time crmlab beside its peers, in .venv-extras/ (ARGS=--full: all sizes)
+bench: ## compare the speed of crmlab with its peers, in .venv-extras/ (ARGS=--full: all sizes)
 	$(call run,bench $(ARGS))
 
 validate: ## list the slow statistical studies, or run one (ARGS="calibration --minutes 30")
@@ -90,5 +90,5 @@ lock: ## resolve requirements.lock again, for maintainers (UPGRADE=1: newest ver
 warm: ## compile the models of the course into .cache/ (part of setup)
 	$(call run,warm)
 
-clean: ## delete what can be made again, never learn/ (ALL=1: also .venv/ and .cache/)
+clean: ## delete everything that can be made again, never learn/ (ALL=1: also .venv/ and .cache/)
 	$(call run,clean $(if $(ALL),--all))

@@ -1,4 +1,4 @@
-"""The small data sets that travel with crmlab, each with a card beside it.
+"""The small data sets that come with crmlab, each with a README.
 
 The files live in `datasets/` of the repository; an installed package holds a copy of them.
 
@@ -24,7 +24,7 @@ _PLACES = (_PACKAGE.parent / "datasets", _PACKAGE / "_datasets")
 
 
 def dataset_path(name: str) -> Path:
-    """Find a file of the data sets, in a checkout or in an installed package.
+    """Return the path of a data set file, in a checkout or in an installed package.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def dataset_path(name: str) -> Path:
     Raises
     ------
     DataError
-        If there is no such file.
+        If the file does not exist.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def load_meridienne() -> CustomerTables:
     """Load 500 customers of Banque Méridienne, an invented bank, over twenty quarters.
 
     `datasets/meridienne/README.md` says more, and `dictionary.csv` explains every column. The
-    answer key lies in a folder of its own and is not loaded; `crmlab.tables.read_truth` reads it.
+    answer key is in a separate folder and is not loaded; `crmlab.tables.read_truth` reads it.
 
     Examples
     --------

@@ -26,11 +26,11 @@ back) become kinds of move:
     repair    from apart at column c back to together at column c or c - 1
     exit      from anywhere to terminating, which is never left
 
-The other two rules (relationships dwell within a stage; one never returns to a stage as it was)
-are about memory. A mask cannot say them: they belong to the dynamics of a world or a model.
+The other two rules (relationships dwell within a stage; a stage is never the same on return) are
+about memory. A mask cannot express them: they belong to the dynamics of a world or a model.
 
-**Rival spaces** describe the same customers with other words. A `Crosswalk` translates stage by
-stage. Each rival here allows every move that a translated Knapp journey can make.
+**Rival spaces** describe the same customers in other words. A `Crosswalk` translates stage by
+stage. Each rival space here allows every move that a translated Knapp journey can make.
 
 Classes and checks:
 
@@ -121,10 +121,10 @@ class StageSpace:
     phases : sequence of K str, optional
         'together' or 'apart' for each stage; all 'together' if left out.
     moves : sequence of `Move`, (from, to) or (from, to, kind), optional
-        What may happen besides staying. Left out (None): every move is allowed.
-        A kind that is left out follows from the position: 'exit' into a stage that no move
-        leaves, 'cross' from together to apart, 'repair' from apart to together, and within a
-        phase 'forward' or 'back' by one listed stage, 'skip' beyond.
+        What may happen besides staying. If left out (None), every move is allowed.
+        A missing kind follows from the position: 'exit' into a stage that no move leaves, 'cross'
+        from together to apart, 'repair' from apart to together, and within a phase 'forward' or
+        'back' by one listed stage, 'skip' by more.
 
     Raises
     ------
@@ -195,7 +195,7 @@ class StageSpace:
 
     @cached_property
     def kinds(self) -> NDArray[np.object_]:
-        """Kind of each move, (K, K) of str; '' where nothing moves (stays and forbidden moves)."""
+        """Kind of each move, (K, K) of str; '' for staying and for forbidden moves."""
         kinds = np.full((len(self), len(self)), "", dtype=object)
         moves = _all_moves(self.names, self.phases) if self.moves is None else self.moves
         for stage_from, stage_to, kind in moves:
@@ -204,7 +204,7 @@ class StageSpace:
 
     @cached_property
     def mask(self) -> Bools:
-        """Whether a stage may follow a stage, (K, K) of bool; staying is always allowed."""
+        """Whether each move (row to column) is allowed, (K, K) of bool; staying always is."""
         return _read_only((self.kinds != "") | np.eye(len(self), dtype=bool))
 
     @cached_property
@@ -219,7 +219,7 @@ class StageSpace:
         return {"stage": list(self.names)}
 
     def move_kind(self, stage_from: str, stage_to: str) -> str:
-        """Kind of the move between two stages; '' for staying and for what is not allowed.
+        """Kind of the move between two stages; '' for staying and for forbidden moves.
 
         Parameters
         ----------
@@ -261,7 +261,7 @@ class StageSpace:
         return tuple(group for group in (together, apart[::-1]) if group)
 
     def graph(self) -> "nx.DiGraph":
-        """Draw the space as a directed graph: nodes with `phase`, edges with `kind`.
+        """Return the space as a directed graph: nodes with `phase`, edges with `kind`.
 
         Returns
         -------
@@ -313,7 +313,7 @@ class Crosswalk:
     pairs: tuple[tuple[str, str], ...]
 
     def __post_init__(self) -> None:
-        """Check that the pairs are a function from the one space to the other."""
+        """Check that the pairs map each stage of one space to one stage of the other."""
         pairs = self.pairs.items() if isinstance(self.pairs, Mapping) else self.pairs
         pairs = tuple((str(a), str(b)) for a, b in pairs)
         raise_problems(SpecError, "Crosswalk", _problems_of_pairs(pairs, self))
@@ -321,7 +321,7 @@ class Crosswalk:
 
     @cached_property
     def labels(self) -> tuple[str, ...]:
-        """Stage of `space_to` for each stage of `space_from`, in its order: blocks for `lump`."""
+        """Stage of `space_to` for each stage of `space_from`, in order: the blocks for `lump`."""
         translation = dict(self.pairs)
         return tuple(translation[name] for name in self.space_from.names)
 
@@ -410,7 +410,7 @@ def _arrow(names: Sequence[str], ij: tuple[int, ...]) -> str:
 
 
 def _as_tuple(values: Iterable) -> tuple:
-    # A bare string is a likely slip for a one-element tuple, and would fall apart into letters.
+    # A bare string is probably meant as a one-element tuple, and would split into letters.
     return (values,) if isinstance(values, str) else tuple(values)
 
 
@@ -487,10 +487,10 @@ def _problems_of_pairs(pairs: tuple[tuple[str, str], ...], crosswalk: Crosswalk)
 def _with_kinds(moves: tuple, names: tuple[str, ...], phases: tuple[str, ...]) -> tuple[Move, ...]:
     left = {move[0] for move in moves}
     ends = frozenset(name for name in names if name not in left)
-    given = (Move(*move) for move in moves)
+    stated = (Move(*move) for move in moves)
     return tuple(
         move if move.kind else move._replace(kind=_kind_by_position(move, names, phases, ends))
-        for move in given
+        for move in stated
     )
 
 
@@ -558,7 +558,7 @@ KNAPP = StageSpace(_TOGETHER + _APART, ("together",) * 5 + ("apart",) * 5, _knap
 
 
 def _translate_moves(labels: Sequence[str]) -> tuple[Move, ...]:
-    """Collect the moves that a translated Knapp journey can make, the plainest kind of each."""
+    """Collect the moves that a translated Knapp journey can make, each with its simplest kind."""
     word = dict(zip(KNAPP.names, labels, strict=True))
     moves = [Move(word[a], word[b], kind) for a, b, kind in _knapp_moves()]
     plainest_last = sorted(moves, key=lambda move: -MOVE_KINDS.index(move.kind))

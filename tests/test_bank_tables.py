@@ -50,8 +50,8 @@ def test_everything_wrong_with_further_tables_is_said_at_once():
         made(events=CALLS, **{"a b": CALLS}, strange=strange, late=late, odd=odd, gaps=gaps, no=1)
     message = str(error.value)
     for words in (
-        "'events' is no free name",
-        "'a b' is no free name",
+        "'events' is not a free table name",
+        "'a b' is not a free table name",
         "strange: 1 row whose customer_id is not in customers",
         "late: 1 row outside the window 0 to 5",
         "late: 1 row outside their customer's window",
@@ -88,20 +88,20 @@ def test_further_tables_and_truth_travel_in_folders_of_their_own(tmp_path, forma
 def test_truth_is_written_only_where_it_may_be(tmp_path):
     tables = made()
     for inside in ("firm", "firm/key"):
-        with pytest.raises(crm.SpecError, match="outside of `folder`"):
+        with pytest.raises(crm.SpecError, match="outside `folder`"):
             crm.write_tables(tables, tmp_path / "firm", truth_folder=tmp_path / inside)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "essay.txt").write_text("mine")
     with pytest.raises(crm.SpecError, match="mine is something else"):
         crm.write_tables(tables, tmp_path / "firm", truth_folder=tmp_path / "mine")
     train, _ = crm.split_holdout(tables, cutoff=2)
-    with pytest.raises(crm.SpecError, match="must be left out where tables have no truth"):
+    with pytest.raises(crm.SpecError, match="must be left out for tables without truth"):
         crm.write_tables(train, tmp_path / "firm", truth_folder=tmp_path / "key")
     assert not (tmp_path / "firm").exists()
 
 
 def test_a_folder_that_is_no_key_says_so(tmp_path):
-    with pytest.raises(crm.DataError, match="no answer key"):
+    with pytest.raises(crm.DataError, match="not an answer key"):
         crm.tables.read_truth(tmp_path)
     crm.write_tables(made(), tmp_path / "firm", truth_folder=tmp_path / "key")
     (tmp_path / "key" / "stages.csv").unlink()

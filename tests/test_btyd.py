@@ -243,11 +243,11 @@ def test_all_impossible_histories_are_reported_at_once():
 
 @pytest.mark.parametrize("call", [bgnbd_loglik, bgnbd_prob_alive])
 def test_shapes_and_types_are_checked(call):
-    with pytest.raises(DataError, match="one shape"):
+    with pytest.raises(DataError, match="the same shape"):
         call(PRINTED, [1, 2], [1], [2])
     with pytest.raises(DataError, match="frequency must hold numbers"):
         call(PRINTED, ["many"], [1], [2])
-    with pytest.raises(DataError, match="there is no customer"):
+    with pytest.raises(DataError, match="there are no customers"):
         call(PRINTED, [], [], [])
 
 

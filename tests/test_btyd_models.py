@@ -352,5 +352,5 @@ def test_bg_bb_counts_whole_periods_with_one_purchase_each():
 def test_amounts_are_checked():
     with pytest.raises(DataError) as caught:
         fit_gammagamma([0, 2], [10, -1])
-    for said in ("leave out who has not bought", "monetary_value must be a number above 0"):
+    for said in ("leave out customers without one", "monetary_value must be a number above 0"):
         assert said in str(caught.value)

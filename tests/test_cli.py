@@ -69,7 +69,7 @@ def test_other_commands_refuse_what_they_do_not_know(capsys):
     with pytest.raises(SystemExit) as left:
         commands.parse(["test", "--fast"])
     assert left.value.code == 2
-    assert "test knows no --fast" in capsys.readouterr().err
+    assert "test has no option --fast" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["--here", "lint"], ["lint", "--here"]])
@@ -384,7 +384,7 @@ def test_notebooks_are_executed_one_by_one(project, monkeypatch, capsys):
 
 def test_a_number_without_a_notebook_is_an_error(project, capsys):
     assert notebooks.execute_notebooks(project, number="99") == 1
-    assert "begins with 99" in capsys.readouterr().out
+    assert "has no notebook 99" in capsys.readouterr().out
 
 
 # --- the doctor ---------------------------------------------------------------------------------

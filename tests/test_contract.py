@@ -294,13 +294,16 @@ def test_all_problems_of_cohorts_at_once():
 def test_numbers_are_checked():
     with pytest.raises(SpecError, match="ShiftedBetaGeometric: 2 problems"):
         ShiftedBetaGeometric(0, math.nan)
-    with pytest.raises(SpecError, match="whole numbers from 0"):
+    with pytest.raises(SpecError, match="whole numbers of at least 0"):
         SBG[0].survival([0.5])
-    with pytest.raises(SpecError, match="whole numbers from 1"):
+    with pytest.raises(SpecError, match="whole numbers of at least 1"):
         SBG[0].retention_rate(0)
     with pytest.raises(SpecError, match="2 problems"):
         SBG[0].discounted_lifetime(0, renewals=-1)
-    with pytest.raises(SpecError, match="give a larger one"):
+    with pytest.raises(SpecError, match="use a larger one"):
         BDW[0].discounted_lifetime(1e-9)
-    with pytest.raises(SpecError, match="`lines` must be a whole number from 11"):
+    with pytest.raises(
+        SpecError,
+        match=r"`lines` .* whole number of at least 11",
+    ):
         sbg_posterior(HIGH_END, seed=1, lines=3)

@@ -415,7 +415,7 @@ def test_a_solution_pasted_back_passes_and_is_remembered(learn):
     ["### BEGIN SOLUTION\nx = 1", "x = 1\n### END SOLUTION", "### Begin Solution\nx = 1"],
 )
 def test_a_broken_pair_of_markers_is_refused(source):
-    with pytest.raises(DataError, match="no end, or no begin"):
+    with pytest.raises(DataError, match="no end, or no beginning"):
         editions.student_source(source)
 
 
@@ -431,7 +431,7 @@ def test_an_expected_figure_needs_a_figure():
     from nbformat.v4 import new_code_cell, new_notebook
 
     cell = new_code_cell("1", metadata={"tags": ["expected-figure"]})
-    with pytest.raises(DataError, match="holds no figure"):
+    with pytest.raises(DataError, match="has no figure"):
         editions.student_notebook(new_notebook(cells=[cell]))
 
 
@@ -476,7 +476,7 @@ def test_a_changed_file_is_never_overwritten(plain):
     assert editions.build_student(*plain).kept == ("data.txt",)
     report = renew(plain, "second")
     assert report.beside == ("data_updated.txt",)
-    assert "stands beside it: data_updated.txt" in report.text()
+    assert "is next to it: data_updated.txt" in report.text()
     assert (plain[1] / "data_updated.txt").read_text() == "second"
     assert renew(plain, "third").beside == ("data_updated.txt",)
     (plain[1] / "data_updated.txt").write_text("my notes too")

@@ -66,7 +66,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, capsys):
     assert teach.grade(project, folder=tmp_path, number=None, seconds=60) == 1
     assert "make variants" in capsys.readouterr().err
     assert teach.write_slides(project, number="42") == 1
-    assert "no notebook that begins with 42" in capsys.readouterr().out
+    assert "has no notebook 42" in capsys.readouterr().out
 
 
 def test_slides_and_editions_are_written_under_build(tmp_path):

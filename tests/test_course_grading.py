@@ -162,16 +162,16 @@ def test_memory_has_a_limit():
     hog = 'big = bytearray(3_000_000_000)\nanswer = 1 - churn\ncrm.check("99.1", answer)'
     cells, _ = grading._cells_to_run(submission(hog), grading.find_questions(source()))
     run = grading._run(cells, None, Limits(8, 4, 2_500, 10, 256), [])
-    said = {line.get("exercise"): line for line in run.said}
-    assert said["99.1"]["error"] == "MemoryError"
-    assert "value" in said["99.2"]
+    lines = {line.get("exercise"): line for line in run.lines}
+    assert lines["99.1"]["error"] == "MemoryError"
+    assert "value" in lines["99.2"]
 
 
 def test_an_answer_of_an_exercise_before_is_no_answer_to_this_one():
     notebook = submission('answer = {"avoiding", "bonding"}', "pass")
     cells, _ = grading._cells_to_run(notebook, grading.find_questions(source()))
     run = grading._run(cells, None, LIMITS, [])
-    verdicts = [grading._verdict(q, run.said, KEYS) for q in grading.find_questions(source())]
+    verdicts = [grading._verdict(q, run.lines, KEYS) for q in grading.find_questions(source())]
     assert [verdict.right for verdict in verdicts] == [False, False]
     assert "no answer" in verdicts[1].sentence
 
@@ -204,12 +204,12 @@ def test_a_cell_is_found_by_its_words_when_its_id_is_lost():
 
 
 def test_one_notebook_a_student(tmp_path):
-    with pytest.raises(DataError, match="holds no notebook"):
+    with pytest.raises(DataError, match="contains no notebooks"):
         grading.find_submissions(tmp_path)
     for name in ("s1/a.ipynb", "s1/b.ipynb", "s2/a.ipynb"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    with pytest.raises(DataError, match="s1 handed in 2 notebooks"):
+    with pytest.raises(DataError, match="s1 submitted 2 notebooks"):
         grading.find_submissions(tmp_path)
     with pytest.raises(DataError, match="no folder"):
         grading.find_submissions(tmp_path / "nowhere")

@@ -98,9 +98,9 @@ def test_ids_are_ids(tmp_path):
     path.write_text("Ada Lovelace\nada@example.org\ns1\nS1\n../up\n")
     with pytest.raises(DataError, match="4 problems") as caught:
         variants.read_ids(path)
-    assert "'s1' comes 2 times" in str(caught.value)
+    assert "'s1' occurs 2 times" in str(caught.value)
     path.write_text("# nobody\n")
-    with pytest.raises(DataError, match="holds no id"):
+    with pytest.raises(DataError, match="contains no ids"):
         variants.read_ids(path)
     with pytest.raises(DataError, match="there is no file"):
         variants.read_ids(tmp_path / "none.txt")

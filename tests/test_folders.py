@@ -102,8 +102,8 @@ def test_the_sentence_names_the_folder_the_file_the_rule_and_the_way_out(tmp_pat
         check_folder(tmp_path / "out", NOTES)
     assert str(refused.value) == (
         f"{tmp_path}/out also holds thesis.txt and stays as it is: crmlab replaces only a folder "
-        "that says 'crmlab notes' in its crmlab.json and holds nothing else, so name a new or an "
-        "empty folder, or move away what is in this one."
+        "that says 'crmlab notes' in its crmlab.json and holds nothing else. Name a new or an "
+        "empty folder, or move the contents of this one."
     )
 
 

@@ -70,7 +70,7 @@ def test_everything_wrong_is_said_at_once(tables):
     contacts = tables.more["touchpoints"].drop(columns="day")
     with pytest.raises(crm.SpecError) as error:
         plot_lives(contacts, customers=[], stages=pd.DataFrame({"customer_id": [1]}))
-    for words in ("no column 'day'", "1 to 60", "no column 'stage'", "`space` must be given"):
+    for words in ("no column 'day'", "1 to 60", "no column 'stage'", "`space` is needed"):
         assert words in str(error.value)
     with pytest.raises(crm.SpecError, match="1 to 60"):
         describe_lives(tables.more["touchpoints"], customers=range(100))

@@ -193,17 +193,20 @@ def test_reading_an_orders_file(tmp_path, cdnow, format):
     ("text", "said"),
     [
         ("", "orders.csv: is empty"),
-        ("customer_id,date\n", "orders.csv: orders: has no row"),
+        ("customer_id,date\n", "orders.csv: orders: has no rows"),
         ("id,day\n1,2\n", "column `customer_id` is missing (there are: id, day)"),
         ("id,day\n1,2\n", "column `date` is missing (there are: id, day)"),
         ("customer_id,date\n,2024-01-01\n", "1 row whose customer_id is missing"),
         ("customer_id,date\n1,1.2.2024\n2,\n", "1 row whose date is missing"),
         ("customer_id,date\n1,1.2.2024\n2,\n", "1 row whose date cannot be read"),
         ("customer_id,date,amount\n1,2024-01-01,-5\n", "1 row whose amount is negative"),
-        ("customer_id,date,amount\n1,2024-01-01,\n", "1 row whose amount is missing or no finite"),
+        (
+            "customer_id,date,amount\n1,2024-01-01,\n",
+            "1 row whose amount is missing or not a finite",
+        ),
         (
             "customer_id,date,amount\n1,2024-01-01,inf\n",
-            "1 row whose amount is missing or no finite",
+            "1 row whose amount is missing or not a finite",
         ),
         (
             "customer_id,date,amount\n1,2024-01-01,5 EUR\n",

@@ -233,7 +233,7 @@ def test_buyers_say_what_they_lack(cdnow, buyers):
         pd.DataFrame({"customer_id": [1]}),
         pd.DataFrame({"customer_id": [1], "period": [0], "channel": ["orders"]}),
     )
-    with pytest.raises(DataError, match="buyers need days"):
+    with pytest.raises(DataError, match="this model needs days"):
         fit_buyers(BGNBD, periods)
     visits = pd.DataFrame({"customer_id": [1], "date": ["1997-01-01"], "channel": ["visits"]})
     with pytest.raises(DataError, match="no channel 'orders'"):

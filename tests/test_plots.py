@@ -711,7 +711,7 @@ def test_a_row_without_spread_is_a_line():
 @pytest.mark.parametrize(
     ("draws", "options", "message"),
     [
-        ([[0.5, 0.3, 0.2]], {}, "stage_from must say whose row this is"),
+        ([[0.5, 0.3, 0.2]], {}, "stage_from must name the stage of this row"),
         ([[0.5, 0.3, 0.2]], {"stage_from": "asleep"}, "no stage is called 'asleep'"),
         (
             [[0.5, 0.5]],
@@ -855,7 +855,7 @@ PROBS = one_customer()
         (PROBS * np.nan, {}, "probs: every value is missing"),
         (PROBS, {"events": {"visits": [1, 2]}}, r"'visits' must have one value per period \(24\)"),
         (PROBS, {"prob": 0}, "prob: must lie between 0 and 1"),
-        (base(), {"events": {"visits": np.ones(9)}}, "can be shown for one customer"),
+        (base(), {"events": {"visits": np.ones(9)}}, "can only be shown for one customer"),
     ],
 )
 def test_stage_probs_refuse_what_does_not_fit(probs, options, message):

@@ -66,8 +66,8 @@ def archive():
 
 NASTY = {
     "empty": (b"", "is empty"),
-    "blanks": (b"\n \n\n", "nothing but blanks"),
-    "header only": (b"customer,date,amount\n", "a header and no row"),
+    "blanks": (b"\n \n\n", "only blanks"),
+    "header only": (b"customer,date,amount\n", "a header but no rows"),
     "binary": (bytes(range(256)) * 40, "binary"),
     "pickle": (b"\x80\x04\x95\x10\x00\x00\x00" + b"x" * 40, "never loaded"),
     "pdf": (b"%PDF-1.7\n" + b"x" * 40, "is a PDF"),
@@ -84,7 +84,7 @@ NASTY = {
     "no such columns": (b"x,y\nhello,world\n", "no column looks like the customer"),
     "duplicate headers": (
         b"customer,customer,date,amount\na,b,2024-01-01,3\n",
-        "look alike",
+        "fit equally well",
     ),
     "ragged": (PLAIN.encode() + b"c,2024-03-01,1.00,extra\n", "is not one table"),
     "unclosed quote": (
@@ -499,7 +499,7 @@ def test_pseudonyms_depend_on_id_and_key_alone(tmp_path):
     assert read_key(tmp_path / "one.key") == keys[0]
     assert (tmp_path / "one.key").stat().st_mode & 0o077 == 0
     (tmp_path / "bad.key").write_text("hello")
-    with pytest.raises(DataError, match="holds no key"):
+    with pytest.raises(DataError, match="does not hold a key"):
         read_key(tmp_path / "bad.key")
 
 

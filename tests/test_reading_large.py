@@ -142,7 +142,7 @@ def test_typed_files_have_the_same_counts(tmp_path):
     ("column", "values", "said"),
     [
         ("customer_id", [1.5, 2.5, 1.5], "column 'customer_id' is stored as float64"),
-        ("date", pd.to_datetime(["2024-01-01"] * 3).tz_localize("Asia/Tokyo"), "with a zone"),
+        ("date", pd.to_datetime(["2024-01-01"] * 3).tz_localize("Asia/Tokyo"), "with a time zone"),
     ],
 )
 def test_what_an_engine_would_read_otherwise_is_refused(column, values, said, tmp_path):
@@ -156,7 +156,7 @@ def test_what_an_engine_would_read_otherwise_is_refused(column, values, said, tm
 def test_workbooks_and_frames_stay_in_memory(tmp_path):
     with pytest.raises(DataError, match="leave --large out"):
         read_sales(put(tmp_path, ODD["workbook"]), ReadingOptions(**LARGE))
-    with pytest.raises(DataError, match="only files"):
+    with pytest.raises(DataError, match="only CSV, Parquet and DuckDB files"):
         read_sales(pd.DataFrame({"customer": ["a"]}), ReadingOptions(**LARGE))
 
 

@@ -35,7 +35,7 @@ def message_of(**tables):
 @pytest.mark.parametrize(
     ("tables", "said"),
     [
-        ({"customers": CUSTOMERS.iloc[:0]}, "customers: has no row"),
+        ({"customers": CUSTOMERS.iloc[:0]}, "customers: has no rows"),
         ({"customers": None}, "customers: must be a pandas DataFrame, got NoneType"),
         (
             {"customers": pd.DataFrame({"id": [1]})},
@@ -102,19 +102,19 @@ def message_of(**tables):
         ),
         (
             {"events": VISITS.assign(value=[1, np.nan, np.inf])},
-            "events: 2 rows whose value is missing or no finite number: row 1",
+            "events: 2 rows whose value is missing or not a finite number: row 1",
         ),
-        ({"events": VISITS.assign(value="many")}, "3 rows whose value is missing or no finite"),
-        ({"events": VISITS.assign(value=pd.Timestamp("2024-01-01"))}, "no finite number"),
+        ({"events": VISITS.assign(value="many")}, "3 rows whose value is missing or not a finite"),
+        ({"events": VISITS.assign(value=pd.Timestamp("2024-01-01"))}, "not a finite number"),
         ({"actions": MAILS.assign(value=[None, 1, 1])}, "actions: 1 row whose value is missing"),
         ({"surveys": ANSWERS.assign(value=[1, "good", None])}, "surveys: 1 row whose value is no"),
         ({"events": VISITS.assign(channel=["a", None, ""])}, "2 rows whose channel is missing"),
         (
             {"events": VISITS.assign(channel=3)},
-            "events: 3 rows whose channel is missing or no text",
+            "events: 3 rows whose channel is missing or not text",
         ),
         ({"events": VISITS.assign(channel="observed")}, "3 rows whose channel is a reserved word"),
-        ({"labels": NOTES.assign(stage=[1, 2, 3])}, "labels: 3 rows whose stage is no text"),
+        ({"labels": NOTES.assign(stage=[1, 2, 3])}, "labels: 3 rows whose stage is not text"),
         (
             {"labels": NOTES.assign(customer_id=2, period=1)},
             "labels: 2 rows that name another stage for the same customer, period and channel",
@@ -133,15 +133,15 @@ def message_of(**tables):
         ),
         (
             {"customers": CUSTOMERS.assign(joined=pd.Timedelta(days=1)), "window": (0, 1)},
-            "customers: column `joined` is of no known type (timedelta64[",
+            "customers: column `joined` is of an unknown type (timedelta64[",
         ),
         (
             {"events": VISITS.assign(basket=[np.arange(2)] * 3)},
-            "events: column `basket` is of no known type (object)",
+            "events: column `basket` is of an unknown type (object)",
         ),
         (
             {"events": VISITS.assign(basket=[1, "two", 3])},
-            "events: column `basket` is of no known type (object)",
+            "events: column `basket` is of an unknown type (object)",
         ),
         (
             {"customers": pd.DataFrame({"customer_id": [2**63]}, dtype="uint64")},
@@ -187,8 +187,8 @@ def message_of(**tables):
             {"customers": CUSTOMERS.assign(start=["soon", "2024-01-01"])},
             "customers: 1 row whose start cannot be read",
         ),
-        ({}, "there is no record and no window: pass window=(first, last)"),
-        ({"events": VISITS.iloc[:0]}, "there is no record and no window"),
+        ({}, "there are no records and no window: pass window=(first, last)"),
+        ({"events": VISITS.iloc[:0]}, "there are no records and no window"),
         ({"window": (3, 0)}, "window: first must not be after last, got (3, 0)"),
         ({"window": 24}, "window: must be (first, last), two periods or two dates, got 24"),
         ({"window": (0, "2024-01-01")}, "window: must be (first, last), two periods or two dates"),
@@ -231,7 +231,7 @@ def test_all_problems_are_reported_at_once():
         "events: 1 row whose channel is missing",
         "events: 1 row whose value is missing",
         "surveys: column `channel` is missing",
-        "labels: 3 rows whose stage is no text",
+        "labels: 3 rows whose stage is not text",
         "all tables must agree on period or date",
         "events: 1 row whose customer_id is not in customers",
         "labels: 2 rows whose customer_id is not in customers",

@@ -8,7 +8,7 @@ import pytest
 from crmlab import replication
 from crmlab.datasets import dataset_path
 from crmlab.errors import DataError, SpecError
-from crmlab.replication import Claim, judge, read_ledger, replicate, tell
+from crmlab.replication import Claim, judge, read_ledger, replicate, verdicts_text
 from crmlab.replication.recipes import RECIPES
 
 PI = Claim("pi", "a textbook", "a circle", ("3.14", "3.1416"), "pass")
@@ -57,7 +57,7 @@ def test_every_claim_has_one_recipe_and_every_recipe_one_claim():
 
 
 def test_the_table_shows_every_number_with_its_tolerance(verdicts):
-    text = tell(verdicts)
+    text = verdicts_text(verdicts)
     assert "unexplained" in text.splitlines()[-1]
     assert "UNEXPLAINED" not in text
     for verdict in verdicts:
@@ -102,7 +102,7 @@ def test_an_explanation_is_held_to_its_own_digits():
 def test_a_claim_without_a_recipe_is_a_problem():
     (verdict,) = replicate([PI])
     assert verdict.problem == "no recipe of this name"
-    assert "UNEXPLAINED" in tell([verdict])
+    assert "UNEXPLAINED" in verdicts_text([verdict])
 
 
 def test_a_recipe_without_a_claim_is_a_problem(monkeypatch):
@@ -116,7 +116,7 @@ def test_claims_say_what_their_status_needs():
         dataclasses.replace(PI, status="probably")
     with pytest.raises(DataError, match="needs a `reason`"):
         dataclasses.replace(PI, status="memory")
-    with pytest.raises(DataError, match="`ours` belongs to status 'explained'"):
+    with pytest.raises(DataError, match="`ours` is needed with status 'explained'"):
         dataclasses.replace(EXPLAINED, status="pass")
     with pytest.raises(DataError, match="as many numbers"):
         dataclasses.replace(EXPLAINED, ours=("3.15",))

@@ -233,7 +233,7 @@ def test_all_problems_of_the_files_are_reported_at_once(tmp_path):
     message = str(caught.value)
     for said in (
         ": 7 problems",
-        "event.csv: no table of this name",
+        "event.csv: unknown table",
         "customers.csv (or .parquet) is missing",
         "tables.json: is not of the format",
         "cases.csv: is empty",
@@ -252,11 +252,11 @@ def test_a_missing_folder_says_so(tmp_path):
 def test_a_table_there_twice_or_not_at_all_is_refused(tmp_path):
     folder = write_tables(CustomerTables(ONE, VISIT), tmp_path / "firm")
     (folder / "events.parquet").write_bytes(b"")
-    with pytest.raises(DataError, match=r"events: there as \.csv and as \.parquet"):
+    with pytest.raises(DataError, match=r"events: exists as \.csv and as \.parquet"):
         read_tables(folder)
     for path in folder.glob("events.*"):
         path.unlink()
-    with pytest.raises(DataError, match=r"events: listed in tables\.json, but not there"):
+    with pytest.raises(DataError, match=r"events: listed in tables\.json, but missing"):
         read_tables(folder)
 
 

@@ -23,15 +23,13 @@ def bank():
 
 
 @pytest.fixture(scope="module")
-def scattered(bank):
-    return warehouse.scatter(bank, seed=2)
+def systems(bank):
+    return warehouse.to_source_systems(bank, seed=2)
 
 
 @pytest.fixture(scope="module")
-def tables(scattered):
-    return crm.warehouse.to_subject(
-        scattered.extracts, scattered.links, window=WINDOW, totals=TOTALS
-    )
+def tables(systems):
+    return crm.warehouse.to_subject(systems.extracts, systems.links, window=WINDOW, totals=TOTALS)
 
 
 def changed(tables, name, rows):
@@ -41,18 +39,18 @@ def changed(tables, name, rows):
 # The way there and back --------------------------------------------------------------------------
 
 
-def test_the_way_back_finds_every_person_and_nobody_else(scattered, tables):
-    found = tables.more["parties"].merge(scattered.persons, on=["function", "local_id"])
+def test_the_way_back_finds_every_person_and_nobody_else(systems, tables):
+    found = tables.more["parties"].merge(systems.persons, on=["function", "local_id"])
     assert len(found) == len(tables.more["parties"])
     assert found.groupby("customer_id")["person"].nunique().max() == 1
     assert found.groupby("person")["customer_id"].nunique().max() == 1
     assert len(tables.customers) == 150
 
 
-def test_the_panel_of_the_subject_is_the_panel_of_the_bank(bank, scattered, tables):
+def test_the_panel_of_the_subject_is_the_panel_of_the_bank(bank, systems, tables):
     """Purchases and margin per person and quarter, from four functions, as the bank had them."""
     panel = crm.to_panel(tables, freq="Q")
-    person = tables.more["parties"].merge(scattered.persons, on=["function", "local_id"])
+    person = tables.more["parties"].merge(systems.persons, on=["function", "local_id"])
     number = person.drop_duplicates("customer_id").set_index("customer_id")["person"]
     order = number.loc[panel["customer_id"].values].to_numpy()
     original = crm.to_panel(bank, freq="Q").sel(customer_id=order)
@@ -70,12 +68,15 @@ def test_answers_keep_their_scale(bank, tables):
     assert shares(tables.surveys) == shares(bank.surveys)
 
 
-def test_scattering_is_a_function_of_the_seed(bank, scattered):
-    again, other = warehouse.scatter(bank, seed=2), warehouse.scatter(bank, seed=3)
-    pd.testing.assert_frame_equal(again.links, scattered.links)
-    assert len(other.links) != len(scattered.links)
+def test_source_systems_are_a_function_of_the_seed(bank, systems):
+    again, other = (
+        warehouse.to_source_systems(bank, seed=2),
+        warehouse.to_source_systems(bank, seed=3),
+    )
+    pd.testing.assert_frame_equal(again.links, systems.links)
+    assert len(other.links) != len(systems.links)
     with pytest.raises(SpecError, match="first_day"):
-        warehouse.scatter(bank, first_day=3, seed=1)
+        warehouse.to_source_systems(bank, first_day=3, seed=1)
 
 
 # Reading -----------------------------------------------------------------------------------------
@@ -107,15 +108,15 @@ def test_a_row_that_cannot_be_read_is_set_aside_with_its_reason():
         1: "no id",
         2: "date cannot be read",
         3: "code of product is not listed",
-        4: "amount is no number",
+        4: "amount is not a number",
     }
 
 
-def test_rows_read_and_set_aside_add_up(scattered, tables):
-    broken = replace(scattered.extracts[0], frame=scattered.extracts[0].frame.assign(POSTED="soon"))
-    extracts = (broken, *scattered.extracts[1:])
+def test_rows_read_and_set_aside_add_up(systems, tables):
+    broken = replace(systems.extracts[0], frame=systems.extracts[0].frame.assign(POSTED="soon"))
+    extracts = (broken, *systems.extracts[1:])
     found = crm.warehouse.to_subject(
-        extracts, scattered.links, window=("2022-01-01", "2023-12-31"), totals=TOTALS
+        extracts, systems.links, window=("2022-01-01", "2023-12-31"), totals=TOTALS
     )
     aside = found.more["set_aside"]["reason"].value_counts()
     assert aside["date cannot be read"] == len(broken.frame)
@@ -126,8 +127,8 @@ def test_rows_read_and_set_aside_add_up(scattered, tables):
     ("changes", "said"),
     [
         ({"party": "NAME"}, "`NAME` is missing"),
-        ({"codes": {"channel": {}}}, "`channel`, which is not among columns"),
-        ({"columns": {"customer_id": "WHO"}, "codes": {}, "per_unit": {}}, "is taken"),
+        ({"codes": {"channel": {}}}, "`channel`, which is not in columns"),
+        ({"columns": {"customer_id": "WHO"}, "codes": {}, "per_unit": {}}, "is reserved"),
         ({"constant": {"product": "x"}}, "both read and constant"),
     ],
 )
@@ -195,10 +196,10 @@ def test_a_link_with_an_empty_end_is_refused():
 # The four properties: whole tables pass, and each break is found, to the row ----------------------
 
 
-def test_whole_tables_pass_all_four(scattered, tables):
+def test_whole_tables_pass_all_four(systems, tables):
     known = {"product": ["deposit", "withdrawal", "card", "loan", "investment"]}
     findings = [
-        warehouse.check_subject_oriented(scattered.extracts, tables),
+        warehouse.check_subject_oriented(systems.extracts, tables),
         warehouse.check_integrated(tables, codes=known, units=[("transactions", "amount")]),
         warehouse.check_non_volatile(tables, tables),
         warehouse.check_time_variant(tables),
@@ -208,12 +209,12 @@ def test_whole_tables_pass_all_four(scattered, tables):
     assert repr(findings[3]).startswith("time-variant: holds (")
 
 
-def test_a_join_that_multiplies_is_found_to_the_row(scattered, tables):
+def test_a_join_that_multiplies_is_found_to_the_row(systems, tables):
     sold, parties = tables.more["transactions"], tables.more["parties"]
     numbers = parties[parties["function"] == "sales"][["customer_id", "local_id"]]
     joined = sold.merge(numbers, on="customer_id")
     finding = warehouse.check_subject_oriented(
-        scattered.extracts, changed(tables, "transactions", joined)
+        systems.extracts, changed(tables, "transactions", joined)
     )
     partners = sold["customer_id"].map(numbers["customer_id"].value_counts()).fillna(0)
     assert finding.counts == {
@@ -224,11 +225,11 @@ def test_a_join_that_multiplies_is_found_to_the_row(scattered, tables):
     assert set(finding.rows["into"]) == {"transactions"}
 
 
-def test_a_row_from_nowhere_is_found(scattered, tables):
+def test_a_row_from_nowhere_is_found(systems, tables):
     sold = tables.more["transactions"]
     invented = pd.concat([sold, sold.head(1).assign(source_row=10**6)], ignore_index=True)
     finding = warehouse.check_subject_oriented(
-        scattered.extracts, changed(tables, "transactions", invented)
+        systems.extracts, changed(tables, "transactions", invented)
     )
     assert finding.counts == {"lost": 0, "multiplied": 0, "from nowhere": 1}
 
@@ -280,9 +281,9 @@ def test_what_is_gone_or_changed_between_two_loads_is_found(tables):
     assert lost["source_row"].tolist() == sold.loc[[3, 4], "source_row"].tolist()
 
 
-def test_more_rows_are_no_break(scattered, tables):
+def test_more_rows_are_no_break(systems, tables):
     earlier = crm.warehouse.to_subject(
-        scattered.extracts, scattered.links, window=(WINDOW[0], "2023-12-31"), totals=TOTALS
+        systems.extracts, systems.links, window=(WINDOW[0], "2023-12-31"), totals=TOTALS
     )
     assert warehouse.check_non_volatile(earlier, tables).holds
     assert not warehouse.check_non_volatile(tables, earlier).holds

@@ -107,7 +107,7 @@ def test_categories_go_as_text():
 
 def test_moves_between_unknown_stages_are_named():
     moves = pd.DataFrame({"stage_from": ["a"], "stage_to": ["z"], "n": [1]})
-    with pytest.raises(DataError, match="'z' is no stage"):
+    with pytest.raises(DataError, match="'z' is not a stage"):
         move_matrix(moves, STAGES)
 
 

@@ -1,8 +1,8 @@
-"""One face for all models of customers who buy until they die.
+"""The common interface of all models of customers who buy until they die.
 
-A model is a population: a frozen set of positive parameters that says how customers differ. Each
-answers four questions, whatever its story: how likely is a history, is the customer alive, how much
-will she still buy, and how much will a new one buy.
+A model is a population: a frozen set of positive parameters that describes how customers differ.
+Each answers four questions: how likely is a history, is the customer alive, how much will she still
+buy, and how much will a new customer buy?
 """
 
 from abc import ABC, abstractmethod
@@ -26,10 +26,10 @@ class Positive:
 
     def __post_init__(self) -> None:
         """Refuse parameters outside their range; all problems at once."""
-        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
         problems = [
             f"{name} must be a positive, finite number, got {value!r}"
-            for name, value in given.items()
+            for name, value in values.items()
             if not (isinstance(value, (int, float, np.number)) and 0 < value < np.inf)
         ]
         raise_problems(SpecError, type(self).__name__, problems)
@@ -40,20 +40,20 @@ class Positive:
         return tuple(field.name for field in fields(cls))
 
     def logs(self) -> Floats:
-        """Give the logs of the parameters, in order."""
+        """Return the logs of the parameters, in order."""
         return np.log([getattr(self, name) for name in self.names()])
 
     @classmethod
     def from_logs(cls, logs: Floats) -> Self:
-        """Make the population whose parameters have these logs."""
+        """Make the population from the logs of its parameters."""
         return cls(*np.exp(logs))
 
 
 class BuyTillYouDie(Positive, ABC):
     """A population of customers who buy until they silently stop.
 
-    The times of all methods are in one unit, that of the data which the parameters were fitted to;
-    BG/BB counts whole periods.
+    All times are in one unit, that of the data to which the parameters were fitted; BG/BB counts
+    whole periods.
     """
 
     whole_periods: ClassVar[bool] = False
@@ -79,22 +79,22 @@ class BuyTillYouDie(Positive, ABC):
 
     @abstractmethod
     def mean_purchases(self, t: ArrayLike) -> Floats:
-        """Mean repeat purchases up to time t of a new customer of whom nothing is known."""
+        """Mean repeat purchases of a new customer up to time t."""
 
 
 def standard_errors(
     params: Positive, *data: ArrayLike, counts: ArrayLike | None = None
 ) -> dict[str, float]:
-    """Give the standard errors of parameters that were fitted by maximum likelihood.
+    """Return the standard errors of parameters that were fitted by maximum likelihood.
 
     Parameters
     ----------
     params : BuyTillYouDie or GammaGamma
-        The maximum, as a `fit_` function gave it.
+        The maximum, as a `fit_` function returns it.
     *data : array_like (n,)
-        The columns that it was fitted to, in the same order.
+        The columns to which it was fitted, in the same order.
     counts : array_like (n,), optional
-        How many customers have each row; one if left out.
+        Number of customers with each row; 1 if left out.
 
     Returns
     -------
@@ -130,10 +130,10 @@ def maximise_histories[Kind: BuyTillYouDie](
     loglik: Callable[[Kind, Floats, Floats, Floats], Floats],
     histories: tuple[Floats, Floats, Floats],
 ) -> tuple[list[float], float]:
-    """Find the parameters of greatest likelihood, and the unit of time that they are in.
+    """Find the parameters of greatest likelihood, and their unit of time.
 
     The unit is the longest history, so a fit does not depend on the unit of the data. `histories`
-    are checked columns (frequency, recency, T).
+    are the checked columns (frequency, recency, T).
     """
     x, t_x, T = histories
     unit = max(float(T.max()), np.finfo(float).tiny)
@@ -146,7 +146,7 @@ def maximise_histories[Kind: BuyTillYouDie](
 
 
 def merge_customers(*columns: ArrayLike, counts: ArrayLike | None = None) -> tuple[Floats, Floats]:
-    """Merge customers with one history: the histories (columns, m) and how many have each (m,)."""
+    """Merge customers with the same history: the histories (columns, m) and their counts (m,)."""
     stacked = np.stack([np.asarray(column, dtype=float).ravel() for column in columns])
     unique, place = np.unique(stacked, axis=1, return_inverse=True)
     weights = np.ones(stacked.shape[1]) if counts is None else np.asarray(counts, dtype=float)

@@ -1,4 +1,4 @@
-"""BG/BB: buy till you die where time goes in whole periods, and the bridge to chains of stages.
+"""BG/BB: buy till you die in whole periods.
 
 Donors are asked once a year; a yearly concert has one ticket. Fader, Hardie and Shang (2010):
 
@@ -16,8 +16,8 @@ purchase in period t_x and n periods observed,
           B(alpha + x, beta + t_x - x + i) B(gamma + 1, delta + t_x + i)
           / (B(alpha, beta) B(gamma, delta)):
 
-alive after all n periods, or dead since period t_x + i. So all that a history says is in x, t_x
-and n: six asks make 22 different histories.
+alive after all n periods, or dead since period t_x + i. So x, t_x and n contain all that a history
+says: with six periods, there are only 22 different histories.
 
 References
 ----------
@@ -60,8 +60,8 @@ class BGBB(BuyTillYouDie):
     Notes
     -----
     `frequency` counts the periods with a purchase, `recency` is the number of the last of them
-    (0 if there was none) and `T` the number of periods observed; the purchase that made her a
-    customer is in none of them.
+    (0 if there was none) and `T` the number of periods observed. None of them includes the purchase
+    that made her a customer.
 
     Examples
     --------
@@ -91,8 +91,8 @@ class BGBB(BuyTillYouDie):
     def prob_alive(self, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Floats:
         """Probability that each customer is alive in the last period observed, shape (n,).
 
-        Fader, Hardie and Shang (2010) ask for the period after it: multiply by the mean of
-        1 - theta among the living, (delta + n) / (gamma + delta + n).
+        Fader, Hardie and Shang (2010) use the period after it: multiply by the mean of 1 - theta
+        among the living, (delta + n) / (gamma + delta + n).
         """
         x, t_x, n = check_opportunities("BGBB.prob_alive", frequency, recency, T)
         return np.exp(_log_alive(self, x, n) - _loglik(self, x, t_x, n))
@@ -107,11 +107,11 @@ class BGBB(BuyTillYouDie):
         """
         x, t_x, n = check_opportunities("BGBB.expected_purchases", frequency, recency, T)
         alive = np.exp(_log_alive(self, x, n) - _loglik(self, x, t_x, n))
-        chance = (self.alpha + x) / (self.alpha + self.beta + n)
-        return alive * chance * _mean_life(_whole(t), self.gamma, self.delta + n)
+        purchase_prob = (self.alpha + x) / (self.alpha + self.beta + n)
+        return alive * purchase_prob * _mean_life(_whole(t), self.gamma, self.delta + n)
 
     def mean_purchases(self, t: ArrayLike) -> Floats:
-        """Mean purchases in the first t periods of a new customer of whom nothing is known."""
+        """Mean purchases of a new customer in the first t periods."""
         return self.expected_purchases(t, 0, 0, 0)
 
 
@@ -122,7 +122,7 @@ def _log_alive(params: BGBB, x: Floats, n: Floats) -> Floats:
 
 
 def _loglik(params: BGBB, x: Floats, t_x: Floats, n: Floats) -> Floats:
-    """Alive at the end, or dead since i periods after the last purchase: a sum of logs."""
+    """Log of a sum: alive at the end, or dead since i periods after the last purchase."""
     total = _log_alive(params, x, n)
     start = betaln(params.alpha, params.beta) + betaln(params.gamma, params.delta)
     for i in range(int((n - t_x).max())):
@@ -134,7 +134,7 @@ def _loglik(params: BGBB, x: Floats, t_x: Floats, n: Floats) -> Floats:
 
 
 def _mean_life(t: Floats, gamma: float, delta: Floats) -> Floats:
-    """Mean number of the next t periods lived through, theta ~ Beta(gamma, delta).
+    """Mean number of the next t periods that a customer survives, theta ~ Beta(gamma, delta).
 
     A sum of survival probabilities, all positive: the closed form divides by gamma - 1.
     """
@@ -161,9 +161,9 @@ def fit_bgbb(
     Parameters
     ----------
     frequency, recency, T : array_like (n,)
-        Periods with a purchase, the last of them, and the periods observed.
+        Number of periods with a purchase, the last of them, and the number observed.
     counts : array_like (n,), optional
-        How many customers have each history; one if left out.
+        Number of customers with each history; 1 if left out.
 
     Returns
     -------

@@ -1,8 +1,8 @@
-"""Buy till you die: the BG/NBD model, the standard that models of stages must beat.
+"""BG/NBD: the buy-till-you-die model that models of stages must beat.
 
 In a shop without contracts nobody says goodbye. A customer who has not ordered for ten weeks may
 be about to order or may have left, and the records look the same. The BG/NBD model of Fader, Hardie
-and Lee (2005) is the shortest honest story about that:
+and Lee (2005) is the shortest honest story about this:
 
 1. While alive, a customer buys at rate lambda: purchases are a Poisson process.
 2. After each purchase the customer dies with probability p. Death is never seen.
@@ -10,18 +10,18 @@ and Lee (2005) is the shortest honest story about that:
 4. p varies between customers as a Beta(a, b): mean a / (a + b) per purchase.
 5. lambda and p are independent.
 
-A customer's history then enters through three numbers only (the data of `rfm_summary`): `frequency`
+Only three numbers of a customer's history then matter (the columns of `rfm_summary`): `frequency`
 x, the repeat purchases; `recency` t_x, the time of the last of them; and T, the time observed, all
-counted from the first purchase. Alive or dead is a chain with two stages and one absorbing state,
-so this is also the smallest member of the family that the rest of crmlab is about.
+counted from the first purchase. Alive or dead is a chain with two stages, one of them absorbing, so
+this is also the smallest member of the model family of crmlab.
 
 The likelihood of one customer (their equation 6; Gamma functions written out) is
 
     L = Gamma(r + x) alpha^r / Gamma(r) * Gamma(a + b) Gamma(b + x) / (Gamma(b) Gamma(a + b + x))
         * ( (alpha + T)^-(r + x) + [x > 0] a / (b + x - 1) * (alpha + t_x)^-(r + x) ).
 
-The two terms are the two stories: still alive at T, or dead since t_x. Their shares are the
-probability of each, which is what `bgnbd_prob_alive` gives.
+The two terms are the two possibilities: still alive at T, or dead since t_x. Their shares are the
+probabilities of each (`bgnbd_prob_alive`).
 
 References
 ----------
@@ -97,7 +97,7 @@ class BGNBD(BuyTillYouDie):
 
 
 def bgnbd_loglik(params: BGNBD, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Floats:
-    """Log-likelihood of each customer's history; the sum is that of the sample.
+    """Log-likelihood of each customer's history; their sum is that of the sample.
 
     Parameters
     ----------
@@ -141,9 +141,9 @@ def _log_odds_dead(params: BGNBD, x: Floats, t_x: Floats, T: Floats) -> Floats:
     """Log odds of dead against alive at T; a customer without repeat purchases is alive."""
     r, alpha, a, b = params.r, params.alpha, params.a, params.b
     repeated = x > 0
-    chance = np.log(a) - np.log(np.where(repeated, b + x - 1, 1.0))
+    dropout = np.log(a) - np.log(np.where(repeated, b + x - 1, 1.0))
     silence = (r + x) * (np.log(alpha + T) - np.log(alpha + t_x))
-    return np.where(repeated, chance + silence, -np.inf)
+    return np.where(repeated, dropout + silence, -np.inf)
 
 
 def bgnbd_prob_alive(
@@ -159,8 +159,8 @@ def bgnbd_prob_alive(
     Returns
     -------
     ndarray (n,)
-        Exactly 1 without a repeat purchase: in this model only a repeat purchase can be the last
-        (the first one cannot), so such a customer says nothing about having left.
+        Exactly 1 without a repeat purchase: in this model, customers can only leave after a repeat
+        purchase, not after the first one.
 
     Raises
     ------
@@ -223,7 +223,7 @@ def bgnbd_expected_purchases(
 
 
 def bgnbd_mean_purchases(params: BGNBD, t: ArrayLike) -> Floats:
-    """Predict the mean repeat purchases, up to time t, of a new customer of whom nothing is known.
+    """Predict the mean repeat purchases of a new customer up to time t.
 
     Parameters
     ----------
@@ -238,7 +238,7 @@ def bgnbd_mean_purchases(params: BGNBD, t: ArrayLike) -> Floats:
     Raises
     ------
     DataError
-        If a time is negative or no number.
+        If a time is negative or not a number.
 
     References
     ----------
@@ -267,13 +267,13 @@ def fit_bgnbd(frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> BGNBD:
     Returns
     -------
     BGNBD
-        The log of each parameter is sought, so all stay positive.
+        The search is over the logs of the parameters, so all stay positive.
 
     Raises
     ------
     DataError
-        If a history is impossible, or if the likelihood has no maximum inside the search range
-        (a parameter runs away): the data do not carry four parameters.
+        If a history is impossible, or if the likelihood has no maximum inside the search range: the
+        data do not determine four parameters.
 
     Examples
     --------

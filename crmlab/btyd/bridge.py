@@ -1,4 +1,4 @@
-"""The bridge: two stages, alive and dead, with mixed rates, are BG/BB.
+"""The bridge: a chain of two stages, alive and dead, mixed over customers, is BG/BB.
 
 One customer with known probabilities p and theta is a chain over the stages alive and dead. She
 dies at the start of a period with probability theta, the dead stay dead, and what we see is a
@@ -7,8 +7,8 @@ her purchases. It is a polynomial in p and in theta, of no higher degree than th
 Gauss's rule for beta weights averages it over all customers exactly, up to rounding. The result is
 the closed form of `BGBB`.
 
-So the oldest model of customer lifetimes and a hidden Markov model are one model: what BG/BB adds
-to a chain is that customers differ; what stages add to BG/BB is more to be than alive or dead.
+So the oldest model of customer lifetimes and a hidden Markov model are one model. What BG/BB adds
+to a chain is that customers differ; what stages add to BG/BB is more than alive or dead.
 """
 
 import numpy as np
@@ -38,7 +38,7 @@ def mixed_chain_loglik(params: BGBB, purchases: ArrayLike) -> Floats:
     Raises
     ------
     DataError
-        If `purchases` is no table of zeros and ones.
+        If `purchases` is not a table of zeros and ones.
 
     Examples
     --------
@@ -54,15 +54,15 @@ def mixed_chain_loglik(params: BGBB, purchases: ArrayLike) -> Floats:
     p, p_weights = _beta_rule(params.alpha, params.beta, n_nodes)
     theta, theta_weights = _beta_rule(params.gamma, params.delta, n_nodes)
     likelihood = np.zeros(len(bought))
-    for chance, weight in zip(p, p_weights, strict=True):
+    for buying, weight in zip(p, p_weights, strict=True):
         for death, death_weight in zip(theta, theta_weights, strict=True):
-            loglik = chain_loglik(chance, death, bought)
+            loglik = chain_loglik(buying, death, bought)
             likelihood += weight * death_weight * np.exp(loglik)
     return np.log(likelihood)
 
 
 def chain_loglik(p: float, theta: float, purchases: ArrayLike) -> Floats:
-    """Log-likelihood of purchases of a customer who buys with p and dies with theta per period.
+    """Log-likelihood of purchases, if p and theta are the probabilities of buying and dying.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def chain_loglik(p: float, theta: float, purchases: ArrayLike) -> Floats:
 
 
 def _beta_rule(a: float, b: float, n_nodes: int) -> tuple[Floats, Floats]:
-    """Nodes between 0 and 1 and weights of Gauss's rule for a Beta(a, b) mean."""
+    """Nodes between 0 and 1, and weights, of Gauss's rule for a mean over Beta(a, b)."""
     from scipy.special import roots_jacobi
 
     nodes, weights = roots_jacobi(n_nodes, b - 1, a - 1)

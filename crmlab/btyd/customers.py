@@ -1,4 +1,4 @@
-"""From customer tables to buyers: histories, a fitted population, and what they spend."""
+"""From customer tables to buyers: histories, a fitted population, and spending."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ _DAYS = {"D": 1, "W": 7}
 
 @dataclass(frozen=True)
 class Buyers(FittedPurchases):
-    """Customers and the buy-till-you-die population that was fitted to them.
+    """Customers, and the buy-till-you-die population that was fitted to them.
 
     Parameters
     ----------
@@ -41,12 +41,12 @@ class Buyers(FittedPurchases):
         return by_customer(self.histories, self.population.prob_alive(*self.history))
 
     def purchases(self, t: float) -> xr.DataArray:
-        """Mean purchases of each customer in the time t to come, (customer_id,)."""
+        """Mean purchases of each customer in the next time t, (customer_id,)."""
         ahead = self.population.expected_purchases(t, *self.history)
         return by_customer(self.histories, ahead)
 
     def amounts(self) -> xr.DataArray | None:
-        """Mean amount of each customer's purchases to come, (customer_id,), in currency."""
+        """Mean amount of each customer's future purchases, (customer_id,), in currency."""
         return None if self.spend is None else amounts_of(self.histories, self.spend)
 
 
@@ -56,7 +56,7 @@ def fit_buyers(kind: type[BuyTillYouDie], tables: CustomerTables, *, freq: str =
     Parameters
     ----------
     kind : subclass of BuyTillYouDie
-        `BGNBD`, `MBGNBD`, `ParetoNBD`, or `BGBB`, which reads whole periods.
+        `BGNBD`, `MBGNBD`, `ParetoNBD`, or `BGBB`, which counts whole periods.
     tables : CustomerTables
         With the channel "orders", as `tables_from_orders` makes it, and, if known, "spend".
     freq : str
@@ -72,7 +72,7 @@ def fit_buyers(kind: type[BuyTillYouDie], tables: CustomerTables, *, freq: str =
     DataError
         If the tables have no channel "orders", or the data do not determine the parameters.
     SpecError
-        If `kind` is no model of this room, or `freq` no unit of time.
+        If `kind` is not a buy-till-you-die model, or `freq` is not a valid unit of time.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def count_purchases(
     freq : str
         The unit of time.
     whole_periods : bool
-        Count periods with an order, after the period of the first, instead of days.
+        Count periods with an order after the first one's period, instead of days.
 
     Returns
     -------
@@ -120,14 +120,14 @@ def count_purchases(
     Raises
     ------
     DataError
-        If there is no channel "orders", or the tables count periods and days were asked for.
+        If there is no channel "orders", or `whole_periods` is False and the tables have no days.
     """
     if "orders" not in tables.channels:
         raise DataError(
             "fit_buyers: the tables have no channel 'orders'; `tables_from_orders` makes it"
         )
     if not tables.is_dated:
-        raise DataError("fit_buyers: the tables count periods, and buyers need days")
+        raise DataError("fit_buyers: the tables have periods, but this model needs days")
     days = _count_days(tables, freq if not whole_periods else "D")
     if not whole_periods:
         return days
@@ -162,7 +162,7 @@ def _events(tables: CustomerTables, channel: str) -> pd.DataFrame:
 
 
 def _first_days(tables: CustomerTables) -> pd.Series:
-    """Day of each customer's first purchase: her `start`, or else her first order."""
+    """Day of each customer's first purchase: her `start`, otherwise her first order."""
     orders = _events(tables, "orders")
     first = orders.groupby("customer_id")["date"].min()
     customers = tables.customers.set_index("customer_id")
@@ -173,20 +173,20 @@ def _first_days(tables: CustomerTables) -> pd.Series:
         example = start.index[start.isna()][0]
         raise DataError(
             f"fit_buyers: {int(start.isna().sum())} customers have neither an order nor a start, "
-            f"for example {example!r}; leave out who never bought"
+            f"for example {example!r}; leave out customers who never bought"
         )
     return start.dt.normalize()
 
 
 def _last_days(tables: CustomerTables) -> pd.Series:
-    """Last day on which each customer is observed: her `end`, or else that of the window."""
+    """Last day on which each customer is observed: her `end`, otherwise that of the window."""
     customers = tables.customers.set_index("customer_id")
     last = pd.Series(pd.Timestamp(tables.window[1]), index=customers.index)
     return (customers["end"].fillna(last) if "end" in customers else last).dt.normalize()
 
 
 def _repeats(tables: CustomerTables, channel: str, start: pd.Series) -> pd.DataFrame:
-    """Purchase days of a channel after the day of the first: one row each, amounts added up."""
+    """Purchase days of a channel after the first one: one row per day, amounts added up."""
     events = _events(tables, channel)
     days = events.assign(date=events["date"].dt.normalize())
     merged = days.groupby(["customer_id", "date"], as_index=False)["value"].sum()

@@ -1,8 +1,8 @@
 """Purchases of a living customer who dies with a fixed probability after each one.
 
-Given her rate lambda and her dropout probability p, a living customer buys on average
-(1 - exp(-lambda p t)) / p times in the time t. BG/NBD and MBG/NBD average this over
-gamma rates and beta dropouts.
+With rate lambda and dropout probability p, a living customer buys on average
+(1 - exp(-lambda p t)) / p times in the time t. BG/NBD and MBG/NBD average this over gamma rates and
+beta dropout probabilities.
 """
 
 import numpy as np
@@ -17,11 +17,11 @@ _NODES = np.linspace(-8.5, 8.5, 3401)  # log odds up to 7700, so that a may be a
 def purchases_if_alive(t: Floats, r: Floats, alpha: Floats, a: Floats, b: Floats) -> Floats:
     """Mean of (1 - exp(-lambda p t)) / p over lambda ~ Gamma(r, alpha) and p ~ Beta(a, b).
 
-    The closed form divides by a - 1 and has a pole at a + b = 1, where the mean itself is smooth,
-    and its factors overflow for extreme arguments. There the integral is done by quadrature.
+    The closed form divides by a - 1, has a pole at a + b = 1 (where the mean itself is smooth), and
+    overflows for extreme arguments. In these cases the integral is computed by quadrature.
     """
     arguments = np.broadcast_arrays(t, r, alpha, a, b)
-    with np.errstate(all="ignore"):  # what is not finite is replaced below
+    with np.errstate(all="ignore"):  # non-finite values are replaced below
         closed = np.array(_purchases_closed_form(*arguments))
     *_, a, b = arguments
     near_pole = (np.abs(a - 1) < _NEAR_POLE) | (np.abs(a + b - 1) < _NEAR_POLE)
@@ -35,8 +35,8 @@ def purchases_if_alive(t: Floats, r: Floats, alpha: Floats, a: Floats, b: Floats
 def _purchases_closed_form(t: Floats, r: Floats, alpha: Floats, a: Floats, b: Floats) -> Floats:
     """Equation 9, with the hypergeometric function in the Euler-transformed form.
 
-    2F1(r, b; c; z) = (1 - z)^(a - 1 - r) 2F1(c - r, a - 1; c; z), where c = a + b - 1: measured
-    against quadrature, this form does not overflow with large r and loses no digits for z near 1.
+    2F1(r, b; c; z) = (1 - z)^(a - 1 - r) 2F1(c - r, a - 1; c; z), where c = a + b - 1. Compared
+    with quadrature, this form does not overflow for large r and loses no digits for z near 1.
     """
     c, z = a + b - 1, t / (alpha + t)
     return c / (a - 1) * (1 - (1 - z) ** (a - 1) * hyp2f1(c - r, a - 1, c, z))

@@ -1,7 +1,7 @@
-"""One face for whatever was fitted to purchases: customers, and what is expected of each.
+"""The common interface of fitted purchase models: customers, and what each is expected to do.
 
-`Buyers` has one set of parameters, `BuyersPosterior` one per draw, `MarketingBuyers` asks
-PyMC-Marketing. `crmlab.value.customers` puts the same questions to all of them.
+`Buyers` has one set of parameters, `BuyersPosterior` one per draw, `MarketingBuyers` wraps
+PyMC-Marketing. `crmlab.value.customers` works with all of them.
 """
 
 from abc import ABC, abstractmethod
@@ -13,17 +13,17 @@ import xarray as xr
 
 from crmlab.btyd.base import BuyTillYouDie
 from crmlab.btyd.gamma_gamma import GammaGamma
-from crmlab.errors import SpecError
+from crmlab.errors import refuse
 
 
 class FittedPurchases(ABC):
-    """Customers and what a purchase model expects of each of them.
+    """Customers, and the expectations of a purchase model about each of them.
 
     Attributes
     ----------
     histories : DataFrame
         Indexed by customer_id: frequency, recency, T in units of `freq`, as `count_purchases`
-        makes them.
+        returns them.
     freq : str
         The unit of time, a pandas period alias.
     """
@@ -37,31 +37,28 @@ class FittedPurchases(ABC):
 
     @abstractmethod
     def purchases(self, t: float) -> xr.DataArray:
-        """Mean purchases in the time t to come, in events (..., customer_id)."""
+        """Mean purchases in the next time t, in events (..., customer_id)."""
 
     @abstractmethod
     def amounts(self) -> xr.DataArray | None:
-        """Mean amount of a purchase to come, in currency (..., customer_id); None if not known."""
+        """Mean amount of a future purchase, in currency (..., customer_id); None if not known."""
 
     @property
     def history(self) -> list[np.ndarray]:
-        """Frequency, recency and T of each customer, as a population reads them."""
+        """Frequency, recency and T of each customer, as the methods of a population expect them."""
         return [
             self.histories[name].to_numpy(dtype=float) for name in ("frequency", "recency", "T")
         ]
 
     def thinned(self, draws: int) -> Self:
-        """Give the same with at most about `draws` posterior draws; all where there are none."""
+        """Return a copy with about `draws` draws at most; itself if there are no draws."""
         return self
 
 
 def check_kind(owner: str, kind: object) -> None:
-    """Refuse what is no buy-till-you-die model."""
+    """Refuse anything but a buy-till-you-die model."""
     if not (isinstance(kind, type) and issubclass(kind, BuyTillYouDie)):
-        raise SpecError(
-            f"The `kind` parameter of `{owner}` must be a buy-till-you-die model such as BGNBD, "
-            f"got {kind!r}."
-        )
+        refuse(owner, "kind", "a buy-till-you-die model such as BGNBD", kind)
 
 
 def by_customer(histories: pd.DataFrame, values: np.ndarray) -> xr.DataArray:
@@ -76,7 +73,7 @@ def by_draw(histories: pd.DataFrame, values: np.ndarray) -> xr.DataArray:
 
 
 def spenders(histories: pd.DataFrame) -> tuple[pd.Series, pd.Series] | None:
-    """Repeat purchases and mean amount of those who bought again; None if no amounts are known."""
+    """Repeat purchases and mean amount of repeat buyers; None if no amounts are known."""
     if "monetary_value" not in histories:
         return None
     chosen = histories[histories["monetary_value"] > 0]
@@ -84,6 +81,6 @@ def spenders(histories: pd.DataFrame) -> tuple[pd.Series, pd.Series] | None:
 
 
 def amounts_of(histories: pd.DataFrame, spend: GammaGamma) -> xr.DataArray:
-    """Mean amount of each customer's purchases to come, in currency (customer_id,)."""
+    """Mean amount of each customer's future purchases, in currency (customer_id,)."""
     amounts = spend.expected_spend(histories["repeats"], histories["monetary_value"])
     return by_customer(histories, amounts)

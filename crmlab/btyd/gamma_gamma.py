@@ -1,10 +1,10 @@
-"""Gamma-Gamma: what customers spend per purchase, when a few purchases say little about each.
+"""Gamma-Gamma: what customers spend per purchase, when a few purchases say little about each one.
 
 1. The amounts of one customer's purchases are Gamma(p, nu): mean p / nu.
 2. nu varies between customers as a Gamma(q, v); amounts and purchase rates are independent.
 
-A customer's mean of x purchases is pulled towards the mean of all customers, p v / (q - 1), the
-more the fewer purchases she made:
+A customer's mean over x purchases is pulled towards the mean of all customers, p v / (q - 1); the
+fewer her purchases, the stronger the pull:
 
     E[M | zbar, x] = p (v + x zbar) / (p x + q - 1).
 
@@ -38,7 +38,7 @@ class GammaGamma(Positive):
         Shape of the amounts of one customer; above 0.
     q : float
         Shape of the gamma distribution of the customers' rates; above 0. The mean amount of all
-        customers is finite where q exceeds 1.
+        customers is finite if q exceeds 1.
     v : float
         Its rate, in currency; above 0.
 
@@ -63,19 +63,19 @@ class GammaGamma(Positive):
         return _loglik(self, *_check_spenders("GammaGamma.loglik", frequency, monetary_value))
 
     def expected_spend(self, frequency: ArrayLike, monetary_value: ArrayLike) -> Floats:
-        """Mean amount of each customer's purchases to come, in currency.
+        """Mean amount of each customer's future purchases, in currency.
 
         Parameters
         ----------
         frequency : array_like (n,)
-            Purchases that the mean is of; 0 gives the mean of all customers.
+            Number of purchases behind the mean; 0 gives the mean of all customers.
         monetary_value : array_like (n,)
-            Mean amount of those purchases, in currency; ignored where there are none.
+            Mean amount of those purchases, in currency; ignored if there are none.
 
         Returns
         -------
         ndarray (n,)
-            Infinite where p x + q does not exceed 1.
+            Infinite if p x + q does not exceed 1.
         """
         x, mean = check_numbers(
             "GammaGamma.expected_spend", {"frequency": frequency, "monetary_value": monetary_value}
@@ -111,7 +111,7 @@ def _check_spenders(
 ) -> tuple[Floats, Floats]:
     x, mean = check_numbers(owner, {"frequency": frequency, "monetary_value": monetary_value})
     rules = {
-        "frequency must be a whole number, 1 or more (leave out who has not bought)": ~(
+        "frequency must be a whole number, 1 or more (leave out customers without one)": ~(
             (x >= 1) & (x % 1 == 0)
         ),
         "monetary_value must be a number above 0": ~((mean > 0) & np.isfinite(mean)),

@@ -1,4 +1,4 @@
-"""What every model here reads of a customer: three numbers, checked.
+"""The three numbers that every model here reads from a customer's history, checked.
 
 `frequency` x, the repeat purchases; `recency` t_x, the time of the last of them; and T, the time
 observed, all counted from the first purchase (`crmlab.tables.orders.rfm_summary` makes them).
@@ -16,7 +16,7 @@ from crmlab.errors import DataError, raise_problems
 def check_histories(
     owner: str, frequency: ArrayLike, recency: ArrayLike, T: ArrayLike
 ) -> tuple[Floats, Floats, Floats]:
-    """Give the histories as equally long float arrays, or say everything that is wrong."""
+    """Return the histories as float arrays of equal length; all problems at once."""
     x, t_x, observed = check_numbers(owner, {"frequency": frequency, "recency": recency, "T": T})
     raise_problems(DataError, owner, _impossible(x, t_x, observed))
     return x, t_x, observed
@@ -25,33 +25,33 @@ def check_histories(
 def check_opportunities(
     owner: str, frequency: ArrayLike, recency: ArrayLike, n: ArrayLike
 ) -> tuple[Floats, Floats, Floats]:
-    """As `check_histories`, where time goes in whole periods with at most one purchase each."""
+    """As `check_histories`, for whole periods with at most one purchase each."""
     x, t_x, n = check_numbers(owner, {"frequency": frequency, "recency": recency, "n": n})
     rules = {
         "frequency must be a whole number, 0 or more": ~((x >= 0) & (x % 1 == 0)),
         "recency must be a whole number of periods, 0 or more": ~((t_x >= 0) & (t_x % 1 == 0)),
         "n must be a whole number of periods, 0 or more": ~((n >= 0) & (n % 1 == 0)),
         "recency must not exceed n": t_x > n,
-        "frequency must not exceed recency: one purchase a period at most": x > t_x,
+        "frequency must not exceed recency: at most one purchase per period": x > t_x,
         "frequency 0 needs recency 0": (x == 0) & (t_x > 0),
     }
     raise_problems(DataError, owner, broken_rules(rules, {"frequency": x, "recency": t_x, "n": n}))
     return x, t_x, n
 
 
-def check_numbers(owner: str, given: Mapping[str, ArrayLike]) -> list[Floats]:
-    """Give each column as a float array of one shape with the others, at least one customer."""
-    read = {name: _as_numbers(values) for name, values in given.items()}
+def check_numbers(owner: str, columns: Mapping[str, ArrayLike]) -> list[Floats]:
+    """Return the columns as float arrays of the same shape, with at least one customer."""
+    read = {name: _as_numbers(values) for name, values in columns.items()}
     arrays = {name: values for name, values in read.items() if values is not None}
     problems = [f"{name} must hold numbers" for name in read if name not in arrays]
     raise_problems(DataError, owner, problems)
     shapes = {name: array.shape for name, array in arrays.items()}
     if len(set(shapes.values())) > 1:
-        *head, last = given
+        *head, last = columns
         names = f"{', '.join(head)} and {last}"
-        raise DataError(f"{owner}: {names} must have one shape, got {shapes}")
+        raise DataError(f"{owner}: {names} must have the same shape, got {shapes}")
     if not next(iter(arrays.values())).size:
-        raise DataError(f"{owner}: there is no customer")
+        raise DataError(f"{owner}: there are no customers")
     return list(arrays.values())
 
 
@@ -67,7 +67,7 @@ def _impossible(x: Floats, t_x: Floats, T: Floats) -> list[str]:
 
 
 def broken_rules(rules: Mapping[str, Bools], columns: Mapping[str, Floats]) -> list[str]:
-    """Say which rule is broken how often, with the first customer who breaks it."""
+    """List each broken rule with its count and the first customer who breaks it."""
     size = next(iter(columns.values())).size
     return [
         f"{rule}; {int(bad.sum())} of {size} customers break it, first at position {first} ("
@@ -80,7 +80,7 @@ def broken_rules(rules: Mapping[str, Bools], columns: Mapping[str, Floats]) -> l
 
 
 def check_times(owner: str, t: ArrayLike) -> Floats:
-    """Give a horizon as a float array; refuse what is no time."""
+    """Return a horizon as a float array; refuse anything but a time of at least 0."""
     times = _as_numbers(t)
     if times is None or not (np.isfinite(times) & (times >= 0)).all():
         raise DataError(f"{owner}: t must be a time, 0 or more, got {t!r}")

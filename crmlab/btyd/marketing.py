@@ -1,9 +1,9 @@
-"""PyMC-Marketing behind the face of the purchase models here: an extra, and an independent oracle.
+"""PyMC-Marketing (an extra) behind the interface of this package, as an independent check.
 
-Their model is fitted and asked; nothing is computed twice. `method="map"` with flat priors is
+Their model is fitted and queried; nothing is computed twice. `method="map"` with flat priors is
 maximum likelihood and must agree with the `fit_` functions of this package; `method="mcmc"` samples
-their posterior under their default priors. What comes back answers `crmlab.value.customers` like
-any other.
+their posterior under their default priors. The result works with `crmlab.value.customers` like any
+other.
 """
 
 from dataclasses import dataclass, replace
@@ -36,14 +36,14 @@ _MODELS: dict[type[Positive], str] = {
 
 @dataclass(frozen=True)
 class MarketingBuyers(FittedPurchases):
-    """Customers and the PyMC-Marketing model that was fitted to them.
+    """Customers, and the PyMC-Marketing model that was fitted to them.
 
     Parameters
     ----------
     kind : subclass of BuyTillYouDie
-        The model here that tells the same story.
+        The same model in this package.
     model : pymc_marketing.clv model
-        Fitted; its own methods, plots and `idata` are all there.
+        Fitted; its own methods, plots and `idata` are available.
     histories : DataFrame
         As in `Buyers`.
     freq : str
@@ -60,26 +60,26 @@ class MarketingBuyers(FittedPurchases):
 
     def alive(self) -> xr.DataArray:
         """Probability of being alive at the end of the history (chain, draw, customer_id)."""
-        # BG/BB is asked about a period to come: none.
+        # BG/BB predicts a future period, so ask for period 0.
         ahead = {"future_t": 0} if self.kind.whole_periods else {}
         return _ordered(self.model.expected_probability_alive(_frame(self.histories), **ahead))
 
     def purchases(self, t: float) -> xr.DataArray:
-        """Mean purchases in the time t to come, in events (chain, draw, customer_id)."""
+        """Mean purchases in the next time t, in events (chain, draw, customer_id)."""
         if t == 0:  # some of their closed forms divide by the time
             return self.alive() * 0.0
         frame = _frame(self.histories)
         return _ordered(self.model.expected_purchases(frame, future_t=t))
 
     def amounts(self) -> xr.DataArray | None:
-        """Mean amount of a purchase to come, in currency (chain, draw, customer_id)."""
+        """Mean amount of a future purchase, in currency (chain, draw, customer_id)."""
         if self.spend_model is None:
             return None
         frame = _frame(self.histories).assign(frequency=self.histories["repeats"].to_numpy())
         return _ordered(self.spend_model.expected_customer_spend(frame))
 
     def thinned(self, draws: int) -> Self:
-        """Give the same with about `draws` draws at most."""
+        """Return a copy with about `draws` draws at most."""
         sizes = self.model.fit_result.sizes
         every = max(1, sizes["chain"] * sizes["draw"] // draws)
         if every == 1:
@@ -89,7 +89,7 @@ class MarketingBuyers(FittedPurchases):
 
     @property
     def population(self) -> BuyTillYouDie:
-        """The mean of the draws (or the point that was found), as a population of this package."""
+        """The mean of the draws (or the point estimate), as a population of this package."""
         return read_population(self.kind, self.model)
 
 
@@ -102,24 +102,24 @@ def fit_marketing(
     method: str = "map",
     n_draws: int = 1000,
 ) -> MarketingBuyers:
-    """Fit a purchase model of PyMC-Marketing, and their Gamma-Gamma model where amounts are known.
+    """Fit a purchase model of PyMC-Marketing, and their Gamma-Gamma model if amounts are known.
 
     Parameters
     ----------
     kind : {BGNBD, MBGNBD, ParetoNBD, BGBB}
-        Which story; `BGBB` of PyMC-Marketing wants customers who were all observed equally long.
+        The model; their `BGBB` needs customers who were all observed equally long.
     histories : DataFrame
-        As `count_purchases` makes them of customer tables: indexed by customer_id, with frequency,
-        recency, T in units of `freq`, and, if amounts are known, repeats and monetary_value.
+        As `count_purchases` returns them: indexed by customer_id, with frequency, recency, T in
+        units of `freq`, and, if amounts are known, repeats and monetary_value.
     seed : int
-        Of their sampler.
+        Seed of their sampler.
     freq : str
         The unit of time.
     method : {"map", "mcmc"}
-        The peak of the likelihood (flat priors), or a sample of their posterior (their default
-        priors; minutes).
+        The maximum of the likelihood (flat priors), or a sample from their posterior (their default
+        priors; takes minutes).
     n_draws : int
-        Draws per chain, and steps of warm-up, for "mcmc".
+        Draws per chain, and warm-up steps, for "mcmc".
 
     Returns
     -------
@@ -161,7 +161,7 @@ def fit_peer(
 
 
 def run_peer(model: Any, frame: pd.DataFrame, method: str, seed: int, n_draws: int = 1000) -> Any:
-    """Fit a model of PyMC-Marketing in silence; its refusals become ours."""
+    """Fit a model of PyMC-Marketing silently; its errors become ours."""
     sampled = {"draws": n_draws, "tune": n_draws} if method == "mcmc" else {}
     try:
         model.fit(frame, method=method, progressbar=False, random_seed=seed, **sampled)
@@ -173,7 +173,7 @@ def run_peer(model: Any, frame: pd.DataFrame, method: str, seed: int, n_draws: i
 
 
 def load_peer() -> ModuleType:
-    """Import `pymc_marketing.clv`, or say in one line what to install."""
+    """Import `pymc_marketing.clv`, or say what to install."""
     try:
         return import_module("pymc_marketing.clv")
     except ImportError as error:
@@ -183,7 +183,7 @@ def load_peer() -> ModuleType:
 
 
 def read_population[Kind: Positive](kind: type[Kind], model: Any) -> Kind:
-    """Parameters of a fitted model, averaged over its draws, as a population of this package."""
+    """Average the parameters of a fitted model over its draws, as a population of this package."""
     return kind(*(float(np.mean(model.fit_result[name])) for name in kind.names()))
 
 

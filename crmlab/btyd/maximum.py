@@ -1,6 +1,6 @@
-"""Maximum likelihood of positive parameters, how sure it is, and when there is none.
+"""Maximum likelihood of positive parameters, its uncertainty, and when there is no maximum.
 
-The log of each parameter is sought, so all stay positive and the scale of none matters.
+The search is over logs, so parameters stay positive and their scales do not matter.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,8 +10,8 @@ import numpy as np
 from crmlab.arrays import Floats
 from crmlab.errors import DataError, raise_problems
 
-_LOG_BOUND = 12.0  # parameters are sought between exp(-12) and exp(12)
-_LOG_FAR = 10.0  # beyond exp(10) a parameter runs away
+_LOG_BOUND = 12.0  # the search range is exp(-12) to exp(12)
+_LOG_FAR = 10.0  # beyond exp(10), or below exp(-10), a parameter diverges
 _LEAST_CURVATURE = 1e-5  # of the mean log-likelihood, in the flattest direction of the logs
 
 _NUMBERS = {2: "two", 3: "three", 4: "four"}
@@ -25,7 +25,7 @@ def maximise(
     Parameters
     ----------
     owner : str
-        The function that an error names.
+        The function to name in an error.
     names : sequence of str
         The parameters, in order.
     mean_loglik : callable
@@ -38,7 +38,7 @@ def maximise(
     Raises
     ------
     DataError
-        If a parameter runs away or the likelihood is flat: the data do not determine them.
+        If a parameter diverges or the likelihood is flat: the data do not determine the parameters.
     """
     from scipy.optimize import minimize
 
@@ -57,7 +57,7 @@ def maximise(
 def _check_maximum(
     owner: str, names: Sequence[str], mean_loglik: Callable[[Floats], float], logs: Floats
 ) -> None:
-    """Refuse a point that is no maximum: at the edge of the search range, or on a plateau."""
+    """Refuse a point that is not a maximum: at the edge of the search range, or on a plateau."""
     far = [name for name, value in zip(names, logs, strict=True) if abs(value) > _LOG_FAR]
     problems = [f"the best {' and '.join(far)} would be 0 or infinite"] if far else []
     if not far and -np.linalg.eigvalsh(hessian(mean_loglik, logs)).max() < _LEAST_CURVATURE:
@@ -74,7 +74,7 @@ def _check_maximum(
 def log_covariance(loglik: Callable[[Floats], float], logs: Floats) -> Floats:
     """Covariance of the logs of the parameters at the maximum of the total log-likelihood.
 
-    The inverse of the observed information: minus the second derivatives, by differences.
+    The inverse of the observed information, minus the second derivatives by finite differences.
     """
     return np.linalg.inv(-hessian(loglik, logs))
 

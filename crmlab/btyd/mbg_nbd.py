@@ -1,8 +1,8 @@
-"""MBG/NBD: BG/NBD in which the first purchase, too, can be the last.
+"""MBG/NBD: BG/NBD in which a customer can also die after the first purchase.
 
-In BG/NBD a customer without a repeat purchase is alive for certain, because she can die only after
-a repeat. Batislam, Denizel and Filiztekin (2007) let her flip the same coin once more, right after
-the first purchase. With the parameters of BG/NBD, the odds of dead against alive become
+In BG/NBD a customer without a repeat purchase is certainly alive, because she can only die after a
+repeat purchase. Batislam, Denizel and Filiztekin (2007) let her flip the same coin once more, right
+after the first purchase. With the parameters of BG/NBD, the odds of dead against alive become
 
     a / (b + x) ((alpha + T) / (alpha + t_x))^(r + x),    also for x = 0.
 
@@ -34,7 +34,7 @@ class MBGNBD(BuyTillYouDie):
         Gamma distribution of purchase rates; above 0. The mean rate is r / alpha per unit of time.
     a, b : float
         Beta distribution of dropout probabilities; above 0. The mean is a / (a + b) per purchase,
-        the first one included.
+        including the first.
 
     Raises
     ------
@@ -81,7 +81,7 @@ class MBGNBD(BuyTillYouDie):
         return alive * purchases_if_alive(t, *living)
 
     def mean_purchases(self, t: ArrayLike) -> Floats:
-        """Mean repeat purchases up to time t of a new customer of whom nothing is known."""
+        """Mean repeat purchases of a new customer up to time t."""
         return self.expected_purchases(check_times("MBGNBD.mean_purchases", t), 0, 0, 0)
 
 
@@ -103,7 +103,7 @@ def fit_mbgnbd(frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> MBGNBD
     Parameters
     ----------
     frequency, recency, T : array_like (n,)
-        Repeat purchases, time of the last, time observed, all from the first purchase on.
+        Repeat purchases, time of the last one and time observed, counted from the first purchase.
 
     Returns
     -------

@@ -17,12 +17,12 @@ overflow. Here each of them is a probability instead,
     g(tau) = s integral_0^inf ((alpha + tau) / (alpha + tau + v))^k (beta + tau)^s
              / (beta + tau + v)^(s + 1) dv:
 
-the probability that a customer with x purchases who is alive at tau dies before she buys again, as
-v passes. So the likelihood is a sum of two positive terms, each between 0 and a power,
+the probability that a customer with x purchases who is alive at tau dies before she buys again (v
+is the waiting time). So the likelihood is a sum of two positive terms, each between 0 and a power,
 
     L ~ (alpha + T)^-k (beta + T)^-s (1 - g(T)) + (alpha + t_x)^-k (beta + t_x)^-s g(t_x),
 
-and neither overflows nor cancels.
+without overflow or cancellation.
 
 References
 ----------
@@ -94,7 +94,7 @@ class ParetoNBD(BuyTillYouDie):
     ) -> Floats:
         """Mean purchases of each customer in the time t after the end of observation.
 
-        P(alive) (r + x) / (alpha + T) times the mean lifetime that falls into t.
+        P(alive) (r + x) / (alpha + T) times the mean time that she is alive within t.
 
         Examples
         --------
@@ -108,7 +108,7 @@ class ParetoNBD(BuyTillYouDie):
         return _prob_alive(self, x, t_x, T) * rate * _mean_life(t, self.s, self.beta + T)
 
     def mean_purchases(self, t: ArrayLike) -> Floats:
-        """Mean repeat purchases up to time t of a new customer of whom nothing is known.
+        """Mean repeat purchases of a new customer up to time t.
 
         r beta / (alpha (s - 1)) (1 - (beta / (beta + t))^(s - 1)).
         """
@@ -117,7 +117,7 @@ class ParetoNBD(BuyTillYouDie):
 
 
 def _mean_life(t: Floats, s: float, beta: Floats) -> Floats:
-    """Mean of the part of a Pareto(s, beta) lifetime that falls into t; smooth at s = 1."""
+    """Mean of the part of a Pareto(s, beta) lifetime that lies within t; smooth at s = 1."""
     log_ratio = np.log1p(t / beta)
     return beta * log_ratio * exprel((1 - s) * log_ratio)
 
@@ -125,7 +125,7 @@ def _mean_life(t: Floats, s: float, beta: Floats) -> Floats:
 def _log_terms(
     params: ParetoNBD, x: Floats, t_x: Floats, T: Floats
 ) -> tuple[Floats, Floats, Floats]:
-    """Give logs: alive at T; so and buying again; dead since t_x or dying before buying again."""
+    """Return logs of three terms: alive at T; alive and buying again; dying before buying again."""
     k = params.r + x
     alive = _log_power(params, k, T)
     return (
@@ -155,11 +155,11 @@ def _dies_first(params: ParetoNBD, k: Floats, tau: Floats) -> Floats:
     """g(tau): probability of death before the next purchase, s / (k + s) where alpha = beta.
 
     A hypergeometric function with positive terms on either side of alpha = beta (Euler's and
-    Pfaff's transformations); where SciPy's value is no probability, the integral by quadrature.
+    Pfaff's transformations). Where SciPy's value is not a probability, quadrature is used instead.
     """
     k, tau = np.broadcast_arrays(k, tau)
     alpha, s, beta = params.alpha, params.s, params.beta
-    with np.errstate(all="ignore"):  # what is no probability is replaced below
+    with np.errstate(all="ignore"):  # values that are not probabilities are replaced below
         if alpha >= beta:
             series = hyp2f1(1.0, k, k + s + 1, (alpha - beta) / (alpha + tau))
         else:
@@ -189,7 +189,7 @@ def fit_paretonbd(frequency: ArrayLike, recency: ArrayLike, T: ArrayLike) -> Par
     Parameters
     ----------
     frequency, recency, T : array_like (n,)
-        Repeat purchases, time of the last, time observed, all from the first purchase on.
+        Repeat purchases, time of the last one and time observed, counted from the first purchase.
 
     Returns
     -------

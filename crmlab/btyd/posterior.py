@@ -1,16 +1,16 @@
-"""A posterior for purchase models: draws of the parameters, so that a value carries its doubt.
+"""A posterior for purchase models: draws of the parameters, so that values have uncertainty.
 
-Three or four positive parameters need no sampler. The posterior of their logs is close to a bell:
-its peak and curvature give a Student t with heavier tails, draws from it are weighed by posterior
-over proposal, the proposal is fitted once more to the weighted draws, and weighted draws are
-resampled (importance resampling; Rubin 1988, from memory), all as `crmlab.inference.laplace` does.
-The weights say how good that was: a tail index (Pareto's k) above 0.7 is refused, and so are
-weights that are worth too few equally weighted draws.
+Three or four positive parameters need no sampler. The posterior of their logs is close to a normal
+distribution: its mode and curvature give a Student t with heavier tails, draws from it are weighted
+by posterior over proposal, the proposal is fitted once more to the weighted draws, and weighted
+draws are resampled (importance resampling; Rubin 1988, from memory), as `crmlab.inference.laplace`
+does. The weights show how well that worked: a tail index (Pareto's k) above 0.7 is refused, and so
+is an effective sample size that is too small.
 
-The prior of each log is normal, mean 0 and standard deviation 2, where times are in units of the
-longest history and amounts in units of the mean amount: a parameter lies between 1/50 and 50 of the
-unit in 19 of 20 populations. It matters little beside hundreds of customers, and where a likelihood
-has no maximum it still leaves an answer.
+The prior of each log is normal with mean 0 and standard deviation 2. Times are in units of the
+longest history and amounts in units of the mean amount, so a parameter lies between 1/50 and 50
+units in 19 of 20 populations. With hundreds of customers the prior matters little, and if the
+likelihood has no maximum, there is still an answer.
 """
 
 from collections.abc import Callable
@@ -33,20 +33,20 @@ from crmlab.inference.laplace import KHAT_LIMIT, weigh_around
 from crmlab.tables import CustomerTables
 
 _PRIOR_SD = 2.0
-_FREEDOM = 5  # degrees of freedom of the proposal: tails heavier than those of a bell
-_PROPOSALS = 10  # per draw that is kept
-_LEAST_WORTH = 2.0  # equally weighted draws that the weights must be worth, per draw kept
+_FREEDOM = 5  # degrees of freedom of the proposal: heavier tails than the normal distribution
+_PROPOSALS = 10  # proposals per draw to keep
+_LEAST_WORTH = 2.0  # effective sample size of the weights, per draw to keep
 
 
 class ParameterDraws[Kind: Positive](NamedTuple):
-    """Draws of the parameters of a population, and how good the weights were that chose them.
+    """Draws of the parameters of a population, and the quality of their weights.
 
     Parameters
     ----------
     populations : tuple of populations
         One per draw.
     effective : float
-        Equally weighted draws that the weighted proposals were worth, (sum w)^2 / sum w^2.
+        Effective sample size of the weighted proposals, (sum w)^2 / sum w^2.
     """
 
     populations: tuple[Kind, ...]
@@ -55,7 +55,7 @@ class ParameterDraws[Kind: Positive](NamedTuple):
 
 @dataclass(frozen=True)
 class BuyersPosterior(FittedPurchases):
-    """Customers and draws from the posterior of their population.
+    """Customers, and draws from the posterior of their population.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class BuyersPosterior(FittedPurchases):
     freq : str
         The unit of recency and T.
     spends : tuple of GammaGamma, optional
-        As many draws of the population of spenders; None if no amounts are known.
+        The same number of draws of the population of spenders; None if no amounts are known.
     """
 
     populations: tuple[BuyTillYouDie, ...]
@@ -79,25 +79,25 @@ class BuyersPosterior(FittedPurchases):
         return self._by_draw(lambda kind, x, t_x, T: kind.prob_alive(x, t_x, T))
 
     def purchases(self, t: float) -> xr.DataArray:
-        """Mean purchases in the time t to come, in events (chain, draw, customer_id)."""
+        """Mean purchases in the next time t, in events (chain, draw, customer_id)."""
         return self._by_draw(lambda kind, x, t_x, T: kind.expected_purchases(t, x, t_x, T))
 
     def amounts(self) -> xr.DataArray | None:
-        """Mean amount of a purchase to come, in currency (chain, draw, customer_id)."""
+        """Mean amount of a future purchase, in currency (chain, draw, customer_id)."""
         if self.spends is None:
             return None
         values = [amounts_of(self.histories, spend).values for spend in self.spends]
         return by_draw(self.histories, np.stack(values))
 
     def thinned(self, draws: int) -> Self:
-        """Give the same with at most `draws` draws, evenly chosen."""
+        """Return a copy with at most `draws` draws, evenly spaced."""
         places = spread_evenly(len(self.populations), draws)
         chosen = tuple(self.populations[i] for i in places)
         spends = None if self.spends is None else tuple(self.spends[i] for i in places)
         return replace(self, populations=chosen, spends=spends)
 
     def _by_draw(self, ask: Callable[..., Floats]) -> xr.DataArray:
-        # Customers with one history have one answer.
+        # Customers with the same history have the same answer.
         unique, place = np.unique(np.stack(self.history), axis=1, return_inverse=True)
         answers = np.stack([ask(kind, *unique) for kind in self.populations])
         return by_draw(self.histories, answers[:, place.ravel()])
@@ -111,14 +111,14 @@ def buyers_posterior(
     freq: str = "W",
     n_draws: int = 200,
 ) -> BuyersPosterior:
-    """Posterior of a buy-till-you-die model, and of the amounts, from customer tables.
+    """Draw from the posterior of a buy-till-you-die model, and of amounts, from customer tables.
 
     Parameters
     ----------
     kind, tables, freq
         As in `fit_buyers`.
     seed : int
-        Of the draws.
+        Seed of the draws.
     n_draws : int
         Draws to keep.
 
@@ -126,13 +126,13 @@ def buyers_posterior(
     -------
     BuyersPosterior
         Rates and amounts are independent, as in the model. All functions of
-        `crmlab.value.customers` take it, and their answers have dims (chain, draw, customer_id),
-        with one chain.
+        `crmlab.value.customers` accept it; their results have dims (chain, draw, customer_id), with
+        one chain.
 
     Raises
     ------
     DataError
-        As in `fit_buyers`, or if the posterior is too far from a bell for importance resampling.
+        As in `fit_buyers`, or if the posterior is too far from normal for importance resampling.
 
     Examples
     --------
@@ -166,13 +166,13 @@ def population_posterior[Kind: BuyTillYouDie](
     seed: int,
     n_draws: int = 200,
 ) -> ParameterDraws[Kind]:
-    """Draws from the posterior of a population of buyers.
+    """Draw from the posterior of a population of buyers.
 
     Parameters
     ----------
     kind : subclass of BuyTillYouDie
     frequency, recency, T : array_like (n,)
-        Histories, in the unit of time in which the parameters are wanted.
+        Histories, in the unit of time that the parameters should have.
     seed : int
     n_draws : int
 
@@ -200,7 +200,7 @@ def population_posterior[Kind: BuyTillYouDie](
 def spend_posterior(
     frequency: ArrayLike, monetary_value: ArrayLike, *, seed: int, n_draws: int = 200
 ) -> ParameterDraws[GammaGamma]:
-    """Draws from the posterior of a Gamma-Gamma population of spenders.
+    """Draw from the posterior of a Gamma-Gamma population of spenders.
 
     Parameters
     ----------
@@ -232,7 +232,7 @@ def _draw[Kind: Positive](
     seed: int,
     n_draws: int,
 ) -> ParameterDraws[Kind]:
-    """Resample weighted proposals from a Student t that was fitted to the posterior twice."""
+    """Resample weighted proposals from a Student t that is fitted to the posterior twice."""
     problems = [*count_problems({"seed": seed}, at_least=0), *count_problems({"n_draws": n_draws})]
     raise_problems(SpecError, owner, problems)
     rng = np.random.default_rng(seed)
@@ -248,10 +248,10 @@ def _draw[Kind: Positive](
         spread = np.cov(found.places, rowvar=False, aweights=found.weights)
     if found.khat > KHAT_LIMIT or found.n_effective < _LEAST_WORTH * n_draws:
         raise DataError(
-            f"{owner}: {n_proposals} weighted draws are worth {found.n_effective:.0f} (Pareto k "
-            f"{found.khat:.2f}, limit {KHAT_LIMIT}), too few to keep {n_draws}: these data leave a "
-            "posterior that is far from a bell; use more customers with repeat purchases, or "
-            "PyMC-Marketing's sampler (`fit_marketing`)"
+            f"{owner}: the effective size of {n_proposals} weighted draws is "
+            f"{found.n_effective:.0f} (Pareto k {found.khat:.2f}, limit {KHAT_LIMIT}), too few to "
+            f"keep {n_draws}, because the posterior is far from normal; use more customers with "
+            "repeat purchases, or PyMC-Marketing's sampler (`fit_marketing`)"
         )
     chosen = found.choose(n_draws, rng) + np.log(units)
     return ParameterDraws(tuple(kind.from_logs(logs) for logs in chosen), found.n_effective)
@@ -264,11 +264,11 @@ def _peak(log_posterior: Callable[[Floats], float], size: int) -> tuple[Floats, 
     found = minimize(lambda logs: -log_posterior(logs), np.zeros(size), jac="3-point")
     curvature = -hessian(log_posterior, found.x)
     values, axes = np.linalg.eigh((curvature + curvature.T) / 2)
-    # Along no direction can the posterior be wider than the prior.
+    # The posterior cannot be wider than the prior in any direction.
     return found.x, (axes / np.maximum(values, _PRIOR_SD**-2)) @ axes.T
 
 
 def _root(spread: Floats) -> Floats:
-    """Give L with ``L L' = spread``."""
+    """Return L with ``L L' = spread``."""
     values, axes = np.linalg.eigh(spread)
     return axes * np.sqrt(np.maximum(values, 0.0))

@@ -1,20 +1,20 @@
-"""Observed paths: the moves they show, and whether these look like one chain.
+"""Observed paths: the moves they show, and whether one chain can explain them.
 
 The counts n[i, j] of moves are all that observed paths say about P, and the shares
-p[j | i] = n[i, j] / n[i] are its maximum-likelihood estimate. Before a matrix is estimated, the
-same counts can be asked whether one matrix is enough. Each question sets a table of counts against
-the hypothesis that its rows share one distribution, by the gain in likelihood from separate rows,
+p[j | i] = n[i, j] / n[i] are its maximum-likelihood estimate. Before estimation, the same counts
+can show whether one matrix is enough. Each test compares a table of counts with the hypothesis that
+its rows share one distribution, by the gain in likelihood from separate rows,
 
     G^2 = 2 sum n[h, i, j] ln(p[j | h, i] / p[j | i]),
 
-which is close to chi-square under the hypothesis if counts are not small. The question is what h
-stands for:
+which is close to chi-square under the hypothesis if counts are not small. The tests differ in what
+h stands for:
 
     a group of customers, or a calendar period       `homogeneity_test`
     the stage before the present one                 `order_test`: does the chain forget?
     a stage of the block i, where j is a block       `lumpability_test`: may stages be merged?
 
-A move that never occurs costs no degree of freedom: forbidden moves are not evidence.
+A move that never occurs does not cost a degree of freedom: forbidden moves are not evidence.
 
 References
 ----------
@@ -54,13 +54,13 @@ class ChiSquareTest(NamedTuple):
 
 
 def transition_counts(paths: ArrayLike, n_stages: int, *, order: int = 1) -> Ints:
-    """Count the runs of stages that follow each other directly.
+    """Count the sequences of stages in consecutive periods.
 
     Parameters
     ----------
     paths : array_like of int, shape (N, T) or (T,)
-        Stage of each customer in each period; -1 where it is unknown. Runs across an unknown
-        stage are not counted.
+        Stage of each customer in each period; -1 where it is unknown. Sequences that contain an
+        unknown stage are not counted.
     n_stages : int
         K.
     order : int
@@ -123,8 +123,8 @@ def homogeneity_test(counts: ArrayLike) -> ChiSquareTest:
     Returns
     -------
     ChiSquareTest
-        For each i, (groups seen in i - 1) x (stages reached from i - 1) degrees of freedom: what
-        never happens in any group, structural zeros included, costs none.
+        For each i, (groups seen in i - 1) x (stages reached from i - 1) degrees of freedom: moves
+        that never occur in any group, structural zeros included, cost none.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def homogeneity_test(counts: ArrayLike) -> ChiSquareTest:
 
 
 def order_test(paths: ArrayLike, n_stages: int, *, order: int = 1) -> ChiSquareTest:
-    """Test whether the last `order` stages tell all that the last `order` + 1 tell.
+    """Test whether the last `order` stages predict the next as well as the last `order` + 1 do.
 
     Order 1 tests the Markov property against a memory of two periods,
     G^2 = 2 sum n[h, i, j] ln(p[j | h, i] / p[j | i]); order 0 tests independence of periods.
@@ -228,7 +228,7 @@ def lumpability_test(counts: ArrayLike, blocks: Sequence[Hashable]) -> ChiSquare
 
 
 def _likelihood_ratio_test(tables: Iterable[NDArray]) -> ChiSquareTest:
-    """Test in each table whether all rows share one distribution, and add up."""
+    """Test in each table whether all rows share one distribution, and add the results."""
     parts = [(_g_squared(table), _degrees_of_freedom(table)) for table in tables]
     statistic = float(sum(g for g, _ in parts))
     df = int(sum(d for _, d in parts))
@@ -244,6 +244,6 @@ def _g_squared(table: NDArray) -> float:
 
 
 def _degrees_of_freedom(table: NDArray) -> int:
-    # An empty margin fits itself: it has no parameter in either hypothesis.
+    # An empty row or column has no parameter in either hypothesis.
     rows, columns = (int((table.sum(axis=axis) > 0).sum()) for axis in (1, 0))
     return max(rows - 1, 0) * max(columns - 1, 0)

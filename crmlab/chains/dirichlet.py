@@ -1,18 +1,18 @@
 """Learning a transition matrix: Dirichlet rows before and after the data.
 
-A row of P is a distribution over the next stage. The Dirichlet distribution with concentration
-a_i = (a_i1, ..., a_iK) says what is believed of row i as if a_ij moves to stage j had been seen
-already. After n_i moves it is again a Dirichlet:
+A row of P is a distribution over the next stage. A Dirichlet distribution with concentration
+a_i = (a_i1, ..., a_iK) describes beliefs about row i as if a_ij moves to stage j had already been
+seen. After n_i moves it is again a Dirichlet:
 
     prior Dirichlet(a_i),  counts n_i   ->   posterior Dirichlet(a_i + n_i)   `dirichlet_posterior`
     Pr(next is j | counts) = (a_ij + n_ij) / sum_k (a_ik + n_ik)              `dirichlet_mean`
 
-Rows learn from their own moves only, and a concentration of 0 forbids a move for good.
+Each row learns only from its own moves, and a concentration of 0 forbids a move for good.
 
 Averaging the probability of the paths over the prior gives a product of gamma functions
-(`dirichlet_log_marginal`). It rewards a hypothesis for what it foresaw, not for what it can be
-made to fit, so a ratio of two of them, a Bayes factor, compares hypotheses of different size and
-needs no further penalty: how long the memory is (`order_log_marginals`), whether segments share
+(`dirichlet_log_marginal`). It rewards a hypothesis for what it predicted, not for what it can be
+made to fit. So the ratio of two of them, a Bayes factor, compares hypotheses of different size
+without a further penalty: how long the memory is (`order_log_marginals`), or whether segments share
 one matrix (`log_bayes_factor_pooling`). `crmlab.chains.counts` asks the same without a prior.
 
 References
@@ -97,7 +97,7 @@ def dirichlet_mean(concentration: ArrayLike) -> Floats:
     a = _read_concentration("concentration", concentration)
     totals = a.sum(axis=-1, keepdims=True)
     if (totals == 0).any():
-        raise SpecError("concentration must be positive somewhere in each row")
+        raise SpecError("concentration must have a positive entry in each row")
     return a / totals
 
 
@@ -138,7 +138,7 @@ def dirichlet_log_marginal(counts: ArrayLike, prior: ArrayLike = 1.0) -> float:
     n, a = _read_dirichlet(counts, prior)
     if ((a == 0) & (n > 0)).any():
         return -np.inf
-    # Impossible moves have no factor; ln G(1) = 0 stands in for them.
+    # Impossible moves have no factor; ln G(1) = 0 takes its place.
     cells = special.gammaln(np.where(a > 0, a + n, 1.0)) - special.gammaln(np.where(a > 0, a, 1.0))
     n_row, a_row = n.sum(axis=-1), a.sum(axis=-1)
     a_row = np.where(a_row > 0, a_row, 1.0)
@@ -150,7 +150,7 @@ def order_log_marginals(
 ) -> Floats:
     """Return the log-probability of paths under chains with a memory of 0, 1, ... periods.
 
-    All orders explain the same stages: those that follow `max_order` known ones. The difference
+    All orders predict the same stages: those that follow `max_order` known ones. The difference
     between two of them is the log Bayes factor of their orders.
 
     Parameters
@@ -186,7 +186,7 @@ def order_log_marginals(
     runs = transition_counts(paths, n_stages, order=max_order)
     rows = _read_prior(prior, (n_stages, n_stages))
     priors = [rows.mean(axis=0)] + [rows] * max_order
-    # Summing over the oldest periods of the runs forgets them.
+    # Summing over the oldest periods of the sequences forgets them.
     kept = [runs.sum(axis=tuple(range(max_order - order))) for order in range(max_order + 1)]
     return np.array([dirichlet_log_marginal(*pair) for pair in zip(kept, priors, strict=True)])
 
@@ -241,8 +241,8 @@ def _read_prior(prior: ArrayLike, shape: tuple[int, ...]) -> Floats:
         raise SpecError(f"prior must broadcast to {shape}, got {concentration.shape}") from None
 
 
-def _read_concentration(name: str, given: ArrayLike) -> Floats:
-    values = read_numbers(name, given)
+def _read_concentration(name: str, concentration: ArrayLike) -> Floats:
+    values = read_numbers(name, concentration)
     if not np.isfinite(values).all() or (values < 0).any():
         raise SpecError(f"{name} must be finite and not negative: a concentration, in moves")
     return values

@@ -1,15 +1,16 @@
-"""What is seen of hidden stages: the table that all recursions read, in one layout.
+"""Evidence about hidden stages: the table that all recursions read, in one layout.
 
-We see y_t, not s_t. All that can be said of y_t is in the numbers l_t[k] = log p(y_t | s_t = k),
-one for each stage: how well each stage explains what was seen. Only their differences between
-stages move the probabilities of stages.
+We see y_t, not s_t. All that y_t says about the stage is in the numbers
+l_t[k] = log p(y_t | s_t = k), one for each stage: how well it explains what was seen. Only their
+differences between stages change the stage probabilities.
 
-* Nothing recorded: l_t = 0 for all stages, which favours none. A missing period is no evidence.
-* A stage that cannot show this: l_t[k] = -inf.
-* A customer has a *window*, her first to her last period. The chain starts in its first period;
-  outside it there is neither a stage nor evidence, so its cells are set to 0 and never reported.
+* Nothing recorded: l_t = 0 for all stages. A missing period favours no stage.
+* A stage that cannot produce y_t: l_t[k] = -inf.
+* A customer has a *window*, from her first to her last period. The chain starts in the first
+  period; outside the window there is neither a stage nor evidence, so cells are set to 0 and never
+  reported.
 
-One matrix may serve all; or each customer, each period, or both may have their own.
+There may be one matrix for all, or one per customer, per period, or both.
 """
 
 from typing import NamedTuple
@@ -23,7 +24,7 @@ from crmlab.errors import DataError, SpecError, raise_problems
 
 
 class Evidence(NamedTuple):
-    """Checked inputs of the recursions, in one layout; cells outside the window say nothing."""
+    """Checked inputs of the recursions, in one layout; cells outside the window are ignored."""
 
     log_initial: Floats  # (N, K)
     matrices: Floats  # (N or 1, T - 1 or 1, K, K)
@@ -31,7 +32,7 @@ class Evidence(NamedTuple):
     first: Ints  # (N,)
     last: Ints  # (N,)
     inside: Bools  # (N, T)
-    faintest: float  # log of the smallest positive transition probability
+    log_smallest: float  # log of the smallest positive transition probability
 
     @property
     def n_periods(self) -> int:
@@ -69,7 +70,7 @@ def read_evidence(
         first=first,
         last=last,
         inside=inside,
-        faintest=float(np.log(matrices.min(where=matrices > 0, initial=1.0))),
+        log_smallest=float(np.log(matrices.min(where=matrices > 0, initial=1.0))),
     )
 
 

@@ -1,9 +1,9 @@
-"""What the functions of this package are given: matrices, probabilities, stages, counts, checked.
+"""Checks of the arguments of this package: matrices, probabilities, stages, counts.
 
-Every public function reads its arguments through one of these before it computes anything, so a
-mistake is named in the caller's own terms, and nothing further in checks twice. Each takes what a
-caller may hand over (a list, a frame, one index or several) and returns an array; what cannot be
-read is a `SpecError`, or a `DataError` where it was observed and not specified.
+Every public function reads its arguments through one of these before it computes anything, so an
+error names the caller's own argument, and nothing is checked twice. Each accepts what a caller may
+pass (a list, a frame, one index or several) and returns an array. What cannot be read raises a
+`SpecError`, or a `DataError` if it was observed rather than specified.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from crmlab.errors import DataError, SpecError, raise_problems
 
 
 def read_numbers(name: str, values: ArrayLike, error: type[ValueError] = SpecError) -> Floats:
-    """Return an array of floats; refuse names, and rows of unequal length."""
+    """Return an array of floats; refuse text, and rows of unequal length."""
     try:
         return np.asarray(values, dtype=float)
     except (TypeError, ValueError) as problem:
@@ -31,7 +31,7 @@ def read_matrix(transition_matrix: ArrayLike) -> Floats:
 
 
 def problems_of_probs(row: str, probs: Floats) -> list[str]:
-    """Say why the last axis does not hold probabilities (empty if it does).
+    """List why the last axis does not hold probabilities (empty if it does).
 
     Examples
     --------
@@ -57,18 +57,18 @@ def _name_row(row: str, place: tuple[int, ...]) -> str:
 
 
 def read_count(name: str, value: int) -> int:
-    """Return a whole number from 0 on."""
+    """Return a whole number of at least 0."""
     if not isinstance(value, (int, np.integer)) or value < 0:
-        raise SpecError(f"{name} must be an integer that is not negative, got {value!r}")
+        raise SpecError(f"{name} must be a whole number of at least 0, got {value!r}")
     return int(value)
 
 
 def read_stages(name: str, stages: ArrayLike, n_stages: int) -> NDArray[np.intp]:
-    """Return the indices of one stage or several, in the order given."""
+    """Return the indices of one stage or several, in the caller's order."""
     indices = np.atleast_1d(np.asarray(stages))
     if not len(indices) or indices.dtype.kind not in "iu" or indices.ndim != 1:
         raise SpecError(
-            f"{name} must be the index of a stage or several, got {stages!r}; "
+            f"{name} must be the index of a stage, or several indices, got {stages!r}; "
             "`space.index(name)` gives it"
         )
     if (indices < 0).any() or (indices >= n_stages).any():
@@ -77,14 +77,14 @@ def read_stages(name: str, stages: ArrayLike, n_stages: int) -> NDArray[np.intp]
 
 
 def mark_stages(name: str, stages: ArrayLike, n_stages: int) -> Bools:
-    """Return which of the stages are named: one stage or several, (K,)."""
+    """Return a mask of the named stages (one or several), (K,)."""
     mask = np.zeros(n_stages, dtype=bool)
     mask[read_stages(name, stages, n_stages)] = True
     return mask
 
 
 def read_start(start: ArrayLike, n_stages: int) -> Floats:
-    """Return the probabilities of the first stage, given as such or as the index of one."""
+    """Return the probabilities of the first stage, from probabilities or from one index."""
     if np.ndim(start) == 0:
         return mark_stages("start", start, n_stages).astype(float)
     return read_probs("start", start, n_stages)
@@ -100,7 +100,7 @@ def read_probs(name: str, values: ArrayLike, n_stages: int) -> Floats:
 
 
 def read_counts(counts: ArrayLike) -> Floats:
-    """Return counts, which a prior or a weighting may have made fractions."""
+    """Return counts; they may be fractions, for example after weighting."""
     values = read_numbers("counts", counts, DataError)
     if not np.isfinite(values).all() or (values < 0).any():
         raise DataError("counts must be finite and not negative")

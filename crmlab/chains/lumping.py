@@ -1,18 +1,17 @@
-"""Coarser stages: when blocks of stages are a Markov chain themselves, and when not.
+"""Coarser stages: when blocks of stages form a Markov chain themselves, and when not.
 
 Ten stages merged into five are easier to name and to draw. But the chain forgets all but the
-present *stage*; those who know the block only may know too little. Blocks form a Markov chain,
-whatever the start, if and only if all stages of a block have the same probability of moving to
-each block:
+present *stage*, and the block alone may be too little to know. Blocks form a Markov chain, whatever
+the start, if and only if all stages of a block have the same probability of moving to each block:
 
     sum_{j in B} P[i, j]  is the same for all i of one block, for every block B.
 
 Then the chain is *lumpable*, and these numbers are the moves between blocks (`lump`). If not, the
-past may tell which stage of its block a customer is in, hence where she goes next: the blocks
-remember, and any matrix between them is an average that holds for one mix of stages.
+past may reveal which stage of the block a customer is in, and so where she goes next: the blocks
+have a memory, and any matrix between them is an average that is valid for one mix of stages only.
 
-`block_probs` lists the sums, `lumpability_gap` measures by how much they differ at most, and
-`lumpability_test` (in `crmlab.chains.counts`) asks whether data show that they differ.
+`block_probs` lists the sums, `lumpability_gap` measures their largest difference, and
+`lumpability_test` (in `crmlab.chains.counts`) tests whether data show a difference.
 
 References
 ----------
@@ -76,9 +75,9 @@ def lump(
     blocks : sequence of K labels
         The block of each stage, e.g. ``KNAPP_TO_LIFECYCLE.labels``.
     weights : array_like of shape (K,), optional
-        How many customers each stage holds, e.g. its `occupancy`; left out, all stages of a block
-        weigh the same. If the chain is lumpable, the weights make no difference; if it is not,
-        the blocks follow no Markov chain and the result holds for these weights only.
+        How many customers each stage holds, e.g. its `occupancy`; by default, all stages of a block
+        weigh the same. If the chain is lumpable, the weights make no difference; if it is not, the
+        blocks do not form a Markov chain, and the result is valid for these weights only.
 
     Returns
     -------
@@ -106,7 +105,7 @@ def lump(
 
 
 def lumpability_gap(transition_matrix: ArrayLike, blocks: Sequence[Hashable]) -> float:
-    """Return by how much the stages of one block differ in their moves to blocks, at most.
+    """Return the largest difference between stages of one block in their moves to blocks.
 
     Parameters
     ----------

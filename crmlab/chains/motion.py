@@ -10,15 +10,15 @@ solution, the `stationary_distribution`: the share of periods spent in each stag
 start.
 
 **Stays and moves.** The length of one visit to stage i is geometric, 1 / (1 - P[i, i]) periods on
-average (`sojourn_time`). Take the stays away, and the `jump_chain` is left: which stage comes
-next, whenever that may be.
+average (`sojourn_time`). Without the stays, the `jump_chain` is left: which stage comes next,
+whenever that may be.
 
 **Paths.** Period by period, the probability of a path is the product of its moves (`path_prob`).
-Where only the sequence of different stages matters, each lasting as long as it likes, it is the
-product of their jumps, P[i, j] / (1 - P[i, i]) (`eventual_path_prob`).
+If only the sequence of different stages matters, and each may last as long as it likes, it is the
+product of the jumps, P[i, j] / (1 - P[i, i]) (`eventual_path_prob`).
 
-**What if.** `block_moves` forbids moves and returns the chain that is left, to ask of it whatever
-was asked of the first.
+**What if.** `block_moves` forbids moves and returns the new chain, which every other function here
+accepts.
 
 References
 ----------
@@ -42,7 +42,7 @@ def n_step(transition_matrix: ArrayLike, n_periods: int) -> Floats:
     transition_matrix : array_like of shape (K, K)
         Probability per period; rows sum to 1.
     n_periods : int
-        Not negative.
+        At least 0.
 
     Returns
     -------
@@ -65,11 +65,11 @@ def n_step(transition_matrix: ArrayLike, n_periods: int) -> Floats:
 
 
 def move_probs(probs: Floats, matrices: Floats) -> Floats:
-    """Move the stage probabilities of many customers one period on.
+    """Move the stage probabilities of many customers forward by one period.
 
-    The same as ``probs[n] @ matrices[n]``, summed stage by stage: a product of matrices rounds
-    differently for many rows than for one, so a customer's probabilities would depend on whom she
-    is computed with.
+    The same as ``probs[n] @ matrices[n]``, but summed stage by stage: a matrix product rounds
+    differently for many rows than for one, so a customer's probabilities would depend on the other
+    customers in the batch.
 
     Parameters
     ----------
@@ -93,8 +93,8 @@ def move_probs(probs: Floats, matrices: Floats) -> Floats:
 def stationary_distribution(transition_matrix: ArrayLike) -> Floats:
     """Return the share of periods that a customer spends in each stage in the long run.
 
-    Solves pi = pi P by the Grassmann-Taksar-Heyman elimination, which subtracts nothing and so
-    keeps small probabilities accurate.
+    Solves pi = pi P by the Grassmann-Taksar-Heyman elimination, which never subtracts and so keeps
+    small probabilities accurate.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ def stationary_distribution(transition_matrix: ArrayLike) -> Floats:
         raise SpecError(
             f"transition_matrix: the long run depends on the start, because the sets of stages "
             f"{', '.join(str(members.tolist()) for members in closed)} are never left; use "
-            "`passage_prob` to learn in which of them a customer ends"
+            "`passage_prob` for the probability of ending in each of them"
         )
     shares = np.zeros(len(P))
     shares[closed[0]] = _eliminate(P[np.ix_(closed[0], closed[0])])
@@ -218,7 +218,7 @@ def path_prob(
     path : sequence of int
         Index of the stage in each period.
     initial_probs : array_like of shape (K,), optional
-        Probabilities of the first stage; left out, the first stage is given.
+        Probabilities of the first stage; if left out, the first stage is certain.
 
     Returns
     -------
@@ -243,7 +243,7 @@ def path_prob(
 
 
 def eventual_path_prob(transition_matrix: ArrayLike, path: ArrayLike) -> float:
-    """Return the probability of one sequence of different stages, however long each lasts.
+    """Return the probability of a sequence of different stages, however long each lasts.
 
     The product of P[i, j] / (1 - P[i, i]) along the path.
 
@@ -252,7 +252,7 @@ def eventual_path_prob(transition_matrix: ArrayLike, path: ArrayLike) -> float:
     transition_matrix : array_like of shape (K, K)
         Probability per period; rows sum to 1.
     path : sequence of int
-        Indices of stages, no stage following itself; the first is given.
+        Indices of stages, no stage directly after itself; the first is where the customer is now.
 
     Returns
     -------
@@ -272,14 +272,14 @@ def eventual_path_prob(transition_matrix: ArrayLike, path: ArrayLike) -> float:
     stages = read_stages("path", path, len(P))
     if (stages[1:] == stages[:-1]).any():
         raise SpecError(
-            f"path must not repeat a stage at once, because stays of any length are included, "
+            f"path must not repeat a stage directly, because stays of any length are included, "
             f"got {stages.tolist()}"
         )
     return path_prob(jump_chain(P), stages)
 
 
 def block_moves(transition_matrix: ArrayLike, blocked: ArrayLike) -> Floats:
-    """Forbid moves: a customer who would have made one stays where she is.
+    """Forbid moves: a customer who would have made one of them stays where she is.
 
     Parameters
     ----------
@@ -297,7 +297,7 @@ def block_moves(transition_matrix: ArrayLike, blocked: ArrayLike) -> Floats:
     Raises
     ------
     SpecError
-        The matrix or the shape of `blocked` is not valid, or staying is to be blocked.
+        The matrix or the shape of `blocked` is not valid, or staying would be blocked.
 
     Examples
     --------

@@ -1,22 +1,22 @@
-"""How long and how probable is the way to a stage, or to the end.
+"""How long the way to a stage or to the end is, and how probable.
 
-Write T for the rows and columns of P between transient stages, those that are left for good sooner
-or later. T^n holds the probabilities of still being on the way after n periods, and since they
-shrink to nothing, their sum is finite:
+Write T for the rows and columns of P between transient stages, which are left for good sooner or
+later. T^n holds the probabilities of still being on the way after n periods, and because they
+shrink to zero, their sum is finite:
 
     N = I + T + T^2 + ... = (I - T)^-1        `fundamental_matrix`: expected periods in j from i
     N 1                                       `absorption_time`: expected periods until the end
 
-Any other target is reached in the same manner, if one imagines that the customer stays there once
-she has arrived. One step ahead, everything is as before, one period later:
+For any other target, imagine that the customer stays there once she has arrived. After one step,
+the problem is the same, one period later:
 
     m = 1 + P m, m = 0 at the target          `first_passage_time` (the smallest solution)
     h = P h,     h = 1 at the target          `passage_prob`: ever reach it (the smallest solution)
 
-If the target may be missed for ever, the expected time is infinite, even where reaching it is all
-but certain; a median may then still be finite (`first_passage_quantile`). The share that has not
-arrived after each number of periods is the curve of `survival`; the periods spent on the way,
-or within any horizon, are the `occupancy` of the stages.
+If the target may never be reached, the expected time is infinite, even if reaching it is almost
+certain; the median may still be finite (`first_passage_quantile`). The share that has not arrived
+after each number of periods is the curve of `survival`; the periods spent on the way, or within any
+horizon, are the `occupancy` of the stages.
 
 The present period counts: a customer who is in stage i now spends at least this period there.
 
@@ -78,12 +78,12 @@ def first_passage_time(transition_matrix: ArrayLike, to: ArrayLike) -> Floats:
     transition_matrix : array_like of shape (K, K)
         Probability per period; rows sum to 1.
     to : int or sequence of int
-        Index of the target stage, or of several: reaching any of them counts.
+        Index of the target stage, or several indices: reaching any of them counts.
 
     Returns
     -------
     ndarray of shape (K,)
-        By stage now: periods; 0 in the target, infinite where the target may be missed for ever.
+        By current stage: periods; 0 in the target, infinite if the target may never be reached.
 
     Raises
     ------
@@ -121,14 +121,14 @@ def first_passage_quantile(
     transition_matrix : array_like of shape (K, K)
         Probability per period; rows sum to 1.
     to : int or sequence of int
-        Index of the target stage, or of several: reaching any of them counts.
+        Index of the target stage, or several indices: reaching any of them counts.
     prob : float
         Between 0 and 1, both excluded.
 
     Returns
     -------
     ndarray of shape (K,)
-        By stage now: whole periods, infinite where the target is never reached that often.
+        By current stage: whole periods, infinite if the probability of arriving stays below `prob`.
 
     Raises
     ------
@@ -144,7 +144,7 @@ def first_passage_quantile(
     target = mark_stages("to", to, len(P))
     if not 0 < prob < 1:
         raise SpecError(f"prob must lie between 0 and 1, got {prob!r}")
-    # A tie that rounding decides (a fair coin reaches 0.5 after one period) counts as reached.
+    # A tie that only rounding decides (a fair coin reaches 0.5 after one period) counts as reached.
     tolerance = 1e-12
     way = ~target
     arrives = passage_prob(P, np.flatnonzero(target))[way] >= prob - tolerance
@@ -179,12 +179,12 @@ def passage_prob(transition_matrix: ArrayLike, to: ArrayLike) -> Floats:
     transition_matrix : array_like of shape (K, K)
         Probability per period; rows sum to 1.
     to : int or sequence of int
-        Index of the target stage, or of several: reaching any of them counts.
+        Index of the target stage, or several indices: reaching any of them counts.
 
     Returns
     -------
     ndarray of shape (K,)
-        By stage now; 1 in the target itself.
+        By current stage; 1 in the target itself.
 
     Raises
     ------
@@ -219,7 +219,7 @@ def absorption_time(transition_matrix: ArrayLike) -> Floats:
     Returns
     -------
     ndarray of shape (K,)
-        By stage now: periods; 0 where the end is reached already.
+        By current stage: periods; 0 if the end has been reached already.
 
     Raises
     ------
@@ -236,7 +236,7 @@ def absorption_time(transition_matrix: ArrayLike) -> Floats:
 
 
 def absorption_quantile(transition_matrix: ArrayLike, *, prob: float = 0.5) -> Floats:
-    """Return the periods after which a relationship has ended with a given probability.
+    """Return the number of periods after which a relationship has ended with probability `prob`.
 
     Parameters
     ----------
@@ -248,7 +248,7 @@ def absorption_quantile(transition_matrix: ArrayLike, *, prob: float = 0.5) -> F
     Returns
     -------
     ndarray of shape (K,)
-        By stage now: whole periods; 0 where the end is reached already.
+        By current stage: whole periods; 0 if the end has been reached already.
 
     Raises
     ------
@@ -278,17 +278,17 @@ def survival(
     transition_matrix : array_like of shape (K, K)
         Probability per period; rows sum to 1.
     absorbing : int or sequence of int
-        Index of the stage that ends the relationship, or of several. If the matrix lets it be
-        left again, the first arrival counts.
+        Index of the stage that ends the relationship, or several indices. If the matrix allows
+        leaving it again, the first arrival counts.
     start : int or array_like of shape (K,)
         Stage in period 0, or a probability for each stage.
     n_periods : int
-        Not negative.
+        At least 0.
 
     Returns
     -------
     ndarray of shape (n_periods + 1,)
-        The survival curve; it does not rise.
+        The survival curve; it never rises.
 
     Raises
     ------
@@ -318,13 +318,13 @@ def occupancy(
     start : int or array_like of shape (K,)
         Stage in the first period, or a probability for each stage.
     n_periods : int, optional
-        Length of the horizon; left out, it is infinite.
+        Length of the horizon; by default, infinite.
 
     Returns
     -------
     ndarray of shape (K,)
-        Periods. They sum to `n_periods`; over an infinite horizon, stages that are visited for
-        ever have infinitely many.
+        Periods; they sum to `n_periods`. Over an infinite horizon, they are infinite for stages
+        that are visited for ever.
 
     Raises
     ------
@@ -347,7 +347,7 @@ def occupancy(
 
 
 def _occupancy_for_ever(P: Floats, probs: Floats) -> Floats:
-    """Solve periods = probs + periods P on transient stages; the others take all or nothing."""
+    """Solve periods = probs + periods P on transient stages; recurrent ones have 0 or infinity."""
     transient = ~is_recurrent(P)
     visited = reachable(P)[probs > 0].any(axis=0)
     periods = np.where(visited, np.inf, 0.0)
@@ -356,7 +356,7 @@ def _occupancy_for_ever(P: Floats, probs: Floats) -> Floats:
 
 
 def _require_end(P: Floats) -> Bools:
-    """Return which stages are recurrent; refuse a chain in which all are."""
+    """Return a mask of the recurrent stages; refuse a chain in which all are recurrent."""
     recurrent = is_recurrent(P)
     if recurrent.all():
         raise SpecError("transition_matrix: no stage is ever left for good, so nothing ends")
@@ -364,7 +364,7 @@ def _require_end(P: Floats) -> Bools:
 
 
 def _solve_on(P: Floats, members: Bools, right: Floats) -> Floats:
-    """Solve x = right + P x among the given stages."""
+    """Solve x = right + P x among the member stages."""
     if not members.any():
         return right
     T = P[np.ix_(members, members)]
@@ -372,7 +372,7 @@ def _solve_on(P: Floats, members: Bools, right: Floats) -> Floats:
 
 
 def _stop_at(P: Floats, target: Bools) -> Floats:
-    """Let whoever arrives at the target stay there."""
+    """Make the target absorbing."""
     return np.where(target[:, None], np.eye(len(P)), P)
 
 

@@ -1,18 +1,18 @@
 """Which stages can follow which: reachable, closed, absorbing, transient.
 
 Stage j is *reachable* from i if some power of the transition matrix has P^n[i, j] > 0, that is, if
-some sequence of allowed moves leads there. How probable the moves are makes no difference; every
-stage reaches itself, in no move at all.
+some sequence of allowed moves leads there. The probabilities of the moves make no difference; every
+stage reaches itself, in zero moves.
 
 A set of stages is *closed* if nothing outside it is reachable from inside; an *absorbing* stage is
-closed on its own. Stages that lie in a smallest closed set are *recurrent*: whatever can be reached
-from one of them leads back to it. All others are *transient*: from a transient stage some way
-leads to where no way leads back, and sooner or later it is taken. A chain with finitely many
+closed on its own. Stages in a smallest closed set are *recurrent*: every stage that can be reached
+from one of them leads back to it. All others are *transient*: from a transient stage some path
+leads to a place without a way back, and sooner or later it is taken. A chain with finitely many
 stages has at least one smallest closed set, so every relationship ends up in one.
 
-The two questions that follow depend on this alone. Is there one smallest closed set? Then there is
-one long run, whatever the start (`crmlab.chains.motion`). Is any stage transient? Then there is an
-end, and a time until it (`crmlab.chains.passage`).
+Two later questions depend only on this. Is there exactly one smallest closed set? Then there is one
+long run, whatever the start (`crmlab.chains.motion`). Is any stage transient? Then there is an end,
+and a time until it (`crmlab.chains.passage`).
 
 References
 ----------
@@ -27,7 +27,7 @@ from crmlab.chains.inputs import read_matrix
 
 
 def transient_stages(transition_matrix: ArrayLike) -> NDArray[np.intp]:
-    """List the stages that are left for good sooner or later.
+    """List the stages that a customer sooner or later leaves for good.
 
     Parameters
     ----------
@@ -53,17 +53,17 @@ def transient_stages(transition_matrix: ArrayLike) -> NDArray[np.intp]:
 
 
 def reachable(P: Floats) -> Bools:
-    """Whether column can be reached from row in any number of moves, none included (..., K, K)."""
+    """Whether each column can be reached from each row in zero or more moves, (..., K, K)."""
     n_stages = P.shape[-1]
     reach = (P > 0) | np.eye(n_stages, dtype=bool)
-    # Each squaring doubles the number of moves; K - 1 of them lead anywhere.
+    # Each squaring doubles the number of moves; K - 1 moves are always enough.
     for _ in range((n_stages - 1).bit_length()):
         reach = reach @ reach
     return reach
 
 
 def is_recurrent(P: Floats) -> Bools:
-    """Whether every stage that can be reached from a stage can reach it back."""
+    """Whether each stage can be reached from every stage that it leads to."""
     reach = reachable(P)
     return (reach <= reach.T).all(axis=1)
 

@@ -1,7 +1,7 @@
 """Hidden stages: filter, smoother, best path and drawn paths.
 
 Listing all K^T paths of a customer through T periods would answer every question about her
-stages. Because the chain forgets, one vector of K numbers per period does instead. With
+stages. Because the chain forgets, one vector of K numbers per period is enough. With
 initial probabilities pi, transition matrix P and evidence l_t[k] = log p(y_t | s_t = k):
 
     predicted    a_t[j] = sum_i f_{t-1}[i] P[i, j],   a_first = pi           p(s_t | y before t)
@@ -11,12 +11,12 @@ initial probabilities pi, transition matrix P and evidence l_t[k] = log p(y_t | 
     best path    v_t[j] = max_i v_{t-1}[i] P[i, j] exp(l_t[j]), then back along the maxima
     a drawn path s_last ~ f_last,   s_t ~ f_t[i] P[i, s_{t+1}]               backwards
 
-Which one to ask? The filter says what a firm could have known at the time; the smoother, what is
-known now of back then; the best path, one history that hangs together, which the most probable
-stages of single periods need not do; drawn paths, how histories differ.
+Which one to use? The filter says what a firm could have known at the time. The smoother says what
+is known today about the past. The best path is one possible history as a whole, which the most
+probable stages of single periods need not form. Drawn paths show how histories can differ.
 
 `forward`, `smooth`, `viterbi` and `sample_paths` do this for N customers at once, in logarithms,
-so neither long histories nor extreme evidence underflow. P may differ by period and by customer.
+so long histories and extreme evidence do not underflow. P may differ by period and by customer.
 
 References
 ----------
@@ -34,7 +34,7 @@ from crmlab.chains.motion import move_probs
 
 
 class Forward(NamedTuple):
-    """What the evidence says about the stages, up to each period.
+    """Stage probabilities given the evidence up to each period.
 
     Parameters
     ----------
@@ -58,27 +58,27 @@ def forward(
     first: ArrayLike | None = None,
     last: ArrayLike | None = None,
 ) -> Forward:
-    """Filter: the probability of each stage given the evidence so far, and of the evidence.
+    """Filter: the probabilities of the stages given the evidence so far, and of the evidence.
 
     Parameters
     ----------
     initial_probs : array_like of shape (K,) or (N, K)
         Probabilities of the stage in a customer's first period.
     transition_matrix : array_like, broadcastable to (N, T - 1, K, K)
-        Entry [n, t] moves customer n from period t to t + 1. A (K, K) matrix serves all.
+        Entry [n, t] moves customer n from period t to t + 1. A (K, K) matrix applies to all.
     log_likelihoods : array_like of shape (N, T, K)
-        log p(y | stage) of what was seen in each period (natural logarithm); 0 where nothing was,
-        -inf where a stage is impossible. Ignored outside the window.
+        log p(y | stage) of what was seen in each period (natural logarithm); 0 if nothing was seen,
+        -inf if a stage is impossible. Ignored outside the window.
     first, last : array_like of int, shape (N,), optional
-        A customer's window: index of the first and the last period, both included. Left out, it
-        is the whole range.
+        A customer's window: index of the first and the last period, both inclusive. By default,
+        the whole range.
 
     Returns
     -------
     Forward
         Probabilities are NaN outside the window. If the evidence of a customer is impossible, the
-        log-likelihood is -inf, and the filtered probabilities are NaN from that period on, the
-        predicted ones from the next.
+        log-likelihood is -inf, the filtered probabilities are NaN from that period onwards, and
+        the predicted ones from the next.
 
     Raises
     ------
@@ -111,27 +111,27 @@ def _filter(evidence: Evidence) -> tuple[Floats, Floats, Floats]:
     now = evidence.log_initial
     for t in range(evidence.n_periods):
         inside = evidence.inside[:, t]
-        ahead = _log_move(now, evidence.matrix(t - 1), evidence.faintest) if t else now
+        ahead = _log_move(now, evidence.matrix(t - 1), evidence.log_smallest) if t else now
         ahead = np.where((evidence.first == t)[:, None], evidence.log_initial, ahead)
         joint = ahead + evidence.log_likelihoods[:, t]
         total = _log_sum(joint)
-        # Dividing by a total of zero: the probabilities are undefined from here on.
+        # Division by a total of zero: the probabilities are undefined from here onwards.
         now = joint - np.where(total > -np.inf, total, np.nan)[:, None]
         loglik += np.where(inside, total, 0.0)
         log_filtered[inside, t], log_predicted[inside, t] = now[inside], ahead[inside]
     return log_filtered, log_predicted, np.where(np.isnan(loglik), -np.inf, loglik)
 
 
-def _log_move(log_probs: Floats, matrices: Floats, faintest: float) -> Floats:
-    """Return log(probs @ matrix) for each customer, (N, K), where no product may underflow."""
+def _log_move(log_probs: Floats, matrices: Floats, log_smallest: float) -> Floats:
+    """Return log(probs @ matrix) for each customer, (N, K), without underflow."""
     log_ahead = log(move_probs(np.exp(log_probs), matrices))
-    # exp(-745) is zero in floating point. Stages that faint are rare, but later evidence may
-    # leave nothing else, so their customers are done again with sums of logarithms.
-    faint = ((log_probs > -np.inf) & (log_probs + faintest < -700)).any(axis=1)
-    if faint.any():
-        chosen = matrices if len(matrices) == 1 else matrices[faint]
-        terms = log_probs[faint][:, :, None] + log(chosen)
-        log_ahead[faint] = _log_sum(terms.swapaxes(1, 2))
+    # exp(-745) is zero in floating point. Such small probabilities are rare, but later evidence may
+    # rule out all other stages, so these customers are recomputed with sums of logarithms.
+    tiny = ((log_probs > -np.inf) & (log_probs + log_smallest < -700)).any(axis=1)
+    if tiny.any():
+        chosen = matrices if len(matrices) == 1 else matrices[tiny]
+        terms = log_probs[tiny][:, :, None] + log(chosen)
+        log_ahead[tiny] = _log_sum(terms.swapaxes(1, 2))
     return log_ahead
 
 
@@ -179,7 +179,9 @@ def smooth(
         log_smoothed[:, t] = _normalised(log_filtered[:, t] + log_later)
         if t:
             weights = _lowered(evidence.log_likelihoods[:, t] + log_later)
-            log_later = _log_move(weights, evidence.matrix(t - 1).swapaxes(1, 2), evidence.faintest)
+            log_later = _log_move(
+                weights, evidence.matrix(t - 1).swapaxes(1, 2), evidence.log_smallest
+            )
     return np.exp(log_smoothed)
 
 
@@ -201,7 +203,7 @@ def viterbi(
     -------
     ndarray of int, shape (N, T)
         Index of the stage in each period; -1 outside the window, and throughout for a customer
-        whose evidence is impossible. Of equally probable choices the first listed stage wins.
+        whose evidence is impossible. If choices are equally probable, the first listed stage wins.
 
     Raises
     ------
@@ -262,7 +264,7 @@ def sample_paths(
     Parameters
     ----------
     rng : numpy.random.Generator
-        Gives one uniform per customer and period.
+        Draws one uniform per customer and period.
     initial_probs, transition_matrix, log_likelihoods, first, last
         As in `forward`.
 
@@ -306,7 +308,7 @@ def sample_paths(
 
 def _sample_stage(uniforms: Floats, log_weights: Floats) -> Ints:
     cumulative = np.exp(_normalised(log_weights)).cumsum(axis=1)
-    # Divided by its own last entry, the sum ends in exactly 1, which no uniform reaches.
+    # Divided by its last entry, the sum ends in exactly 1, which no uniform reaches.
     return (cumulative / cumulative[:, -1:] <= uniforms[:, None]).sum(axis=1)
 
 
@@ -317,7 +319,7 @@ def _log_column(matrices: Floats, stage: Ints) -> Floats:
 
 
 def _lowered(logs: Floats) -> Floats:
-    """Subtract the largest of the last axis, which changes no comparison or ratio."""
+    """Subtract the maximum of the last axis; comparisons and ratios do not change."""
     peak = logs.max(axis=-1, keepdims=True)
     return logs - np.where(peak == -np.inf, 0.0, peak)
 

@@ -1,8 +1,8 @@
-"""What can be asked for: one table of commands, each with a help that teaches.
+"""The commands: one table, each entry with a help text that teaches.
 
-A command says what it needs (nothing, the packages, or the packages and a warm compile cache). The
-environment is made if it is not there, and the command then goes on inside it, so that every
-command works on a fresh clone, with ``make`` and without.
+A command declares what it needs (nothing, the packages, or the packages and a warm compile cache).
+The environment is made if necessary, and the command then continues inside it, so every command
+works on a fresh clone, with or without ``make``.
 """
 
 import argparse
@@ -21,7 +21,7 @@ _Arguments = Callable[[argparse.ArgumentParser], None]
 
 @dataclass(frozen=True)
 class Command:
-    """One thing that a person can ask for.
+    """One command.
 
     Parameters
     ----------
@@ -32,17 +32,17 @@ class Command:
     lesson : str
         What it does and when to use it, for ``--help`` of this command.
     run : callable
-        Takes the parsed options, returns an exit code.
+        Takes the parsed options and returns an exit code.
     needs : {"nothing", "packages", "warm"}
-        What has to stand before it runs.
+        What must be ready before it runs.
     add_arguments : callable
         Adds the command's own options to its parser.
     passes_on : bool
-        Whether options that crmlab does not know are handed on to another program.
+        Whether options unknown to crmlab are passed on to another program.
     home : Project
-        The environment that it runs in: that of the course, or that with peers and engines.
+        The environment in which it runs: that of the course, or that with peers and engines.
     explains_itself : bool
-        Whether ``--help`` is handed on too.
+        Whether ``--help`` is passed on too.
     """
 
     name: str
@@ -57,12 +57,12 @@ class Command:
 
 
 def run_command(words: Sequence[str]) -> int:
-    """Read a command line and do what it says.
+    """Parse a command line and run the command.
 
     Parameters
     ----------
     words : sequence of str
-        What was written after ``python -m crmlab``.
+        The words after ``python -m crmlab``.
 
     Returns
     -------
@@ -85,12 +85,12 @@ def run_command(words: Sequence[str]) -> int:
 
 
 def parse(words: Sequence[str]) -> argparse.Namespace:
-    """Read a command line; explain and leave if it makes no sense.
+    """Parse a command line; print an explanation and exit if it is not valid.
 
     Returns
     -------
     argparse.Namespace
-        The options, with the chosen `Command` as ``command`` and what is handed on as ``others``.
+        The options, with the chosen `Command` as ``command`` and passed-on options as ``others``.
 
     Examples
     --------
@@ -100,7 +100,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
     parser = build_parser()
     options, others = parser.parse_known_args([word for word in words if word != "--"])
     if others and not options.command.passes_on:
-        parser.error(f"{options.command.name} knows no {' '.join(others)} (see its --help)")
+        parser.error(f"{options.command.name} has no option {' '.join(others)} (see its --help)")
     options.others = others
     return options
 
@@ -116,7 +116,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--here",
         action="store_true",
-        help="use the Python that runs this and its packages (for conda), not .venv",
+        help="use the current Python and its packages (for conda), not .venv",
     )
     chosen = parser.add_subparsers(title="commands", metavar="command", required=True)
     for command in COMMANDS:
@@ -136,7 +136,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _is_installed_alone(command: Command) -> bool:
-    """Tell whether crmlab is a package among others, where its own environment makes no sense."""
+    """Whether crmlab is installed as a package, so that it has no environment of its own."""
     return command.run is _analyst and not PROJECT.lock.exists()
 
 
@@ -147,7 +147,7 @@ def _should_move(command: Command) -> bool:
 
 
 def _settle(variables: dict[str, str]) -> None:
-    """Let this process and all its children see the project's variables."""
+    """Set the project's variables for this process and its children."""
     os.environ.clear()
     os.environ.update(variables)
     sys.dont_write_bytecode = False
@@ -304,10 +304,10 @@ def _clean(options: argparse.Namespace) -> int:
 
 
 def _setup_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--again", action="store_true", help="begin from nothing")
-    parser.add_argument("--cold", action="store_true", help="leave the compile cache for later")
+    parser.add_argument("--again", action="store_true", help="start from scratch")
+    parser.add_argument("--cold", action="store_true", help="do not fill the compile cache yet")
     parser.add_argument(
-        "--extras", action="store_true", help="the environment of peers and engines instead"
+        "--extras", action="store_true", help="make the environment with peers and engines instead"
     )
 
 
@@ -327,22 +327,24 @@ def _test_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _notebooks_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("number", nargs="?", help="only the one that begins so, for example 03")
+    parser.add_argument(
+        "number", nargs="?", help="only notebooks whose names begin with this, e.g. 03"
+    )
 
 
 def _drift_arguments(parser: argparse.ArgumentParser) -> None:
     _notebooks_arguments(parser)
     parser.add_argument(
-        "--brief", action="store_true", help="one other processor and one other seed only"
+        "--brief", action="store_true", help="only one other processor and one other seed"
     )
 
 
 def _variants_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("ids", type=Path, help="file of student ids, one a line; no names")
+    parser.add_argument("ids", type=Path, help="file of student ids, one per line; no names")
     parser.add_argument(
-        "--key", type=Path, help="file of your secret (default: instructor.key beside the ids)"
+        "--key", type=Path, help="file with your secret (default: instructor.key next to the ids)"
     )
-    parser.add_argument("--number", help="a notebook of the course that names a world")
+    parser.add_argument("--number", help="a notebook of the course with a world for variants")
     parser.add_argument(
         "--with-checks", action="store_true", help="let crm.check answer the students"
     )
@@ -350,15 +352,17 @@ def _variants_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _grade_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", type=Path, help="ID.ipynb, or folders ID with one notebook each")
-    parser.add_argument("--number", help="a notebook of the course (default: the last variants)")
     parser.add_argument(
-        "--seconds", type=int, default=300, help="for one submission (default: %(default)s)"
+        "--number", help="a notebook of the course (default: that of the last variants)"
+    )
+    parser.add_argument(
+        "--seconds", type=int, default=300, help="time limit of a submission (default: %(default)s)"
     )
 
 
 def _lock_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--upgrade", action="store_true", help="take the newest versions that the bounds allow"
+        "--upgrade", action="store_true", help="use the newest versions that the bounds allow"
     )
 
 
@@ -381,9 +385,9 @@ COMMANDS = (
         "lab",
         "open the course in JupyterLab",
         "Open JupyterLab on learn/, the student edition: notebooks with tasks to fill in. It is "
-        "made on the first run and brought up to date later; a file that you changed is never "
-        "overwritten. Nothing leaves your computer. Options that crmlab does not know go to "
-        "JupyterLab, for example --no-browser or --port 9000. Leave with Ctrl-C.",
+        "made on the first run and updated later; a file that you changed is never overwritten. "
+        "Nothing leaves your computer. Options that crmlab does not know are passed on to "
+        "JupyterLab, for example --no-browser or --port 9000. Stop it with Ctrl-C.",
         _lab,
         needs="warm",
         add_arguments=_lab_arguments,
@@ -402,7 +406,7 @@ COMMANDS = (
     Command(
         "test-extras",
         "run the tests that need peers and engines: PyMC-Marketing, QuantEcon, Dask, PySpark, ...",
-        "Run pytest on tests/extras/ in an environment of its own, .venv-extras/, made from "
+        "Run pytest on tests/extras/ in a separate environment, .venv-extras/, made from "
         "requirements-extras.lock. A test whose engine cannot run here (PySpark without Java) is "
         "skipped with the reason.",
         _test_extras,
@@ -410,8 +414,8 @@ COMMANDS = (
     ),
     Command(
         "bench",
-        "time crmlab beside its peers; benchmarks/results.md says what was found",
-        "Run the benchmarks, each beside the packages that do the same, in .venv-extras/. Read "
+        "compare the speed of crmlab with its peers; benchmarks/results.md has the results",
+        "Run the benchmarks, each next to packages that do the same, in .venv-extras/. Read the "
         "ratios: machines differ, and are noisy. Options go to benchmarks/__main__.py (--help).",
         _bench,
         passes_on=True,
@@ -421,17 +425,17 @@ COMMANDS = (
         "validate",
         "run a slow statistical study (up to hours); without a name, list them",
         "Run a study of validation/ by its name: calibration by simulation, planted mistakes, "
-        "identification. The words after it are its own options.",
+        "identification. The words after the name are its own options.",
         _validate,
         needs="warm",
         passes_on=True,
     ),
     Command(
         "setup",
-        "make .venv/ and fill the compile cache (the other commands do it by themselves)",
+        "make .venv/ and fill the compile cache (other commands do this automatically)",
         "Install what requirements.lock pins into .venv/, each file checked against its hash, and "
-        "compile the models of the course once. What is up to date is skipped; a set-up that was "
-        "cut short is repaired by running it again. --extras makes .venv-extras/ instead.",
+        "compile the models of the course once. What is up to date is skipped; to repair an "
+        "interrupted set-up, run it again. --extras makes .venv-extras/ instead.",
         _setup,
         needs="nothing",
         add_arguments=_setup_arguments,
@@ -439,13 +443,13 @@ COMMANDS = (
     Command(
         "learn",
         "make or update the student edition in learn/",
-        "Make learn/ from notebooks/: solutions taken out, tasks and hints left in. A file that "
-        "you changed is kept as it is, and named.",
+        "Make learn/ from notebooks/, without solutions but with tasks and hints. A file that you "
+        "changed is kept as it is, and listed.",
         _learn,
     ),
     Command(
         "doctor",
-        "examine the environment and say what to do about what is off",
+        "examine the environment and say how to fix any problem",
         "Compare the installed packages with the lock, fit one model in closed form and one by "
         "sampling, and look for the compile cache and the notebooks. Changes nothing.",
         _doctor,
@@ -463,7 +467,7 @@ COMMANDS = (
         "notebooks",
         "execute the notebooks in place (for authors)",
         "Execute notebooks/ from top to bottom, each in a fresh kernel, and store what they print. "
-        "These outputs are what `test` compares with: read the difference before you keep it.",
+        "`test` compares with these outputs, so read the difference before you keep it.",
         _notebooks,
         needs="warm",
         add_arguments=_notebooks_arguments,
@@ -471,8 +475,8 @@ COMMANDS = (
     Command(
         "slides",
         "write slides into build/slides/",
-        "Make slides of the executed notebooks, one file each, that open in any browser without a "
-        "network. Notes for the speaker are inside (n shows them); no solution is.",
+        "Make slides from the executed notebooks, one file each, which open in any browser without "
+        "a network. They contain notes for the speaker (n shows them), but no solutions.",
         _slides,
         add_arguments=_notebooks_arguments,
     ),
@@ -493,8 +497,8 @@ COMMANDS = (
     ),
     Command(
         "variants",
-        "write one folder per student, each with a bank of its own, into build/variants/",
-        "Give each student id in a file other data and another answer key, made from your secret. "
+        "write one folder per student, each with its own bank, into build/variants/",
+        "Give each student id in a file its own data and answer key, made from your secret. "
         "handout/ID goes to the student; keys/ID stays with you. The same secret and id give the "
         "same variant again. Without --number: the assignment 'Your own bank'.",
         _variants,
@@ -503,9 +507,9 @@ COMMANDS = (
     Command(
         "grade",
         "grade the notebooks in a folder into build/grades/",
-        "Run each submission in a process of its own with limits on time, memory and files, take "
-        "its answers out, and judge them apart. One that crashes or loops gets a line. Run it only "
-        "on notebooks of people you know: docs/instructors/grading.md says what it cannot stop.",
+        "Run each submission in its own process with limits on time, memory and files, read its "
+        "answers, and judge them in another process. If it crashes or loops, the report says so. "
+        "Use it only for people you know: docs/instructors/grading.md says what it cannot stop.",
         _grade,
         add_arguments=_grade_arguments,
     ),
@@ -522,21 +526,21 @@ COMMANDS = (
     Command(
         "replicate",
         "recompute every published number of the ledger",
-        "Print each number beside what its paper prints: pass, explained (with the reason), or "
+        "Print each number next to the one in its paper: pass, explained (with the reason), or "
         "from memory. The exit code is 1 if anything is unexplained.",
         _replicate,
     ),
     Command(
         "lint",
         "check the style of the code and its types",
-        "Run ruff and mypy with the rules in pyproject.toml; `ruff check --fix` mends much.",
+        "Run ruff and mypy by the rules in pyproject.toml; `ruff check --fix` fixes many problems.",
         _lint,
     ),
     Command(
         "lock",
         "resolve requirements.lock again (for maintainers; needs the package index)",
         "Pin every package of the course, its tests and its lint with hashes, for Python 3.12 and "
-        "3.13 on Linux, macOS and Windows. Versions that still fit are kept unless --upgrade.",
+        "3.13 on Linux, macOS and Windows. Without --upgrade, versions that still fit are kept.",
         _lock,
         add_arguments=_lock_arguments,
     ),
@@ -549,7 +553,7 @@ COMMANDS = (
     ),
     Command(
         "clean",
-        "delete what can be made again (never learn/)",
+        "delete everything that can be made again (never learn/)",
         "Delete build/ and the caches of tools. With --all also .venv/ and .cache/, which take "
         "minutes to make again. learn/ holds your own work and is never touched.",
         _clean,

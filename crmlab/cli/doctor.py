@@ -1,7 +1,7 @@
-"""Examine the environment: what is off, and what to do about it.
+"""Examine the environment: what is wrong, and how to fix it.
 
-Each check returns a `Finding`. It changes nothing, and it runs with whatever is installed: a check
-that cannot run is a finding too.
+Each check returns a `Finding`. Nothing is changed, and any installation will do: a check that
+cannot run is a finding too.
 """
 
 import platform
@@ -25,12 +25,12 @@ _REBUILD = "run `make setup AGAIN=1` (or `python -m crmlab setup --again`)"
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found, and what to do if it is off.
+    """What one check found, and what to do about a problem.
 
     Parameters
     ----------
     part : str
-        What was looked at.
+        What was examined.
     seen : str
         What was found there.
     advice : str
@@ -42,7 +42,7 @@ class Finding:
     advice: str = ""
 
     def text(self) -> str:
-        """One line, or two if something is off.
+        """Return one line, or two if there is a problem.
 
         Examples
         --------
@@ -56,7 +56,7 @@ class Finding:
 
 
 def examine(project: Project) -> int:
-    """Look at every part of the project and say what is off.
+    """Examine every part of the project and report problems.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def examine(project: Project) -> int:
     int
         0 if all is well, otherwise 1.
     """
-    # Before set-up there are no packages, and one answer says it all.
+    # Before set-up there are no packages, and one answer is enough.
     checks = CHECKS if find_spec("packaging") else (check_python,)
     findings = [_look(check, project) for check in checks]
     off = sum(bool(finding.advice) for finding in findings)
@@ -76,7 +76,7 @@ def examine(project: Project) -> int:
 
 
 def check_python(project: Project) -> Finding:
-    """Look at the Python that runs this."""
+    """Examine the current Python."""
     seen = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
     if environment.is_inside(project):
         return Finding("python", f"{seen}, in .venv")
@@ -104,7 +104,7 @@ def check_packages(project: Project) -> Finding:
 
 
 def check_exact_fit(project: Project) -> Finding:
-    """Fit observed stages in closed form, and compare with the textbook."""
+    """Fit observed stages in closed form, and compare with the textbook formula."""
     import numpy as np
 
     import crmlab as crm
@@ -123,7 +123,7 @@ def check_exact_fit(project: Project) -> Finding:
 
 
 def check_sampled_fit(project: Project) -> Finding:
-    """Sample a hidden Markov model; the first time on a computer includes its compilation."""
+    """Sample a hidden Markov model; the first run on a computer includes compilation."""
     import crmlab as crm
     from crmlab.cli.warm import make_hidden_model, make_panel, make_space
 
@@ -171,7 +171,7 @@ CHECKS: tuple[Callable[[Project], Finding], ...] = (
 def _look(check: Callable[[Project], Finding], project: Project) -> Finding:
     try:
         finding = check(project)
-    except Exception as problem:  # whatever breaks is what the reader came to hear about
+    except Exception as problem:  # every failure is a finding
         part = check.__name__.removeprefix("check_").replace("_", " ")
         finding = Finding(part, f"{type(problem).__name__}: {problem}", _SET_UP)
     say(finding.text())

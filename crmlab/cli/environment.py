@@ -1,11 +1,11 @@
-"""The project's own Python: made once, checked in milliseconds, repaired by running again.
+"""The project's own Python: made once, checked in milliseconds, repaired by another run.
 
 A clone holds no packages. The first command makes ``.venv/`` from ``requirements.lock`` (every file
 checked against its hash), byte-compiles it, and warms the compile cache in ``.cache/``, because the
 first compilation of a model is the slowest moment of a learner's day. Each part then leaves a
-*stamp*: a hash of what it was made from. A later command compares two hashes and goes on.
+*stamp*: a hash of what it was made from. Later commands only compare two hashes.
 
-Nothing here may import more than the standard library: this is what runs on an empty computer.
+This module may only import the standard library, because it runs on an empty computer.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-# What decides the machine code in the cache; a change here warms it again.
+# What determines the machine code in the cache; a change here fills it again.
 KERNEL_SOURCES = (
     "crmlab/channels/*.py",
     "crmlab/transitions/*.py",
@@ -29,9 +29,9 @@ KERNEL_SOURCES = (
     "crmlab/models/kernel/*.py",
     "crmlab/cli/warm.py",
 )
-# A variable that names another folder for compiled code, for those who want a cold cache.
+# A variable that names another folder for compiled code, for tests with an empty cache.
 COMPILED = "CRMLAB_COMPILED"
-# Settings of the person's own shell that would send packages elsewhere, or leave no bytecode.
+# Settings of the user's shell that would put packages elsewhere, or prevent bytecode.
 _UNWANTED = (
     "PYTHONDONTWRITEBYTECODE",
     "PYTHONHOME",
@@ -40,7 +40,7 @@ _UNWANTED = (
     "PIP_PREFIX",
     "PIP_ROOT",
 )
-_FOUND = ("Collecting ", "Processing ")  # how pip begins its line about a package
+_FOUND = ("Collecting ", "Processing ")  # the first word of pip's line about a package
 
 
 class SetUpError(Exception):
@@ -49,12 +49,12 @@ class SetUpError(Exception):
 
 @dataclass(frozen=True)
 class Project:
-    """A clone of the repository, and where its parts live.
+    """A clone of the repository, and the places of its parts.
 
     Parameters
     ----------
     root : Path
-        The folder that holds ``pyproject.toml``.
+        The folder that contains ``pyproject.toml``.
     edition : {"", "-extras"}
         Which of its environments: that of the course, or that with peers and engines.
 
@@ -95,17 +95,17 @@ class Project:
 
     @property
     def packages_stamp(self) -> Path:
-        """What the packages in ``.venv`` were made from."""
+        """The stamp of the packages in ``.venv``."""
         return self.venv / "crmlab-packages"
 
     @property
     def unfinished(self) -> Path:
-        """Present while packages are being installed, and after a set-up that was cut short."""
+        """A file that exists during set-up, and after an interrupted set-up."""
         return self.venv / "crmlab-unfinished"
 
     @property
     def warm_stamp(self) -> Path:
-        """What the compile cache was warmed for."""
+        """The stamp of the compile cache."""
         return self.cache / "warm"
 
 
@@ -113,49 +113,51 @@ PROJECT = Project(Path(__file__).resolve().parents[2])
 EXTRAS = Project(PROJECT.root, "-extras")
 
 
-def project_variables(project: Project, given: Mapping[str, str]) -> dict[str, str]:
+def project_variables(project: Project, inherited: Mapping[str, str]) -> dict[str, str]:
     """Return the environment variables of every process that the project starts.
 
-    One place decides where compiled code lives and what may differ between two computers; kernels
-    of the lab, tests, notebooks under test and the doctor all inherit it.
+    One place decides where compiled code lives and what may differ between computers; the kernels
+    of the lab, tests, notebooks under test and the doctor all inherit these variables.
 
     Parameters
     ----------
     project : Project
-    given : mapping
+    inherited : mapping
         The variables of the calling process, usually ``os.environ``.
 
     Returns
     -------
     dict
-        A new mapping; `given` is left as it is.
+        A new mapping; `inherited` is not changed.
     """
     cache = project.cache.resolve()
-    compiled = Path(given.get(COMPILED, cache))
+    compiled = Path(inherited.get(COMPILED, cache))
     ours = {
-        "PYTENSOR_FLAGS": _pytensor_flags(compiled / "pytensor", given.get("PYTENSOR_FLAGS", "")),
+        "PYTENSOR_FLAGS": _pytensor_flags(
+            compiled / "pytensor", inherited.get("PYTENSOR_FLAGS", "")
+        ),
         "NUMBA_CACHE_DIR": str(compiled / "numba"),
-        # Fonts are listed once; otherwise a slow first figure prints a notice into its notebook.
+        # Fonts are listed in advance; otherwise a slow first figure prints a notice.
         "MPLCONFIGDIR": str(cache / "matplotlib"),
         # A start-up file of the reader's own IPython must not change what a notebook prints.
         "IPYTHONDIR": str(cache / "ipython"),
         "JUPYTER_PREFER_ENV_PATH": "1",
         "PYTHONUTF8": "1",
     }
-    # Sums come out the same on one core and on many; whoever wants threads can still ask.
+    # One thread gives the same sums on every number of cores; users can still set another number.
     defaults = {"OPENBLAS_NUM_THREADS": "1"}
-    kept = {name: value for name, value in given.items() if name not in _UNWANTED}
+    kept = {name: value for name, value in inherited.items() if name not in _UNWANTED}
     return {**defaults, **kept, **ours}
 
 
-def _pytensor_flags(folder: Path, given: str) -> str:
-    """Join flags, of which PyTensor takes the last of a name.
+def _pytensor_flags(folder: Path, inherited: str) -> str:
+    """Join flags; PyTensor uses the last one of each name.
 
     An empty ``cxx`` keeps PyTensor from compiling small parts in C where a compiler happens to be:
     all computers then run the same code, and the first fit is faster.
     """
     place = f"base_compiledir={_quoted(folder)}"
-    kept = given.replace(place, "").strip(",")
+    kept = inherited.replace(place, "").strip(",")
     flags = ["" if kept.startswith("cxx=") else "cxx=", kept, place]
     return ",".join(flag for flag in flags if flag)
 
@@ -172,7 +174,7 @@ def warm_key(project: Project, python_version: str) -> str:
 
 
 def is_installed(project: Project) -> bool:
-    """Tell whether ``.venv`` holds exactly what the lock asks for."""
+    """Whether ``.venv`` contains exactly the locked packages."""
     version = venv_version(project)
     return bool(
         version
@@ -183,13 +185,13 @@ def is_installed(project: Project) -> bool:
 
 
 def is_warm(project: Project) -> bool:
-    """Tell whether the compile cache was filled for these packages and these kernels."""
+    """Whether the compile cache was filled for these packages and kernels."""
     version = venv_version(project)
     return bool(version) and _read(project.warm_stamp).decode() == warm_key(project, version)
 
 
 def is_inside(project: Project) -> bool:
-    """Tell whether this very process runs in the project's ``.venv``."""
+    """Whether this process runs in the project's ``.venv``."""
     return project.venv.is_dir() and Path(sys.prefix).resolve() == project.venv.resolve()
 
 
@@ -201,7 +203,7 @@ def venv_version(project: Project) -> str:
     >>> venv_version(Project(Path("no such clone")))
     ''
     """
-    if not project.python.exists():  # follows the link: a Python that was removed is noticed
+    if not project.python.exists():  # follows the link, to notice a removed Python
         return ""
     lines = _read(project.venv / "pyvenv.cfg").decode().splitlines()
     settings = dict(line.replace(" ", "").split("=", 1) for line in lines if "=" in line)
@@ -209,7 +211,7 @@ def venv_version(project: Project) -> str:
 
 
 def ensure(project: Project, *, warm: bool) -> None:
-    """Make the environment unless it is there already; well under a second when it is.
+    """Make the environment if necessary; takes well under a second if it exists.
 
     Parameters
     ----------
@@ -223,7 +225,7 @@ def ensure(project: Project, *, warm: bool) -> None:
 
 
 def set_up(project: Project, *, warm: bool, again: bool = False) -> bool:
-    """Install what the lock pins, compile it, and warm the cache; skip what is up to date.
+    """Install the locked packages, compile them, and fill the cache; skip what is up to date.
 
     Parameters
     ----------
@@ -231,13 +233,13 @@ def set_up(project: Project, *, warm: bool, again: bool = False) -> bool:
     warm : bool
         Whether to fill the compile cache as well.
     again : bool
-        Whether to begin from nothing even if all seems well.
+        Whether to start from scratch even if all seems well.
 
     Returns
     -------
     bool
-        Whether everything that was asked for stands. A cache that could not be warmed is no
-        reason to stop: models are then compiled when they are first used.
+        Whether everything is ready. If the cache could not be filled, work can go on: models are
+        then compiled on first use.
 
     Raises
     ------
@@ -258,7 +260,7 @@ def set_up(project: Project, *, warm: bool, again: bool = False) -> bool:
 
 
 def hand_over(command: Sequence[str], variables: Mapping[str, str]) -> int:
-    """Go on as another process, and return its exit code.
+    """Continue as another process, and return its exit code.
 
     On Windows a process cannot be replaced, so this one waits.
     """
@@ -272,7 +274,7 @@ def hand_over(command: Sequence[str], variables: Mapping[str, str]) -> int:
 
 
 def _set_up_from_outside(project: Project, *, warm: bool, again: bool) -> bool:
-    """Use the Python that ``.venv`` was made with: no process can rebuild the one it runs in."""
+    """Use the Python from which ``.venv`` was made: a process cannot rebuild its own Python."""
     asked = {"--again": again, "--cold": not warm, "--extras": project.has_extras}
     words = ["setup", *(word for word, wanted in asked.items() if wanted)]
     command = [_base_python(), "-m", "crmlab", *words]
@@ -303,7 +305,7 @@ def _is_usable(project: Project) -> bool:
 
 
 def _asked_for_another_python(version: str) -> bool:
-    """``make ... PYTHON=python3.12`` asks for that one, also after ``.venv`` was made."""
+    """Whether ``make ... PYTHON=python3.12`` asks for another version than that of ``.venv``."""
     if not os.environ.get("PYTHON") or sys.prefix != sys.base_prefix:
         return False
     return _version_pair(version) != sys.version_info[:2]
@@ -326,37 +328,37 @@ def _base_python() -> str:
 
 def _install_packages(project: Project, variables: Mapping[str, str]) -> None:
     pinned = sum(line[:1].isalnum() for line in _read(project.lock).decode().splitlines())
-    built = ["--no-binary", "pyspark"] if project.has_extras else []  # it comes as source only
+    built = ["--no-binary", "pyspark"] if project.has_extras else []  # only available as source
     command = [str(project.python), "-I", "-m", "pip", "--disable-pip-version-check", "--no-input",
                "install", "--no-deps", "--require-hashes", "--only-binary", ":all:", *built,
                "--no-compile", "--progress-bar", "off", "-r", str(project.lock)]  # fmt: skip
-    heard = []
+    lines = []
     with subprocess.Popen(
         command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as pip:
         for line in pip.stdout or ():
-            heard.append(line)
-            _tell_progress(heard, pinned)
+            lines.append(line)
+            _show_progress(lines, pinned)
     if pip.returncode != 0:
         raise SetUpError(
-            "".join(heard[-25:])
+            "".join(lines[-25:])
             + "The packages could not be installed; the lines above say why. Set-up needs a "
             "package index (pip's own settings are used). Run the same command to try again."
         )
 
 
-def _tell_progress(heard: Sequence[str], pinned: int) -> None:
-    if heard[-1].startswith("Installing collected packages"):
+def _show_progress(lines: Sequence[str], pinned: int) -> None:
+    if lines[-1].startswith("Installing collected packages"):
         say("  packages: all there; unpacking (about a minute)")
-    if not heard[-1].startswith(_FOUND):
+    if not lines[-1].startswith(_FOUND):
         return
-    count = sum(line.startswith(_FOUND) for line in heard)
+    count = sum(line.startswith(_FOUND) for line in lines)
     if count % 25 == 0:
         say(f"  packages: {count} of {pinned}")
 
 
 def _make_importable(project: Project, variables: Mapping[str, str]) -> None:
-    """Put the clone on the path: one line, no build, and the folder may be moved."""
+    """Put the clone on the path: one line, without a build."""
     where = "import sysconfig; print(sysconfig.get_path('purelib'))"
     found = subprocess.run(
         [project.python, "-c", where], env=variables, capture_output=True, text=True, check=True
@@ -388,7 +390,7 @@ def _warm(project: Project) -> bool:
 
 @contextmanager
 def _one_at_a_time(project: Project) -> Iterator[None]:
-    """Let a second ``make`` wait for the first; the system lets go if the first one dies."""
+    """Let a second ``make`` wait for the first; the system frees the lock if the first one dies."""
     project.cache.mkdir(parents=True, exist_ok=True)
     with (project.cache / "set-up.lock").open("a") as handle:
         _wait_for_lock(handle.fileno())
@@ -403,19 +405,19 @@ def _wait_for_lock(descriptor: int) -> None:
         return
     import msvcrt
 
-    while True:  # Windows gives up after ten tries, and a set-up takes minutes
+    while True:  # Windows gives up after ten tries, but a set-up takes minutes
         with suppress(OSError):
             msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
             return
 
 
 def say(line: str) -> None:
-    """Print a line now, also when the output goes to a file."""
+    """Print a line immediately, even if the output goes to a file."""
     print(line, flush=True)
 
 
 def _quoted(path: Path) -> str:
-    """Quote for PyTensor, which reads its flags as a shell would, but parts them at commas."""
+    """Quote for PyTensor, which reads its flags like a shell, but splits them at commas."""
     return "'" + str(path).replace("'", "'\"'\"'") + "'"
 
 

@@ -1,4 +1,4 @@
-"""Open the course in JupyterLab, on this computer alone."""
+"""Open the course in JupyterLab, on this computer only."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def open_lab(project: Project, *, source: bool, jupyter_options: Sequence[str]) 
     source : bool
         Whether to open ``notebooks/`` instead of ``learn/``.
     jupyter_options : sequence of str
-        Handed on to JupyterLab.
+        Passed on to JupyterLab.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def open_lab(project: Project, *, source: bool, jupyter_options: Sequence[str]) 
 
 
 def _keep_quiet(environment: Path) -> None:
-    """Settle JupyterLab's questions for this environment; what a user sets later wins."""
+    """Answer JupyterLab's questions for this environment; later settings of the user win."""
     settings = environment / "share" / "jupyter" / "lab" / "settings" / "overrides.json"
     if not settings.exists():
         settings.parent.mkdir(parents=True, exist_ok=True)

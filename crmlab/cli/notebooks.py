@@ -1,4 +1,4 @@
-"""Execute the notebooks in place, so that what they store is what they print."""
+"""Execute the notebooks in place, so that their stored outputs are up to date."""
 
 import time
 from pathlib import Path
@@ -14,7 +14,7 @@ def execute_notebooks(project: Project, *, number: str | None = None) -> int:
     ----------
     project : Project
     number : str, optional
-        Only notebooks whose names begin so.
+        Only notebooks whose names begin with this.
 
     Returns
     -------
@@ -23,7 +23,7 @@ def execute_notebooks(project: Project, *, number: str | None = None) -> int:
     """
     paths = find_notebooks(project.root / "notebooks", number)
     if not paths:
-        say(f"notebooks/ holds no notebook that begins with {number or 'anything'}")
+        say(f"notebooks/ has no notebook {number or ''}")
     failed = [path for path in paths if not _execute(path)]
     return 1 if failed or not paths else 0
 

@@ -1,4 +1,4 @@
-"""Benchmarks and statistical studies: programs beside the package, run from the clone."""
+"""Benchmarks and statistical studies: programs outside the package, run from the clone."""
 
 import subprocess
 import sys

@@ -1,7 +1,7 @@
-"""Run the whole suite: the code spread over the cores, then each notebook in its own process.
+"""Run the whole suite: code tests on all cores, then each notebook in its own process.
 
 A notebook under test is executed in a fresh kernel and every output is compared with the stored
-one. One process per notebook keeps kernels, time limits and failures apart.
+one. One process per notebook keeps kernels, time limits and failures separate.
 """
 
 import os
@@ -29,7 +29,7 @@ class Outcome:
 
     @property
     def closing_line(self) -> str:
-        """The line with which pytest says how it went."""
+        """The last line of pytest's output, which is its summary."""
         lines = [line.strip("= ") for line in self.output.splitlines() if line.strip()]
         return lines[-1] if lines else f"exit code {self.exit_code}"
 
@@ -43,7 +43,7 @@ def run_suite(project: Project, *, only: str | None = None, jobs: int | None = N
     only : {"code", "notebooks"}, optional
         One half of the suite; both by default.
     jobs : int, optional
-        How many processes at a time; one per core by default.
+        Number of parallel processes; by default, one per core.
 
     Returns
     -------
@@ -73,7 +73,7 @@ def find_notebooks(folder: Path, number: str | None = None) -> list[Path]:
 def run_extras(project: Project) -> int:
     """Run the tests that need peers and engines, and a small part of `drift`; return an exit code.
 
-    What other packages warn of is theirs to mend, so warnings are no errors here.
+    Other packages have to fix their own warnings, so warnings are not errors here.
     """
     python = [sys.executable, "-m"]
     tests = [*python, "pytest", "tests/extras", "--durations=5", "-rs"]
@@ -91,7 +91,7 @@ def run_bit_tests(project: Project, variables: Mapping[str, str]) -> int:
 
 def run_code_tests(project: Project, jobs: int) -> Outcome:
     """Run pytest on ``tests/`` and on the examples in docstrings, its output shown as it comes."""
-    # A file stays on one core, so that what its tests share is made once.
+    # A file stays on one core, so that its shared fixtures are made once.
     spread = ["-n", str(jobs), "--dist", "loadfile"] if jobs > 1 else []
     command = [sys.executable, "-m", "pytest", "--durations=5", *spread]
     started = time.perf_counter()

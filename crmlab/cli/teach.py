@@ -1,4 +1,4 @@
-"""What an instructor asks for: slides, editions, variants, grades; and how far numbers drift."""
+"""Commands for instructors: slides, editions, variants, grades, and the drift of numbers."""
 
 import os
 import sys
@@ -23,12 +23,12 @@ def write_slides(project: Project, *, number: str | None) -> int:
 
     paths = find_notebooks(project.root / "notebooks", number)
     if not paths:
-        say(f"notebooks/ holds no notebook that begins with {number or 'anything'}")
+        say(f"notebooks/ has no notebook {number or ''}")
         return 1
     for path in build_slides(paths, project.root / "build" / "slides"):
         say(f"{path}")
-    say("Open one in a browser: arrows turn, n shows the notes, s opens them apart, f fills the "
-        "screen; print makes a PDF.")  # fmt: skip
+    say("Open one in a browser: arrow keys change slides, n shows the notes, s opens them in a "
+        "separate window, f fills the screen; print makes a PDF.")  # fmt: skip
     return 0
 
 
@@ -64,8 +64,8 @@ def make_variants(
         keyfile = key or ids.resolve().parent / "instructor.key"
         secret, is_new = read_secret(keyfile)
         if is_new:
-            say(f"Made a new key, {keyfile}. Keep it, and keep it out of the repository: with it "
-                "the same variants come again, without it nobody can make them.")  # fmt: skip
+            say(f"Made a new key, {keyfile}. Keep it, outside the repository: only with it can "
+                "the same variants be made again.")  # fmt: skip
         folder = project.root / "build" / "variants"
         write_variants(source, students, folder, key=secret, with_checks=with_checks, tell=say)
         say(f"Hand out a folder of {folder / 'handout'} to each student; {folder / 'keys'} stays "
@@ -98,14 +98,14 @@ def grade(project: Project, *, folder: Path, number: str | None, seconds: int) -
             )
             write_file(aside / "grades.csv", grades_table(grades).to_csv())
             write_file(aside / "grades.txt", grades_text(grades) + "\n")
-        say(f"Written to {target}. Read docs/instructors/grading.md for what this is not.")
+        say(f"Written to {target}. See docs/instructors/grading.md for the limits.")
         return 0
 
     return _explained(work)
 
 
 def _grading_of(project: Project, variants: Path, number: str | None, target: Path) -> tuple:
-    """Return the source notebook, and who has which keys and data."""
+    """Return the source notebook, and the keys and data of each student."""
     from crmlab.course.firm import write_course_firm
     from crmlab.course.grading import stored_keys
     from crmlab.course.variants import HANDOUT, SOURCE, variant_keys
@@ -117,7 +117,7 @@ def _grading_of(project: Project, variants: Path, number: str | None, target: Pa
     if not (variants / SOURCE).is_file():
         raise DataError(
             "grade: there are no variants in build/variants; make them with `make variants`, or "
-            "name the notebook of the course that was handed in (N=03)."
+            "name the notebook of the course that was submitted (N=03)."
         )
     return (
         variants / SOURCE,
@@ -131,12 +131,12 @@ def _source(project: Project, number: str) -> Path:
 
     paths = find_notebooks(project.root / "notebooks", number)
     if not paths:
-        raise DataError(f"notebooks/ holds no notebook that begins with {number}.")
+        raise DataError(f"notebooks/ has no notebook {number}.")
     return paths[0]
 
 
 def _explained(work: Callable[[], int]) -> int:
-    """Let what is wrong with the input be read, and not a traceback."""
+    """Show problems of the input as messages, without a traceback."""
     from crmlab.errors import DataError, SpecError
 
     try:
@@ -147,9 +147,9 @@ def _explained(work: Callable[[], int]) -> int:
 
 
 def measure_drift(project: Project, *, number: str | None, brief: bool = False) -> int:
-    """Execute notebooks, and tests that compare bits, as other machines and other seeds would.
+    """Execute notebooks, and tests that compare bits, as on other machines and with other seeds.
 
-    What moved is written into ``build/drift/``. Returns an exit code.
+    Changes are written into ``build/drift/``. Returns an exit code.
     """
     from crmlab.course import drift
     from crmlab.tables.folders import FolderKind, new_folder
@@ -178,7 +178,7 @@ def measure_drift(project: Project, *, number: str | None, brief: bool = False) 
 
 @contextmanager
 def _variables(project: Project, control: "Control") -> Iterator[dict[str, str]]:
-    """Give the variables of a process under a control; where other code runs, with a cold cache."""
+    """Yield the variables of a process under a control; with an empty cache for other code."""
     with tempfile.TemporaryDirectory() as cold:
         place = {COMPILED: cold} if control.other_code else {}
         yield project_variables(project, {**os.environ, **control.variables, **place})

@@ -1,4 +1,4 @@
-"""House-keeping: style and types, the lock file, and what may be deleted."""
+"""Maintenance: style and types, the lock file, and cleaning."""
 
 import os
 import shutil
@@ -28,19 +28,19 @@ def lint(project: Project) -> int:
 
 
 def write_lock(project: Project, *, upgrade: bool) -> int:
-    """Resolve a lock again: that of the course, or that of the peers and engines.
+    """Resolve a lock again, that of the course or that of the peers and engines.
 
     Parameters
     ----------
     project : Project
-        Its ``edition`` says which lock.
+        Its ``edition`` decides which lock.
     upgrade : bool
-        Whether to leave versions that still fit for the newest ones.
+        Whether to replace versions that still fit by the newest ones.
 
     Returns
     -------
     int
-        0 if the lock was written; otherwise the old one stands.
+        0 if the lock was written; otherwise the old one stays.
     """
     tool = [sys.executable, "-m", "pip", "install", "--quiet", LOCK_TOOL]
     if subprocess.run(tool, check=False).returncode != 0:
@@ -63,7 +63,7 @@ def write_lock(project: Project, *, upgrade: bool) -> int:
 def lock_command(target: Path, *, extras: bool = False) -> list[str]:
     """Return the command that resolves every version; the result names no index."""
     groups = ("test", "extras") if extras else _GROUPS
-    builds = [] if extras else ["--no-build"]  # PySpark comes as source only
+    builds = [] if extras else ["--no-build"]  # PySpark is only available as source
     return [
         *(sys.executable, "-m", "uv", "pip", "compile", "pyproject.toml", "--quiet"),
         *(word for group in groups for word in ("--group", group)),
@@ -73,7 +73,7 @@ def lock_command(target: Path, *, extras: bool = False) -> list[str]:
 
 
 def pip_settings() -> dict[str, str]:
-    """Return how pip is configured on this computer, environment variables included."""
+    """Return the pip configuration of this computer, including environment variables."""
     listed = subprocess.run(
         [sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True
     )
@@ -82,7 +82,7 @@ def pip_settings() -> dict[str, str]:
 
 
 def index_variables(settings: dict[str, str]) -> dict[str, str]:
-    """Translate pip's index and certificate into variables of the tool that resolves.
+    """Translate pip's index and certificate into variables of the resolver.
 
     Extra indexes are left out on purpose: a partial copy of the index would hide the files for
     other systems, and their hashes are the point of a lock that is shared.
@@ -99,7 +99,7 @@ def index_variables(settings: dict[str, str]) -> dict[str, str]:
 
 
 def clean(project: Project, *, everything: bool) -> None:
-    """Delete what can be made again; ``learn/`` holds a person's work and stays."""
+    """Delete everything that can be made again; ``learn/`` contains the user's work and stays."""
     names = (*_LEFTOVERS, *(_SLOW_TO_MAKE if everything else ()))
     kept = (project.venv, project.cache, project.root / "learn", project.root / ".git")
     bytecode = [

@@ -1,4 +1,4 @@
-"""Fill the compile cache: fit one small model of each kind before a reader has to wait for it.
+"""Fill the compile cache: fit one small model of each kind, so that no reader has to wait.
 
 PyTensor and numba compile each kind of model once per computer, which takes from seconds to a
 minute, and then load it from ``.cache/``. To warm another kind, add a line to `KINDS`.
@@ -40,14 +40,14 @@ def warm_cache(kinds: Sequence[Kind] | None = None, *, workers: int | None = Non
     Parameters
     ----------
     kinds : sequence of (str, callable), optional
-        Labels and what compiles them; all of `KINDS` by default.
+        Labels and functions that compile; by default, all of `KINDS`.
     workers : int, optional
-        How many compile at a time, each in a process of its own; one per core by default.
+        Number of parallel processes; by default, one per core.
 
     Returns
     -------
     int
-        0 if all kinds compiled, otherwise 1. One that fails does not keep the others back.
+        0 if all kinds compiled, otherwise 1. A failure does not stop the others.
     """
     kinds = KINDS if kinds is None else kinds
     with _make_pool(min(workers or os.cpu_count() or 1, len(kinds))) as pool:
@@ -58,7 +58,7 @@ def warm_cache(kinds: Sequence[Kind] | None = None, *, workers: int | None = Non
 
 
 def _make_pool(workers: int) -> Executor:
-    """Make a pool whose processes begin afresh: a copied process would share its locks."""
+    """Make a pool of new processes: forked ones would share locks."""
     if workers == 1:
         return ThreadPoolExecutor(1)
     return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
@@ -67,7 +67,7 @@ def _make_pool(workers: int) -> Executor:
 def _time(compile_it: Callable[[], object]) -> float:
     started = time.perf_counter()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a dozen draws are too few to read, and nobody does
+        warnings.simplefilter("ignore")  # a dozen draws always warn, and nobody uses them
         compile_it()
     return time.perf_counter() - started
 
@@ -80,7 +80,7 @@ def _tell(place: str, label: str, done: Future[float]) -> bool:
 
 
 def draw_figure() -> None:
-    """List the fonts of this computer and draw one figure, into memory."""
+    """List the fonts of this computer and draw one figure in memory."""
     import matplotlib as mpl
 
     mpl.use("agg")
@@ -103,7 +103,7 @@ def fit_observed() -> None:
 
 
 def fit_hidden(*channels: str) -> None:
-    """Fit hidden stages that are seen through some of the channels of `make_channels`."""
+    """Fit hidden stages, observed through some of the channels of `make_channels`."""
     import crmlab as crm
 
     space = make_space()

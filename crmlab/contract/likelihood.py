@@ -1,4 +1,4 @@
-"""Survivors of cohorts: their likelihood, its maximum, how sure it is, and what comes next."""
+"""Survivors of cohorts: their likelihood, its maximum, standard errors and projections."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -25,8 +25,8 @@ def fit_sbg(survivors: Survivors) -> ShiftedBetaGeometric:
     Parameters
     ----------
     survivors : array_like (n_periods,), or a sequence of them, one per cohort
-        Customers left in periods 0, 1, ..., the first number being the size of the cohort. Cohorts
-        may have been observed for different times.
+        Customers left in periods 0, 1, ...; the first number is the size of the cohort. Cohorts may
+        have been observed for different lengths of time.
 
     Returns
     -------
@@ -61,7 +61,7 @@ def fit_bdw(survivors: Survivors) -> BetaDiscreteWeibull:
 def contract_loglik(contract: Contract, survivors: Survivors) -> float:
     """Log-likelihood of the survivors of one or several cohorts (natural logarithm).
 
-    Each customer who left adds log(S(t - 1) - S(t)), each who stayed to the end log S(T).
+    A customer who left in t adds log(S(t - 1) - S(t)); one who stayed to the end adds log S(T).
 
     Examples
     --------
@@ -73,7 +73,7 @@ def contract_loglik(contract: Contract, survivors: Survivors) -> float:
 
 
 def contract_standard_errors(contract: Contract, survivors: Survivors) -> dict[str, float]:
-    """Give the standard errors of parameters at the maximum of the likelihood.
+    """Return the standard errors of parameters at the maximum of the likelihood.
 
     Examples
     --------
@@ -104,17 +104,17 @@ def _loglik(contract: Contract, losses: Floats) -> float:
 
 
 def weigh_losses(losses: Floats, log_survival: Floats) -> Floats:
-    """Log-likelihood from the logs of S (..., t): those who left in t (row 0), or stayed to t."""
+    """Log-likelihood of losses from log S (..., t); row 0: left in t, row 1: stayed to t."""
     left, stayed = losses
     falls = np.minimum(np.diff(log_survival, axis=-1), 0.0)  # rounding can make S rise
-    with np.errstate(divide="ignore"):  # nobody can leave where S does not fall
+    with np.errstate(divide="ignore"):  # nobody can leave if S does not fall
         leaves = np.log(-np.expm1(falls)) + log_survival[..., :-1]
     gone = np.where(left[1:] > 0, left[1:] * np.where(left[1:] > 0, leaves, 0.0), 0.0)
     return gone.sum(axis=-1) + (stayed * log_survival).sum(axis=-1)
 
 
 def count_losses(owner: str, survivors: Survivors) -> Floats:
-    """Count who left at each renewal, and who stayed to the end of their cohort (2, longest)."""
+    """Count who left at each renewal, and who stayed to the end of the cohort, (2, longest)."""
     cohorts = _check_survivors(owner, _as_cohorts(survivors))
     losses = np.zeros((2, max(map(len, cohorts))))
     for counts in cohorts:
@@ -124,13 +124,13 @@ def count_losses(owner: str, survivors: Survivors) -> Floats:
 
 
 def _as_cohorts(survivors: Survivors) -> list[Any]:
-    """Give one cohort as a list of one."""
+    """Return the cohorts as a list; a single cohort becomes a list of one."""
     several = len(survivors) > 0 and np.ndim(survivors[0]) > 0
     return list(survivors) if several else [survivors]
 
 
 def _check_survivors(owner: str, cohorts: Sequence[ArrayLike]) -> list[Floats]:
-    """Give cohorts as float arrays, or say everything that is wrong with them."""
+    """Return cohorts as float arrays; all problems at once."""
     arrays, problems = [], []
     for place, counts in enumerate(cohorts):
         values = np.asarray(counts, dtype=float)
@@ -139,8 +139,8 @@ def _check_survivors(owner: str, cohorts: Sequence[ArrayLike]) -> list[Floats]:
             and values.size > 1,
             "must hold finite numbers, 0 or more": np.isfinite(values).all()
             and bool((values >= 0).all()),
-            "must not rise: those who left are gone": bool((np.diff(values) <= 0).all()),
-            "must begin with a customer": values.size > 0 and bool(values.flat[0] > 0),
+            "must not rise: customers who left do not return": bool((np.diff(values) <= 0).all()),
+            "must begin with at least one customer": values.size > 0 and bool(values.flat[0] > 0),
         }
         problems += [
             f"cohort {place} {rule}, got {values.tolist()}"
@@ -153,21 +153,21 @@ def _check_survivors(owner: str, cohorts: Sequence[ArrayLike]) -> list[Floats]:
 
 
 def project_survivors(contract: Contract, survivors: ArrayLike, *, n_periods: int) -> Floats:
-    """Project how many customers of one cohort will be left in the periods to come.
+    """Project how many customers of a cohort will be left in future periods.
 
     Parameters
     ----------
     contract : Contract
     survivors : array_like (n_observed,)
-        Customers left in periods 0, 1, ..., the first number being the size of the cohort.
+        Customers left in periods 0, 1, ...; the first number is the size of the cohort.
     n_periods : int
         Periods ahead.
 
     Returns
     -------
     ndarray (n_periods,)
-        Customers: the last number observed times S(T + h) / S(T). For the curve that starts from
-        the size of the cohort, multiply that with `Contract.survival`.
+        Customers: the last observed number times S(T + h) / S(T). For the whole curve, multiply
+        the size of the cohort by `Contract.survival`.
 
     Examples
     --------

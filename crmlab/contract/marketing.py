@@ -21,14 +21,15 @@ def fit_sbg_marketing(
     survivors : array_like (n_periods,), or a sequence of them, one per cohort
         Whole customers, as in `fit_sbg`; cohorts are pooled, as there.
     seed : int
-        Of their sampler.
+        Seed of their sampler.
     method : {"map", "mcmc"}
-        The peak of the likelihood (flat priors), or a sample of their posterior (their priors).
+        The maximum of the likelihood (flat priors), or a sample from their posterior (their
+        priors).
 
     Returns
     -------
     tuple of ShiftedBetaGeometric
-        One population per draw; one in all for "map".
+        One population per draw; only one for "map".
 
     Raises
     ------
@@ -48,11 +49,11 @@ def fit_sbg_marketing(
 
 
 def _customers(losses: np.ndarray) -> pd.DataFrame:
-    """Give one row per customer: the renewal at which she left, or T, who was never seen to."""
+    """Return one row per customer: the renewal at which she left, or T if she stayed."""
     left, stayed = losses.round().astype(int)
     times = np.arange(len(left))
     gone = pd.DataFrame({"recency": np.repeat(times, left), "T": len(times)})
-    # Who was still there after t renewals would have left at t + 1 or later: censored at t + 1.
+    # A customer who is still there after t renewals leaves at t + 1 or later: censored at t + 1.
     there = np.repeat(times, stayed) + 1
     frame = pd.concat([gone, pd.DataFrame({"recency": there, "T": there})], ignore_index=True)
     return frame.assign(cohort="all").rename_axis("customer_id").reset_index()

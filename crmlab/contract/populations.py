@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammaln, hyp2f1
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, count_problems
 from crmlab.btyd.base import Positive
 from crmlab.errors import SpecError, raise_problems
 
-_NEGLIGIBLE = 1e-14  # share of a discounted lifetime that a cut-off sum may leave out
+_NEGLIGIBLE = 1e-14  # share of a discounted lifetime that a truncated sum may leave out
 _LONGEST_SUM = 1_000_000
 
 
@@ -25,21 +25,21 @@ class Contract(Positive, ABC):
 
     @abstractmethod
     def discounted_lifetime(self, discount_rate: float, *, renewals: int | None = None) -> float:
-        """Mean number of payments still to come, discounted; see `ShiftedBetaGeometric`."""
+        """Mean number of future payments, discounted; see `ShiftedBetaGeometric`."""
 
     def survival(self, t: ArrayLike) -> Floats:
         """Probability of still being a customer after t renewals; t are whole numbers from 0."""
         return np.exp(self.log_survival(t))
 
     def retention_rate(self, t: ArrayLike) -> Floats:
-        """Share of the customers of period t - 1 who renew into period t, t from 1 on."""
+        """Share of the customers of period t - 1 who renew for period t; t is at least 1."""
         t = whole_numbers("retention_rate", t, least=1)
         return np.exp(self.log_survival(t) - self.log_survival(t - 1))
 
 
 @dataclass(frozen=True)
 class ShiftedBetaGeometric(Contract):
-    """Customers whose chance to leave is their own and never changes.
+    """Customers who each have their own, constant probability of leaving.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class ShiftedBetaGeometric(Contract):
     def log_survival(self, t: ArrayLike) -> Floats:
         """Log of S(t) = B(alpha, beta + t) / B(alpha, beta), Fader and Hardie (2007).
 
-        Added up from the log retention rates, which loses no digits however large the parameters.
+        The sum of the log retention rates, which loses no digits even for large parameters.
         """
         t = whole_numbers("survival", t)
         renewals = np.arange(1, int(t.max(initial=0)) + 1)
@@ -75,7 +75,7 @@ class ShiftedBetaGeometric(Contract):
         return np.concatenate([[0.0], np.cumsum(left)])[t.astype(int)]
 
     def discounted_lifetime(self, discount_rate: float, *, renewals: int | None = None) -> float:
-        """Mean number of payments still to come, discounted.
+        """Mean number of future payments, discounted.
 
         Parameters
         ----------
@@ -83,8 +83,8 @@ class ShiftedBetaGeometric(Contract):
             d: a fraction per period, above 0.
         renewals : int, optional
             None: a new customer, whose first payment is made now, sum over t >= 0 of
-            S(t) / (1 + d)^t. A number m: a customer who has renewed m times and is about to be
-            asked again; the payment at that renewal is not discounted,
+            S(t) / (1 + d)^t. A number m: a customer who has renewed m times and is about to renew
+            or leave; the payment at that renewal is not discounted,
             sum over t > m of S(t) / S(m) / (1 + d)^(t - m - 1).
 
         Returns
@@ -115,7 +115,7 @@ class ShiftedBetaGeometric(Contract):
 
 @dataclass(frozen=True)
 class BetaDiscreteWeibull(Contract):
-    """Customers whose chance to leave is their own and changes with the time they have stayed.
+    """Customers whose probabilities of leaving differ, and change with the length of their stay.
 
     Parameters
     ----------
@@ -147,9 +147,9 @@ class BetaDiscreteWeibull(Contract):
         return log_beta_ratio(self.alpha, self.beta, aged)
 
     def discounted_lifetime(self, discount_rate: float, *, renewals: int | None = None) -> float:
-        """Mean number of payments still to come, discounted; as in `ShiftedBetaGeometric`.
+        """Mean number of future payments, discounted; as in `ShiftedBetaGeometric`.
 
-        There is no closed form: payments are added up until what is left out is negligible.
+        There is no closed form: payments are added until the rest is negligible.
 
         Examples
         --------
@@ -172,12 +172,12 @@ def log_beta_ratio(alpha: ArrayLike, beta: ArrayLike, u: ArrayLike) -> Floats:
 
 
 def _sum_lifetime(contract: Contract, keep: float, renewals: int) -> float:
-    """Add discounted renewals until those left out, at most keep^n / (1 - keep), are negligible."""
+    """Add discounted renewals until the rest, at most keep^n / (1 - keep), is negligible."""
     needed = int(np.ceil(np.log(_NEGLIGIBLE * (1 - keep)) / np.log(keep)))
     if needed > _LONGEST_SUM:
         raise SpecError(
             f"discounted_lifetime: a discount_rate of {1 / keep - 1:.2g} needs {needed:,} terms; "
-            "give a larger one, or count periods that are longer."
+            "use a larger one, or longer periods."
         )
     t = np.arange(renewals + 1, renewals + needed + 1)
     stays = np.exp(contract.log_survival(t) - contract.log_survival(renewals))
@@ -185,7 +185,7 @@ def _sum_lifetime(contract: Contract, keep: float, renewals: int) -> float:
 
 
 class Homogeneity(NamedTuple):
-    """A discounted residual lifetime, and what one average retention rate makes of it."""
+    """A discounted residual lifetime, and its value under one average retention rate."""
 
     lifetime: float
     lifetime_at_mean: float
@@ -203,14 +203,14 @@ def cost_of_homogeneity(
     discount_rate : float
         d: a fraction per period, above 0.
     renewals : int
-        How often the customers have renewed; they are about to be asked again.
+        How often the customers have renewed; they are about to renew or leave.
 
     Returns
     -------
     Homogeneity
-        `lifetime` of the population; `lifetime_at_mean`, r (1 + d) / (1 + d - r) with r the
-        retention rate of the renewal to come, for all customers and for ever; `understated`, the
-        share of `lifetime` that the second leaves out.
+        `lifetime` of the population; `lifetime_at_mean`, r (1 + d) / (1 + d - r), with the
+        retention rate r of the next renewal for all customers and for ever; `understated`, the
+        share of `lifetime` that `lifetime_at_mean` misses.
 
     References
     ----------
@@ -218,7 +218,7 @@ def cost_of_homogeneity(
 
     Examples
     --------
-    Two customer bases with the same retention rate of .80, and very different customers:
+    Two customer bases with the same retention rate of .80, but very different customers:
 
     >>> alike, unlike = ShiftedBetaGeometric(3.80, 15.20), ShiftedBetaGeometric(0.067, 0.267)
     >>> [round(value, 2) for value in cost_of_homogeneity(unlike, 0.1)]
@@ -233,10 +233,10 @@ def cost_of_homogeneity(
 
 
 def whole_numbers(owner: str, t: ArrayLike, least: int = 0) -> Floats:
-    """Give periods as a float array; refuse what is no whole number from `least` on."""
+    """Return periods as a float array; refuse anything but whole numbers of at least `least`."""
     values = np.asarray(t, dtype=float)
     if not (np.isfinite(values) & (values >= least) & (values % 1 == 0)).all():
-        raise SpecError(f"{owner}: periods must be whole numbers from {least} on, got {t!r}")
+        raise SpecError(f"{owner}: periods must be whole numbers of at least {least}, got {t!r}")
     return values
 
 
@@ -245,8 +245,8 @@ def _check_lifetime(discount_rate: float, renewals: int | None) -> None:
     if not (isinstance(discount_rate, int | float | np.number) and 0 < discount_rate < np.inf):
         problems.append(
             f"`discount_rate` must be a fraction per period above 0, got {discount_rate!r}; "
-            "without one the sum may have no end"
+            "without discounting the sum may be infinite"
         )
-    if renewals is not None and not (isinstance(renewals, int | np.integer) and renewals >= 0):
-        problems.append(f"`renewals` must be a whole number from 0 on, or None, got {renewals!r}")
+    if renewals is not None:
+        problems += count_problems({"renewals": renewals}, at_least=0)
     raise_problems(SpecError, "discounted_lifetime", problems)

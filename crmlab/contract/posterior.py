@@ -1,9 +1,10 @@
-"""Bayes for two or three parameters: the posterior of a contract, added up on a grid.
+"""Bayes for two or three parameters: the posterior of a contract, summed on a grid.
 
 In the logits of two interpretable numbers (and log c) the posterior is smooth and its tails fall
-exponentially, so equally spaced lines, the trapezoidal rule, converge faster than any power of
-their distance. The error is computed, by leaving every other line out, instead of diagnosed; there
-is no warm-up, no compiler, and draws are independent. Beyond three parameters this would not pay.
+exponentially, so the trapezoidal rule on equally spaced lines converges faster than any power of
+their distance. The error is computed, by leaving out every other line, instead of diagnosed; there
+is no warm-up and no compiler, and draws are independent. Beyond three parameters, a grid does not
+pay.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from crmlab.arrays import Bools, Floats
+from crmlab.arrays import Bools, Floats, check_count
 from crmlab.contract.likelihood import Survivors, count_losses, weigh_losses
 from crmlab.contract.populations import (
     BetaDiscreteWeibull,
@@ -19,25 +20,24 @@ from crmlab.contract.populations import (
     ShiftedBetaGeometric,
     log_beta_ratio,
 )
-from crmlab.errors import SpecError
 
-_FAINT = 25.0  # log density below the maximum at which a grid ends
+_CUTOFF = 25.0  # drop of the log-posterior below its maximum at which a grid ends
 _ENDS = ((-14.0, 14.0), (-14.0, 14.0), (-2.5, 2.5))  # of the logits and log c: 5 sd of its prior
 _LINES_OF_ZOOM, _LONGEST_ZOOM = 25, 20
 _SD_LOG_C = 0.5
 
 
 class ContractPosterior(NamedTuple):
-    """Draws from a posterior, and how exact the grid was that they come from.
+    """Draws from a posterior, and the error of the grid from which they come.
 
     Parameters
     ----------
     draws : dict of parameter to ndarray (n_draws,)
-        Independent draws, each parameter beside the others: alpha, beta (and c).
+        Independent joint draws of alpha, beta (and c).
     contracts : tuple of Contract
         The same draws, as populations.
     mean : dict of parameter to float
-        Posterior means of `leaving`, the mean chance to leave at the first renewal,
+        Posterior means of `leaving`, the mean probability of leaving at the first renewal,
         alpha / (alpha + beta); `polarization`, 1 / (alpha + beta + 1); and log c.
     grid_error : float
         The largest change of these means, in posterior standard deviations, when every other
@@ -53,18 +53,18 @@ class ContractPosterior(NamedTuple):
 def sbg_posterior(
     survivors: Survivors, *, seed: int, n_draws: int = 1000, lines: int = 81
 ) -> ContractPosterior:
-    """Posterior of a `ShiftedBetaGeometric`, by adding up a grid.
+    """Posterior of a `ShiftedBetaGeometric`, summed on a grid.
 
     The prior is uniform on the unit square of `leaving` m = alpha / (alpha + beta) and
-    `polarization` phi = 1 / (alpha + beta + 1), the share of the largest possible difference
-    between customers that there is: 0 if all are alike, 1 if each either never leaves or at once.
+    `polarization` phi = 1 / (alpha + beta + 1), which measures how much customers differ: 0 if all
+    are alike, 1 if each leaves either at once or never.
 
     Parameters
     ----------
     survivors : array_like (n_periods,), or a sequence of them, one per cohort
         As in `fit_sbg`.
     seed : int
-        Of the draws.
+        Seed of the draws.
     n_draws : int
         Independent draws from the posterior.
     lines : int
@@ -76,10 +76,10 @@ def sbg_posterior(
 
     Notes
     -----
-    In the logits of m and phi the posterior is smooth and its tails fall exponentially, so equally
-    spaced lines (the trapezoidal rule) converge faster than any power of their distance, and
-    `grid_error` bounds what is left. A sampler would need a compiler, a warm-up and a convergence
-    check for an integral over a square.
+    In the logits of m and phi the posterior is smooth and its tails fall exponentially, so the
+    trapezoidal rule on equally spaced lines converges faster than any power of their distance, and
+    `grid_error` bounds the remaining error. A sampler would need a compiler, a warm-up and a
+    convergence check for an integral over a square.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def sbg_posterior(
 def bdw_posterior(
     survivors: Survivors, *, seed: int, n_draws: int = 1000, lines: int = 81
 ) -> ContractPosterior:
-    """Posterior of a `BetaDiscreteWeibull`, by adding up a grid; see `sbg_posterior`.
+    """Posterior of a `BetaDiscreteWeibull`, summed on a grid; see `sbg_posterior`.
 
     The prior of log c is normal with mean 0 and standard deviation 0.5: in 19 of 20 populations c
     lies between 0.38 and 2.66.
@@ -106,16 +106,15 @@ def _posterior(
 ) -> ContractPosterior:
     losses = count_losses(owner, survivors)
     for name, value, least in (("seed", seed, 0), ("n_draws", n_draws, 1), ("lines", lines, 11)):
-        if not isinstance(value, int | np.integer) or value < least:
-            raise SpecError(f"{owner}: `{name}` must be a whole number from {least}, got {value!r}")
+        check_count(owner, name, value, at_least=least)
     axes = _zoom(losses, len(kind.names()))
     axes = [np.linspace(axis[0], axis[-1], lines) for axis in axes]
-    weights = _normalised(_log_density(losses, axes))
+    weights = _normalised(_log_posterior(losses, axes))
     rng = np.random.default_rng(seed)
     chosen = rng.choice(weights.size, n_draws, p=weights.ravel())
     places = np.unravel_index(chosen, weights.shape)
     steps = [axis[1] - axis[0] for axis in axes]
-    points = [  # a grid point stands for the cell around it
+    points = [  # a grid point represents the cell around it
         axis[place] + step * (rng.random(n_draws) - 0.5)
         for axis, place, step in zip(axes, places, steps, strict=True)
     ]
@@ -131,7 +130,7 @@ def _posterior(
 
 
 def _to_parameters(*points: Floats) -> list[Floats]:
-    """From logits of leaving and polarization (and log c) to alpha, beta (and c)."""
+    """Convert logits of leaving and polarization (and log c) to alpha, beta (and c)."""
     m, rest = _logistic(points[0]), _logistic(-points[0])
     size = np.exp(-points[1])  # alpha + beta = (1 - phi) / phi
     return [m * size, rest * size, *np.exp(points[2:])]
@@ -141,8 +140,8 @@ def _logistic(u: Floats) -> Floats:
     return np.exp(-np.logaddexp(0, -u))
 
 
-def _log_density(losses: Floats, axes: Sequence[Floats]) -> Floats:
-    """Log posterior density, up to a constant, in the logits (and log c) on a grid."""
+def _log_posterior(losses: Floats, axes: Sequence[Floats]) -> Floats:
+    """Log-posterior, up to a constant, in the logits (and log c) on a grid."""
     points = np.meshgrid(*axes, indexing="ij")
     alpha, beta, *c = (values[..., None] for values in _to_parameters(*points))
     t = np.arange(losses.shape[1], dtype=float)
@@ -157,11 +156,11 @@ def _log_density(losses: Floats, axes: Sequence[Floats]) -> Floats:
 
 
 def _zoom(losses: Floats, n_axes: int) -> list[Floats]:
-    """Find the box outside which the posterior is negligible, from a wide one inwards."""
+    """Find the box outside which the posterior is negligible, starting from a wide one."""
     axes = [np.linspace(*ends, _LINES_OF_ZOOM) for ends in _ENDS[:n_axes]]
     for _ in range(_LONGEST_ZOOM):
-        density = _log_density(losses, axes)
-        kept = density > density.max() - _FAINT
+        logs = _log_posterior(losses, axes)
+        kept = logs > logs.max() - _CUTOFF
         sides = [tuple(i for i in range(n_axes) if i != place) for place in range(n_axes)]
         boxes = [
             _adjust(axis, kept.any(axis=side), ends)
@@ -178,9 +177,9 @@ def _zoom(losses: Floats, n_axes: int) -> list[Floats]:
 
 
 def _adjust(axis: Floats, kept: Bools, ends: tuple[float, float]) -> Floats:
-    """Keep the stretch of an axis that matters and a step on either side; widen where it is cut.
+    """Keep the relevant part of an axis and a step on either side; widen it if it is cut off.
 
-    A coarse grid can pass by a narrow ridge, and then the box must grow again.
+    A coarse grid can miss a narrow ridge, and then the box must grow again.
     """
     where, step = np.flatnonzero(kept), axis[1] - axis[0]
     low = axis[where[0]] - step * (1 if where[0] > 0 else 5)
@@ -194,7 +193,7 @@ def _normalised(log_density: Floats) -> Floats:
 
 
 def _compare_grids(axes: Sequence[Floats], weights: Floats) -> tuple[list[float], float]:
-    """Means on the grid, and how far they move when every other line is left out."""
+    """Return means on the grid, and how far they move when every other line is left out."""
     summaries = [_logistic(axes[0]), _logistic(axes[1]), *axes[2:]]
     thin = weights[tuple(slice(None, None, 2) for _ in axes)]
     thin = thin / thin.sum()

@@ -1,8 +1,8 @@
-"""Answers that can be checked, but not read: hashes of what is right and of what goes wrong.
+"""Answers that can be checked but not read: hashes of right answers and of known mistakes.
 
-An answer is stored as hashes of the answer rounded as asked, of its neighbours within a tolerance,
-and of each known misconception, which chooses the hint. This keeps honest people honest; it is not
-secrecy, because anyone can try all numbers of four digits.
+An answer is stored as hashes of its rounded value, of its neighbours within a tolerance, and of
+each known misconception, which selects the hint. This keeps honest people honest; it is not a
+secret, because anyone can try all numbers of four digits.
 
 `crmlab.course.judging` compares an answer with a key, `crmlab.course.keyring` stores keys.
 """
@@ -34,7 +34,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Mistake:
-    """The hashes of a known wrong answer, position by position, and the hint that it earns."""
+    """The hashes of a known wrong answer, position by position, and the hint for it."""
 
     hint: str
     accepted: tuple[tuple[str, ...], ...]
@@ -42,7 +42,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Key:
-    """What is stored about one exercise: hashes, one tuple of accepted ones per position."""
+    """What is stored about one exercise: a tuple of accepted hashes per position, and hints."""
 
     exercise: str
     kind: str
@@ -63,11 +63,11 @@ class UnreadableAnswerError(ValueError):
 
 
 def read_answer(value: Any) -> Answer:
-    """Bring an answer into plain form.
+    """Convert an answer into plain form.
 
     Parameters
     ----------
-    value : number, text, boolean, or a sequence, set or array of one kind of them
+    value : number, text, boolean, or a sequence, set or array of one of these kinds
 
     Returns
     -------
@@ -77,7 +77,7 @@ def read_answer(value: Any) -> Answer:
     Raises
     ------
     UnreadableAnswerError
-        With a sentence for the learner.
+        The message is a sentence for the learner.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def read_answer(value: Any) -> Answer:
     >>> read_answer({"Bonding "})
     Answer(kind='text', shape=(), items=('bonding',), ordered=False)
     """
-    _refuse_what_is_no_answer(value)
+    _refuse_non_answers(value)
     ordered = not isinstance(value, set | frozenset)
     array = _as_array(value if ordered else sorted(value))
     kind = _kind_of(array)
@@ -94,7 +94,7 @@ def read_answer(value: Any) -> Answer:
     return Answer(kind, array.squeeze().shape, items if ordered else tuple(sorted(items)), ordered)
 
 
-def _refuse_what_is_no_answer(value: object) -> None:
+def _refuse_non_answers(value: object) -> None:
     reasons = (
         (value is None, "the answer is None; does your function return its result?"),
         (callable(value), "this is a function; call it, and hand over what it returns."),
@@ -144,7 +144,7 @@ def _plain_item(kind: str, item: object) -> float | str | bool:
 
 
 def normalise_text(text: str) -> str:
-    """Make two ways of writing one word equal: case, accents, blanks and hyphens do not count.
+    """Reduce a text so that case, accents, blanks and hyphens do not count.
 
     Examples
     --------
@@ -166,12 +166,12 @@ def hash_token(exercise: str, position: int, token: str) -> str:
 
 
 def _steps(value: float, digits: int) -> int:
-    """Count a number in units of its last digit."""
+    """Express a number in units of its last digit."""
     return round(value * 10.0**digits)
 
 
 def item_tokens(item: object, digits: int, neighbours: int) -> tuple[str, ...]:
-    """Write an item as asked, and its neighbours on both sides."""
+    """Write an item as the question asks, and its neighbours on both sides."""
     if isinstance(item, float):
         centre = _steps(item, digits)
         return tuple(str(centre + step) for step in range(-neighbours, neighbours + 1))
@@ -189,12 +189,12 @@ def hash_items(
 
 
 def matches(key: Key, accepted: tuple[tuple[str, ...], ...], answer: Answer) -> bool:
-    """Tell whether all items of an answer are among the accepted ones."""
+    """Whether all items of an answer are accepted."""
     return len(accepted) == len(answer.items) and all(match_each(key, accepted, answer.items))
 
 
 def match_each(key: Key, accepted: tuple[tuple[str, ...], ...], items: Sequence) -> list[bool]:
-    """Tell position by position whether an item is accepted."""
+    """Whether each item is accepted, position by position."""
     own = hash_items(key.exercise, items, key.digits)
     return [hashes[0] in good for hashes, good in zip(own, accepted, strict=True)]
 
@@ -216,16 +216,16 @@ def make_key(
     Parameters
     ----------
     exercise : str, such as "06.1"
-    answer : number, text, boolean, or a sequence, set or array of one kind of them
+    answer : number, text, boolean, or a sequence, set or array of one of these kinds
     digits : int, decimals
-        Decimals that are asked for; needed unless the answer is whole, a text or a boolean.
+        Number of decimals in the question; needed unless the answer is whole, a text or a boolean.
         Negative digits round to tens, hundreds, ...
     tolerance : float, in the unit of the answer
-        How far from the answer still counts as right; by default one unit in the last digit, and
+        Largest difference that still counts as right; by default one unit in the last digit, and
         zero for whole numbers.
     mistakes : sequence of (value, hint)
     because : str
-        A sentence that is added when the answer is right.
+        A sentence to add when the answer is right.
 
     Returns
     -------
@@ -234,7 +234,7 @@ def make_key(
     Raises
     ------
     SpecError
-        All that is wrong with the exercise.
+        The exercise is not valid; the message lists all problems.
 
     Examples
     --------
@@ -281,7 +281,7 @@ def _neighbours(tolerance: float | None, digits: int, whole: bool) -> int:
 def _hash_coarsely(
     exercise: str, plain: Answer, digits: int, whole: bool
 ) -> tuple[tuple[str, ...], ...]:
-    """Hash the answer with one and two digits fewer, to recognise rounding too early."""
+    """Hash the answer with one and two digits fewer, to recognise early rounding."""
     if whole or plain.shape != ():
         return ()
     return tuple(

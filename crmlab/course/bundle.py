@@ -1,8 +1,7 @@
-"""All editions of the course, made at once from the executed notebooks, and zipped.
+"""All editions of the course, made from the executed notebooks and zipped.
 
-``learners/`` holds what everybody may have: the student edition, the recall edition, slides without
-notes. ``instructors/`` holds the rest: solutions, slides with notes, the schedule. Nothing here
-runs a notebook.
+``learners/`` is for everybody: the student edition, the recall edition, slides without notes.
+``instructors/`` is for instructors: solutions, slides with notes, the schedule. No notebook is run.
 """
 
 import shutil
@@ -20,7 +19,7 @@ from crmlab.tables.folders import FolderKind, new_folder, write_file
 
 EDITIONS, SLIDES = FolderKind("crmlab editions"), FolderKind("crmlab slides")
 LEARNERS, INSTRUCTORS = "learners", "instructors"
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # so that the same files make the same zip, byte by byte
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # so that the same files give the same zip, byte by byte
 
 
 def build_slides(paths: Sequence[Path], folder: Path) -> list[Path]:
@@ -31,7 +30,7 @@ def build_slides(paths: Sequence[Path], folder: Path) -> list[Path]:
     paths : sequence of path
         Executed source notebooks.
     folder : path
-        New, empty, or older slides and nothing else; those of other notebooks stay.
+        New, empty, or only older slides; slides of other notebooks stay.
 
     Returns
     -------
@@ -55,7 +54,7 @@ def build_editions(source_dir: Path, folder: Path) -> list[Path]:
     source_dir : path
         The executed source notebooks.
     folder : path
-        New, empty, or older editions and nothing else, which are replaced.
+        New, empty, or only older editions, which are replaced.
 
     Returns
     -------
@@ -71,7 +70,7 @@ def build_editions(source_dir: Path, folder: Path) -> list[Path]:
 
 
 def _derived(source_dir: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield the files that are derived of each notebook: name, content."""
+    """Yield the files that are derived from each notebook: name, content."""
     for path in sorted(source_dir.glob("*.ipynb")):
         notebook = read_notebook(path)
         keys = load_keys(keys_folder() / f"{path.name[:2]}.json")

@@ -1,8 +1,8 @@
-"""The map of ideas: each idea of the source documents, its home, and the knob that carries it.
+"""The map of ideas: each idea of the source documents, its home, and its knob.
 
-One file holds it (``docs/concepts.csv``); the site prints it, and a test holds it together with the
-notebooks and with the knobs of the bank. A row names at most one home: a notebook that quotes the
-idea (``phrase``) and executes something that belongs to it (``code``).
+It is one file (``docs/concepts.csv``); the site prints it, and a test checks it against the
+notebooks and the knobs of the bank. A row names at most one home: a notebook that quotes the idea
+(``phrase``) and executes code for it (``code``).
 """
 
 from pathlib import Path
@@ -23,9 +23,9 @@ def read_concepts(root: Path) -> "pd.DataFrame":
     Returns
     -------
     pandas.DataFrame
-        Index ``id``; columns ``idea``, ``notebooks`` (numbers planned, between spaces),
-        ``notebook`` (the home), ``phrase``, ``code``, ``knob`` (names between spaces). All are
-        texts; "" where there is nothing.
+        Index ``id``; columns ``idea``, ``notebooks`` (planned numbers, separated by spaces),
+        ``notebook`` (the home), ``phrase``, ``code``, ``knob`` (names, separated by spaces). All
+        are text; "" if empty.
     """
     import pandas as pd
 

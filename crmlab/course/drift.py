@@ -1,10 +1,10 @@
 """Whether a printed digit, or a promised bit, depends on the processor or on the sampler's seed.
 
-Other processors are stood in for by this one: the libraries take the instructions of another kind,
-and code is compiled anew for it. Under each, the notebooks are executed once more, every number in
-their compared outputs is held against the stored one, and the tests that compare bits run again.
-The notebooks that fit a model are executed with other seeds of the sampler, too. A printed digit
-that moves was one too many: print fewer, say it as a verdict with slack, or draw more.
+This processor imitates others: the libraries use the instructions of another kind, and code is
+compiled again for it. Under each, the notebooks are executed again, every number in their outputs
+is compared with the stored one, and the tests that compare bits run again. Notebooks that fit a
+model are also executed with other sampler seeds. A printed digit that changes is one too many:
+print fewer digits, print a verdict with some slack, or use more draws.
 """
 
 import platform
@@ -30,7 +30,7 @@ _IS_X86 = platform.machine() in ("x86_64", "AMD64")
 
 @dataclass(frozen=True)
 class Control:
-    """Conditions under which nothing that is compared may change.
+    """Conditions under which no compared number may change.
 
     Parameters
     ----------
@@ -38,9 +38,9 @@ class Control:
     variables : mapping
         Environment variables of the processes that run under it.
     other_code : bool
-        Whether other machine code runs, so that bits are compared as well, from a cold cache.
+        Whether other machine code runs, so that bits are compared too, from an empty cache.
     obstacle : str
-        Why this processor cannot run it; empty if it can.
+        Why this processor cannot run it; "" if it can.
     """
 
     name: str
@@ -50,13 +50,13 @@ class Control:
 
 
 def code_path(name: str, *, openblas: str, numba: str, numpy: str = "") -> Control:
-    """Let this processor stand in for another kind, by what each library calls that one.
+    """Let this processor imitate another kind, by each library's name for it.
 
     Parameters
     ----------
     name, openblas, numba : str
     numpy : str, optional
-        The best instructions that NumPy may use; left out, only those that it is built on.
+        The best instructions that NumPy may use; by default, only its baseline.
     """
     found = np.show_config("dicts")["SIMD Extensions"].get("found", [])
     variables = {
@@ -79,7 +79,7 @@ def other_seed(shift: int) -> Control:
 
 
 def _first_other(paths: Sequence[Control]) -> Control:
-    """Return the first path on which NumPy has fewer instructions than here; or else the last."""
+    """Return the first path on which NumPy has fewer instructions than here, otherwise the last."""
     fewer = (path for path in paths if path.variables["NPY_DISABLE_CPU_FEATURES"])
     return next((path for path in fewer if not path.obstacle), paths[-1])
 
@@ -96,14 +96,14 @@ BRIEF = (_first_other(CODE_PATHS), SEEDS[0])  # a small part, for `make test-ext
 
 @dataclass(frozen=True)
 class Moved:
-    """A number that is not what was stored.
+    """A number that differs from the stored one.
 
     Parameters
     ----------
     cell : int
-        Its number among all cells, from 1.
+        Number of the cell among all cells, from 1.
     line : str
-        The stored line in which it stands.
+        The stored line that contains it.
     stored, found : float
     """
 
@@ -120,7 +120,7 @@ class Moved:
 
 @dataclass(frozen=True)
 class Drift:
-    """What became of the compared numbers of one notebook under one control."""
+    """The compared numbers of one notebook under one control."""
 
     control: str
     name: str
@@ -138,12 +138,12 @@ def compare_outputs(
     ----------
     control, name : str
     stored, found : NotebookNode
-        Of the same source.
+        Two runs of the same source.
 
     Returns
     -------
     Drift
-        ``broken`` lists cells whose words differ, or the count of their numbers.
+        ``broken`` lists cells whose words, or number of numbers, differ.
     """
     numbers, moved, broken = 0, [], []
     for at, (old, new) in enumerate(zip(stored.cells, found.cells, strict=True), start=1):
@@ -184,8 +184,8 @@ def measure_drift(
     Parameters
     ----------
     paths : sequence of path
-        Executed source notebooks; they are not changed. Those that fit nothing are left out
-        where only the seed of `crm.fit` differs.
+        Executed source notebooks; they are not changed. Those without a fit are skipped if only
+        the seed of `crm.fit` differs.
     control : Control
     variables : mapping
         All environment variables of their kernels.
@@ -213,7 +213,7 @@ def drift_table(drifts: Sequence[Drift]) -> pd.DataFrame:
 
 
 def drift_text(drift: Drift) -> str:
-    """Say in a few lines how far the numbers of a notebook moved."""
+    """Describe in a few lines how far the numbers of a notebook moved."""
     lines = [f"{drift.control}, {drift.name}: {len(drift.moved)} of {drift.numbers} numbers moved"]
     lines += [
         f"  cell {at}: its words changed, or how many numbers it prints" for at in drift.broken

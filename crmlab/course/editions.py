@@ -1,14 +1,14 @@
-"""The student edition: the executed source notebooks, less what the learner is to find out.
+"""The student edition: the executed source notebooks, without what the learner has to find out.
 
-A source notebook is a plain notebook in nbgrader's conventions, so nbval tests it as it stands. The
-student edition is derived, never written by hand:
+A source notebook is a plain notebook with nbgrader's conventions, so nbval tests it as it is. The
+student edition is derived from it, never written by hand:
 
-* a solution becomes a line that raises `NotImplementedError`; hidden tests vanish;
+* a solution becomes a line that raises `NotImplementedError`; hidden tests are removed;
 * outputs are cleared, except that an exercise tagged ``expected-figure`` keeps its figure and its
   sentence, folded, so that the learner can compare;
-* Markdown cells tagged ``hint`` are folded; cells tagged ``instructor`` are dropped.
+* Markdown cells tagged ``hint`` are folded; cells tagged ``instructor`` are removed.
 
-A file that the learner has changed is never overwritten: its new version is written beside it.
+A file that the learner has changed is never overwritten: its new version is written next to it.
 """
 
 import json
@@ -50,10 +50,10 @@ class EditionReport:
     kept: tuple[str, ...]
 
     def text(self) -> str:
-        """Say it in at most three lines."""
+        """Summarise the report in at most three lines."""
         lines = (
             ("written", self.written),
-            ("you changed the file, so the new version stands beside it", self.beside),
+            ("you changed the file, so the new version is next to it", self.beside),
             ("up to date, or yours", self.kept),
         )
         return "\n".join(f"{what}: {', '.join(names)}" for what, names in lines if names)
@@ -63,7 +63,7 @@ class EditionReport:
 
 
 def student_source(source: str) -> str:
-    r"""Take the solutions and the hidden tests out of the code of one cell.
+    r"""Remove the solutions and the hidden tests from the code of one cell.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def student_source(source: str) -> str:
     Raises
     ------
     DataError
-        If a marker is left over, because a pair of markers is broken.
+        If a marker has no partner.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def student_source(source: str) -> str:
     """
     stubbed = _SOLUTION.sub(_stub, _HIDDEN.sub("", source))
     if _LEFT_OVER.search(stubbed):
-        raise DataError(f"a solution or hidden test has no end, or no begin:\n{source}")
+        raise DataError(f"a solution or hidden test has no end, or no beginning:\n{source}")
     return stubbed.rstrip("\n")
 
 
@@ -131,12 +131,12 @@ def _fold(summary: str, body: str) -> str:
 
 
 def _expected_figure(cell: "NotebookNode") -> "NotebookNode":
-    """Make a folded Markdown cell of the last figure of a cell and its sentence."""
+    """Make a folded Markdown cell from the last figure of a cell and its sentence."""
     from nbformat.v4 import new_markdown_cell
 
     shown = [o.data for o in cell.outputs if "image/png" in o.get("data", {})]
     if not shown:
-        raise DataError("a cell tagged 'expected-figure' holds no figure: execute the notebook")
+        raise DataError("a cell tagged 'expected-figure' has no figure: execute the notebook")
     sentence = shown[-1].get("text/plain", "").strip()
     image = "".join(shown[-1]["image/png"].split())
     alt = sentence.translate(str.maketrans("[]\n", "() "))
@@ -151,14 +151,14 @@ def _expected_figure(cell: "NotebookNode") -> "NotebookNode":
 
 
 def build_student(source_dir: Path, learn_dir: Path) -> EditionReport:
-    """Make or renew the student edition, without touching what the learner has changed.
+    """Make or update the student edition, without touching files that the learner has changed.
 
     Parameters
     ----------
     source_dir : path
-        The executed source notebooks; other files in it are copied as they are.
+        The folder of executed source notebooks; other files in it are copied unchanged.
     learn_dir : path
-        Beside `source_dir`, so that relative paths to data hold in both.
+        Next to `source_dir`, so that relative paths to data work in both.
 
     Returns
     -------
@@ -196,7 +196,7 @@ def _edition_bytes(path: Path) -> bytes:
 
 
 def _place(folder: Path, name: str, content: bytes, written: dict[str, str]) -> tuple[str, str]:
-    """Write one file where it overwrites nothing of the learner's; say what was done, and where."""
+    """Write one file without overwriting the learner's work; return what was done, and where."""
     new = _fingerprint(content)
 
     def is_current(candidate: str) -> bool:
@@ -213,7 +213,7 @@ def _place(folder: Path, name: str, content: bytes, written: dict[str, str]) -> 
 
 
 def _candidates(name: str) -> Iterator[str]:
-    """Yield the name, then the names of updates beside it."""
+    """Yield the name, then the names of updates next to it."""
     yield name
     path, count = Path(name), 1
     while True:
@@ -223,7 +223,7 @@ def _candidates(name: str) -> Iterator[str]:
 
 
 def _is_ours(path: Path, fingerprint: str | None) -> bool:
-    """Tell whether a file is absent, or still what was written."""
+    """Whether a file is absent, or still as it was written."""
     return not path.exists() or _fingerprint(path.read_bytes()) == fingerprint
 
 

@@ -1,4 +1,4 @@
-"""The firm of whoever works in a notebook: her own, if she was handed one, or the course's."""
+"""The firm in a notebook: the student's own, if there is one, otherwise that of the course."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +13,9 @@ _SEED = 2024
 
 
 def own_firm(folder: Path | None = None) -> "CustomerTables":
-    """Return the tables of one's own firm: of ``data/``, as `make variants` lays it out.
+    """Return the tables of the student's own firm, from ``data/`` as `make variants` writes it.
 
-    Without that folder, the firm is the one that the course's printed answers are about.
+    Without that folder, it is the firm of the course's printed answers.
 
     Parameters
     ----------
@@ -25,8 +25,8 @@ def own_firm(folder: Path | None = None) -> "CustomerTables":
     Returns
     -------
     CustomerTables
-        600 customers of a branch with four stages, noted each quarter. The truth is with them in
-        the course's own firm, and where ``truth/`` lies beside ``data/``: while keys are made.
+        600 customers of a branch with four stages, noted each quarter. They include the truth for
+        the course's own firm, and if ``truth/`` is next to ``data/``, as it is while keys are made.
 
     Examples
     --------
@@ -43,12 +43,12 @@ def own_firm(folder: Path | None = None) -> "CustomerTables":
 
 
 def write_course_firm(folder: Path) -> Path:
-    """Write the course's own firm into ``data/`` of a folder, as a student gets hers: no truth.
+    """Write the course's own firm into ``data/`` of a folder, without the truth, as for a student.
 
     Parameters
     ----------
     folder : path
-        Made where it is missing.
+        Created if it does not exist.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""A renderer of formulas for Sphinx: pictures with their TeX as alternative text, and no script."""
+"""A formula renderer for Sphinx: pictures with their TeX as alternative text, and no script."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,8 +1,8 @@
 """The glossary of the course: a term in English, French and Danish, its symbol, unit and meaning.
 
-One file holds it (``glossary.csv``); the site prints it with the notebook in which a term is first
-used, and a test holds terms, translations and notebooks together. Where a word means two things in
-the field, the entry says which one is meant here.
+It is one file (``glossary.csv``); the site prints it with the notebook in which a term is first
+used, and a test checks terms, translations and notebooks. If a word has two meanings in the field,
+the entry says which one is meant here.
 """
 
 import re
@@ -23,7 +23,7 @@ def read_glossary() -> "pd.DataFrame":
     -------
     pandas.DataFrame
         Index ``term``, in alphabetical order; columns ``french``, ``danish``, ``symbol``, ``unit``,
-        ``definition``, ``beware`` (of a homonym; "" where there is none).
+        ``definition``, ``beware`` (of a homonym; "" if there is none).
 
     Examples
     --------
@@ -38,18 +38,18 @@ def read_glossary() -> "pd.DataFrame":
 
 
 def first_uses(terms: "pd.Index", texts: Mapping[str, str]) -> dict[str, str]:
-    """Find the first text in which each term stands, in any number and however it is broken.
+    """Find the first text that contains each term, in singular or plural and across line breaks.
 
     Parameters
     ----------
     terms : pandas.Index of str
     texts : mapping of name to text
-        In the order in which they are read.
+        In reading order.
 
     Returns
     -------
     dict of term to name
-        Terms that stand in no text are left out.
+        Terms that occur in no text are left out.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Grading: each submission in a process of its own, its answers judged here, where the keys are.
+"""Grading: each submission runs in its own process; its answers are judged here, with the keys.
 
-A submission is a notebook that a student has filled in. Which cell answers which exercise, and
-which expression is the answer, is taken from the *source* notebook, never from the submission.
+A submission is a notebook that a student has filled in. The *source* notebook, never the
+submission, decides which cell answers which exercise and which expression is the answer.
 """
 
 import ast
@@ -40,7 +40,7 @@ _KEPT_VARIABLES = ("PATH", "LANG", "LC_ALL", "OPENBLAS_NUM_THREADS", "SYSTEMROOT
 
 @dataclass(frozen=True)
 class Question:
-    """One exercise of the source notebook: its cell, and the expression that is its answer."""
+    """One exercise of the source notebook: its cell, and the expression for its answer."""
 
     exercise: str
     cell_id: str
@@ -50,16 +50,16 @@ class Question:
 
 @dataclass(frozen=True)
 class Grade:
-    """What became of one submission.
+    """The result of one submission.
 
     Parameters
     ----------
     student_id : str
     verdicts : dict of exercise to Verdict
     state : str
-        "ran to the end", or how it ended.
+        "ran to the end", or why it stopped.
     notes : tuple of str
-        What the instructor should look at.
+        What the instructor should check.
     seconds : float
     """
 
@@ -77,14 +77,14 @@ class Grade:
 
 @dataclass(frozen=True)
 class _Run:
-    """What a process left behind."""
+    """The output of a process."""
 
-    said: list[dict] = field(default_factory=list)
+    lines: list[dict] = field(default_factory=list)
     state: str = ""
     seconds: float = 0.0
 
 
-# --- what is asked -----------------------------------------------------------------------------
+# --- questions ---------------------------------------------------------------------------------
 
 
 def find_questions(source: "NotebookNode") -> tuple[Question, ...]:
@@ -132,7 +132,7 @@ def find_submissions(folder: Path) -> dict[str, Path]:
     Raises
     ------
     DataError
-        No folder, nothing in it, or more than one notebook of a student.
+        The folder is missing or empty, or has more than one notebook of a student.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -143,11 +143,11 @@ def find_submissions(folder: Path) -> dict[str, Path]:
         if inside:
             found.setdefault(inner.name, []).extend(inside)
     problems = [
-        f"{name} handed in {len(paths)} notebooks"
+        f"{name} submitted {len(paths)} notebooks"
         for name, paths in found.items()
         if len(paths) > 1
     ]
-    problems += [] if found else [f"{folder} holds no notebook"]
+    problems += [] if found else [f"{folder} contains no notebooks"]
     raise_problems(DataError, "grade", problems)
     return {name: paths[0] for name, paths in found.items()}
 
@@ -165,22 +165,22 @@ def grade_folder(
     forbidden: Sequence[Path] = (),
     tell: Callable[[Grade], None] = lambda grade: None,
 ) -> list[Grade]:
-    """Grade submissions one after the other; none of them can stop the others.
+    """Grade submissions one by one; a bad one does not stop the others.
 
     Parameters
     ----------
     submissions : dict of student id to notebook
     source : NotebookNode
-        The notebook that the submissions were made of, with its solutions.
+        The notebook from which the submissions were made, with its solutions.
     keys_of : callable
-        The keys of a student, by exercise.
+        Returns the keys of a student, by exercise.
     data_of : callable
-        The folder of data that a student got, copied into the work folder; None for none.
+        Returns the data folder of a student, which is copied into the work folder, or None.
     limits : Limits
     forbidden : sequence of path
-        Folders that a submission may not read, beside the course's keys.
+        Folders that a submission may not read, in addition to the course's keys.
     tell : callable
-        Hears each grade as it is given.
+        Called with each grade.
 
     Returns
     -------
@@ -213,25 +213,25 @@ def grade_submission(
     limits: Limits,
     forbidden: Sequence[Path] = (),
 ) -> Grade:
-    """Grade one submission; whatever goes wrong becomes its state."""
+    """Grade one submission; any error becomes its state."""
     try:
         cells, notes = _cells_to_run(read_notebook(path), questions)
         keys = keys_of(student_id)
     except Exception as error:
-        # Anything can be in a file that a student hands in; the other students must not wait.
+        # A submitted file can contain anything; it must not stop the grading of other students.
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         none = {question.exercise: Verdict(False, "not graded") for question in questions}
         return Grade(student_id, none, f"not graded: {reason}")
     run = _run(cells, data, limits, [*forbidden, path.parent])
-    notes += [f"tried {line['refused']}" for line in run.said if "refused" in line]
-    verdicts = {q.exercise: _verdict(q, run.said, keys) for q in questions}
+    notes += [f"tried {line['refused']}" for line in run.lines if "refused" in line]
+    verdicts = {q.exercise: _verdict(q, run.lines, keys) for q in questions}
     return Grade(student_id, verdicts, run.state, tuple(notes), run.seconds)
 
 
 def _cells_to_run(
     notebook: "NotebookNode", questions: Sequence[Question]
 ) -> tuple[list[dict], list[str]]:
-    """Choose the cell of each exercise, by its id or else by its words; note what was changed."""
+    """Choose the cell of each exercise, by its id or by its text; note what was changed."""
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     place, notes = {}, []
     for question in questions:
@@ -266,8 +266,8 @@ def _compact(code: str) -> str:
     return re.sub(r"\s", "", code).replace('"', "'")
 
 
-def _verdict(question: Question, said: Sequence[dict], keys: dict[str, Key]) -> Verdict:
-    lines = [line for line in said if line.get("exercise") == question.exercise]
+def _verdict(question: Question, output: Sequence[dict], keys: dict[str, Key]) -> Verdict:
+    lines = [line for line in output if line.get("exercise") == question.exercise]
     if question.exercise not in keys:
         return Verdict(False, "no key")
     if not lines:
@@ -277,7 +277,7 @@ def _verdict(question: Question, said: Sequence[dict], keys: dict[str, Key]) -> 
     try:
         value = lines[0]["value"]
         return judge_with(keys[question.exercise], set(value) if lines[0].get("is_set") else value)
-    except Exception as error:  # what came out of a submission may be anything
+    except Exception as error:  # the value from a submission may be anything
         return Verdict(False, f"unreadable answer ({type(error).__name__})")
 
 
@@ -285,7 +285,7 @@ def _verdict(question: Question, said: Sequence[dict], keys: dict[str, Key]) -> 
 
 
 def _run(cells: list[dict], data: Path | None, limits: Limits, forbidden: Sequence[Path]) -> _Run:
-    """Run cells in a process of their own and return what it said, however it ended."""
+    """Run cells in their own process and return its output, however it ended."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as made:
         work = Path(made) / "work"
         work.mkdir()
@@ -296,13 +296,13 @@ def _run(cells: list[dict], data: Path | None, limits: Limits, forbidden: Sequen
         started = time.perf_counter()
         state = _wait(work, variables, limits.seconds)
         seconds = time.perf_counter() - started
-        said = _read_values(work / VALUES)
-    ended = any("end" in line for line in said)
-    return _Run(said, state or ("ran to the end" if ended else "stopped before the end"), seconds)
+        lines = _read_values(work / VALUES)
+    ended = any("end" in line for line in lines)
+    return _Run(lines, state or ("ran to the end" if ended else "stopped before the end"), seconds)
 
 
 def _variables(work: Path) -> dict[str, str]:
-    """Give the process few variables, no way to the keys, and its own copy of compiled code."""
+    """Variables of the process: few, no path to the keys, and its own copy of compiled code."""
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     for name, folder in _CACHES.items():
         have = os.environ.get(name)
@@ -328,7 +328,7 @@ def _variables(work: Path) -> dict[str, str]:
 
 
 def _wait(work: Path, variables: dict[str, str], seconds: int) -> str:
-    """Start the process and wait; return how it ended if not well."""
+    """Start the process and wait; return how it failed, or "" if it did not."""
     command = [sys.executable, "-P", "-m", "crmlab.course.sandbox", str(work)]
     with (work / OUTPUT).open("wb") as output:
         process = subprocess.Popen(
@@ -368,43 +368,43 @@ def _ending(code: int | None, seconds: int) -> str:
 
 
 def _read_values(path: Path) -> list[dict]:
-    """Read what the process said; its file is as trustworthy as the submission."""
+    """Read the output of the process, which is only as trustworthy as the submission."""
     if not path.is_file() or path.is_symlink() or path.stat().st_size > _MOST_BYTES:
         return []
-    said = []
+    lines = []
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         with suppress(ValueError):
             found = json.loads(line)
-            said += [found] if isinstance(found, dict) else []
-    return said
+            lines += [found] if isinstance(found, dict) else []
+    return lines
 
 
-# --- what is handed back -----------------------------------------------------------------------
+# --- reports -----------------------------------------------------------------------------------
 
 
 def grades_table(grades: Sequence[Grade]) -> pd.DataFrame:
-    """Put grades into a table: one row per student.
+    """Arrange grades in a table: one row per student.
 
     Returns
     -------
     DataFrame
-        student_id (index), points, out_of, state, one column per exercise ("right", or what
-        `check` would have said), notes, seconds.
+        student_id (index), points, out_of, state, one column per exercise ("right", or the message
+        of `check`), notes, seconds.
     """
     rows = []
     for grade in grades:
-        said = {
+        results = {
             name: "right" if verdict.right else verdict.sentence.removeprefix(f"{name}: ")
             for name, verdict in grade.verdicts.items()
         }
-        row = {"student_id": grade.student_id, "points": grade.points, "out_of": len(said)}
+        row = {"student_id": grade.student_id, "points": grade.points, "out_of": len(results)}
         notes = {"notes": "; ".join(grade.notes), "seconds": round(grade.seconds, 1)}
-        rows.append({**row, "state": grade.state, **said, **notes})
+        rows.append({**row, "state": grade.state, **results, **notes})
     return pd.DataFrame(rows).set_index("student_id")
 
 
 def grades_text(grades: Sequence[Grade]) -> str:
-    """Write grades as lines that a person can read."""
+    """Write grades as human-readable lines."""
     width = max((len(grade.student_id) for grade in grades), default=0)
     lines = []
     for grade in grades:

@@ -1,8 +1,8 @@
-"""The rules of a source notebook, each a function that returns what is wrong.
+"""The rules of a source notebook, each a function that returns the problems.
 
-``python -m crmlab.course.guards notebooks/*.ipynb`` lists it all. nbval compares outputs, but has
-holes: it passes a cell that was never run, ignores a misspelt tag, never looks at an image. These
-rules close them, and keep the notebooks alike, small, and free of what one machine left behind.
+``python -m crmlab.course.guards notebooks/*.ipynb`` lists them all. nbval compares outputs, but has
+holes: it passes a cell that was never run, ignores a misspelt tag, and never looks at an image.
+These rules close them, and keep the notebooks uniform, small and free of traces of one machine.
 """
 
 import re
@@ -51,7 +51,7 @@ Rule = Callable[["NotebookNode"], list[str]]
 
 
 def code_cells(notebook: "NotebookNode") -> "Iterator[tuple[int, NotebookNode]]":
-    """Yield the code cells that hold code, with their number among all cells (from 1)."""
+    """Yield the non-empty code cells, with their number among all cells (from 1)."""
     for number, cell in enumerate(notebook.cells, start=1):
         if cell.cell_type == "code" and cell.source.strip():
             yield number, cell
@@ -75,14 +75,14 @@ def _texts(cell: "NotebookNode") -> Iterator[str]:
 
 
 def unrun_cells(notebook: "NotebookNode") -> list[str]:
-    """Every code cell was run, in order, in one fresh kernel: the counts are 1, 2, ..., n."""
+    """Check that every code cell was run in order in a fresh kernel: counts are 1, 2, ..., n."""
     counts = [cell.execution_count for _, cell in code_cells(notebook)]
     expected = list(range(1, len(counts) + 1))
     return [] if counts == expected else [f"execution counts are {counts}, not 1 to {len(counts)}"]
 
 
 def unknown_tags(notebook: "NotebookNode") -> list[str]:
-    """Only known tags occur: nbval passes over a misspelt one in silence."""
+    """Find unknown tags: nbval silently ignores a misspelt one."""
     return [
         f"cell {number}: unknown tag {tag!r}"
         for number, cell in enumerate(notebook.cells, start=1)
@@ -91,7 +91,7 @@ def unknown_tags(notebook: "NotebookNode") -> list[str]:
 
 
 def unknown_roles(notebook: "NotebookNode") -> list[str]:
-    """Find roles on slides that the slides do not know: a misspelt one would be passed over."""
+    """Find unknown slide roles: a misspelt one would be ignored."""
     roles = (cell.metadata.get("slideshow", {}).get("slide_type") for cell in notebook.cells)
     return [
         f"cell {number}: unknown slide_type {role!r} (skip, notes or slide)"
@@ -101,7 +101,7 @@ def unknown_roles(notebook: "NotebookNode") -> list[str]:
 
 
 def unchecked_cells(notebook: "NotebookNode") -> list[str]:
-    """At most one cell in twenty escapes the comparison, and says why."""
+    """Check that at most one cell in twenty escapes the comparison, with a reason."""
     cells = list(code_cells(notebook))
     escaping = [(number, cell) for number, cell in cells if cell_tags(cell) & _UNCHECKED]
     problems = [
@@ -115,7 +115,7 @@ def unchecked_cells(notebook: "NotebookNode") -> list[str]:
 
 
 def missing_exceptions(notebook: "NotebookNode") -> list[str]:
-    """Find cells that say they raise, and hold no error."""
+    """Find cells that are tagged as raising but have no stored error."""
     return [
         f"cell {number}: tagged as raising, but no error is stored"
         for number, cell in code_cells(notebook)
@@ -125,7 +125,7 @@ def missing_exceptions(notebook: "NotebookNode") -> list[str]:
 
 
 def forbidden_code(notebook: "NotebookNode") -> list[str]:
-    """No code that depends on the web, the machine, the clock, or that nbval mishandles."""
+    """Find code that depends on the web, the machine or the clock, or that nbval mishandles."""
     return [
         f"cell {number}: {what}"
         for number, cell in code_cells(notebook)
@@ -135,7 +135,7 @@ def forbidden_code(notebook: "NotebookNode") -> list[str]:
 
 
 def machine_paths(notebook: "NotebookNode") -> list[str]:
-    """No absolute path, neither in a source nor in an output."""
+    """Find absolute paths in sources and outputs."""
     problems = []
     for number, cell in enumerate(notebook.cells, start=1):
         shown = _texts(cell) if cell.cell_type == "code" else ()
@@ -145,7 +145,7 @@ def machine_paths(notebook: "NotebookNode") -> list[str]:
 
 
 def stored_warnings(notebook: "NotebookNode") -> list[str]:
-    """Nothing was written to stderr, and nothing is stored as SVG or as a widget."""
+    """Find stored stderr, SVG images and widgets."""
     problems = []
     for number, cell in code_cells(notebook):
         mimes = {mime for output in cell.outputs for mime in output.get("data", {})}
@@ -160,7 +160,7 @@ def stored_warnings(notebook: "NotebookNode") -> list[str]:
 
 
 def size(notebook: "NotebookNode") -> list[str]:
-    """At most 40 cells, and 25 lines a code cell (its hidden tests not counted)."""
+    """Check the size: at most 40 cells, and 25 lines per code cell (without hidden tests)."""
     problems = [
         f"cell {number}: {count} lines (most: {_MOST_LINES})"
         for number, cell in code_cells(notebook)
@@ -172,7 +172,7 @@ def size(notebook: "NotebookNode") -> list[str]:
 
 
 def headings(notebook: "NotebookNode") -> list[str]:
-    """One H1, in the first cell; no level is skipped on the way down."""
+    """Check the headings: one H1, in the first cell; no level is skipped on the way down."""
     levels = [len(mark) for mark in _heading_marks(notebook)]
     problems = [] if levels.count(1) == 1 else [f"{levels.count(1)} headings of level 1, not one"]
     if levels[:1] != [1]:
@@ -209,7 +209,7 @@ def _objective_problems(source: str) -> list[str]:
 
 
 def figure_sentences(notebook: "NotebookNode") -> list[str]:
-    """Every figure was shown with a sentence of its own, which nbval then compares."""
+    """Check that every figure has its own sentence, which nbval then compares."""
     return [
         f"cell {number}: a figure without its sentence (show it with crm.show)"
         for number, cell in code_cells(notebook)
@@ -241,7 +241,7 @@ def traces(notebook: "NotebookNode") -> list[str]:
 
 
 def exercises(notebook: "NotebookNode") -> list[str]:
-    """Markers come in pairs; a solution is checked; every answer that is set is checked."""
+    """Check that markers are paired, and that every solution and every answer is checked."""
     problems = []
     for number, cell in code_cells(notebook):
         problems += [f"cell {number}: {what}" for what in _exercise_problems(cell.source)]
@@ -262,7 +262,7 @@ def _exercise_problems(source: str) -> Iterator[str]:
     if set(answered) - set(checked):
         yield f"an answer is set but not checked: {sorted(set(answered) - set(checked))}"
     if "set_answer(" in _HIDDEN.sub("", source):
-        yield "set_answer stands outside the hidden tests"
+        yield "set_answer is outside the hidden tests"
 
 
 RULES: tuple[Rule, ...] = (
@@ -293,7 +293,7 @@ def notebook_problems(path: Path) -> list[str]:
     Returns
     -------
     list of str
-        Empty if all rules hold.
+        Empty if there are no problems.
     """
     path = Path(path)
     notebook = read_notebook(path)

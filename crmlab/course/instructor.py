@@ -1,7 +1,7 @@
 """The instructor's edition: solutions, minutes, notes, and the errors to expect.
 
-It is the executed source, less the hidden tests, with two things added: after the first cell a
-plan in minutes, and after each exercise the errors that `crmlab.check` knows.
+It is the executed source without the hidden tests, with two additions: a plan in minutes after the
+first cell, and the errors that `crmlab.check` knows after each exercise.
 """
 
 import re
@@ -39,7 +39,7 @@ def instructor_notebook(notebook: "NotebookNode", keys: dict[str, Key]) -> "Note
     edition.cells = [
         first,
         _plan(notebook),
-        *(made for cell in others for made in _told(cell, keys)),
+        *(made for cell in others for made in _instructor_cells(cell, keys)),
     ]
     return edition
 
@@ -62,7 +62,7 @@ def recall_notebook(notebook: "NotebookNode") -> "NotebookNode":
     edition = student_notebook(notebook)
     first = edition.cells[0]
     first.source = f"{first.source.splitlines()[0]}\n\n{_RECALL}"
-    code = (made for cell in edition.cells[1:] for made in _remembered(cell))
+    code = (made for cell in edition.cells[1:] for made in _recall_cells(cell))
     edition.cells = [first, *code]
     return edition
 
@@ -91,7 +91,7 @@ def _plan(notebook: "NotebookNode") -> "NotebookNode":
     return new_markdown_cell(source, id="instructor-plan", metadata={"tags": ["instructor"]})
 
 
-def _told(cell: "NotebookNode", keys: dict[str, Key]) -> "Iterator[NotebookNode]":
+def _instructor_cells(cell: "NotebookNode", keys: dict[str, Key]) -> "Iterator[NotebookNode]":
     from nbformat.v4 import new_markdown_cell
 
     if cell.cell_type != "code":
@@ -108,13 +108,13 @@ def _told(cell: "NotebookNode", keys: dict[str, Key]) -> "Iterator[NotebookNode]
 
 
 def common_errors(key: Key) -> str:
-    """List the wrong answers that have a hint of their own, as Markdown."""
+    """List the wrong answers that have their own hint, as Markdown."""
     hints = dict.fromkeys(mistake.hint for mistake in key.mistakes)
     lines = [f"**Errors to expect in {key.exercise}**, and what `check` says to each:", ""]
     return "\n".join([*lines, *(f"- {hint}" for hint in hints)])
 
 
-def _remembered(cell: "NotebookNode") -> "Iterator[NotebookNode]":
+def _recall_cells(cell: "NotebookNode") -> "Iterator[NotebookNode]":
     from crmlab.course.prose import split_sections
 
     if cell.cell_type == "code":

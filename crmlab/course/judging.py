@@ -1,4 +1,4 @@
-"""Judging an answer by its key: right, or the hint that fits how it is wrong."""
+"""Judging an answer by its key: right, or a hint that fits the mistake."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ def judge_with(key: Key, value: object) -> Verdict:
     Parameters
     ----------
     key : Key
-    value : the answer; ``...`` for none yet
+    value : the answer; ``...`` if there is none yet
 
     Returns
     -------
@@ -96,7 +96,7 @@ def _asked(kind: str, shape: tuple[int, ...]) -> str:
 
 
 def _slip(key: Key, answer: Answer) -> str:
-    """Recognise what goes wrong in every course."""
+    """Recognise slips that are common in every course."""
     if key.kind != "number":
         return _another_order(key, answer)
     slips: tuple[tuple[Callable[[float], float], str], ...] = (
@@ -123,7 +123,7 @@ def _rounded_early(key: Key, answer: Answer) -> str:
 
 
 def _another_order(key: Key, answer: Answer) -> str:
-    """Match every position with some item, each item used once, whatever the order."""
+    """Match every position with one item, using each item once, in any order."""
     if len(answer.items) < 2:
         return ""
     left = list(answer.items)

@@ -22,7 +22,7 @@ def keys_folder() -> Path:
 
 
 def drafts_folder() -> Path | None:
-    """Return the folder where an author's run lays new keys aside, or None in any other run."""
+    """Return the folder where an author's run puts new keys, or None in any other run."""
     folder = os.environ.get(DRAFTS_VARIABLE)
     return Path(folder) if folder else None
 
@@ -30,8 +30,8 @@ def drafts_folder() -> Path | None:
 def known_keys(notebook: str) -> dict[str, Key]:
     """Return the keys of a notebook by exercise.
 
-    The keys of a student's own firm, which lie in the student's own folder, come before those of
-    the course; in an author's run, new ones come first.
+    The keys of a student's own firm, in the student's folder, take precedence over those of the
+    course; in an author's run, new keys come first.
     """
     drafts, home = drafts_folder(), learner_folder()
     places = (keys_folder(), home and home / MARKER / "keys", drafts)
@@ -42,7 +42,7 @@ def known_keys(notebook: str) -> dict[str, Key]:
 
 
 def load_keys(path: Path) -> dict[str, Key]:
-    """Read the keys of one notebook; no file means no exercise."""
+    """Read the keys of one notebook; without a file there are no exercises."""
     if not path.is_file():
         return {}
     stored = json.loads(path.read_text(encoding="utf-8"))
@@ -61,7 +61,7 @@ def _key_from_json(exercise: str, entry: dict) -> Key:
 
 
 def _key_to_json(key: Key) -> dict:
-    """Turn a key into plain data, the hashes of one position on one line."""
+    """Convert a key into plain data, with the hashes of one position on one line."""
     entry = asdict(key)
     mistakes = [{"hint": m.hint, "accepted": _join(m.accepted)} for m in key.mistakes]
     entry.update(accepted=_join(key.accepted), rounded=_join(key.rounded), mistakes=mistakes)
@@ -77,7 +77,7 @@ def _join(rows: tuple[tuple[str, ...], ...]) -> list[str]:
 
 
 def save_key(path: Path, key: Key) -> None:
-    """Add one key to the file of its notebook, written aside and renamed into place."""
+    """Add one key to the file of its notebook, which is written safely."""
     keys = {**load_keys(path), key.exercise: key}
     entries = {exercise: _key_to_json(keys[exercise]) for exercise in sorted(keys, key=_in_order)}
     write_file(path, json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
@@ -102,10 +102,10 @@ def set_answer(
     mistakes: Sequence[tuple[object, str]] = (),
     because: str = "",
 ) -> None:
-    """State the answer of an exercise, in an author's notebook (see `crmlab.course`).
+    """Set the answer of an exercise, in an author's notebook (see `crmlab.course`).
 
-    The key is written while `crmlab.course.notebooks.execute_notebook` runs the notebook; in any
-    other run it is compared, and must be what is stored.
+    The key is written while `crmlab.course.notebooks.execute_notebook` runs the notebook; any other
+    run compares it with the stored key.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def set_answer(
     Raises
     ------
     SpecError
-        If the stored key is stale, or the exercise is not well made.
+        If the stored key is stale, or the exercise is not valid.
     """
     key = make_key(
         exercise, answer, digits=digits, tolerance=tolerance, mistakes=mistakes, because=because
@@ -136,7 +136,7 @@ def judge(exercise: str, answer: object) -> Verdict:
     Parameters
     ----------
     exercise : str, such as "06.1"
-    answer : number, text, boolean, or a sequence, set or array of one kind of them
+    answer : number, text, boolean, or a sequence, set or array of one of these kinds
 
     Returns
     -------
@@ -151,13 +151,13 @@ def judge(exercise: str, answer: object) -> Verdict:
 
 
 def check(exercise: str, answer: object) -> None:
-    """Print one sentence: the answer is right, or a hint that fits how it is wrong.
+    """Print one sentence: the answer is right, or a hint that fits the mistake.
 
     Parameters
     ----------
     exercise : str, such as "06.1"
-    answer : number, text, boolean, or a sequence, set or array of one kind of them
-        Rounding is not needed: the answer is rounded as the question asks.
+    answer : number, text, boolean, or a sequence, set or array of one of these kinds
+        No need to round: the answer is rounded as the question asks.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What a learner has solved, kept in the folder in which she works and nowhere else."""
+"""What a learner has solved, stored only in the learner's own folder."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ MARKER = ".crmlab"
 
 
 def learner_folder(start: Path | None = None) -> Path | None:
-    """Find the student edition that contains a folder, or None outside of one.
+    """Find the student edition that contains a folder; None if there is none.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def learner_folder(start: Path | None = None) -> Path | None:
 
 
 def record_solved(exercise: str, folder: Path | None = None) -> None:
-    """Remember in the student edition that an exercise is solved; elsewhere do nothing."""
+    """Record in the student edition that an exercise is solved; elsewhere do nothing."""
     home = learner_folder(folder)
     if home is None:
         return

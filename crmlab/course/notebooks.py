@@ -1,4 +1,4 @@
-"""Notebooks as files: read, run in a fresh kernel, and written so that nothing accidental is kept.
+"""Notebooks as files: read, run in a fresh kernel, and written without accidental content.
 
 ``python -m crmlab.course.notebooks notebooks/06_learning_a_transition_matrix.ipynb`` executes a
 notebook in place and writes the answer key of its exercises.
@@ -30,7 +30,7 @@ def read_notebook(path: Path) -> "NotebookNode":
 
 
 def write_notebook(notebook: "NotebookNode", path: Path) -> None:
-    """Validate a notebook, write it aside, and rename it into place."""
+    """Validate a notebook and write it safely."""
     import nbformat
 
     nbformat.validate(notebook)
@@ -38,7 +38,7 @@ def write_notebook(notebook: "NotebookNode", path: Path) -> None:
 
 
 def notebook_bytes(notebook: "NotebookNode") -> bytes:
-    """Return the bytes of a notebook's file, the same on every system."""
+    """Return the bytes of a notebook's file; they are the same on every system."""
     import nbformat
 
     return (nbformat.writes(notebook) + "\n").encode()
@@ -74,9 +74,9 @@ def run_cells(
     ----------
     notebook : NotebookNode
     folder : path
-        Where the kernel works.
+        The working folder of the kernel.
     environment : dict, optional
-        Variables for the kernel, beside those of this process.
+        Variables for the kernel, in addition to those of this process.
     seconds_per_cell : int, seconds
     allow_errors : sequence of str
         Names of exceptions that a cell may raise without stopping the run.
@@ -88,7 +88,7 @@ def run_cells(
     Raises
     ------
     nbclient.exceptions.CellExecutionError
-        If a cell raises anything else.
+        If a cell raises any other exception.
     """
     import nbformat
     from nbclient import NotebookClient
@@ -103,7 +103,7 @@ def run_cells(
         coalesce_streams=True,
         record_timing=False,
     )
-    quiet = {"CRMLAB_PROGRESS": "off"}  # nobody watches, and the outputs are kept
+    quiet = {"CRMLAB_PROGRESS": "off"}  # nobody watches, and the outputs are stored
     client.execute(env={**os.environ, **quiet, **(environment or {})})
     return copy
 
@@ -111,8 +111,8 @@ def run_cells(
 def execute_notebook(path: Path, *, seconds_per_cell: int = 600) -> None:
     """Execute a source notebook in place, and write the answer key of its exercises.
 
-    Execution counts run from 1, metadata are stripped, and both files are written aside and
-    renamed. If a cell fails the notebook stays as it was. If its key has changed it runs twice.
+    Execution counts start at 1, metadata are stripped, and both files are written safely. If a cell
+    fails, the notebook stays as it was. If its key has changed, it runs twice.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def _run_with_key(path: Path, seconds_per_cell: int) -> "NotebookNode":
 
 
 def _replace_key(made: Path, stored: Path) -> bool:
-    """Store the new key, or remove an old one that no exercise has; say whether that changed it."""
+    """Store the new key, or remove one without exercises; return whether anything changed."""
     new = made.read_bytes() if made.is_file() else None
     if new == (stored.read_bytes() if stored.is_file() else None):
         return False

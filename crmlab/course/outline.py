@@ -21,13 +21,13 @@ class Unit:
     Parameters
     ----------
     number : str
-        Two digits, those of the file.
+        Two digits, as in the file name.
     title, short : str
-        As in the notebook, and for a map.
+        The title of the notebook, and a short one for the map.
     question : str
         What the reader can answer afterwards.
     needs : tuple of str
-        Numbers of the notebooks that come first.
+        Numbers of the notebooks that come before it.
     place : (float, float)
         On the map: steps from the start, and row.
     """
@@ -41,7 +41,7 @@ class Unit:
 
     @property
     def is_written(self) -> bool:
-        """Whether the notebook exists: then the answers to its exercises do."""
+        """Whether the notebook exists, judged by its key."""
         return (_KEYS / f"{self.number}.json").is_file()
 
 
@@ -223,7 +223,7 @@ def course_table() -> pd.DataFrame:
 
 
 def course_graph() -> "nx.DiGraph":
-    """Draw an edge from each notebook to those that need it; nodes carry their `Unit`.
+    """Return the graph with an edge from each notebook to those that need it; nodes have a `Unit`.
 
     Returns
     -------
@@ -244,7 +244,7 @@ def course_graph() -> "nx.DiGraph":
 
 
 def plot_course_map(ax: "Axes | None" = None) -> "Axes":
-    """Draw the map of the course: what comes before what, and what is written today.
+    """Draw the map of the course: the order of the notebooks, and which are written today.
 
     Parameters
     ----------
@@ -267,7 +267,7 @@ def plot_course_map(ax: "Axes | None" = None) -> "Axes":
 
 
 def _drawn_edges() -> list[tuple[str, str]]:
-    """Leave out what follows from other edges, and the capstone, which needs everything."""
+    """Leave out edges that follow from others, and the capstone, which needs everything."""
     import networkx as nx
 
     edges = nx.transitive_reduction(course_graph()).edges

@@ -1,7 +1,7 @@
-"""Markdown of a notebook: taken apart into headed sections and blocks, and made into HTML.
+"""Markdown of a notebook: split into sections and blocks, and converted to HTML.
 
-Formulas become pictures with their TeX as alternative text, so a page needs neither a script from
-elsewhere nor a network.
+Formulas become pictures with their TeX as alternative text, so a page needs no external script and
+no network.
 """
 
 import re
@@ -22,7 +22,7 @@ _PT_PER_EM = 10.0
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and what stands under it; level 0 and no title for text above any heading."""
+    """A heading and the text under it; level 0 and no title for text above the first heading."""
 
     level: int
     title: str
@@ -30,7 +30,7 @@ class Section:
 
 
 def split_sections(source: str) -> tuple[Section, ...]:
-    r"""Take a Markdown cell apart at its headings.
+    r"""Split a Markdown cell at its headings.
 
     Examples
     --------
@@ -96,7 +96,7 @@ def leading_sentences(paragraph: str, most_words: int) -> str:
 
 
 def to_html(source: str) -> str:
-    """Make HTML of Markdown, its formulas as pictures."""
+    """Convert Markdown to HTML, with formulas as pictures."""
     from nbconvert.filters import markdown2html
 
     html = re.sub(r'<a class="anchor-link"[^>]*>.*?</a>', "", markdown2html(source))
@@ -109,7 +109,7 @@ def _formula(found: re.Match[str]) -> str:
 
 
 def formula_html(tex: str, *, display: bool = False) -> str:
-    """Draw a formula as HTML: a picture whose alternative text is its TeX.
+    """Convert a formula to HTML: a picture whose alternative text is its TeX.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def formula_html(tex: str, *, display: bool = False) -> str:
 
 @cache
 def _picture(tex: str) -> str:
-    """Draw a formula as SVG, in units of the text around it; TeX itself where it cannot be."""
+    """Draw a formula as SVG, in units of the surrounding text; plain TeX if that fails."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
     from matplotlib.font_manager import FontProperties
@@ -155,7 +155,7 @@ def _picture(tex: str) -> str:
 
 
 def _for_mathtext(tex: str) -> str:
-    """Say in the words that Matplotlib knows what it calls otherwise."""
+    """Replace TeX commands by the names that Matplotlib knows."""
     for ours, theirs in (
         (r"\tfrac", r"\frac"),
         (r"\dfrac", r"\frac"),

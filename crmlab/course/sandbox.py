@@ -1,14 +1,14 @@
 """The process in which one submission runs: limited, watched, and without the keys.
 
-``python -m crmlab.course.sandbox WORK_FOLDER`` reads ``task.json`` there, runs its cells one after
-the other as a fresh kernel would, and after each exercise writes the value of the answer, never a
-verdict, to ``values.jsonl``. `crmlab.course.grading` starts it and judges the values in its own
-process, where the keys are. So nothing that a submission does to its checks changes its grade.
+``python -m crmlab.course.sandbox WORK_FOLDER`` reads ``task.json`` there, runs its cells in order
+as a fresh kernel would, and after each exercise writes the value of the answer, never a verdict, to
+``values.jsonl``. `crmlab.course.grading` starts it and judges the values in its own process, where
+the keys are. So a submission cannot change its grade by tampering with its checks.
 
-Limits on time, memory, file size and open files are the operating system's. A hook of the
-interpreter refuses to read outside what Python and crmlab need, to write outside the work folder,
-to start programs and to use the network. **It is a fence, not a wall**: whoever calls the C library
-by hand climbs over it (see ``docs/instructors/grading.md``).
+The operating system limits time, memory, file size and open files. A hook of the interpreter
+forbids reading anything but what Python and crmlab need, writing outside the work folder, starting
+programs and using the network. **It is a fence, not a wall**: code that calls the C library
+directly can climb over it (see ``docs/instructors/grading.md``).
 """
 
 import json
@@ -33,7 +33,7 @@ _CHANGES = (
 )  # fmt: skip
 _LOOKS = ("os.listdir", "os.scandir")
 _SYSTEM = ("/usr", "/lib", "/lib64", "/etc", "/dev", "/sys", "/System", "/Library", "/opt/homebrew")
-_MOST_TOLD = 20
+_MOST_REPORTED = 20
 _PROC = ("/proc/meminfo", "/proc/cpuinfo", "/proc/stat", "/proc/filesystems", "/proc/sys")
 
 
@@ -44,15 +44,15 @@ class Limits:
     Parameters
     ----------
     seconds : int
-        For everything; the clock on the wall, and the processor.
+        In total; limits both elapsed time and processor time.
     seconds_per_cell : int
         A cell that takes longer is stopped, and the next one runs.
     megabytes : int
-        Of address space; compiled libraries take about 1,500 before anything happens.
+        Address space; compiled libraries alone take about 1,500.
     file_megabytes : int
-        Size of any file that it writes.
+        Largest size of a file that it writes.
     files : int
-        Open at the same time.
+        Number of files open at the same time.
     """
 
     seconds: int = 300
@@ -63,14 +63,14 @@ class Limits:
 
 
 class CellTimeoutError(BaseException):
-    """A cell took longer than it may.
+    """A cell exceeded its time limit.
 
     Not an `Exception`, so that ``except Exception`` in a submission does not catch it.
     """
 
 
 def write_task(folder: Path, cells: list[dict], limits: Limits, forbidden: list[str]) -> None:
-    """Lay down what the process is to do: cells with ``source``, ``exercise`` and ``probe``."""
+    """Write the task of the process: cells with ``source``, ``exercise`` and ``probe``."""
     task = {"cells": cells, "limits": asdict(limits), "forbidden": forbidden}
     (folder / TASK).write_text(json.dumps(task), encoding="utf-8")
 
@@ -87,15 +87,15 @@ def main(folder: Path) -> None:
 
     with (folder / VALUES).open("a", encoding="utf-8", buffering=1) as file:
 
-        def tell(**said: object) -> None:
-            file.write(json.dumps(said) + "\n")
+        def report(**entries: object) -> None:
+            file.write(json.dumps(entries) + "\n")
             file.flush()
 
         _limit(limits)
-        _guard(_make_fence(folder, [Path(path) for path in task["forbidden"]]), tell)
+        _guard(_make_fence(folder, [Path(path) for path in task["forbidden"]]), report)
         for cell in task["cells"]:
-            _run_cell(shell, cell, limits.seconds_per_cell, tell)
-        tell(end=True)
+            _run_cell(shell, cell, limits.seconds_per_cell, report)
+        report(end=True)
 
 
 def _new_shell() -> "InteractiveShell":
@@ -111,7 +111,7 @@ def _new_shell() -> "InteractiveShell":
 def _limit(limits: Limits) -> None:
     try:
         import resource
-    except ImportError:  # Windows: only the clock of the grader is left
+    except ImportError:  # Windows: only the grader's own clock is left
         return
     mega = 1024 * 1024
     for name, most in (
@@ -121,28 +121,28 @@ def _limit(limits: Limits) -> None:
         ("RLIMIT_NOFILE", limits.files),
         ("RLIMIT_CORE", 0),
     ):
-        with suppress(ValueError, OSError):  # what the system does not let us set stays as it is
+        with suppress(ValueError, OSError):  # a limit that the system does not allow stays
             resource.setrlimit(getattr(resource, name), (most, most))
 
 
 # --- running -----------------------------------------------------------------------------------
 
 
-def _run_cell(shell: "InteractiveShell", cell: dict, seconds: int, tell: Callable) -> None:
+def _run_cell(shell: "InteractiveShell", cell: dict, seconds: int, report: Callable) -> None:
     exercise, probe = cell["exercise"], cell["probe"]
     if exercise and probe.isidentifier():
-        shell.user_ns.pop(probe, None)  # an answer of an exercise before is no answer to this one
+        shell.user_ns.pop(probe, None)  # an earlier exercise's answer does not count
     error = _within(seconds, lambda: shell.run_cell(cell["source"]))
     if not exercise:
         return
     if error:
-        tell(exercise=exercise, error=error)
+        report(exercise=exercise, error=error)
     else:
-        tell(exercise=exercise, **_probe(shell, probe, seconds))
+        report(exercise=exercise, **_probe(shell, probe, seconds))
 
 
 def _within(seconds: int, run: Callable) -> str:
-    """Run a cell for so many seconds at most; return the name of what stopped it, or nothing."""
+    """Run a cell with a time limit; return the name of what stopped it, or ""."""
 
     def stop(*_: object) -> None:
         raise CellTimeoutError
@@ -165,7 +165,7 @@ def _within(seconds: int, run: Callable) -> str:
 
 
 def _probe(shell: "InteractiveShell", probe: str, seconds: int) -> dict:
-    """Take the value of an answer out, as plain data."""
+    """Return the value of an answer, as plain data."""
     found: dict = {}
 
     def take() -> object:
@@ -203,13 +203,13 @@ class Fence:
     Parameters
     ----------
     home : str
-        Read and written.
+        May be read and written.
     readable : tuple of str
-        Folders that may be read, and all in them.
+        Folders that may be read, with everything in them.
     listed : tuple of str
-        Folders that may be listed, which the import system does, but not read.
+        Folders that may be listed (the import system does so) but not read.
     closed : tuple of str
-        Not even read, although they lie in a readable folder.
+        Folders that may not be read, although they are in a readable folder.
     """
 
     home: str
@@ -218,9 +218,9 @@ class Fence:
     closed: tuple[str, ...]
 
     def lets(self, path: object, *, writes: bool) -> bool:
-        """Tell whether a path may be read, or written."""
+        """Whether a path may be read, or written."""
         if not isinstance(path, str | bytes | os.PathLike):
-            return True  # a file that is open already
+            return True  # a file that is already open
         real = os.path.realpath(os.fsdecode(path))
         if _is_in(real, self.home) or real == os.devnull:
             return True
@@ -229,14 +229,14 @@ class Fence:
         return real in self.listed or any(_is_in(real, place) for place in self.readable)
 
     def refuses(self, event: str, arguments: tuple) -> str:
-        """Say what is refused about an event of the interpreter; nothing if it may happen."""
+        """Return what is refused about an event of the interpreter; "" if it is allowed."""
         if event in _STARTS or event in _REACHES:
             return f"{event} {arguments[0] if arguments else ''}"
         if event == "open":
             path, mode, flags = arguments
             writes = _writes(mode, flags)
-            said = f"to {'write' if writes else 'read'} {path}"
-            return "" if self.lets(path, writes=writes) else said
+            attempt = f"to {'write' if writes else 'read'} {path}"
+            return "" if self.lets(path, writes=writes) else attempt
         if event in _CHANGES or event in _LOOKS:
             allowed = (self.lets(at, writes=event in _CHANGES) for at in arguments[:2])
             return "" if all(allowed) else f"{event} {arguments[0]}"
@@ -258,18 +258,18 @@ def _make_fence(work: Path, forbidden: list[Path]) -> Fence:
     )
 
 
-def _guard(fence: Fence, tell: Callable) -> None:
-    """Refuse, from now on and for good, what a submission has no business with."""
-    told: set[str] = set()
+def _guard(fence: Fence, report: Callable) -> None:
+    """Permanently refuse what a submission may not do."""
+    reported: set[str] = set()
 
     def watch(event: str, arguments: tuple) -> None:
-        said = fence.refuses(event, arguments)[:200]
-        if not said:
+        refused = fence.refuses(event, arguments)[:200]
+        if not refused:
             return
-        if said not in told and len(told) < _MOST_TOLD:
-            told.add(said)
-            tell(refused=said)
-        raise PermissionError(f"A submission may not do this: {said}")
+        if refused not in reported and len(reported) < _MOST_REPORTED:
+            reported.add(refused)
+            report(refused=refused)
+        raise PermissionError(f"A submission may not do this: {refused}")
 
     sys.addaudithook(watch)
 

@@ -1,7 +1,7 @@
-"""Minutes: what a notebook takes, section by section, and the calendar of a short course.
+"""Minutes: how long each section of a notebook takes, and the calendar of a short course.
 
-A notebook states its minutes in its first cell. They are shared among its sections in proportion
-to what there is to do: words to read, cells to run and look at, exercises to solve.
+A notebook states its minutes in its first cell. They are divided among its sections in proportion
+to the work: words to read, cells to run and look at, exercises to solve.
 """
 
 import re
@@ -25,7 +25,7 @@ _NO_TEACHING = ("further reading", "for instructors")
 
 @dataclass(frozen=True)
 class Part:
-    """A section of a notebook and the whole minutes that it gets."""
+    """A section of a notebook and its share of the minutes, in whole minutes."""
 
     title: str
     minutes: int
@@ -39,7 +39,7 @@ def stated_minutes(notebook: "NotebookNode") -> int | None:
 
 
 def lesson_plan(notebook: "NotebookNode") -> tuple[Part, ...]:
-    """Share the minutes of a notebook among its sections of the second level.
+    """Divide the minutes of a notebook among its sections of the second level.
 
     Parameters
     ----------
@@ -69,11 +69,11 @@ def lesson_plan(notebook: "NotebookNode") -> tuple[Part, ...]:
                 weights[-1] += sum(map(word_count, section.blocks)) / _WORDS_A_MINUTE
     minutes = _share(stated_minutes(notebook) or round(sum(weights)), weights)
     parts = zip(titles, minutes, exercises, strict=True)
-    return tuple(Part(title, given, tuple(done)) for title, given, done in parts if given)
+    return tuple(Part(title, share, tuple(done)) for title, share, done in parts if share)
 
 
 def _share(total: int, weights: Sequence[float]) -> list[int]:
-    """Share whole minutes in proportion, the largest remainders rounded up."""
+    """Divide whole minutes in proportion, rounding up the largest remainders."""
     exact = [total * weight / sum(weights) for weight in weights]
     whole = [int(part) for part in exact]
     order = sorted(range(len(exact)), key=lambda at: whole[at] - exact[at])
@@ -90,11 +90,11 @@ def course_schedule(
     Parameters
     ----------
     folder : path
-        Where the source notebooks are.
+        Folder of the source notebooks.
     numbers : sequence of str
         Notebooks, in the order of teaching.
     session_minutes : int
-        Length of a session in class; what goes beyond it is homework.
+        Length of a session in class; the rest is homework.
 
     Returns
     -------
@@ -126,7 +126,7 @@ def _week(folder: Path, number: str, session_minutes: int) -> tuple:
 
 
 def schedule_text(table: pd.DataFrame) -> str:
-    """Write a schedule as a Markdown table, with what is still missing said under it."""
+    """Write a schedule as a Markdown table, with the missing notebooks listed under it."""
     lines = ["| week | notebook | minutes | in class | at home | exercises |", "|" + "---|" * 6]
     for week, row in table.iterrows():
         numbers = [row[name] for name in ("minutes", "in_class", "at_home", "exercises")]
@@ -134,7 +134,7 @@ def schedule_text(table: pd.DataFrame) -> str:
         lines.append(f"| {week} | {row['number']} {row['title']} | {' | '.join(shown)} |")
     missing = list(table.loc[table["state"] == "missing", "number"])
     ready = table["minutes"].sum()
-    said = f"{ready} minutes in the {len(table) - len(missing)} notebooks that exist."
+    total = f"{ready} minutes in the {len(table) - len(missing)} notebooks that exist."
     if missing:
-        said += f" Still missing: {', '.join(missing)}."
-    return "\n".join([*lines, "", said])
+        total += f" Still missing: {', '.join(missing)}."
+    return "\n".join([*lines, "", total])

@@ -1,8 +1,8 @@
 """The site: course, guides, reference, glossary, bibliography and ledger; no page needs a network.
 
-The sources of the pages are put together in a folder of their own: what stands in ``docs/``, the
-executed notebooks less their solutions, and pages that are made from the code (the reference, the
-glossary, the ledger). Nothing is executed again, so what a page prints is what the tests compared.
+The sources of the pages are collected in a separate folder: the files of ``docs/``, the executed
+notebooks without their solutions, and pages that are made from the code (the reference, the
+glossary, the ledger). Nothing is executed again, so a page prints exactly what the tests compared.
 """
 
 import re
@@ -48,13 +48,13 @@ def build_site(root: Path, target: Path) -> int:
     root : Path
         The clone.
     target : Path
-        The folder of the pages: new, empty, or an older site and nothing else, which is replaced.
+        The folder of the pages: new, empty, or only an older site, which is replaced.
         Open its ``index.html``.
 
     Returns
     -------
     int
-        0 if the site was built without a warning; else an older site stays as it was.
+        0 if the site was built without a warning; otherwise an older site stays as it was.
     """
     try:
         with new_folder(target, SITE) as pages, TemporaryDirectory() as source:
@@ -68,7 +68,7 @@ def build_site(root: Path, target: Path) -> int:
 
 
 def prepare_site(root: Path, source: Path) -> None:
-    """Put the sources of all pages together in a new folder."""
+    """Collect the sources of all pages in a new folder."""
     shutil.copytree(root / "docs", source)
     notebooks = sorted((root / "notebooks").glob("*.ipynb"))
     pages = {
@@ -89,7 +89,7 @@ def prepare_site(root: Path, source: Path) -> None:
 
 
 def site_notebook(notebook: "NotebookNode") -> "NotebookNode":
-    """Derive the page of a notebook: no solution and nothing that one prints; figures described.
+    """Derive the page of a notebook, without solutions and their output, with described figures.
 
     Parameters
     ----------
@@ -125,22 +125,22 @@ def _page_cell(cell: "NotebookNode") -> "NotebookNode":
 
 
 def _verified() -> "NotebookNode":
-    """Say with which versions the outputs of a page were compared."""
+    """State the versions with which the outputs of a page were compared."""
     from importlib.metadata import version
 
     from nbformat.v4 import new_markdown_cell
 
     versions = ", ".join(f"{name} {version(name)}" for name in _VERIFIED_WITH)
     python = f"Python {sys.version_info.major}.{sys.version_info.minor}"
-    said = (
+    verified = (
         f"*Verified on* {python}, {versions}: `make test` executes this notebook and compares "
         "every output with the one printed here."
     )
-    return new_markdown_cell(f"---\n\n{said}", id="verified-on")
+    return new_markdown_cell(f"---\n\n{verified}", id="verified-on")
 
 
 def notebook_texts(paths: "list[Path]") -> dict[str, str]:
-    """Return what each notebook says and writes as code, by its number."""
+    """Return the text and code of each notebook, by its number."""
     books = {path.stem[:2]: read_notebook(path) for path in paths}
     return {number: "\n".join(cell.source for cell in book.cells) for number, book in books.items()}
 
@@ -152,12 +152,12 @@ def reference_pages() -> dict[str, str]:
     """Write a page of the reference for each module of `PAGES`, and their index."""
     pages = {f"{name.replace('.', '_')}.md": _module_page(name) for name in PAGES}
     listed = "\n".join(name.removesuffix(".md") for name in pages)
-    said = (
+    lead = (
         "What can be called, in the order of the work. After `import crmlab as crm`, the "
         "everyday names stand at `crm` itself, and all others in their module: `crm.fit`, "
         "`crm.policy.decide`."
     )
-    index = f"# Reference\n\n{said}\n\n```{{toctree}}\n:maxdepth: 1\n\n{listed}\n```\n"
+    index = f"# Reference\n\n{lead}\n\n```{{toctree}}\n:maxdepth: 1\n\n{listed}\n```\n"
     return {**pages, "index.md": index}
 
 
@@ -241,12 +241,12 @@ def ledger_page() -> str:
 
 
 def leaked_addresses(pages: Path) -> list[str]:
-    """Find what a page would load from elsewhere: scripts, styles, pictures, fonts.
+    """Find what a page would load from the network: scripts, styles, pictures, fonts.
 
     Returns
     -------
     list of str
-        ``page: address``; links that a reader may follow are no loading.
+        ``page: address``; links for the reader do not count.
     """
     loads = re.compile(r'<(?:script|link|img|iframe)\b[^>]*?(?:src|href)="(https?:)?//([^"]+)"')
     return [

@@ -1,11 +1,11 @@
-"""Slides from an executed notebook: one file, that needs no network and no other file.
+"""Slides from an executed notebook: one file that needs no network and no other file.
 
 What becomes a slide: each heading with the first sentences under it, its lists, tables and
 formulas; each request to predict; each exercise, as a question; each figure with its sentence; each
 printed result with its code, if both are short. The rest of the prose goes into the speaker notes.
-A solution, and what a solution prints, is in no slide and in no note.
+Solutions and their output are never in slides or notes.
 
-A cell may say otherwise in its metadata: ``slideshow: {"slide_type": ...}`` with ``skip`` (not in
+The metadata of a cell can override this: ``slideshow: {"slide_type": ...}`` with ``skip`` (not in
 the deck), ``notes`` (into the notes), or ``slide`` (all of its text on slides).
 """
 
@@ -48,7 +48,7 @@ class Slide:
     kind : str
         ``title``, ``text``, ``predict``, ``exercise``, ``figure`` or ``result``.
     section : str
-        The heading of the second level under which it stands.
+        The second-level heading to which it belongs.
     title, body : str
         HTML.
     notes : tuple of str
@@ -63,7 +63,7 @@ class Slide:
 
 
 def make_slides(notebook: "NotebookNode") -> tuple[Slide, ...]:
-    """Make slides of an executed notebook.
+    """Make slides from an executed notebook.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def make_slides(notebook: "NotebookNode") -> tuple[Slide, ...]:
     Returns
     -------
     tuple of Slide
-        The first is the title. Text without a heading has become the notes of the slide before.
+        The first is the title. Text without a heading goes into the notes of the slide before it.
     """
     slides: list[Slide] = list(_opening(notebook.cells[0].source))
     section = ""
@@ -87,7 +87,7 @@ def make_slides(notebook: "NotebookNode") -> tuple[Slide, ...]:
             for part in split_sections(cell.source):
                 section = part.title if part.level == 2 else section
                 if section.lower() not in _UNSPOKEN:
-                    slides = _told(slides, part, section, whole)
+                    slides = _add_section(slides, part, section, whole)
         elif cell.cell_type == "code":
             slides += _shown(cell, section)
     return tuple(slides)
@@ -100,8 +100,8 @@ def _opening(source: str) -> Iterator[Slide]:
     blocks = split_blocks(source)
     title, promise = blocks[0].removeprefix("# "), blocks[1] if len(blocks) > 1 else ""
     minutes = re.search(r"\*\*Minutes\*\*\W*(\d+)", source)
-    said = f'<p class="minutes">{minutes[1]} minutes</p>' if minutes else ""
-    yield Slide("title", "", _inline(title), to_html(promise) + said)
+    length = f'<p class="minutes">{minutes[1]} minutes</p>' if minutes else ""
+    yield Slide("title", "", _inline(title), to_html(promise) + length)
     goals = [block for block in blocks if re.match(r"[-*1]", block) and not block.startswith("**")]
     if goals:
         lead = "<p>After this notebook you can</p>"
@@ -115,7 +115,7 @@ def _inline(text: str) -> str:
 # --- prose -------------------------------------------------------------------------------------
 
 
-def _told(slides: Sequence[Slide], part: Section, section: str, whole: bool) -> list[Slide]:
+def _add_section(slides: Sequence[Slide], part: Section, section: str, whole: bool) -> list[Slide]:
     """Add the slides of one headed section; without a heading it belongs to the slide before."""
     is_exercise = part.title.startswith("Exercise")
     calm = [block for block in part.blocks if not _asks(block)]
@@ -135,7 +135,7 @@ def _asks(block: str) -> bool:
 
 
 def _asked(block: str, section: str) -> Slide:
-    """Make a slide of its own of a request to predict, or of an exercise."""
+    """Make a separate slide from a request to predict, or from an exercise."""
     exercise = _EXERCISE.match(block)
     label, _, question = block.partition("**")[2].partition("**")
     if exercise:
@@ -146,7 +146,7 @@ def _asked(block: str, section: str) -> Slide:
 
 
 def _packed(kind: str, title: str, section: str, blocks: Sequence[str], whole: bool) -> list[Slide]:
-    """Fill slides with what is shown of a section; the notes of the first hold the rest of it."""
+    """Fill slides with the shown parts of a section; the rest goes into the notes of the first."""
     bodies: list[list[str]] = [[]]
     for block in _shown_blocks(blocks, whole):
         held = sum(map(word_count, bodies[-1]))
@@ -160,7 +160,7 @@ def _packed(kind: str, title: str, section: str, blocks: Sequence[str], whole: b
 
 
 def _shown_blocks(blocks: Sequence[str], whole: bool) -> Iterator[str]:
-    """Choose what of a section is read on the wall: the lead, lists, tables, formulas."""
+    """Choose the parts of a section that go on slides: the lead, lists, tables, formulas."""
     for at, block in enumerate(blocks):
         leads_to_formula = at + 1 < len(blocks) and blocks[at + 1].startswith("$$")
         if whole or _is_structured(block):
@@ -174,7 +174,7 @@ def _is_structured(block: str) -> bool:
 
 
 def _concluded(slide: Slide, blocks: Sequence[str]) -> Slide:
-    """Let what is said after a result stand in its notes, and its first words under the result."""
+    """Add the text after a result to its notes, and its first sentences under the result."""
     if slide.kind == "result" and not slide.notes and blocks and not _is_structured(blocks[0]):
         lead = _inline(leading_sentences(blocks[0], _MOST_TAKEAWAY))
         slide = replace(slide, body=f'{slide.body}<p class="takeaway">{lead}</p>')
@@ -189,7 +189,7 @@ def _with_notes(slide: Slide, blocks: Iterable[str]) -> Slide:
 
 
 def _shown(cell: "NotebookNode", section: str) -> Iterator[Slide]:
-    """Yield the slides of a code cell: its figures, or what it prints; of an exercise nothing."""
+    """Yield the slides of a code cell: its figures or its output; nothing for an exercise."""
     if "### BEGIN SOLUTION" in cell.source:
         return
     code = student_source(cell.source)
@@ -235,7 +235,7 @@ def _code_html(code: str) -> str:
 def slides_html(
     notebook: "NotebookNode", keys: dict[str, Key] | None = None, *, notes: bool = True
 ) -> str:
-    """Write the slides of a notebook as one HTML file that stands alone.
+    """Write the slides of a notebook as one self-contained HTML file.
 
     Parameters
     ----------
@@ -244,7 +244,7 @@ def slides_html(
     keys : dict of exercise to Key, optional
         Their hints become the speaker's list of errors to expect.
     notes : bool
-        False for the copy that is handed out: no notes, so nothing of the instructor's.
+        False for a handout without the instructor's notes.
 
     Returns
     -------
@@ -277,7 +277,7 @@ def slides_html(
 
 
 def _spoken(slide: Slide, keys: dict[str, Key]) -> Slide:
-    """Give the slide of an exercise the errors that `check` knows."""
+    """Add the errors that `check` knows to the slide of an exercise."""
     found = _EXERCISE_ID.search(slide.title)
     if slide.kind != "exercise" or not found or found[1] not in keys:
         return slide
@@ -287,7 +287,7 @@ def _spoken(slide: Slide, keys: dict[str, Key]) -> Slide:
 
 
 def _with_plan(slides: Sequence[Slide], notebook: "NotebookNode") -> list[Slide]:
-    """Put the minutes of each section above the notes of its first slide, the rest on the title."""
+    """Add the minutes of each section to the notes of its first slide, the rest to the title."""
     plan: dict[str, Part] = {part.title: part for part in lesson_plan(notebook)}
     told = [cell.source for cell in notebook.cells if _is_for_instructors(cell)]
     first, *others = slides

@@ -1,4 +1,4 @@
-"""How far a learner has come: which exercises are solved, and which are open."""
+"""A learner's progress: which exercises are solved, and which are open."""
 
 from crmlab.course.keyring import exercise_ids
 from crmlab.course.learner import learner_folder, solved_exercises

@@ -1,6 +1,6 @@
-"""A firm of one's own: each student gets data of another world, and is graded by its own key.
+"""A firm for each student: data from a different world, graded with its own key.
 
-A notebook that can be handed out in variants names its world in its metadata::
+A notebook with variants names its world in its metadata::
 
     "crmlab": {"variant": {"world": "crmlab.course.assignments:own_bank", "customers": 600}}
 
@@ -8,13 +8,13 @@ A notebook that can be handed out in variants names its world in its metadata::
 `crmlab.generators.variants.own_world` takes it.) It reads its tables with
 ``crm.read_tables("data")``. Its hidden tests state the answers with `crmlab.set_answer`: computed
 from the data, or from the truth of the student's world, ``crm.tables.read_truth("truth")``, which
-is there while the key is made and never handed out. So one notebook makes a key for every student.
+exists only while the key is made and is never handed out. So one notebook makes all keys.
 
-`write_variants` lays out, for each id::
+`write_variants` writes, for each id::
 
     handout/ID/      the student edition and data/: this folder goes to the student
     keys/ID/         the key with its hints, and truth/: this stays with the instructor
-    source.ipynb     the notebook that they were made of, for grading
+    source.ipynb     the notebook from which they were made, for grading
 """
 
 import re
@@ -47,13 +47,13 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def read_ids(path: Path) -> tuple[str, ...]:
-    """Read student ids from a file: one a line; empty lines and lines with # are passed over.
+    """Read student ids from a file: one per line; empty lines and lines with # are skipped.
 
     Raises
     ------
     DataError
-        No file, no id, an id that is no plain id (names and addresses do not belong here), or one
-        that comes twice. All problems at once.
+        There is no file or no id, an id is not valid (names and addresses do not belong here), or
+        an id occurs twice. All problems at once.
     """
     path = Path(path)
     if not path.is_file():
@@ -67,14 +67,14 @@ def read_ids(path: Path) -> tuple[str, ...]:
         if not _ID.fullmatch(found)
     ]
     counts = Counter(found.casefold() for found in ids)
-    problems += [f"{found!r} comes {count} times" for found, count in counts.items() if count > 1]
-    problems += [] if ids else ["the file holds no id"]
+    problems += [f"{found!r} occurs {count} times" for found, count in counts.items() if count > 1]
+    problems += [] if ids else ["the file contains no ids"]
     raise_problems(DataError, path.name, problems)
     return ids
 
 
 def read_secret(path: Path) -> tuple[bytes, bool]:
-    """Read the instructor's key file, or make it; say whether it was made.
+    """Read the instructor's key file, or make it; also return whether it was made.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def read_secret(path: Path) -> tuple[bytes, bool]:
         path.write_text(secrets.token_hex(32) + "\n", encoding="ascii")
     secret = path.read_bytes().strip()
     if len(secret) < 16:
-        raise SpecError(f"variants: {path} holds {len(secret)} bytes; a key needs 16 or more.")
+        raise SpecError(f"variants: {path} holds {len(secret)} bytes; a key needs at least 16.")
     return secret, is_new
 
 
@@ -102,7 +102,7 @@ def write_variants(
     with_checks: bool = False,
     tell: Callable[[str], None] = lambda student_id: None,
 ) -> Path:
-    """Write one folder per student, and, apart, one key.
+    """Write one folder and, separately, one key per student.
 
     Parameters
     ----------
@@ -110,15 +110,15 @@ def write_variants(
         The notebook with solutions and hidden tests, its world in its metadata.
     ids : sequence of str
     folder : path
-        Where to write. The two folders of each id must be new, or written here before and hold
-        nothing else; then they are replaced.
+        Where to write. The two folders of each id must be new, or contain only what an earlier run
+        wrote, which is replaced.
     key : bytes
         The instructor's secret.
     with_checks : bool
-        Whether the students get the hashed key, so that `crm.check` answers them. Leave it out of
-        an exam: hashes of numbers can be guessed.
+        Whether students get the hashed key, so that `crm.check` works for them. Not for an exam:
+        numbers can be guessed from their hashes.
     tell : callable
-        Hears each id when it is done.
+        Called with each id when it is done.
 
     Returns
     -------
@@ -128,7 +128,7 @@ def write_variants(
     Raises
     ------
     SpecError
-        If the notebook names no world, or the folder of an id is something else.
+        If the notebook names no world, or the folder of an id contains anything else.
     """
     from crmlab.generators.variants import own_tables
     from crmlab.tables import write_tables
@@ -154,23 +154,23 @@ def write_variants(
 
 
 def _world_of(notebook: "NotebookNode", name: str) -> tuple["Factory", int]:
-    said = notebook.metadata.get("crmlab", {}).get("variant", {})
-    where = str(said.get("world", ""))
+    variant = notebook.metadata.get("crmlab", {}).get("variant", {})
+    where = str(variant.get("world", ""))
     if not re.fullmatch(r"crmlab(\.\w+)*:\w+", where):
         raise SpecError(
             f"{name} cannot be handed out in variants: its metadata name no world "
             '("crmlab": {"variant": {"world": "crmlab.module:function", "customers": 600}}).'
         )
     module, function = where.split(":")
-    return getattr(import_module(module), function)(), int(said.get("customers", 600))
+    return getattr(import_module(module), function)(), int(variant.get("customers", 600))
 
 
 def _make_key(notebook: "NotebookNode", data: Path, own: Path) -> None:
-    """Run the source, solutions and all, where data and truth lie side by side."""
+    """Run the source with its solutions, in a folder with data and truth."""
     with tempfile.TemporaryDirectory() as work:
         shutil.copytree(data, Path(work) / "data")
         shutil.copytree(own / "truth", Path(work) / "truth")
-        # Both at once: a check must see the key of this world, not the one of the course.
+        # Both at once: a check must see the key of this world, not that of the course.
         made = {DRAFTS_VARIABLE: str(own), FOLDER_VARIABLE: str(own)}
         run_cells(notebook, Path(work), environment=made, seconds_per_cell=120)
     if not list(own.glob("*.json")):
@@ -188,7 +188,7 @@ def variant_keys(folder: Path, student_id: str) -> dict[str, Key]:
     Raises
     ------
     DataError
-        If the id has no variant.
+        If there is no variant for the id.
     """
     own = Path(folder) / KEYS / student_id
     if not own.is_dir():

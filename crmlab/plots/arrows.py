@@ -1,6 +1,6 @@
-"""Moves as ink: arrows, ladders, their key, and percentages beside them.
+"""Moves as drawn: arrows, ladders, their key, and percentages beside them.
 
-Lengths are inches and sizes are points of a page-wide figure; `scale` enlarges the points.
+Lengths are in inches and sizes in points of a page-wide figure; `scale` enlarges the points.
 """
 
 from collections.abc import Sequence
@@ -40,18 +40,18 @@ def percent(share: float) -> str:
 
 
 def draw_routes(ax: "Axes", routes: Sequence[Route], P: NDArray | None, scale: float) -> None:
-    """Draw moves as wide as they are probable, or all alike where P is None."""
+    """Draw moves, as wide as they are probable; all alike if P is None."""
     for route in routes:
         draw_route(ax, route, line_width(route, P), scale)
 
 
 def line_width(route: Route, P: NDArray | None) -> float:
-    """Width in points of a move's line."""
+    """Width of a move's line, in points."""
     return _PLAIN if P is None else _THIN + _PER_PROB * P[route.stage_from, route.stage_to]
 
 
 def draw_route(ax: "Axes", route: Route, width: float, scale: float) -> None:
-    """Draw one move: an arrow; for a repair a ladder; for an exit an arrow that stays back."""
+    """Draw one move: an arrow, a ladder for a repair, an arrow in the background for an exit."""
     if route.way == "exit":
         _draw_arrow(ax, route.curve, mixed(route.colour, "#FFFFFF", 0.6), width, scale, zorder=1)
     elif route.way == "repair":
@@ -63,7 +63,7 @@ def draw_route(ax: "Axes", route: Route, width: float, scale: float) -> None:
 def draw_key(
     ax: "Axes", routes: Sequence[Route], y: float, scale: float, *, with_width: bool
 ) -> None:
-    """Explain the looks that occur, centred on x = 0."""
+    """Explain the kinds of arrows that occur, centred on x = 0."""
     looks = {
         ("step" if route.way in ("skip", "across") else route.way, route.colour) for route in routes
     }
@@ -89,7 +89,7 @@ def label_routes(
     taken: Sequence[Box],
     scale: float,
 ) -> None:
-    """Write percentages beside the probable moves, the most probable first, where there is room."""
+    """Write percentages beside probable moves, where there is room; most probable first."""
     from matplotlib.patheffects import withStroke
 
     probs = [P[route.stage_from, route.stage_to] for route in routes]
@@ -129,7 +129,7 @@ def label_size(text: str) -> tuple[float, float]:
 
 
 def label_places(route: Route, width: float, size: tuple[float, float]) -> list[Point]:
-    """Places beside a curve: touching it on the outer side, then the inner, from its middle on."""
+    """Places for a label beside a curve: on the outer side, then the inner, from the middle."""
     curve = walk(route.curve, 0.03)
     sides = outer_normals(curve)
     half = _half_ladder(width) if route.way == "repair" else width / INCH / 2
@@ -166,7 +166,7 @@ def _draw_arrow(
 
 
 def _draw_ladder(ax: "Axes", curve: NDArray, colour: str, width: float, scale: float) -> None:
-    """Draw two rails and rungs, with a head: a way back that has to be climbed."""
+    """Draw a ladder with an arrow head: a way back that has to be climbed."""
     from matplotlib.collections import LineCollection
 
     points, half = walk(curve, 0.06), _half_ladder(width)

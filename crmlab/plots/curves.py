@@ -1,4 +1,4 @@
-"""Curves that are compared: survival, forecasts against what happened, calibration."""
+"""Curves to compare: survival, forecasts against outcomes, calibration."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -25,14 +25,14 @@ def plot_survival(
     prob: float = 0.9,
     ax: "Axes | None" = None,
 ) -> "Axes":
-    """Show the share of customers, in %, that is left after each period: a fan of named curves.
+    """Show the share of customers, in %, left after each period: a fan of named curves.
 
     Parameters
     ----------
     curves : mapping of str to array_like of shape (periods,) or (draws, periods)
-        Share that is left, 0 to 1, by name. Draws add a band: the central interval.
+        Share of customers left, 0 to 1, by name. Draws add a band: the central interval.
     periods : array_like of shape (periods,), optional
-        Times of the curves; 0, 1, 2, ... if left out.
+        Times of the curves; by default 0, 1, 2, ...
     observed : array_like of shape (m,), optional
         Observed shares at the first m times, drawn as dots.
     period_name : str
@@ -48,7 +48,7 @@ def plot_survival(
     Raises
     ------
     SpecError
-        A curve does not fit the periods, or is not a share.
+        A curve does not match the periods, or has values that are not shares.
 
     Examples
     --------
@@ -88,18 +88,18 @@ def plot_prediction(
     prob: float = 0.9,
     ax: "Axes | None" = None,
 ) -> "Axes":
-    """Track what happened against what models said, before and after a cutoff.
+    """Compare what happened with what models predicted, before and after a cutoff.
 
     Parameters
     ----------
     actual : array_like of shape (periods,)
         What happened, in units of `quantity`; cumulative for a tracking plot.
     forecasts : mapping of str to array_like of shape (periods,) or (draws, periods)
-        What each model says, by name. Draws add a band: the central interval.
+        Prediction of each model, by name. Draws add a band: the central interval.
     cutoff : float
-        The last time that the models have seen.
+        The last time in the models' training data.
     periods : array_like of shape (periods,), optional
-        Times; 1, 2, 3, ... if left out.
+        Times; by default 1, 2, 3, ...
     quantity, period_name : str
         Labels of the axes, with units.
     prob : float
@@ -113,7 +113,7 @@ def plot_prediction(
     Raises
     ------
     SpecError
-        A curve does not fit the periods, or the cutoff lies outside them.
+        A curve does not match the periods, or the cutoff lies outside them.
 
     Examples
     --------
@@ -150,16 +150,16 @@ def plot_prediction(
 def plot_calibration(
     table: pd.DataFrame, space: StageSpace | None = None, *, ax: "Axes | None" = None
 ) -> "Axes":
-    """Compare probabilities that were predicted, in %, with how often the stage came, in %.
+    """Compare predicted probabilities, in %, with how often they came true, in %.
 
     Parameters
     ----------
     table : DataFrame
-        One row per bin: `predicted` (mean probability), `observed` (share in which it came true),
-        `n` (predictions in the bin, drawn as size) and, if wanted, `lower` and `upper` (an
-        interval of `observed`) and `stage`. Probabilities and shares from 0 to 1.
+        One row per bin: `predicted` (mean probability), `observed` (share that came true), `n`
+        (predictions in the bin, drawn as size) and, optionally, `lower` and `upper` (an interval
+        of `observed`) and `stage`. Probabilities and shares are between 0 and 1.
     space : StageSpace, optional
-        Needed where the table has the column `stage`.
+        Needed if the table has the column `stage`.
     ax : matplotlib Axes, optional
 
     Returns
@@ -169,7 +169,7 @@ def plot_calibration(
     Raises
     ------
     SpecError
-        A column is missing or holds no shares, or a stage is unknown. All problems at once.
+        A column is missing or does not hold shares, or a stage is unknown. All problems at once.
 
     Examples
     --------
@@ -199,7 +199,7 @@ def plot_calibration(
 
 
 def find_curves(parameter: str, curves: Mapping[str, ArrayLike]) -> dict[str, NDArray]:
-    """Check named curves: all of one length, each with or without draws."""
+    """Check named curves: all of the same length, each with or without draws."""
     if not isinstance(curves, Mapping) or not curves:
         raise SpecError(f"{parameter}: must map names to curves, got {curves!r}")
     found = {}
@@ -233,7 +233,7 @@ def _dots(observed: ArrayLike, length: int) -> NDArray:
 
 
 def _check_shares(curves: Mapping[str, NDArray]) -> None:
-    slack = 1e-9  # of a curve that was computed
+    slack = 1e-9  # for rounding in computed curves
     wrong = [name for name, c in curves.items() if c.min() < -slack or c.max() > 1 + slack]
     raise_problems(
         SpecError,
@@ -247,7 +247,7 @@ def _middle(curve: NDArray) -> NDArray:
 
 
 def draw_curves(ax: "Axes", times: NDArray, curves: Mapping[str, NDArray], prob: float) -> None:
-    """Draw each curve, with a band where it has draws."""
+    """Draw each curve, with a band if it has draws."""
     for k, curve in enumerate(curves.values(), start=1):
         colour, dash = LINES[k % len(LINES)], DASHES[k % len(DASHES)]
         if curve.ndim == 2:
@@ -262,7 +262,7 @@ def _band_notes(curves: Mapping[str, NDArray], prob: float) -> list[str]:
 
 
 def with_notes(label: str, notes: Sequence[str]) -> str:
-    """Put what a reader must know about the drawing under an axis label."""
+    """Add notes about the drawing under an axis label."""
     return f"{label}\n({'; '.join(notes)})" if notes else label
 
 
@@ -284,7 +284,7 @@ def _draw_cutoff(ax: "Axes", cutoff: float) -> None:
 
 
 def label_ends(ax: "Axes", ends: Mapping[str, float], colours: Sequence[str]) -> None:
-    """Name each line at its right end, in its colour, spread so that no names touch."""
+    """Name each line at its right end, in its colour, spread out so that names do not touch."""
     figure = settle(ax)
     low, high = ax.get_ylim()
     line = 1.25 * points_of(0.9) * figure.dpi / 72
@@ -357,7 +357,7 @@ def _draw_bins(
 
 
 def _draw_stage_key(ax: "Axes", names: Sequence[str], space: StageSpace) -> None:
-    """List the stages beside the square: their points lie too close for names of their own."""
+    """List the stages beside the square: the points are too close to be named individually."""
     for k, name in enumerate(names):
         y = 0.97 - 0.075 * k
         mark, colour = stage_markers(space)[name].marker, stage_colours(space)[name]

@@ -1,4 +1,4 @@
-"""Decisions as pictures: where each action is right, what an offer gains, what learning costs."""
+"""Pictures of decisions: where each action is best, what an offer gains, what learning costs."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,9 +15,9 @@ from crmlab.stages import StageSpace
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Draws that agree at least this far are sure enough to need no number.
+# If at least this share of draws agrees, the cell needs no number.
 _SURE = 0.9
-# Doing nothing is no colour; the actions after it take the lines' colours in turn.
+# Doing nothing has no colour; the other actions take the line colours in turn.
 _NOTHING = "#E9EBEE"
 _ACTIONS = ("#0A5A8C", "#E69543", "#5F8F88", "#A05FE0", "#943232", "#3A96BD")
 
@@ -32,10 +32,10 @@ def plot_policy_map(
     budget_name: str = "Budget",
     ax: "Axes | None" = None,
 ) -> "Axes":
-    """Show which action is best in each stage at each budget, as a map of stage by budget.
+    """Show the best action in each stage at each budget, as a map of stage by budget.
 
-    With draws, a cell takes the action that most of them choose, the paler the fewer agree, and
-    carries their share where it is below 90 %.
+    With draws, a cell shows the action that most of them choose. It is paler the fewer agree, and
+    shows their share if it is below 90 %.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def plot_policy_map(
     action_names : sequence of str
         One for each action.
     unit, budget_name : str
-        Of the horizontal axis, for example 'EUR a quarter'.
+        For the horizontal axis, for example 'EUR a quarter'.
     ax : matplotlib Axes, optional
 
     Returns
@@ -58,7 +58,7 @@ def plot_policy_map(
     Raises
     ------
     SpecError
-        Indices that are no actions, or shapes that do not fit. All problems at once.
+        Indices are not actions, or shapes do not match. All problems at once.
 
     Examples
     --------
@@ -112,7 +112,7 @@ def _majority(chosen: NDArray, n_actions: int) -> tuple[NDArray, NDArray]:
 
 
 def _draw_cells(ax: "Axes", best: NDArray, share: NDArray, colours: Sequence[str]) -> None:
-    """Colour the cells, an action the paler the fewer draws agree; write the share if in doubt."""
+    """Colour the cells, paler the fewer draws agree; write the share if it is low."""
     from matplotlib.colors import to_rgb
 
     strength = np.where(best == 0, 1.0, np.clip((share - 0.4) / 0.6, 0.3, 1.0))
@@ -151,7 +151,7 @@ def describe_policy_map(
     action_names: Sequence[str],
     unit: str = "",
 ) -> str:
-    """Say in one sentence from which budget on each stage gets more than nothing.
+    """Say in one sentence at which budget action starts in each stage.
 
     Parameters
     ----------
@@ -192,14 +192,14 @@ def plot_qini(
     prob: float = 0.9,
     ax: "Axes | None" = None,
 ) -> "Axes":
-    """Show what treating the best-scored share of customers gains, against treating at random.
+    """Show what treating the best-scored customers gains, compared with treating at random.
 
     Parameters
     ----------
     share : array_like of shape (points,)
         Share of customers who are treated, from 0 to 1.
     gains : mapping of str to array_like of shape (points,) or (draws, points)
-        Gain per customer of the base by the name of the score, in `unit`; draws (resampled
+        Gain per customer of the base, in `unit`, by the name of the score; draws (resampled
         experiments) add a band.
     unit : str
         What is gained: 'visits per customer', 'EUR per customer'.
@@ -214,7 +214,7 @@ def plot_qini(
     Raises
     ------
     SpecError
-        A curve does not fit the shares, or the shares do not run from 0 to 1.
+        A curve does not match the shares, or the shares do not run from 0 to 1.
 
     Examples
     --------
@@ -252,7 +252,7 @@ def _mean(curve: NDArray) -> NDArray:
 
 
 def _label_peaks(ax: "Axes", x: NDArray, curves: Mapping[str, NDArray], prob: float) -> None:
-    """Name each curve where it leaves the straight line most, clear of its band: the ends meet."""
+    """Name each curve where it is furthest from the straight line, because their ends meet."""
     for k, (name, curve) in enumerate(curves.items(), start=1):
         middle = _mean(curve)
         lead = middle - x / 100 * middle[-1]
@@ -314,7 +314,7 @@ def plot_regret(
     log: bool = False,
     ax: "Axes | None" = None,
 ) -> "Axes":
-    """Show what not knowing costs, against how much has been seen.
+    """Show the cost of not knowing the best action, by the amount of data seen.
 
     Parameters
     ----------
@@ -340,7 +340,7 @@ def plot_regret(
     Raises
     ------
     SpecError
-        A curve does not fit the sizes, or sizes do not ascend (from above 0 on a log axis).
+        A curve does not match the sizes, or sizes do not ascend (above 0 on a log axis).
 
     Examples
     --------
@@ -369,7 +369,7 @@ def plot_regret(
 def describe_regret(
     regrets: Mapping[str, ArrayLike], sizes: ArrayLike, *, unit: str, decimals: int = 0
 ) -> str:
-    """Say in one sentence what each rule has lost at the end, least first.
+    """Say in one sentence what each rule has lost in the end, smallest loss first.
 
     Parameters
     ----------
@@ -404,7 +404,7 @@ def plot_alive_map(
     period_name: str = "week",
     ax: "Axes | None" = None,
 ) -> "Axes":
-    """Show the probability that a customer is still one, by how often and how lately they bought.
+    """Show the probability of still being a customer, by frequency and recency of purchases.
 
     Parameters
     ----------
@@ -425,7 +425,7 @@ def plot_alive_map(
     Raises
     ------
     SpecError
-        Values that are no probabilities, or axes that do not ascend.
+        Values are not probabilities, or axes do not ascend.
 
     Examples
     --------
@@ -466,7 +466,7 @@ def plot_alive_map(
 def describe_alive_map(
     probs: ArrayLike, recency: ArrayLike, frequency: ArrayLike, *, period_name: str = "week"
 ) -> str:
-    """Say in one sentence what frequent buyers who fell silent early are believed to be.
+    """Say in one sentence how probable it is that frequent and rare buyers are still customers.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""A figure and the sentence that says what it shows, together wherever the figure goes.
+"""A figure and the sentence that says what it shows, kept together.
 
 The sentence is computed from the data. In a notebook it is the output's ``text/plain``, which
 nbval compares from run to run (it does not compare images); it is drawn under the picture, and it
@@ -26,7 +26,7 @@ _LEAD = "Reading: "
 
 
 def show(ax_or_fig: "Axes | Figure", sentence: str) -> None:
-    """Show a figure once, with its sentence under it, and close it.
+    """Show a figure with its sentence under it, and close it.
 
     In a notebook this is one output: ``text/plain`` is the sentence, ``image/png`` the figure with
     "Reading: ..." below it, and the output's metadata hold the sentence as alternative text.
@@ -41,7 +41,7 @@ def show(ax_or_fig: "Axes | Figure", sentence: str) -> None:
     Raises
     ------
     SpecError
-        No figure, or no sentence of one line.
+        `ax_or_fig` is not a figure, or `sentence` is not one line of text.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def show(ax_or_fig: "Axes | Figure", sentence: str) -> None:
 
     figure = _figure_of(ax_or_fig)
     data, metadata = _bundle(figure, _checked(sentence))
-    # IPython is asked only where it already runs: crmlab itself does not need it.
+    # IPython is used only if it is already running: crmlab itself does not need it.
     if "IPython" in sys.modules and sys.modules["IPython"].get_ipython() is not None:
         from IPython.display import display
 
@@ -76,12 +76,12 @@ def figure_html(ax_or_fig: "Axes | Figure", sentence: str) -> str:
     Returns
     -------
     str
-        ``<figure>`` with the PNG inside: no other file is needed. The figure stays open.
+        ``<figure>`` with the PNG inside, so no other file is needed. The figure stays open.
 
     Raises
     ------
     SpecError
-        No figure, or no sentence of one line.
+        `ax_or_fig` is not a figure, or `sentence` is not one line of text.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def describe_trend(
     values : array_like of shape (n,), n >= 2
         In `unit`.
     times : array_like of shape (n,), optional
-        0, 1, 2, ... if left out.
+        By default 0, 1, 2, ...
     unit : str
         Written after each number: '%', ' EUR'.
     time_name : str
@@ -131,7 +131,7 @@ def describe_trend(
     Raises
     ------
     SpecError
-        Fewer than two values, values that are not finite, or times that do not fit.
+        Fewer than two values, values that are not finite, or times that do not match.
 
     Examples
     --------
@@ -142,7 +142,7 @@ def describe_trend(
     names = np.arange(len(series)) if times is None else np.asarray(times)
     if len(series) < 2 or names.shape != series.shape:
         raise SpecError(
-            f"describe_trend: needs two values or more and as many times, got {len(series)} and "
+            f"describe_trend: needs at least two values and as many times, got {len(series)} and "
             f"{names.size}"
         )
     amounts = [f"{value:,.{decimals}f}{unit}" for value in series]
@@ -185,7 +185,7 @@ def _bundle(figure: "Figure", sentence: str) -> tuple[dict[str, str], dict[str, 
 
 
 def _pixels(figure: "Figure") -> NDArray[np.uint8]:
-    """Draw a figure as (height, width, RGB), with everything that hangs over its edges."""
+    """Render a figure as (height, width, RGB), with everything that extends over its edges."""
     from PIL import Image
 
     buffer = BytesIO()
@@ -195,7 +195,7 @@ def _pixels(figure: "Figure") -> NDArray[np.uint8]:
 
 
 def _caption(text: str, width: int) -> NDArray[np.uint8]:
-    """Set a text in lines under a picture of so many pixels, as pixels."""
+    """Render a caption as pixels, wrapped to the width of its picture."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -235,7 +235,7 @@ def _wrapped(text: str, width: float, size: float) -> list[str]:
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:
-    """Encode pixels: 256 colours, which no eye tells from all, and nothing that varies by run."""
+    """Encode pixels as PNG: 256 colours, and nothing that varies from run to run."""
     from PIL import Image
 
     buffer = BytesIO()

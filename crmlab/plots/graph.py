@@ -1,4 +1,4 @@
-"""Any stage space as a graph in layers: stages of like intensity stand above each other."""
+"""Any stage space as a graph in layers: stages of equal intensity are above each other."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from crmlab.stages import StageSpace, check_transition_matrix
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Inches and points at page width. A box is as wide as its layer leaves it, within reason.
+# Inches and points at page width. A box is as wide as its layer allows, within limits.
 _WIDTH, _NODE_HEIGHT, _ROWS_APART, _MARGIN = 7.2, 0.40, 1.75, 0.08
 _NAME, _FACT = 7.6, 6.6
 _BOW = 0.32
@@ -29,19 +29,19 @@ def plot_stage_graph(
     label_above: float = 0.05,
     ax: "Axes | None" = None,
 ) -> "Axes":
-    """Draw the stages of any space and the moves between them, in layers of like intensity.
+    """Draw the stages of any space and the moves between them, in layers of equal intensity.
 
     Coming together reads from left to right; coming apart, if there is such a phase, from right to
-    left below it. Forward moves bow away from the middle, moves back towards it.
+    left below it. Forward moves curve away from the middle, moves back towards it.
 
     Parameters
     ----------
     space : StageSpace
         K stages.
     transition_matrix : array_like of shape (K, K), optional
-        Probability per period of each move, drawn as width. Left out: every allowed move, alike.
+        Probability per period of each move, drawn as width; by default, all look alike.
     label_above : float
-        Moves at least this probable carry their percentage, where there is room.
+        Moves at least this probable are labelled with their percentage, where there is room.
     ax : matplotlib Axes, optional
 
     Returns
@@ -81,7 +81,7 @@ def _layers(space: StageSpace) -> list[Point]:
     graph = space.graph()
     groups = space.order_groups()
     n_layers = max(map(len, groups))
-    # One long row has no room for names: its stages stand high and low in turn.
+    # One long row has no room for names, so its stages alternate between high and low.
     in_turn = len(groups) == 1 and n_layers > 6
     pitch = min(1.9, (_WIDTH - 2 * _MARGIN) / (n_layers + 0.5 * in_turn))
     layer = {stage: k for group in groups for k, stage in enumerate(group)}
@@ -96,7 +96,7 @@ def _layers(space: StageSpace) -> list[Point]:
 
 
 def _boxes(places: Sequence[Point]) -> list[Box]:
-    """Draw a box around each centre, as wide as the columns leave room for."""
+    """Place a box around each centre, as wide as the columns allow."""
     columns = sorted({x for x, _ in places})
     pitch = min(np.diff(columns), default=1.9)
     in_turn = len({y for x, y in places if y}) == 2 and len(columns) == len(places)
@@ -116,7 +116,7 @@ def _routes(space: StageSpace, boxes: Sequence[Box], drawn: Bools) -> list[Route
 
 
 def _look(space: StageSpace, i: int, j: int, kind: str) -> tuple[str, str]:
-    """Way and colour of a move; an exit from the stage next to the end is a step down."""
+    """Path and colour of a move; an exit from the stage next to the end is a step down."""
     same_phase = space.phases[i] == space.phases[j]
     if kind == "exit" and not (same_phase and abs(i - j) == 1):
         return "exit", AWAY
@@ -127,11 +127,11 @@ def _look(space: StageSpace, i: int, j: int, kind: str) -> tuple[str, str]:
 
 
 def _curve(start: Box, end: Box) -> Floats:
-    """Bow to the left of the way, so that a pair of moves stays two lines; flat between rows."""
+    """Curve to the left of its direction, so that opposite moves stay apart; flat between rows."""
     a, b = _centre(start), _centre(end)
     bow = 0.10
     if abs(b[1] - a[1]) < _ROWS_APART / 2:
-        # Long arcs leave nearer the middle of a box than short ones, so that heads keep apart.
+        # Long arcs start nearer the middle of a box than short ones, so that heads stay apart.
         steps = abs(b[0] - a[0]) / (start.x1 - start.x0)
         shift = np.sign(b[0] - a[0]) * (start.x1 - start.x0) * (0.30 if steps < 2 else 0.12)
         inwards = np.array([shift, 0.0])

@@ -1,4 +1,4 @@
-"""Where things go: axes, measured text, and labels that keep clear of each other."""
+"""Layout: axes, measured text, and labels that do not overlap."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -45,7 +45,7 @@ class Box(NamedTuple):
 def take_axes(ax: "Axes | None", aspect: float) -> "Axes":
     """Return `ax`, or new axes as wide as the style says, with height = aspect * width.
 
-    A style in the shape of a screen limits the height as well: nobody scrolls a slide.
+    The projector style limits the height as well, because a slide cannot be scrolled.
     """
     import matplotlib.pyplot as plt
     from matplotlib.axes import Axes
@@ -70,7 +70,7 @@ def settle(ax: "Axes") -> "Figure":
 
 
 def paper_scale(ax: "Axes", x: tuple[float, float], y: tuple[float, float]) -> float:
-    """Turn axes into a sheet of paper measured in inches, and say by how much it is enlarged."""
+    """Turn axes into a sheet of paper measured in inches; return its enlargement."""
     ax.set(xlim=x, ylim=y, aspect="equal")
     ax.axis("off")
     figure = settle(ax)
@@ -78,7 +78,7 @@ def paper_scale(ax: "Axes", x: tuple[float, float], y: tuple[float, float]) -> f
 
 
 def points_of(share: float) -> float:
-    """Font size, in points, as a share of the style's."""
+    """Font size in points, for a share of the style's font size."""
     import matplotlib
 
     return share * matplotlib.rcParams["font.size"]
@@ -91,7 +91,7 @@ def text_size(text: str, size: float, weight: str = "normal") -> tuple[float, fl
 
     # Measured large and scaled down: glyphs are hinted to whole units at small sizes.
     font = FontProperties(weight=weight, size=100)
-    lines = text.replace("$", r"\$").split("\n")  # a dollar is money here, never mathematics
+    lines = text.replace("$", r"\$").split("\n")  # a dollar sign is money here, never mathematics
     widths = [np.ptp(TextPath((0, 0), line, prop=font).vertices[:, 0]) for line in lines if line]
     return 1.02 * max(widths, default=0.0) * size / 100, 1.2 * len(lines) * size
 
@@ -99,7 +99,7 @@ def text_size(text: str, size: float, weight: str = "normal") -> tuple[float, fl
 def spread(
     positions: ArrayLike, gap: float, *, low: float = -np.inf, high: float = np.inf
 ) -> Floats:
-    """Move positions as little as possible (least squares) so that they keep order and distance.
+    """Move positions as little as possible (least squares), with their order and a minimum gap.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def spread(
     gap : float
         Smallest distance between neighbours.
     low, high : float
-        Where the positions must lie, as long as there is room.
+        Limits of the positions, as long as there is room.
 
     Returns
     -------
@@ -138,7 +138,7 @@ def place_boxes(
     taken: Iterable[Box],
     lines: Floats,
 ) -> list[tuple[float, float] | None]:
-    """Choose a centre for each label: clear of what is taken, crossing the fewest lines.
+    """Choose a centre for each label: outside `taken`, and covering the fewest lines.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def place_boxes(
 def _least_covering(
     places: Sequence[tuple[Box, tuple[float, float]]], lines: Floats
 ) -> tuple[Box, tuple[float, float]]:
-    """Choose the first place that covers no line, or else the first that covers the fewest."""
+    """Choose the first place that covers no line, otherwise the first that covers the fewest."""
     covered = []
     for place in places:
         covered.append(place[0].holds(lines))
@@ -179,7 +179,7 @@ def _least_covering(
 def stage_draws(
     parameter: str, values: xr.DataArray | ArrayLike, space: StageSpace, dim: str = "stage"
 ) -> Floats:
-    """Return draws as (n, K), in the order of the space, whatever other dimensions there are.
+    """Return draws as (n, K), in the order of the space; other dimensions are stacked.
 
     Raises
     ------
@@ -203,7 +203,7 @@ def in_order(parameter: str, values: xr.DataArray, space: StageSpace, dim: str) 
 
 
 def check_numbers(parameter: str, values: ArrayLike, shape: tuple[int | None, ...]) -> NDArray:
-    """Return finite floats of the given shape (None: any length), or raise `SpecError`."""
+    """Return finite floats of this shape (None: any length), or raise `SpecError`."""
     try:
         array = np.array(values, dtype=float)
     except (TypeError, ValueError) as error:
@@ -223,6 +223,6 @@ def check_numbers(parameter: str, values: ArrayLike, shape: tuple[int | None, ..
 
 
 def check_prob(parameter: str, prob: float) -> None:
-    """Raise `SpecError` unless this is a probability of an interval: above 0 and below 1."""
+    """Raise `SpecError` unless `prob` is above 0 and below 1."""
     if not 0 < prob < 1:
         raise SpecError(f"{parameter}: must lie between 0 and 1, got {prob!r}")

@@ -1,4 +1,4 @@
-"""Lives of customers as strips: each contact a mark in time, one customer below the other."""
+"""Lives of customers as strips: each contact is a mark in time, each customer a row."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,13 +15,13 @@ from crmlab.stages import StageSpace
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_PALE = 0.45  # the bands lie under the marks
-_MOST = 60  # strips that can still be told apart
+_PALE = 0.45  # the bands are drawn under the marks
+_MOST = 60  # strips that can still be distinguished
 _DAY = ("customer_id", "period", "day")
 
 
 class _Mark(NamedTuple):
-    """How a family of contacts is drawn: words, kinds, marker, height in the strip, colour."""
+    """How a group of contacts is drawn: label, kinds, marker, height in the strip, colour."""
 
     words: str
     kinds: tuple[str, ...]
@@ -51,22 +51,22 @@ def plot_lives(
     days_per_period: int = 90,
     ax: "Axes | None" = None,
 ) -> "Axes":
-    """Draw the contacts of some customers as one strip each, in time.
+    """Draw the contacts of some customers over time, as one strip each.
 
-    Above the middle of a strip stands what the customer began, below it what the bank began. With
-    `stages`, the true (or most likely) stage lies under the marks as a band of colour.
+    Contacts that the customer started are above the middle of a strip, those of the bank below it.
+    With `stages`, the true (or most likely) stage is a band of colour under the marks.
 
     Parameters
     ----------
     touchpoints : DataFrame
-        customer_id, period, day (within the period), kind: as a `Bank` makes it. Kinds that the
-        bank does not know are drawn as contacts of the customer.
+        customer_id, period, day (within the period), kind: as a `Bank` makes them. Unknown kinds
+        are drawn as contacts of the customer.
     customers : sequence of ids
-        From 1 to 60, drawn from top to bottom.
+        1 to 60 customers, drawn from top to bottom.
     stages : DataFrame, optional
         customer_id, period, stage.
     space : StageSpace, optional
-        Needed with `stages`: it has the colours.
+        Needed with `stages`, for the colours.
     days_per_period : int
     ax : matplotlib Axes, optional
 
@@ -77,7 +77,7 @@ def plot_lives(
     Raises
     ------
     SpecError
-        A column is missing, nobody or too many are asked for, or stages come without their space.
+        A column is missing, there are no or too many customers, or `stages` comes without `space`.
 
     Examples
     --------
@@ -160,14 +160,14 @@ def _problems(
     if not 1 <= len(customers) <= _MOST:
         problems.append(f"`customers` must name 1 to {_MOST} customers, got {len(customers)}")
     if stages is not None and space is None:
-        problems.append("`space` must be given with `stages`: it has their colours")
+        problems.append("`space` is needed with `stages`, for their colours")
     return problems
 
 
 def _draw_bands(
     ax: "Axes", stages: pd.DataFrame, rows: dict[object, int], space: StageSpace
 ) -> None:
-    """Lay the stage of each period under the strip; a stage that is never left stays white."""
+    """Draw the stage of each period under the strip; a stage that is never left stays white."""
     colours = {**stage_colours(space), **dict.fromkeys(space.absorbing, "none")}
     theirs = stages[stages["customer_id"].isin(list(rows))]
     for customer, life in theirs.groupby("customer_id", observed=True):
@@ -191,7 +191,7 @@ def _draw_marks(ax: "Axes", touchpoints: pd.DataFrame, rows: dict[object, int], 
 
 
 def _by_mark(kinds: pd.Series) -> list[Bools]:
-    """Rows of each family; a kind that no family has is a contact of the customer."""
+    """Masks of the groups of contacts; an unknown kind is a contact of the customer."""
     text = kinds.astype("str").to_numpy()
     found = [np.isin(text, mark.kinds) for mark in _MARKS]
     found[2] = found[2] | ~np.any(found, axis=0)

@@ -1,4 +1,4 @@
-"""Probabilities of moving: the whole matrix as a table, and one row of it as it was learned."""
+"""Transition probabilities: the whole matrix as a table, and the posterior of one row."""
 
 from typing import TYPE_CHECKING
 
@@ -24,8 +24,8 @@ def plot_transition_matrix(
 ) -> "Axes":
     """Show transition probabilities, in % of each row, as a table shaded by size.
 
-    Moves that the space does not allow stay blank; a 0 is a move that is allowed and has no
-    probability here. The strips beside the names carry the colours of the stages.
+    Moves that the space does not allow stay blank; a 0 is an allowed move with probability zero.
+    The strips beside the names show the colours of the stages.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def plot_transition_matrix(
     titles = [stage_title(name) for name in space.names]
     ax = take_axes(ax, 0.40 + 0.035 * len(space))
     cells = np.where(P == 0, "0", [[_in_percent(p) for p in row] for row in P])
-    # The square root shows differences among the many small probabilities as well.
+    # The square root makes differences among small probabilities visible.
     seaborn.heatmap(
         P,
         mask=~space.mask,
@@ -94,16 +94,17 @@ def plot_row_posterior(
     """Show what is known about one row of a transition matrix: a ridge for each allowed move.
 
     Each ridge is a kernel density, scaled to its own peak; the line under it is the central
-    interval, the numbers at the right say mean and interval.
+    interval, and the numbers at the right are mean and interval.
 
     Parameters
     ----------
     draws : DataArray with dim stage_to, or array_like of shape (draws, K)
-        Draws of the row. A DataArray may still have the dim stage_from: `stage_from` chooses.
+        Draws of the row. A DataArray may also have the dim stage_from, from which `stage_from`
+        chooses.
     space : StageSpace
         K stages.
     stage_from : str, optional
-        The stage whose row this is; read from the coordinates of `draws` where they say it.
+        The stage whose row this is; by default, read from the coordinates of `draws`.
     truth : array_like of shape (K,), optional
         True probabilities of the row, drawn as dots.
     prob : float
@@ -117,7 +118,7 @@ def plot_row_posterior(
     Raises
     ------
     SpecError
-        The row cannot be told, or an array does not fit the space.
+        The row is not known, or an array does not match the space.
 
     Examples
     --------
@@ -164,7 +165,7 @@ def _draw_strips(ax: "Axes", space: StageSpace) -> None:
 def _row(
     draws: xr.DataArray | ArrayLike, space: StageSpace, stage_from: str | None
 ) -> tuple[str, Floats]:
-    """Name of the row's stage, and its draws as (n, K)."""
+    """Return the name of the row's stage, and its draws as (n, K)."""
     if isinstance(draws, xr.DataArray) and "stage_from" in draws.coords:
         if draws["stage_from"].ndim == 0:
             stage_from = str(draws["stage_from"].values)
@@ -172,7 +173,7 @@ def _row(
             space.index(stage_from)
             draws = draws.sel(stage_from=stage_from)
     if stage_from is None:
-        raise SpecError("plot_row_posterior: stage_from must say whose row this is, got None")
+        raise SpecError("plot_row_posterior: stage_from must name the stage of this row, got None")
     space.index(stage_from)
     return stage_from, stage_draws("draws", draws, space, "stage_to")
 

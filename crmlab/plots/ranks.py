@@ -1,4 +1,4 @@
-"""Ranks of simulation-based calibration: the distance from uniform, with its band."""
+"""Ranks of simulation-based calibration: the difference from uniform, with a band."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def plot_rank_ecdf(
     ranks: ArrayLike, n_draws: int, *, prob: float = 0.95, ax: "Axes | None" = None
 ) -> "Axes":
-    """Show how far the distribution of ranks is from uniform, one line per number.
+    """Show how far the ranks are from a uniform distribution, with one line per quantity.
 
     Parameters
     ----------
@@ -24,14 +24,14 @@ def plot_rank_ecdf(
         Rank of each truth among `n_draws` posterior draws.
     n_draws : int
     prob : float
-        Probability that the whole line of a number with uniform ranks stays inside the band.
+        Probability that a whole line stays inside the band if its ranks are uniform.
     ax : matplotlib Axes, optional
 
     Returns
     -------
     matplotlib Axes
-        Above 0: truths rank low too often (the posterior lies too high); below 0: too low. A line
-        that rises, then falls, then rises again: too narrow.
+        Above 0: truths rank low too often (the posterior is too high); below 0: it is too low. A
+        line that rises, then falls, then rises again: it is too narrow.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""Moves as curves: pure geometry, in any one unit of length."""
+"""Moves as curves: pure geometry, in any unit of length."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Route:
-    """A move as it is drawn: a curve from stage to stage, and its look."""
+    """A move as it is drawn: a curve from stage to stage, and its appearance."""
 
     stage_from: int
     stage_to: int
@@ -28,7 +28,7 @@ def bezier(start: Point, bend: Point, end: Point) -> Floats:
 
 
 def walk(curve: Floats, spacing: float) -> Floats:
-    """Points on a curve at equal distances of about `spacing`, both ends included.
+    """Return points on a curve at equal distances of about `spacing`, including both ends.
 
     Examples
     --------
@@ -49,7 +49,7 @@ def normals(curve: Floats) -> Floats:
 
 
 def outer_normals(curve: Floats) -> Floats:
-    """Find the normals on the side to which a curve bulges; upwards where it is straight."""
+    """Find the normals on the outer side of a curve; upwards if it is straight."""
     sides = normals(curve)
     middle = len(curve) // 2
     bulge = curve[middle] - (curve[0] + curve[-1]) / 2

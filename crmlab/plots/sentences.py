@@ -1,4 +1,4 @@
-"""Sentences for the pictures of survival and of the worth of stages."""
+"""Sentences for the plots of survival and stage value."""
 
 from collections.abc import Mapping
 
@@ -19,7 +19,7 @@ def describe_survival(
     period_name: str = "period",
     prob: float = 0.9,
 ) -> str:
-    """Say in one sentence what share of the customers is left where each curve ends, and how sure.
+    """Say in one sentence what share of customers is left at the end of each curve, with interval.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def _share(name: str, curve: NDArray, prob: float) -> str:
 def describe_stage_value(
     values: xr.DataArray | ArrayLike, space: StageSpace, *, unit: str = "", prob: float = 0.9
 ) -> str:
-    """Say in one sentence which stage is worth most and least, and how sure the highest is.
+    """Say in one sentence which stage is worth most and least, with the interval of the highest.
 
     Parameters
     ----------

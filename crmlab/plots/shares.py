@@ -1,4 +1,4 @@
-"""Stage probabilities over time: of one customer, or of a whole base of customers."""
+"""Stage probabilities over time: of one customer, or of a whole customer base."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _TIMES = {"period": "Period", "horizon": "Periods ahead"}
 _UNITS = {"D": "Day", "W": "Week", "M": "Month", "Q": "Quarter", "Y": "Year"}
-_LANE = 0.075  # height of one lane of events, as a share of the axes
+_ROW = 0.075  # height of one row of events, as a share of the axes
 
 
 def plot_stage_probs(
@@ -40,22 +40,22 @@ def plot_stage_probs(
 ) -> "Axes":
     """Show the probabilities of the stages over time as a ribbon, stacked in stage order.
 
-    One customer: the posterior mean, with the customer's events in lanes under it. A base (several
-    customers along `customer_id`): the expected share of customers in each stage, like a river.
-    Each point of the river is coloured by the mixture of stages that the posterior draws put
-    there, so its borders are as blurred as they are uncertain; shares and intervals of the last
-    period stand at its mouth. Periods outside the window are left out.
+    One customer: the posterior mean, with a row of the customer's events per channel below it. A
+    base (several customers along `customer_id`): the expected share of customers in each stage,
+    like a river. The colour of each point mixes the stages of the posterior draws there, so the
+    borders are as blurred as they are uncertain; the shares and intervals of the last period are
+    at the right end. Periods outside the window are left out.
 
     Parameters
     ----------
     probs : DataArray with dims stage and period (or horizon)
-        Probabilities as `stage_probs` and `forecast` return them; chain, draw and customer_id may
-        be there as well.
+        Probabilities as `stage_probs` and `forecast` return them, with or without chain, draw and
+        customer_id.
     space : StageSpace
         K stages.
     events : mapping of str to array_like of shape (periods,), optional
-        For one customer: what happened, per channel and period; a dot for every value that is
-        neither 0 nor missing, larger for larger values. A panel of one customer will do:
+        For one customer: what happened, per channel and period. Each value that is neither 0 nor
+        missing is a dot, larger for larger values. A panel of one customer works too:
         ``panel[["visits"]].sel(customer_id=7)``.
     prob : float
         Probability of the central (equal-tailed) intervals of a base.
@@ -68,8 +68,8 @@ def plot_stage_probs(
     Raises
     ------
     SpecError
-        A dimension or a stage is missing, values are not probabilities, or events are given for a
-        base or do not fit the periods.
+        A dimension or a stage is missing, values are not probabilities, or `events` is set for a
+        base or does not match the periods.
 
     Examples
     --------
@@ -82,15 +82,15 @@ def plot_stage_probs(
     check_prob("prob", prob)
     time, draws = _shares_by_draw(probs, space)
     is_base = probs.sizes.get("customer_id", 1) > 1
-    lanes = _lanes(events, len(time[0]), is_base=is_base)
+    rows = _event_rows(events, len(time[0]), is_base=is_base)
 
-    ax = take_axes(ax, 0.52 + 0.5 * _LANE * len(lanes))
+    ax = take_axes(ax, 0.52 + 0.5 * _ROW * len(rows))
     colours = list(stage_colours(space).values())
     titles = [stage_title(name) for name in space.names]
     _draw_layers(ax, time[0], draws, colours)
     _finish(ax, time, is_base=is_base, blurred=len(draws) > 1 and is_base)
-    if lanes:
-        _draw_events(ax, time, lanes)
+    if rows:
+        _draw_events(ax, time, rows)
     if is_base:
         _label_mouth(ax, draws, titles, colours, prob)
     else:
@@ -99,7 +99,7 @@ def plot_stage_probs(
 
 
 def _shares_by_draw(probs: xr.DataArray, space: StageSpace) -> tuple[tuple[NDArray, str], Floats]:
-    """Time and its label, and (draws, periods, K): a mean over customers, or one over draws."""
+    """Return time, its label, and probabilities (draws, periods, K), averaged over customers."""
     if not isinstance(probs, xr.DataArray):
         raise SpecError(f"probs: must be an xarray DataArray, got {type(probs).__name__}")
     ordered = in_order("probs", probs, space, "stage")
@@ -144,26 +144,26 @@ def _time_label(probs: xr.DataArray, dim: str) -> str:
     return unit if dim == "period" else f"{unit}s ahead"
 
 
-def _lanes(
+def _event_rows(
     events: Mapping[str, ArrayLike] | None, n_periods: int, *, is_base: bool
 ) -> dict[str, NDArray]:
-    """Check the events, and return one lane of numbers per channel."""
+    """Check the events, and return one row of numbers per channel."""
     if not events:
         return {}
     if is_base:
-        raise SpecError("events: can be shown for one customer, but probs has several")
-    lanes = {str(name): np.array(events[name], dtype=float) for name in events}
-    for name, values in lanes.items():
+        raise SpecError("events: can only be shown for one customer, but probs has several")
+    rows = {str(name): np.array(events[name], dtype=float) for name in events}
+    for name, values in rows.items():
         if values.shape != (n_periods,):
             raise SpecError(
                 f"events: {name!r} must have one value per period ({n_periods}), got shape "
                 f"{values.shape}"
             )
-    return lanes
+    return rows
 
 
 def _numbers(times: NDArray) -> NDArray:
-    """Convert times to the numbers that matplotlib counts in."""
+    """Convert times to matplotlib's numbers."""
     from matplotlib.dates import date2num
 
     return date2num(times) if np.issubdtype(times.dtype, np.datetime64) else times.astype(float)
@@ -176,7 +176,7 @@ def _borders(shares: NDArray) -> NDArray:
 
 
 def _draw_layers(ax: "Axes", times: NDArray, draws: NDArray, colours: Sequence[str]) -> None:
-    """Stack the layers of the mean; where draws disagree, lay their mixture over it."""
+    """Stack the layers of the mean; where draws disagree, draw their mixture on top."""
     borders, x = _borders(draws.mean(axis=0)), _numbers(times)
     for k, colour in enumerate(colours):
         ax.fill_between(
@@ -199,19 +199,19 @@ def _draw_layers(ax: "Axes", times: NDArray, draws: NDArray, colours: Sequence[s
 
 
 def _mixture(x: NDArray, draws: NDArray, colours: Sequence[str]) -> Floats:
-    """Colour of each point of the river, (heights, times, RGBA): its stages, mixed over draws."""
+    """Colour of each point of the river, (heights, times, RGBA): stages mixed over draws."""
     from matplotlib.colors import to_rgb
 
     fine, heights = np.linspace(x[0], x[-1], 240), np.linspace(0.25, 99.75, 200)
     flat = _borders(draws).transpose(0, 2, 1).reshape(-1, len(x))
     borders = np.array([np.interp(fine, x, border) for border in flat])
     borders = borders.reshape(len(draws), -1, len(fine))
-    # Share of the draws in which border k lies below each height, (K + 1, heights, times).
+    # Share of the draws in which border k is below each height, (K + 1, heights, times).
     below = np.array(
         [(borders[:, k, None, :] <= heights[:, None]).mean(axis=0) for k in range(borders.shape[1])]
     )
     weights = below[:-1] - below[1:]
-    weights[-1] = below[-2]  # the top border is 100 but for rounding
+    weights[-1] = below[-2]  # the top border is 100, up to rounding
     rgb = np.einsum("kyx,kc->yxc", weights, [to_rgb(colour) for colour in colours])
     filled = np.isfinite(borders).all(axis=(0, 1))
     alpha = np.broadcast_to(filled, weights.shape[1:]).astype(float)
@@ -243,7 +243,7 @@ def _finish(ax: "Axes", time: tuple[NDArray, str], *, is_base: bool, blurred: bo
 def _label_layers(
     ax: "Axes", times: NDArray, mean: NDArray, titles: Sequence[str], colours: Sequence[str]
 ) -> None:
-    """Write each name where its layer is thick enough; the others stand at the right."""
+    """Write each name where its layer is thick enough, otherwise at the right."""
     aside: list[int] = []
     while True:  # labels at the right narrow the axes, so that fewer names may fit inside
         key = _write_aside(ax, mean, aside, titles, colours)
@@ -273,7 +273,7 @@ def _label_layers(
 def _rooms(
     ax: "Axes", times: NDArray, mean: NDArray, titles: Sequence[str]
 ) -> list[tuple[float, float] | None]:
-    """Place for each name inside its layer, None where it does not fit."""
+    """Find a place for each name inside its layer; None if it does not fit."""
     figure = settle(ax)
     box, inch = ax.get_window_extent(), figure.dpi / 72
     x = np.linspace(*ax.get_xlim(), 241)
@@ -287,7 +287,7 @@ def _rooms(
 
 
 def _room(layer: NDArray, width: float, height: float) -> tuple[int, float] | None:
-    """Where a label of a width (share of the axis) and height (%) fits best inside a layer."""
+    """Find where a label of a width (share of the axis) and height (%) best fits into a layer."""
     n = len(layer)
     half = int(np.ceil(n * width / 2))
     best, best_room = None, height
@@ -341,7 +341,7 @@ def _write_aside(
 def _label_mouth(
     ax: "Axes", draws: NDArray, titles: Sequence[str], colours: Sequence[str], prob: float
 ) -> None:
-    """Write names, shares and intervals of the last period at the right, and what they are."""
+    """Write names, shares and intervals of the last period at the right, with a heading."""
     seen = np.isfinite(draws).all(axis=(0, 2))
     last = 100 * draws[:, np.flatnonzero(seen)[-1]]
     low, high = np.quantile(last, [(1 - prob) / 2, (1 + prob) / 2], axis=0)
@@ -355,34 +355,34 @@ def _label_mouth(
     ax.text(1.02, 1.0, head, size=points_of(0.85), color=MUTED, va="top", transform=ax.transAxes)
 
 
-def _draw_events(ax: "Axes", time: tuple[NDArray, str], lanes: Mapping[str, NDArray]) -> None:
-    """Lay one lane per channel under the ribbon, a dot for each event, larger for larger values."""
-    strip = ax.inset_axes((0, -_LANE * len(lanes) - 0.02, 1, _LANE * len(lanes)), sharex=ax)
+def _draw_events(ax: "Axes", time: tuple[NDArray, str], rows: Mapping[str, NDArray]) -> None:
+    """Draw a row per channel under the ribbon, with a dot per event, larger for larger values."""
+    strip = ax.inset_axes((0, -_ROW * len(rows) - 0.02, 1, _ROW * len(rows)), sharex=ax)
     x = _numbers(time[0])
-    for lane, values in enumerate(reversed(list(lanes.values()))):
+    for row, values in enumerate(reversed(list(rows.values()))):
         happened = np.nan_to_num(values) != 0
         largest = np.abs(values[happened]).max(initial=0.0) or 1.0
         area = points_of(0.75) ** 2 * np.abs(values[happened]) / largest
         strip.scatter(
             x[happened],
-            np.full(happened.sum(), lane),
+            np.full(happened.sum(), row),
             s=area,
             color=INK,
             linewidth=0,
             clip_on=False,
             zorder=3,
         )
-    labels = [_lane_label(name, values) for name, values in lanes.items()][::-1]
-    strip.set_yticks(range(len(lanes)), labels)
-    strip.set(ylim=(-0.6, len(lanes) - 0.4), xlabel=ax.get_xlabel())
-    strip.tick_params(axis="y", length=0, pad=points_of(0.75))  # a dot may lie on the edge
+    labels = [_row_label(name, values) for name, values in rows.items()][::-1]
+    strip.set_yticks(range(len(rows)), labels)
+    strip.set(ylim=(-0.6, len(rows) - 0.4), xlabel=ax.get_xlabel())
+    strip.tick_params(axis="y", length=0, pad=points_of(0.75))  # a dot may be on the edge
     strip.grid(visible=False, axis="x")
     strip.spines["left"].set_visible(False)
     ax.set_xlabel("")
     ax.tick_params(axis="x", labelbottom=False, length=0)
 
 
-def _lane_label(name: str, values: NDArray) -> str:
+def _row_label(name: str, values: NDArray) -> str:
     happened = np.abs(values[np.nan_to_num(values) != 0])
     title = stage_title(name)
     return f"{title}, up to {happened.max():.4g}" if len(happened) else f"{title}, none"

@@ -1,9 +1,9 @@
 """Knapp's staircase, drawn: five treads up, five treads down, and every move between them.
 
-The drawing has a grammar. Outside, over the treads, run the steps: up in green, down in red, the
-main direction of a flight as a wide arc and the way back close to the riser. Inside, under the
-stairs, run the moves between the flights: red from together to apart, green ladders of repair back.
-Exits fall to the ground in grey and gather on their way to the last tread. Width is probability.
+The drawing has a grammar. Steps run outside, over the treads: up in green, down in red, the main
+direction of a flight as a wide arc and the way back close to the riser. Moves between the flights
+run inside, under the stairs: red from together to apart, green ladders of repair back. Exits fall
+to the ground in grey and join on their way to the last tread. Width is probability.
 """
 
 from collections.abc import Sequence
@@ -56,8 +56,8 @@ def plot_staircase(
 ) -> "Axes":
     """Draw the stages as treads of a staircase, up on the left, down on the right.
 
-    Outside, over the treads, run the steps; inside, under the stairs, the moves between the
-    flights, repairs as ladders; exits fall to the ground. On a slide, show one fact per tread.
+    Steps run outside, over the treads; moves between the flights run inside, under the stairs, with
+    repairs as ladders; exits fall to the ground. On a slide, show one fact per tread.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def plot_staircase(
     Raises
     ------
     SpecError
-        The space has one phase only, or an array does not fit it.
+        The space has only one phase, or an array does not match it.
 
     Examples
     --------
@@ -130,7 +130,7 @@ def _facts(
     value: ArrayLike | None,
     unit: str,
 ) -> list[list[str]]:
-    """Lines of text under each stage's name."""
+    """Return the lines of text under each stage's name."""
     lines: list[list[str]] = [[] for _ in space.names]
     if P is not None:
         for line, stays in zip(lines, P.diagonal(), strict=True):
@@ -158,7 +158,7 @@ def _wrapped(title: str) -> str:
 
 
 def gap(ax: "Axes | None", space: StageSpace, height: float) -> float:
-    """Room between treads: as much as the shape of the figure leaves, within what looks right."""
+    """Space between treads: as much as the shape of the figure allows, within limits."""
     import matplotlib
 
     box = None if ax is None else take_axes(ax, 1.0).get_window_extent()
@@ -170,7 +170,7 @@ def gap(ax: "Axes | None", space: StageSpace, height: float) -> float:
 
 
 def take_stage(ax: "Axes | None", treads: Sequence[Tread]) -> tuple["Axes", float]:
-    """Set up axes in inches of the page, and say how much larger than a page they are."""
+    """Set up axes in inches of the page; return them and their enlargement."""
     half = max(abs(tread.outer) for tread in treads) + _MARGIN
     bottom, top = KEY - 0.12, max(tread.top for tread in treads) + _HEADROOM
     ax = take_axes(ax, (top - bottom) / (2 * half))
@@ -238,7 +238,7 @@ def draw_treads(
 
 
 def _draw_bars(ax: "Axes", space: StageSpace, treads: Sequence[Tread], shares: NDArray) -> None:
-    """Show shares as bars along the foot of the slabs; a full track is everybody."""
+    """Show shares as bars along the bottom of the treads; a full bar is 100 %."""
     from matplotlib.patches import Rectangle
 
     colours = stage_colours(space).values()
@@ -253,7 +253,7 @@ def _draw_bars(ax: "Axes", space: StageSpace, treads: Sequence[Tread], shares: N
 
 
 def draw_headings(ax: "Axes", treads: Sequence[Tread], scale: float) -> list[Box]:
-    """Name the two phases above the low ends of their flights."""
+    """Write the names of the phases above the low ends of their flights."""
     y = max(tread.top for tread in treads) + 0.28
     boxes = []
     for side, phase in ((-1, "together"), (1, "apart")):

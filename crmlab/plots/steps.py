@@ -1,4 +1,4 @@
-"""Knapp's staircase with the worth of each step on it."""
+"""Knapp's staircase with the worth of each step."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -39,10 +39,10 @@ def plot_step_worth(
     label_above: float = 0.03,
     ax: "Axes | None" = None,
 ) -> "Axes":
-    """Draw the staircase with the worth of a customer on each tread and of each move beside it.
+    """Draw the staircase, with the worth of a customer on each tread and of each move beside it.
 
-    The worth of a move from a to b is what one customer who makes it instead of staying gains or
-    loses the firm, (V_b - V_a) / (1+d): the derivative of value by the move, per visit.
+    The worth of a move from a to b is the firm's gain or loss when one customer makes it instead of
+    staying, (V_b - V_a) / (1+d): the derivative of value with respect to the move, per visit.
 
     Parameters
     ----------
@@ -53,13 +53,13 @@ def plot_step_worth(
     values : DataArray with dim stage, or array_like of shape (K,) or (draws, K)
         Worth of a customer in each stage, in `unit`; draws add an interval to each tread.
     discount_rate : float
-        d: a fraction per period; a move pays one period later.
+        d: a fraction per period; a move pays off one period later.
     unit : str
         Currency, for example 'EUR'.
     prob : float
         Probability of the central (equal-tailed) intervals.
     label_above : float
-        Moves at least this probable carry their worth, where there is room.
+        Moves at least this probable are labelled with their worth, where there is room.
     ax : matplotlib Axes, optional
 
     Returns
@@ -69,7 +69,7 @@ def plot_step_worth(
     Raises
     ------
     SpecError
-        The space has one phase only, or an array does not fit it.
+        The space has only one phase, or an array does not match it.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def describe_steps(
     discount_rate: float = 0.0,
     unit: str = "",
 ) -> str:
-    """Say in one sentence which moves gain and lose most, among those that happen.
+    """Say in one sentence which of the possible moves gain and lose most.
 
     Parameters
     ----------
@@ -151,14 +151,14 @@ def describe_steps(
 
 
 def _read_values(values: xr.DataArray | ArrayLike, space: StageSpace) -> Floats:
-    """Draws (n, K); one set of values is one draw."""
+    """Return draws (n, K); a single set of values is one draw."""
     if isinstance(values, xr.DataArray) or np.ndim(values) == 2:
         return stage_draws("values", values, space)
     return check_numbers("values", values, (len(space),))[None]
 
 
 def _facts(draws: NDArray, unit: str, prob: float) -> list[list[str]]:
-    """Lines under each stage's name: its worth, and the interval if there are draws."""
+    """Return the lines under each stage's name: its worth, and the interval if there are draws."""
     low, high = np.quantile(draws, [(1 - prob) / 2, (1 + prob) / 2], axis=0)
     lines = [[f"worth {spell_money(mean)} {unit}".strip()] for mean in draws.mean(axis=0)]
     if len(draws) > 1:
@@ -170,7 +170,7 @@ def _facts(draws: NDArray, unit: str, prob: float) -> list[list[str]]:
 def _draw_note(
     ax: "Axes", treads: Sequence[Tread], unit: str, prob: float | None, scale: float
 ) -> Box:
-    """Say under the right heading, where no move runs, what the numbers are."""
+    """Explain the numbers under the right heading, where there are no moves."""
     outer = max(abs(tread.outer) for tread in treads)
     y = max(tread.top for tread in treads) + 0.12
     of = f" ({unit})" if unit else ""
@@ -191,7 +191,7 @@ def _label_moves(
     taken: Sequence[Box],
     scale: float,
 ) -> None:
-    """Write the worth beside the moves, the most probable first, where there is room."""
+    """Write the worth beside the moves, where there is room; most probable first."""
     from matplotlib.patheffects import withStroke
 
     if not routes:

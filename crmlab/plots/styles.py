@@ -1,11 +1,11 @@
-"""One style for all figures, and colours that keep their meaning for every reader.
+"""One style for all figures, and colours that every reader can distinguish.
 
-Ten stages are two ramps of five: coming together runs from pale mint to navy, coming apart from
-gold to wine. Lightness falls strictly along each ramp, so order survives a grey print, and the
-hues differ by blue against yellow, which the common colour-vision deficiencies keep. Between any
-two of the ten the difference is at least 11 by CIEDE2000, for normal sight and for simulated
-protanopia, deuteranopia and tritanopia (tests/test_plots.py; 2 to 3 is just noticeable). Ten greys
-cannot all differ, so lines and points carry a marker and a dash as well (`stage_markers`).
+Ten stages form two ramps of five: coming together runs from pale mint to navy, coming apart from
+gold to wine. Lightness falls strictly along each ramp, so the order survives a grey print, and the
+hues differ as blue from yellow, a contrast that the common colour-vision deficiencies preserve.
+Between any two of the ten the difference is at least 11 by CIEDE2000, for normal sight and for
+simulated protanopia, deuteranopia and tritanopia (tests/test_plots.py; 2 to 3 is just noticeable).
+Ten greys cannot all differ, so lines and points have a marker and a dash as well (`stage_markers`).
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ PHASE_TITLES = {"together": "Coming together", "apart": "Coming apart"}
 
 UP, DOWN, AWAY = "#00796B", "#D2402A", "#9CA1A8"
 INK, MUTED, GRID = "#22262B", "#5B626B", "#E3E5E8"
-# Lines that are no stage (models, forecasts): the truth or the data come first, in ink.
+# Lines that are not stages (models, forecasts): the truth or the data come first, in ink.
 LINES = (INK, "#0A5A8C", "#E0452F", "#5F8F88", "#A05FE0", "#5B3000")
 DASHES = ("-", (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)), (0, (8, 3)))
 
@@ -36,19 +36,19 @@ _SIZES: dict[str, dict[Any, Any]] = {
 
 
 class StageMark(NamedTuple):
-    """How a stage is drawn where colour may be lost: a marker and a dash, as matplotlib names."""
+    """How a stage is drawn without colour: a marker and a dash, as matplotlib names them."""
 
     marker: str
     linestyle: object
 
 
 def style(medium: str = "page") -> None:
-    """Set the one style of all figures, for print and screen or for a projector.
+    """Set the style of all figures, for print and screen or for a projector.
 
-    Sizes are inches and points: 7.2 x 4.8 in with 9-point text, or 12.8 x 7.2 in with 18-point
-    text. Figures are drawn on a white card and never transparent. In a dark page let the card
-    stand as it is (CSS: ``figure img { background: #fff; border-radius: 6px; padding: 8px }``);
-    do not invert the colours, which would undo what is tested about them.
+    Sizes are 7.2 x 4.8 in with 9-point text, or 12.8 x 7.2 in with 18-point text. Figures have a
+    white background and are never transparent. On a dark page, keep the white background (CSS:
+    ``figure img { background: #fff; border-radius: 6px; padding: 8px }``); do not invert the
+    colours, because only the original ones are tested.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def style(medium: str = "page") -> None:
     Raises
     ------
     SpecError
-        The medium is neither.
+        The medium is neither of these.
 
     Examples
     --------
@@ -73,13 +73,13 @@ def style(medium: str = "page") -> None:
 
 
 def stage_colours(space: StageSpace) -> dict[str, str]:
-    """Colour of each stage, as hex: a place on the ramp of its phase.
+    """Return the colour of each stage, as hex: a place on the ramp of its phase.
 
     Parameters
     ----------
     space : StageSpace
-        K stages. Knapp's ten get the two ramps as they are; any other number of stages in a phase
-        is spread evenly over its ramp, pale to dark in the listed order.
+        K stages. Knapp's ten use the two ramps as they are; any other number of stages in a phase
+        is spread evenly over its ramp, from pale to dark in the listed order.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def stage_colours(space: StageSpace) -> dict[str, str]:
 
 
 def stage_markers(space: StageSpace) -> dict[str, StageMark]:
-    """Marker and dash of each stage, for lines and points that must survive grey print.
+    """Return the marker and dash of each stage, for lines and points that must survive grey print.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def stage_markers(space: StageSpace) -> dict[str, StageMark]:
 
 
 def spell_money(amount: float, sign: str = "") -> str:
-    """Write a whole amount with a true minus sign; `sign` "+" marks gains too.
+    """Write a whole amount with a real minus sign; with `sign` "+", gains get a plus sign.
 
     Examples
     --------
@@ -142,7 +142,7 @@ def stage_title(name: str) -> str:
 
 
 def ink_on(colour: str) -> str:
-    """Ink or white, whichever has the higher WCAG contrast on a colour given as hex."""
+    """Return ink or white, whichever has the higher WCAG contrast on a hex colour."""
     luminance = _luminance(colour)
     on_white, on_ink = 1.05 / (luminance + 0.05), (luminance + 0.05) / (_luminance(INK) + 0.05)
     return "#FFFFFF" if on_white > on_ink else INK
@@ -155,7 +155,7 @@ def mixed(colour: str, other: str, share: float) -> str:
 
 
 def _rules() -> dict[Any, Any]:
-    """Set what both media share; matplotlib brings DejaVu Sans, so figures are equal everywhere."""
+    """Return settings of both media; matplotlib includes DejaVu Sans, so figures never differ."""
     from cycler import cycler
 
     return {
@@ -205,7 +205,7 @@ def _scaled(medium: str) -> dict[Any, float]:
 
 
 def _along(ramp: Sequence[str], n: int) -> list[str]:
-    """Spread n colours evenly over a ramp; a single one is dark enough for a line."""
+    """Spread n colours evenly over a ramp; a single colour is dark enough for a line."""
     if n == 1:
         return [ramp[3]]
     return [_at(ramp, k * (len(ramp) - 1) / (n - 1)) for k in range(n)]

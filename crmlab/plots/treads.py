@@ -1,7 +1,7 @@
-"""The geometry of the staircase: where each stage stands, and how each move runs.
+"""The geometry of the staircase: the place of each stage, and the path of each move.
 
-Pure layout, nothing is drawn here. Lengths are inches of a page-wide figure; the centre line of the
-staircase is x = 0, the ground y = 0.
+Nothing is drawn here. Lengths are inches of a page-wide figure; the centre line of the staircase is
+x = 0, the ground y = 0.
 """
 
 from collections.abc import Callable, Sequence
@@ -46,7 +46,7 @@ class Tread:
 
 
 def build_treads(space: StageSpace, height: float, rise: float) -> list[Tread]:
-    """Stand the stages of both phases on two flights that share top and bottom, in stage order."""
+    """Place the stages of both phases on two flights that share top and bottom, in stage order."""
     flights = {
         -1: [i for i, phase in enumerate(space.phases) if phase == "together"],
         +1: [i for i, phase in enumerate(space.phases) if phase == "apart"][::-1],
@@ -84,7 +84,7 @@ def build_routes(space: StageSpace, treads: Sequence[Tread], drawn: Bools) -> li
 
 
 def _way(space: StageSpace, treads: Sequence[Tread], i: int, j: int) -> str:
-    """Say how a move runs. The last step of a descent is drawn as a step, though it is an exit."""
+    """Return the kind of path of a move; the last step of a descent counts as a step."""
     start, end = treads[i], treads[j]
     if start.side != end.side:
         if space.kinds[i, j] == "exit" and end.bottom == GROUND and end.side > 0:
@@ -120,10 +120,10 @@ def _step(treads: Sequence[Tread], i: int, j: int) -> Floats:
 
 
 def _skip(treads: Sequence[Tread], i: int, j: int) -> Floats:
-    """Leap over one tread or more, outside the steps."""
+    """Jump over one or more treads, outside the steps."""
     lower, upper = sorted((treads[i], treads[j]), key=lambda tread: tread.bottom)
     side = lower.side
-    # The way back lands a little further in and bulges less, so that a pair stays two lines.
+    # The way back lands a little further in and curves less, so that the two lines stay apart.
     back = 0.0 if (treads[j] is upper) == (side < 0) else 0.20
     ends = (
         (lower.outer - side * (0.07 + back), lower.top),
@@ -134,14 +134,14 @@ def _skip(treads: Sequence[Tread], i: int, j: int) -> Floats:
 
 
 def _across(treads: Sequence[Tread], ports: dict, i: int, j: int) -> Floats:
-    """Cross under the stairs; between the two treads on top, over them."""
+    """Cross under the stairs, or above them between the two top treads."""
     start, end = treads[i], treads[j]
     if start.shares_top and end.shares_top:
         lift, reach = (0.34, 0.60) if start.side < 0 else (0.17, 0.26)
         ends = (start.side * reach, start.top), (end.side * reach, end.top)
         return bezier(ends[0], (0.0, start.top + 2 * lift), ends[1])
     a, b = ports[i, j, "from"], ports[i, j, "to"]
-    # Ladders are straight; the way to coming apart bulges upward, clear of the ladder beside it.
+    # Ladders are straight; the way to coming apart curves upwards, away from the ladder.
     bulge = 0.09 * np.hypot(b[0] - a[0], b[1] - a[1]) if start.side < 0 else 0.0
     return bezier(a, ((a[0] + b[0]) / 2, (a[1] + b[1]) / 2 + bulge), b)
 
@@ -154,7 +154,7 @@ def _exit(start: Tread, end: Tread) -> Floats:
 
 
 def _ports(treads: Sequence[Tread], moves: Sequence[tuple[int, int]]) -> dict:
-    """Give every move across a place of its own at both ends, ordered so that few lines cross."""
+    """Give every move across its own place at both ends, ordered so that few lines cross."""
     ends: dict[int, list] = {tread.stage: [] for tread in treads}
     for i, j in moves:
         if not (treads[i].shares_top and treads[j].shares_top):
@@ -170,7 +170,7 @@ def _ports(treads: Sequence[Tread], moves: Sequence[tuple[int, int]]) -> dict:
 
 
 def _places(tread: Tread, n: int) -> list[Point]:
-    """Spread n places over the inner face of a tread, or over its underside on top."""
+    """Spread n places over the inner side of a tread, or over the underside of a top tread."""
     shares = (np.arange(n) + 0.5) / max(n, 1)
     if tread.shares_top:
         return [(tread.inner + tread.side * (0.72 - 0.62 * s), tread.bottom) for s in shares]

@@ -36,8 +36,8 @@ def plot_stage_value(
 ) -> "Axes":
     """Show the worth of a customer in each stage, in money, as treads with their uncertainty.
 
-    The treads stand at the means, the pale boxes around them are central intervals. Between two
-    stages, under the axis, stands the worth of the step from the one to the next.
+    The treads are at the means; the pale boxes around them are central intervals. The worth of the
+    step from one stage to the next is under the axis, between the two.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def plot_stage_value(
     Raises
     ------
     SpecError
-        The draws do not fit the space, or are not finite.
+        The draws do not match the space, or are not finite.
 
     Examples
     --------
@@ -149,7 +149,7 @@ def _draw_steps(ax: "Axes", means: NDArray) -> None:
 
 def _finish(ax: "Axes", space: StageSpace, order: NDArray, unit: str, prob: float | None) -> None:
     titles = [stage_title(space.names[k]) for k in order]
-    # Long names take turns on two lines, so that they stay upright.
+    # Long names alternate between two lines, so that they stay horizontal.
     lowered = ["\n" * (k % 2) + title for k, title in enumerate(titles)]
     ax.set_xticks(range(len(titles)), lowered if len(titles) > 5 else titles)
     ax.tick_params(axis="x", length=0, pad=points_of(2.0))

@@ -1,7 +1,7 @@
 """Amounts as firms write them: decimal mark, thousands, signs, and one currency or none.
 
-The decimal mark is found over the whole column: ``1,234`` alone says nothing, but ``12,50`` in
-another row settles it. A column that contradicts itself, or leaves it open, is refused.
+The decimal mark is found from the whole column: ``1,234`` alone is ambiguous, but ``12,50`` in
+another row settles it. A column that contradicts itself, or leaves the mark open, is refused.
 """
 
 import re
@@ -51,12 +51,12 @@ def read_amounts(raw: pd.Series, *, name: str, decimal: str | None = None) -> Re
     Returns
     -------
     ReadAmounts
-        NaN where a cell holds no number, or one beyond 10^12.
+        NaN where a cell holds no number, or a number beyond 10^12.
 
     Raises
     ------
     DataError
-        If the decimal mark is contradictory or open, or several currencies are written.
+        If the decimal mark is contradictory or ambiguous, or the column names several currencies.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def read_amounts(raw: pd.Series, *, name: str, decimal: str | None = None) -> Re
 
 
 def numbers_of(raw: pd.Series) -> pd.Series:
-    """Give a column of numbers as amounts: NaN where there is none, or one beyond 10^12."""
+    """Return a column of numbers as amounts: NaN where a number is missing or beyond 10^12."""
     return _finite(pd.Series(raw.to_numpy(dtype="float64", na_value=np.nan), index=raw.index))
 
 
@@ -101,8 +101,8 @@ def read_amount_texts(cells: Cells, *, decimal: str | None = None) -> tuple[Floa
     mark, evidence = _find_decimal(cells, bare, decimal)
     numbers = _finite(pd.Series(_to_floats(bare, mark) * signs))
     currency = next((unit for unit in units if unit), "")
-    said = {",": "decimal comma", ".": "decimal point", "": "whole numbers"}[mark]
-    return numbers.to_numpy(), currency, Decision("amounts", said, evidence)
+    choice = {",": "decimal comma", ".": "decimal point", "": "whole numbers"}[mark]
+    return numbers.to_numpy(), currency, Decision("amounts", choice, evidence)
 
 
 def _finite(numbers: pd.Series) -> pd.Series:
@@ -110,7 +110,7 @@ def _finite(numbers: pd.Series) -> pd.Series:
 
 
 def _take_apart(unique: pd.Index) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Split texts into digits with marks, a sign, and a currency."""
+    """Split each text into its digits with marks, its sign and its currency."""
     bare = np.full(len(unique), "", dtype=object)
     units = np.full(len(unique), "", dtype=object)
     signs = np.ones(len(unique))
@@ -139,7 +139,7 @@ def _take_sign(text: str, negative: bool) -> tuple[bool, str]:
 
 
 def check_one_currency(cells: Cells, units: NDArray[np.object_]) -> None:
-    """Refuse a column that mixes currencies, with rows of each.
+    """Refuse a column that mixes currencies, and show rows of each.
 
     Parameters
     ----------
@@ -150,23 +150,23 @@ def check_one_currency(cells: Cells, units: NDArray[np.object_]) -> None:
     Raises
     ------
     DataError
-        If there are two or more.
+        If the column has two or more currencies.
     """
     counts = cells.tally(units)
     if len(counts) < 2:
         return
-    said = [
+    listed = [
         f"{unit} in {count:,} rows ({cells.listed(units == unit, most=2)})"
         for unit, count in counts.items()
     ]
     raise DataError(
-        f"column {cells.name!r} mixes currencies: {'; '.join(said)}. Amounts in different "
-        "currencies cannot be added: convert them, or report each currency by itself"
+        f"column {cells.name!r} mixes currencies: {'; '.join(listed)}. Amounts in different "
+        "currencies cannot be added: convert them, or make one report per currency"
     )
 
 
 def _find_decimal(cells: Cells, bare: np.ndarray, decimal: str | None) -> tuple[str, str]:
-    """Find the decimal mark of a column, and say on what evidence."""
+    """Find the decimal mark of a column, and the evidence for it."""
     if decimal is not None:
         return decimal, "as you said"
     proofs = {mark: np.array([_proves(text, mark) for text in bare], bool) for mark in DECIMALS}
@@ -174,23 +174,23 @@ def _find_decimal(cells: Cells, bare: np.ndarray, decimal: str | None) -> tuple[
         shown = [cells.listed(proofs[mark], most=2) for mark in DECIMALS]
         raise DataError(
             f"column {cells.name!r} uses both decimal marks: points in {shown[0]}; commas in "
-            f"{shown[1]}. Say which one is right: --decimal . or --decimal ,"
+            f"{shown[1]}. Choose one: --decimal . or --decimal ,"
         )
     for mark, proof in proofs.items():
         if proof.any():
-            return mark, f"{cells.count(proof):,} rows can be read in no other way"
+            return mark, f"{cells.count(proof):,} rows cannot be read in any other way"
     marked = np.array(["." in text or "," in text for text in bare], bool)
     if not marked.any():
         return "", "no amount has a decimal mark"
     raise DataError(
         f"column {cells.name!r}: every mark stands before exactly three digits "
-        f"({'; '.join(cells.show(marked, 3))}), which may be thousands or decimals. Say which mark "
-        "is the decimal one: --decimal . or --decimal ,"
+        f"({'; '.join(cells.show(marked, 3))}), so they may be thousands or decimals. Choose the "
+        "decimal mark: --decimal . or --decimal ,"
     )
 
 
 def _proves(text: str, mark: str) -> bool:
-    """Whether a text can be read only if `mark` is the decimal mark."""
+    """Whether a text can only be read if `mark` is the decimal mark."""
     other = "," if mark == "." else "."
     if mark not in text:
         return text.count(other) > 1

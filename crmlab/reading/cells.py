@@ -1,8 +1,8 @@
-"""The cells of a column, each different text once: what decisions on a whole column are made from.
+"""The distinct texts of a column, from which decisions about the whole column are made.
 
-A file holds ten million dates and a few thousand different ones. Whatever decides how a column is
-written looks at the different texts and at how often each occurs, so it need not care whether the
-rows lie in memory or in an engine.
+A file with ten million dates holds only a few thousand distinct ones. Code that decides how a
+column is written looks at the distinct texts and their counts, so it does not matter whether the
+rows are in memory or in a database engine.
 """
 
 from collections.abc import Callable
@@ -18,18 +18,18 @@ from crmlab.reading.quality import listed_rows, show_rows
 
 @dataclass(frozen=True)
 class Cells:
-    """Different texts in the order in which they first occur.
+    """The distinct texts of a column, in the order in which they first occur.
 
     Parameters
     ----------
     name : str
         The column, for messages.
     texts : Index of str
-        Without blanks at the ends; "" where a cell holds nothing.
+        Without blanks at the ends; "" for empty cells.
     counts : ndarray of int
         Rows with each text.
     show : callable
-        Takes marks of texts and a number, and gives that many of the first rows with one of them.
+        Takes a mask over the texts and a number n; returns the first n rows with a marked text.
     """
 
     name: str
@@ -46,13 +46,13 @@ class Cells:
         return listed_rows(self.show(marks, most), self.count(marks))
 
     def tally(self, labels: NDArray[np.object_]) -> pd.Series:
-        """Count rows by a label of each text, the commonest first, leaving out ""."""
+        """Count rows by the label of their text, most common first; "" is left out."""
         sums = pd.Series(self.counts).groupby(labels, sort=False).sum()
         return sums[sums.index != ""].sort_values(ascending=False, kind="stable")
 
 
 def as_words(raw: pd.Series) -> pd.Series:
-    """Give any column as stripped text, "" where there is nothing; whole floats without ``.0``."""
+    """Return a column as stripped text: "" if empty, whole floats without ``.0``."""
     if pd.api.types.is_float_dtype(raw):
         whole = raw.dropna()
         if (np.isfinite(whole) & (whole % 1 == 0) & (whole.abs() < 2**53)).all():
@@ -65,14 +65,14 @@ def as_words(raw: pd.Series) -> pd.Series:
 def collect_cells(
     raw: pd.Series, name: str, shown: pd.DataFrame | None = None
 ) -> tuple[Cells, NDArray[np.intp]]:
-    """Collect the different texts of a column, and the place of each row's text among them.
+    """Collect the distinct texts of a column, and the index of each row's text among them.
 
     Parameters
     ----------
     raw : Series
     name : str
     shown : DataFrame, optional
-        The rows as examples show them; the column alone if left out.
+        The rows as examples show them; by default, this column alone.
     """
     codes, texts = pd.factorize(as_words(raw))
     frame = raw.to_frame(name) if shown is None else shown

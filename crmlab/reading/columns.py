@@ -1,7 +1,7 @@
 """Which column is which: guessed from headers in a dozen languages, and always shown.
 
 A guess is made from the words of a header; the user may overrule it by name or by position
-("#3"). Two columns that fit equally well are not decided by a coin: the user is asked.
+("#3"). If two columns fit equally well, no coin is tossed: the user is asked.
 """
 
 import re
@@ -101,7 +101,7 @@ _NEEDED_SHARE = 0.5
 
 @dataclass(frozen=True)
 class Columns:
-    """Positions of the columns that matter; None where there is none."""
+    """Positions of the columns in use; None for a column that does not exist."""
 
     customer: int
     date: int
@@ -131,15 +131,15 @@ _PERSONAL_WORDS = frozenset(plain(word) for word in _PERSONAL.split(","))
 
 
 def guess_columns(
-    raw: RawTable, said: Mapping[str, str | None]
+    raw: RawTable, chosen: Mapping[str, str | None]
 ) -> tuple[Columns, tuple[Decision, ...], tuple[str, ...]]:
     """Guess which column holds what.
 
     Parameters
     ----------
     raw : RawTable
-    said : mapping of "customer", "date", "amount" to a column's name or "#position", or None
-        What the user says; the rest is guessed.
+    chosen : mapping of "customer", "date", "amount" to a column's name or "#position", or None
+        The user's choices; the rest is guessed.
 
     Returns
     -------
@@ -147,12 +147,12 @@ def guess_columns(
     decisions : tuple of Decision
         One per column that is used.
     personal : tuple of str
-        Further columns whose headers say that they describe a person.
+        Further columns whose headers suggest personal data.
 
     Raises
     ------
     DataError
-        If a needed column is missing or two fit equally well: all problems at once.
+        If a required column is missing or two columns fit equally well; all problems at once.
 
     Examples
     --------
@@ -163,19 +163,19 @@ def guess_columns(
     """
     names = [str(name) for name in raw.frame.columns]
     roles = [field.name for field in fields(Columns)]
-    found, decisions = find_roles(raw, roles, ("customer", "date"), said, "--")
+    found, decisions = find_roles(raw, roles, ("customer", "date"), chosen, "--")
     personal = find_personal(raw)
     if "amount" not in found and "price" in found and "quantity" not in found:
         found["amount"] = found.pop("price")
         decisions.append(Decision("amount column", names[found["amount"]], "the only price"))
     elif "amount" not in found and not {"quantity", "price"} <= set(found):
-        why = "no header speaks of one; name it with --amount if there is one"
+        why = "no header mentions one; name it with --amount if there is one"
         decisions.append(Decision("amount column", "none", why))
     return Columns(**found), tuple(decisions), personal
 
 
 def find_personal(raw: RawTable) -> tuple[str, ...]:
-    """Name the columns whose headers say that they describe a person."""
+    """List the columns whose headers suggest personal data."""
     return tuple(str(name) for name in raw.frame.columns if plain(name) in _PERSONAL_WORDS)
 
 
@@ -183,31 +183,31 @@ def find_roles(
     raw: RawTable,
     roles: Sequence[str],
     needed: Sequence[str],
-    said: Mapping[str, str | None],
+    chosen: Mapping[str, str | None],
     option: str,
 ) -> tuple[dict[str, int], list[Decision]]:
-    """Find a column for each role, and say why; a column has one role.
+    """Find a column for each role, and say why; each column has at most one role.
 
     Parameters
     ----------
     raw : RawTable
     roles, needed : sequence of str
-        In the order in which they choose; those that must be there.
-    said : mapping of role to a column's name or "#position", or None
+        All roles, in the order in which they are matched; the roles that are required.
+    chosen : mapping of role to a column's name or "#position", or None
     option : str
-        What stands before a role on the command line, e.g. "--".
+        The prefix of a role on the command line, e.g. "--".
 
     Raises
     ------
     DataError
-        If a needed column is missing or two fit equally well: all problems at once.
+        If a required column is missing or two columns fit equally well; all problems at once.
     """
     names = [str(name) for name in raw.frame.columns]
     found: dict[str, int] = {}
     decisions, problems = [], []
     for role in roles:
         taken = set(found.values())
-        place, why, problem = _find(role, names, said.get(role), taken, option, role in needed)
+        place, why, problem = _find(role, names, chosen.get(role), taken, option, role in needed)
         if place is None and not problem:
             place, why = _by_content(role, raw, taken)
         problems += problem
@@ -227,13 +227,13 @@ def find_roles(
 def _find(
     role: str,
     names: Sequence[str],
-    said: str | None,
+    choice: str | None,
     taken: set[int],
     option: str,
     is_needed: bool,
 ) -> tuple[int | None, str, list[str]]:
-    if said is not None:
-        return _find_said(f"{option}{role}", names, said)
+    if choice is not None:
+        return _find_chosen(f"{option}{role}", names, choice)
     scores = {k: _score(role, plain(name)) for k, name in enumerate(names) if k not in taken}
     best = max(scores.values(), default=0)
     fitting = [k for k, score in scores.items() if score == best and best > 0]
@@ -241,28 +241,30 @@ def _find(
         return None, "", []
     if len(fitting) > 1 and (is_needed or role == "amount"):
         both = " and ".join(f"{names[k]!r} (#{k + 1})" for k in fitting[:3])
-        return None, "", [f"{both} look alike: say which is meant with {option}{role}, e.g. '#1'"]
+        return None, "", [f"{both} fit equally well: choose one with {option}{role}, e.g. '#1'"]
     return fitting[0], "the word in its header", []
 
 
-def _find_said(option: str, names: Sequence[str], said: str) -> tuple[int | None, str, list[str]]:
-    if re.fullmatch(r"#\d+", said):
-        place = int(said[1:]) - 1
+def _find_chosen(
+    option: str, names: Sequence[str], choice: str
+) -> tuple[int | None, str, list[str]]:
+    if re.fullmatch(r"#\d+", choice):
+        place = int(choice[1:]) - 1
         if 0 <= place < len(names):
             return place, "as you said", []
-        return None, "", [f"{option} {said}: there are {len(names)} columns"]
-    fitting = [k for k, name in enumerate(names) if name.strip() == said.strip()]
-    fitting = fitting or [k for k, name in enumerate(names) if plain(name) == plain(said)]
+        return None, "", [f"{option} {choice}: there are only {len(names)} columns"]
+    fitting = [k for k, name in enumerate(names) if name.strip() == choice.strip()]
+    fitting = fitting or [k for k, name in enumerate(names) if plain(name) == plain(choice)]
     if len(fitting) == 1:
         return fitting[0], "as you said", []
     if fitting:
         places = " or ".join(f"'#{k + 1}'" for k in fitting[:3])
-        return None, "", [f"{option} {said!r}: several columns have this name; say {places}"]
-    return None, "", [f"{option} {said!r}: no such column (there are {_shown(names)})"]
+        return None, "", [f"{option} {choice!r}: several columns have this name; use {places}"]
+    return None, "", [f"{option} {choice!r}: no such column (there are {_shown(names)})"]
 
 
 def _score(role: str, header: str) -> float:
-    """Weigh a header: whole words of the list count most, and early ones more than late ones."""
+    """Score a header: an exact match beats a partial one, earlier words beat later ones."""
     best = 0.0
     if role == "date" and header in _PERSONAL_WORDS:
         return best
@@ -276,7 +278,7 @@ def _score(role: str, header: str) -> float:
 
 
 def _by_content(role: str, raw: RawTable, taken: set[int]) -> tuple[int | None, str]:
-    """Tell a column by its cells, where headers do not tell."""
+    """Recognise a column by its cells when its header is no help."""
     if role not in ("customer", "date", "opened") and not (role == "amount" and not raw.has_header):
         return None, ""
     tests = {
@@ -288,7 +290,7 @@ def _by_content(role: str, raw: RawTable, taken: set[int]) -> tuple[int | None, 
     open_ = [k for k in range(raw.frame.shape[1]) if k not in taken]
     fitting = [k for k in open_ if tests[role](raw.frame.iloc[:2000, k])]
     if role == "customer" and raw.has_header:
-        return None, ""  # any short text may be an id: too weak where headers exist
+        return None, ""  # any short text may be an id: too weak as evidence if there are headers
     if role == "customer":
         return (fitting[0], "the first column of ids that come back") if fitting else (None, "")
     if len(fitting) != 1:
@@ -304,7 +306,7 @@ def _holds_dates(cells: pd.Series) -> bool:
         return False
     try:
         return bool(read_dates(text, name="").days.notna().mean() > _NEEDED_SHARE)
-    except DataError:  # the order of day and month is open, so they are dates
+    except DataError:  # day and month cannot be told apart, so they are dates
         return True
 
 

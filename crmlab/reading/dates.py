@@ -1,9 +1,9 @@
-"""Dates as firms write them: the form is found, the order of day and month is proved or refused.
+"""Dates as firms write them: the format is found, the order of day and month proved or refused.
 
-``03/04/2024`` is a day in March or in April. One date of the column with a number above 12 settles
-it for all; without one nothing in the file can, and a guess would move orders by months. So the
-order is taken from the evidence, or from whoever asks, and never from habit (apart from dates with
-full stops, which no country writes month first).
+``03/04/2024`` is a day in March or in April. One date with a number above 12 settles it for the
+whole column; without one, nothing in the file can, and a wrong guess would move orders by months.
+So the order comes from the evidence or from the user, never from habit (except for dates with full
+stops, which no country writes month first).
 """
 
 import re
@@ -46,23 +46,23 @@ STORED_DATES = Decision("dates", "dates as stored", "the file holds dates")
 
 @dataclass(frozen=True)
 class ReadDates:
-    """Days as they were read, NaT where none could be, and how."""
+    """The days of a column, NaT where a cell could not be read, and how they were read."""
 
     days: pd.Series
     decision: Decision
 
 
 def read_dates(raw: pd.Series, *, name: str, order: str | None = None) -> ReadDates:
-    """Read a column of dates, whatever form they have.
+    """Read a column of dates in any common format.
 
     Parameters
     ----------
     raw : Series
-        Text, or dates already. Times of day and zones are cut off: the day is the one written.
+        Text, or stored dates. Times of day and time zones are dropped: the written day counts.
     name : str
         The column, for messages.
     order : {"day-month", "month-day"}, optional
-        What the user says about dates made of numbers.
+        The order in dates made of numbers, if the user knows it.
 
     Returns
     -------
@@ -72,7 +72,7 @@ def read_dates(raw: pd.Series, *, name: str, order: str | None = None) -> ReadDa
     Raises
     ------
     DataError
-        If nothing shows which number is the day, or some dates show the one and some the other.
+        If nothing shows which number is the day, or the evidence is contradictory.
 
     Examples
     --------
@@ -88,7 +88,7 @@ def read_dates(raw: pd.Series, *, name: str, order: str | None = None) -> ReadDa
 
 
 def days_of(raw: pd.Series) -> pd.Series:
-    """Cut times of day and zones off: the day is the one that was written."""
+    """Drop times of day and time zones: the day that was written counts."""
     plain = raw.dt.tz_localize(None) if raw.dt.tz is not None else raw
     return plain.dt.normalize().astype("datetime64[us]")
 
@@ -96,7 +96,7 @@ def days_of(raw: pd.Series) -> pd.Series:
 def read_day_texts(
     cells: Cells, *, order: str | None = None
 ) -> tuple[NDArray[np.datetime64], Decision]:
-    """Read the different texts of a column of dates.
+    """Read the distinct texts of a column of dates.
 
     Parameters
     ----------
@@ -135,14 +135,14 @@ def _are_serials(text: pd.Series) -> bool:
 def _read_serials(text: pd.Series) -> tuple[NDArray[np.datetime64], Decision]:
     numbers = pd.to_numeric(text.mask(text == ""))
     days = _SERIAL_START + pd.to_timedelta(np.floor(numbers), unit="D")
-    said = "five-digit numbers, as spreadsheets store"
+    evidence = "five-digit numbers, as spreadsheets store"
     return days.astype("datetime64[us]").to_numpy(), Decision(
-        "dates", "days since 1899-12-30", said
+        "dates", "days since 1899-12-30", evidence
     )
 
 
 def _split(unique: pd.Index) -> tuple[np.ndarray, np.ndarray]:
-    """Split each text into three numbers; the form of each ("" = none)."""
+    """Split each text into three numbers, and name its format ("" if none fits)."""
     parts = np.zeros((len(unique), 3), dtype=np.int64)
     forms = np.full(len(unique), "", dtype=object)
     for k, text in enumerate(unique):
@@ -156,7 +156,7 @@ def _split(unique: pd.Index) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _numbers(form: str, groups: tuple[str, ...]) -> tuple[int, int, int] | None:
-    """Give (year, month, day), or (year, first, second) where the order is open."""
+    """Return (year, month, day), or (year, first, second) if the order is not known yet."""
     if form in ("year-month-day", "yyyymmdd"):
         return int(groups[0]), int(groups[1]), int(groups[2])
     if form == "numbers":
@@ -181,39 +181,39 @@ def _month(word: str) -> int | None:
 def _choose_order(
     cells: Cells, parts: np.ndarray, forms: np.ndarray, order: str | None
 ) -> tuple[str, str]:
-    """Say which number of dates such as 03/04/2024 is the day, and why."""
+    """Decide which number in dates such as 03/04/2024 is the day, and say why."""
     open_ = np.isin(forms, ("-", "/", ".", " "))
     if not open_.any():
         return "", ""
-    said = {"day-month": "day before month", "month-day": "month before day"}
+    choices = {"day-month": "day before month", "month-day": "month before day"}
     if order is not None:
-        return said[order], "as you said"
+        return choices[order], "as you said"
     first, second = open_ & (parts[:, 1] > 12), open_ & (parts[:, 2] > 12)
     if first.any() and second.any():
         raise DataError(
             f"column {cells.name!r} mixes two orders: {cells.count(first):,} rows have the day "
-            f"first ({cells.listed(first)}) and {cells.count(second):,} the month "
-            f"({cells.listed(second)}). Rows with smaller numbers could be either: export the "
+            f"first ({cells.listed(first)}), {cells.count(second):,} have the month first "
+            f"({cells.listed(second)}), and smaller numbers could be either. Export the "
             "column as YYYY-MM-DD"
         )
     if first.any() or second.any():
         rows = cells.count(first | second)
-        choice = said["day-month" if first.any() else "month-day"]
+        choice = choices["day-month" if first.any() else "month-day"]
         where = "first" if first.any() else "second"
         return choice, f"{rows:,} rows have a {where} number above 12"
     if (forms[open_] == ".").all():
-        return said["day-month"], "numbers with full stops are written so wherever they are used"
+        return choices["day-month"], "dates with full stops are written this way everywhere"
     if (parts[open_, 1] == parts[open_, 2]).all():
-        return said["day-month"], "day and month are the same number everywhere"
+        return choices["day-month"], "day and month are the same number everywhere"
     raise DataError(
         f"column {cells.name!r}: every date can be read as day before month and as month before "
-        f"day ({'; '.join(cells.show(open_, 3))}); no number is above 12. Say which: --date-order "
+        f"day ({'; '.join(cells.show(open_, 3))}); no number is above 12. Choose one: --date-order "
         "day-month or --date-order month-day"
     )
 
 
 def _assemble(parts: np.ndarray, forms: np.ndarray, *, month_first: bool) -> np.ndarray:
-    """Make days of (year, month, day); NaT where the calendar has none."""
+    """Turn (year, month, day) into dates; NaT where there is no such day."""
     open_ = np.isin(forms, ("-", "/", ".", " "))
     year, month, day = parts.T
     swap = open_ & (not month_first)
@@ -231,5 +231,5 @@ def _assemble(parts: np.ndarray, forms: np.ndarray, *, month_first: bool) -> np.
 
 def _describe(counts: pd.Series) -> str:
     names = {"-": "1-2-2003", "/": "1/2/2003", ".": "1.2.2003", " ": "1 2 2003"}
-    said = [f"{names.get(f, f)} in {n:,} rows" for f, n in counts.items()]
-    return ", ".join(said) or "no date in any row"
+    listed = [f"{names.get(f, f)} in {n:,} rows" for f, n in counts.items()]
+    return ", ".join(listed) or "no date in any row"

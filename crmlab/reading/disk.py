@@ -1,7 +1,7 @@
 """Tables on disk, and the engine that computes with them in limited memory.
 
-Nothing stays: the folder goes when nobody needs it any more, or with the process. What a process
-that was killed left behind holds customers' data, and is swept away by the next one.
+Nothing is left behind: the folder is removed once nothing uses it, or when the process ends. A
+killed process leaves customer data on disk; the next process deletes it.
 """
 
 import shutil
@@ -27,13 +27,13 @@ MEMORY, THREADS = "1200MB", 2
 
 @dataclass(frozen=True, eq=False)
 class Disk:
-    """A connection and a folder of its own, which goes when nobody needs it any more."""
+    """A connection with its own folder, which is removed once nothing uses it."""
 
     connection: "BaseBackend"
     folder: Path
 
     def path(self, name: str) -> Path:
-        """Give the path of a file in the folder."""
+        """Return the path of a file in the folder."""
         return self.folder / name
 
     def keep(self, table: "ir.Table", name: str) -> "ir.Table":
@@ -49,7 +49,7 @@ class Disk:
 
 
 def open_disk() -> Disk:
-    """Start an engine of limited memory with a folder for what does not fit."""
+    """Start an engine with limited memory and a folder for what does not fit into it."""
     import ibis
 
     home = Path(tempfile.gettempdir())
@@ -92,7 +92,7 @@ class Stored:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the columns that a frame of these orders has."""
+        """The column names of a frame of these orders."""
         return ("customer_id", "date", *(["amount"] if "amount" in self.table.columns else []))
 
     def __contains__(self, name: object) -> bool:
@@ -100,7 +100,7 @@ class Stored:
         return name in self.columns
 
     def until(self, last: pd.Timestamp) -> "Stored":
-        """Leave out the orders after a day."""
+        """Keep the orders up to a day, inclusive."""
         table = self.table.filter(self.table["date"] <= day_of(last))
         return replace(self, table=table, n_orders=count_rows(self.disk, table))
 
@@ -137,14 +137,14 @@ def count_rows(disk: Disk, table: "ir.Table") -> int:
 
 
 def day_of(day: pd.Timestamp) -> "ir.DateScalar":
-    """Make a day a part of expressions."""
+    """Turn a day into an Ibis literal."""
     import ibis
 
     return ibis.date(day.date().isoformat())
 
 
 def part_codes(counts: pd.DataFrame, most: int) -> list[tuple[int, int]]:
-    """Part codes into runs with about so many rows together: the first and the last code of each.
+    """Split codes into runs of about `most` rows; return the first and last code of each run.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""Touchpoints, surveys, cases and actions, as firms export them, beside the orders.
+"""Touchpoints, surveys, cases and actions, as firms export them to go with the orders.
 
-Each file is read like the orders: columns guessed and shown, rows that cannot be used counted under
-the first reason that fits, ids hidden under the same key. Only customers of the orders count, and
-only from the day of their first order on: the stages begin there.
+Each file is read like the orders: columns are guessed and shown, unusable rows are counted under
+the first reason that applies, and ids are hidden with the same key. Only customers with an order
+count, and only from the day of their first order: their stages begin there.
 """
 
 import datetime
@@ -22,7 +22,7 @@ from crmlab.reading.privacy import pseudonymise
 from crmlab.reading.quality import Decision, Finding, Quality, find_rows, listed_rows, show_rows
 from crmlab.reading.sales import UNREADABLE_SHARE, ReadingOptions, Sales, read_ids, read_people
 
-# The roles of columns in the order in which they choose; those in the first part must be there.
+# The roles of columns in the order in which they are matched; the first group is required.
 _ROLES = {
     "touchpoints": (("customer", "date"), ("kind",)),
     "surveys": (("customer", "date", "score"), ("kind",)),
@@ -38,7 +38,7 @@ UNNAMED = "(no name)"
 
 @dataclass(frozen=True)
 class EventFile:
-    """A file beside the orders, and what the user says about its columns.
+    """A file that goes with the orders, and the user's choices of its columns.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class EventFile:
     Raises
     ------
     SpecError
-        If there is no such kind or role.
+        If the kind or a role does not exist.
     """
 
     kind: str
@@ -59,26 +59,26 @@ class EventFile:
     columns: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse kinds and roles that mean nothing."""
+        """Refuse kinds and roles that do not exist."""
         if self.kind not in KINDS:
             raise SpecError(f"`kind` must be one of {KINDS}, got {self.kind!r}")
         known = [role for part in _ROLES[self.kind] for role in part]
         if odd := [role for role in self.columns if role not in known]:
-            raise SpecError(f"{self.kind} have the columns {known}; there is no {odd[0]!r} to name")
+            raise SpecError(f"{self.kind} have the columns {known}; {odd[0]!r} is not one of them")
 
 
 @dataclass(frozen=True)
 class Events:
-    """What a file says of the customers of the orders, and the record of its reading.
+    """The usable rows of an event file, and the record of its reading.
 
     Parameters
     ----------
     kind : str
     frame : DataFrame
-        customer_id, date (day), and `score` (surveys), `action` and `cost` (actions; NaN where
-        none is known), or `kind` (the others; "" where there is none).
+        customer_id, date (day), and `score` (surveys), `action` and `cost` (actions; NaN if
+        unknown), or `kind` (touchpoints and cases; "" if there is none).
     recorded : (first day, last day)
-        Between all rows that have a day, whoever they belong to.
+        Over all rows with a date, whether or not the customer is known.
     quality : Quality
     """
 
@@ -102,9 +102,9 @@ def read_events(
     ----------
     file : EventFile
     sales : Sales
-        The orders: who is a customer, from which day on, and what the window is.
+        The orders: they define the customers, their first days and the window.
     options : ReadingOptions, optional
-        Of which the decimal mark, the order of day and month, and today's date are used.
+        Only `decimal`, `date_order` and `today` are used.
     same_person : DataFrame, optional
         As for the orders.
     key : bytes, optional
@@ -117,7 +117,7 @@ def read_events(
     Raises
     ------
     DataError
-        If the file cannot be read, or leaves open what it means.
+        If the file cannot be read or is ambiguous.
 
     Examples
     --------
@@ -152,7 +152,7 @@ def _read(
     needed, more = _ROLES[file.kind]
     roles = [role for role in _CHOOSING if role in (*needed, *more)]
     found, guesses = find_roles(raw, roles, needed, file.columns, f"--column {file.kind}.")
-    hidden = () if key is None else ("customer", "kind", "action")  # texts may name somebody
+    hidden = () if key is None else ("customer", "kind", "action")  # texts may contain names
     shown = _shown(raw, {role: place for role, place in found.items() if role not in hidden})
     ids, id_decisions = read_ids(_cells(raw, found, "customer"))
     rows, decisions = _read_cells(file.kind, raw, found, options, sales)
@@ -160,14 +160,14 @@ def _read(
     _check_readable(file.kind, shown, rows)
     days = rows["date"][_is_possible(rows["date"], options)]
     if days.empty:
-        raise DataError("no row has a readable day that can be")
+        raise DataError("no row has a readable date between 1900 and today")
     left, findings = _sift(file.kind, shown, rows, sales, options)
     kept = rows[left]
     quality = Quality(
         raw.source,
         len(rows),
         len(kept),
-        (*raw.decisions, *guesses, *id_decisions, *decisions, *_tell_labels(kept)),
+        (*raw.decisions, *guesses, *id_decisions, *decisions, *_list_labels(kept)),
         tuple(findings + _remarks(file.kind, shown, rows, left)),
         find_personal(raw),
     )
@@ -187,7 +187,7 @@ def _shown(raw: RawTable, found: Mapping[str, int]) -> pd.DataFrame:
 
 
 def _identify(ids: pd.Series, same_person: pd.DataFrame | None, key: bytes | None) -> pd.Series:
-    """Give ids as the orders have them: one per person, hidden under the key."""
+    """Write ids as the orders have them: one per person, hidden with the key."""
     if same_person is not None:
         ids = ids.map(read_people(same_person)).fillna(ids).astype("str")
     return ids if key is None else pseudonymise(ids.fillna(""), key).where(ids.notna())
@@ -196,7 +196,7 @@ def _identify(ids: pd.Series, same_person: pd.DataFrame | None, key: bytes | Non
 def _read_cells(
     kind: str, raw: RawTable, found: Mapping[str, int], options: ReadingOptions, sales: Sales
 ) -> tuple[pd.DataFrame, list[Decision]]:
-    """Read every column but the ids."""
+    """Read every column except the ids."""
     rows = pd.DataFrame(index=raw.frame.index)
     decisions = []
     for role in ("date", "opened", "closed"):
@@ -236,7 +236,7 @@ def _check_currency(role: str, own: str, orders: str) -> None:
 
 
 def _check_readable(kind: str, shown: pd.DataFrame, rows: pd.DataFrame) -> None:
-    """Refuse a file of which too much cannot be read: then the reading is wrong, not the rows."""
+    """Refuse a file with too many unreadable rows: then the reading is wrong, not the rows."""
     bad = {"date": rows["date"].isna()}
     if "score" in rows:
         bad["score"] = rows["score"].isna() & ~rows["blank"]
@@ -263,12 +263,12 @@ def _is_possible(days: pd.Series, options: ReadingOptions) -> pd.Series:
 def _sift(
     kind: str, shown: pd.DataFrame, rows: pd.DataFrame, sales: Sales, options: ReadingOptions
 ) -> tuple[pd.Series, list[Finding]]:
-    """Set rows aside one reason after the other; a row is counted under the first that fits."""
+    """Set rows aside, reason by reason; a row is counted under the first reason that applies."""
     left = pd.Series(True, index=rows.index)
     findings: list[Finding] = []
     reasons = [
         *_own_reasons(kind, rows, options),
-        *_reasons_beside_orders(kind, rows, sales),
+        *_reasons_from_orders(kind, rows, sales),
     ]
     for what, done, bad in reasons:
         hit = left & bad
@@ -287,35 +287,35 @@ def _sift(
 def _own_reasons(
     kind: str, rows: pd.DataFrame, options: ReadingOptions
 ) -> list[tuple[str, str, pd.Series]]:
-    """List why a row cannot be used, whatever the orders are."""
+    """List the reasons to set a row aside that do not depend on the orders."""
     days = rows["date"]
     reasons = [
         ("no customer id", "set aside", rows["customer_id"].isna()),
         ("no readable date", "set aside", days.isna()),
         (
             f"a date before {EARLIEST.year} or in the future",
-            "set aside: it cannot be",
+            "set aside: not possible",
             ~_is_possible(days, options),
         ),
     ]
     if kind == "surveys":
-        asked = "set aside: who does not answer says neither good nor bad"
+        asked = "set aside: no answer is neither good nor bad"
         reasons += [
-            ("no score: asked, and not answered", asked, rows["blank"]),
+            ("no score: asked but not answered", asked, rows["blank"]),
             ("no readable score", "set aside", rows["score"].isna()),
         ]
     return reasons
 
 
-def _reasons_beside_orders(
+def _reasons_from_orders(
     kind: str, rows: pd.DataFrame, sales: Sales
 ) -> list[tuple[str, str, pd.Series]]:
-    """List why a row has no place beside these orders."""
+    """List the reasons to set a row aside that depend on the orders."""
     days, (first, last) = rows["date"], sales.window
     orders = _orders_of(sales, rows["customer_id"])
     first_days = orders.groupby("customer_id")["date"].min()
     begun = first_days.reindex(rows["customer_id"]).set_axis(rows.index)
-    begun = begun.astype("datetime64[us]")  # also where nobody is known
+    begun = begun.astype("datetime64[us]")  # also if no customer is known
     reasons = [
         ("customers without an order", "set aside: the stages are those of buyers", begun.isna()),
         ("before the window of the orders", f"set aside: before {first.date()}", days < first),
@@ -333,7 +333,7 @@ def _reasons_beside_orders(
 
 
 def _orders_of(sales: Sales, ids: pd.Series) -> pd.DataFrame:
-    """Give the orders of the customers whom a file names."""
+    """Return the orders of the customers that a file names."""
     named = ids.dropna().unique()
     if not isinstance(sales.orders, pd.DataFrame):
         return sales.orders.of(named)
@@ -341,7 +341,7 @@ def _orders_of(sales: Sales, ids: pd.Series) -> pd.DataFrame:
 
 
 def _remarks(kind: str, shown: pd.DataFrame, rows: pd.DataFrame, left: pd.Series) -> list[Finding]:
-    """Count what is kept and still worth knowing."""
+    """List findings about rows that are kept."""
     findings = []
     if kind == "cases" and "closed" in rows:
         early = left & (rows["closed"] < rows["date"])
@@ -354,13 +354,13 @@ def _remarks(kind: str, shown: pd.DataFrame, rows: pd.DataFrame, left: pd.Series
     return findings
 
 
-def _tell_labels(kept: pd.DataFrame) -> list[Decision]:
-    """Say which kinds there are, where they are few enough to be kinds."""
+def _list_labels(kept: pd.DataFrame) -> list[Decision]:
+    """List the kinds, unless there are too many to be kinds."""
     if "kind" not in kept or not (kept["kind"] != "").any():
         return []
     counts = kept["kind"].replace("", UNNAMED).value_counts()
     counts = counts.sort_index().sort_values(ascending=False, kind="stable")
     if len(counts) > _MOST_LABELS:
         return [Decision("kinds", f"{len(counts):,} different texts", "not told apart")]
-    said = ", ".join(f"{label} {count:,}" for label, count in counts.items())
-    return [Decision("kinds", said, "counted together")]
+    listed = ", ".join(f"{label} {count:,}" for label, count in counts.items())
+    return [Decision("kinds", listed, "counted together")]

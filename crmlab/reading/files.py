@@ -1,7 +1,7 @@
-"""From a file of any common kind to a table of raw cells: what is in it, before what it means.
+"""From a file of any common kind to a table of raw cells, before anything is interpreted.
 
-The kind is told by the first bytes, not by the name. Nothing is unpickled and no YAML is read;
-databases are opened read-only and asked through Ibis expressions, never through SQL text.
+The first bytes decide the kind, not the name. Nothing is unpickled and no YAML is read; databases
+are opened read-only and queried through Ibis expressions, never through SQL text.
 """
 
 import codecs
@@ -40,12 +40,12 @@ LARGE_TEXT, LARGE_PACKED = 128 * 2**20, 24 * 2**20  # bytes; some two to four mi
 
 @dataclass(frozen=True)
 class RawTable:
-    """Cells as they stand in a file.
+    """The cells of a file, unchanged.
 
     Parameters
     ----------
     frame : DataFrame
-        Text, or what the file's own types are; names may repeat.
+        Text, or the types that the file stores; names may repeat.
     source : str
         The file or table.
     decisions : tuple of Decision
@@ -61,9 +61,9 @@ class RawTable:
 
 
 def is_large(source: "str | Path | pd.DataFrame | Table") -> bool:
-    """Whether a file is better left to an engine: text above 128 MiB, other kinds above 24 MiB.
+    """Whether a file is left to an engine: text above 128 MiB, other kinds above 24 MiB.
 
-    Workbooks are never large: a sheet holds a million rows at most.
+    Workbooks never are: a sheet holds a million rows at most.
     """
     if not isinstance(source, str | Path) or not Path(source).is_file():
         return False
@@ -89,7 +89,7 @@ def read_raw(
     table : str, optional
         Sheet of a workbook, or table of a database.
     encoding, delimiter : str, optional
-        Of a CSV; found out if left out.
+        Of a CSV file; detected if left out.
 
     Returns
     -------
@@ -98,7 +98,7 @@ def read_raw(
     Raises
     ------
     DataError
-        With what is wrong and what to do.
+        The message says what is wrong and what to do.
     """
     if isinstance(source, pd.DataFrame):
         return _checked(RawTable(source.reset_index(drop=True), "a table in memory", ()))
@@ -108,7 +108,7 @@ def read_raw(
     check_file(path)
     if path.stat().st_size > MOST_BYTES:
         raise DataError(
-            f"{path.name}: is larger than {MOST_BYTES >> 30} GiB, which is not read into memory: "
+            f"{path.name}: is larger than {MOST_BYTES >> 30} GiB, too large for memory; "
             "`crmlab report` leaves such a file to an engine (--large)"
         )
     try:
@@ -118,7 +118,7 @@ def read_raw(
 
 
 def check_file(path: Path) -> None:
-    """Refuse a file that is not there, or empty."""
+    """Refuse a file that is missing or empty."""
     if not path.is_file():
         raise DataError(f"{path.name}: there is no such file")
     if path.stat().st_size == 0:
@@ -140,7 +140,7 @@ def _read_kind(
 
 
 def tell_kind(path: Path) -> str:
-    """Tell "parquet", "excel", "duckdb", "gzip" or "text" by the first bytes; refuse the rest."""
+    """Find "parquet", "excel", "duckdb", "gzip" or "text" by the first bytes; refuse the rest."""
     with path.open("rb") as file:
         head = file.read(16)
     if head[8:12] == b"DUCK":
@@ -161,7 +161,7 @@ def tell_kind(path: Path) -> str:
 
 
 def _checked(raw: RawTable) -> RawTable:
-    """Refuse what is too wide, too empty or too long to be a table of orders."""
+    """Refuse a table without rows, with too many columns, or with overlong cells."""
     frame = raw.frame
     check_shape(len(frame), frame.shape[1])
     for place, name in enumerate(frame.columns):
@@ -175,21 +175,21 @@ def _checked(raw: RawTable) -> RawTable:
 
 
 def check_shape(n_rows: int, n_columns: int) -> None:
-    """Refuse a table without rows, or with a thousand columns."""
+    """Refuse a table without rows, or with far too many columns."""
     if n_columns > MOST_COLUMNS:
         raise DataError(
             f"has {n_columns:,} columns; a table of orders has a few. Export one row per order, "
             "with the columns customer, date and amount"
         )
     if not n_rows:
-        raise DataError("has a header and no row: there is nothing to report on")
+        raise DataError("has a header but no rows: there is nothing to report on")
 
 
 def too_long(row: int, size: int, name: str) -> str:
-    """Say which cell is longer than any cell of a table."""
+    """Say which cell is too long for a table."""
     return (
         f"row {row + 1} holds {size:,} characters in column {name[:60]!r} (limit "
-        f"{LONGEST_FIELD:,}): a quotation mark that is never closed, or no table"
+        f"{LONGEST_FIELD:,}): a quotation mark is never closed, or the file is not a table"
     )
 
 
@@ -208,7 +208,7 @@ def _gunzip(path: Path) -> bytes:
 
 
 def cut_short(problem: Exception) -> str:
-    """Say that a compressed file is not whole."""
+    """Say that a compressed file is incomplete."""
     return f"the compressed file is cut short or damaged ({problem}); copy or export it again"
 
 
@@ -225,9 +225,9 @@ def _read_text(
 
 
 def tell_layout(text: str, delimiter: str | None) -> tuple[str, Decision]:
-    """Find what parts the cells, by the beginning of a text that is no blank and not too wide."""
+    """Find the delimiter from the beginning of a text; refuse one that is blank or too wide."""
     if not text.strip():
-        raise DataError("holds nothing but blanks")
+        raise DataError("contains only blanks")
     delimiter, split = find_delimiter(text, delimiter)
     first = next(line for line in text.splitlines() if line.strip())
     if first.count(delimiter) > MOST_COLUMNS:
@@ -236,7 +236,7 @@ def tell_layout(text: str, delimiter: str | None) -> tuple[str, Decision]:
 
 
 def tell_header(rows: pd.DataFrame) -> tuple[list[str], Decision]:
-    """Name the columns by the first row, if it is a header."""
+    """Take the column names from the first row, if it is a header."""
     names = [str(cell).strip() for cell in rows.iloc[0].fillna("")]
     if not _is_data(names):
         return names, Decision("header", HEADED, "its cells are words")
@@ -245,18 +245,18 @@ def tell_header(rows: pd.DataFrame) -> tuple[list[str], Decision]:
 
 
 def decode(content: bytes, encoding: str | None = None) -> tuple[str, Decision]:
-    r"""Turn bytes into text, and say how.
+    r"""Turn bytes into text, and report the encoding.
 
     Parameters
     ----------
     content : bytes
     encoding : str, optional
-        What the user says.
+        The user's choice.
 
     Raises
     ------
     DataError
-        If the bytes are no text, or not in the encoding that was said.
+        If the bytes are not text, or not in the chosen encoding.
 
     Examples
     --------
@@ -275,14 +275,14 @@ def find_encoding(
     Parameters
     ----------
     blocks : callable
-        Gives the bytes from the beginning, each time it is called.
+        Yields the bytes from the beginning, each time it is called.
     encoding : str, optional
-        What the user says.
+        The user's choice.
 
     Returns
     -------
     codec : str
-        Which decodes all of them.
+        A codec that decodes all blocks.
     decision : Decision
 
     Raises
@@ -311,7 +311,7 @@ def find_encoding(
 
 
 def _try_codec(blocks: Iterator[bytes], codec: str) -> str:
-    """Decode all of it, and say what went wrong; nothing if it went well."""
+    """Decode all blocks, and return the error message; "" if there is none."""
     try:
         decoder = codecs.getincrementaldecoder(codec)()
         for block in blocks:
@@ -329,14 +329,14 @@ def _find_old(blocks: Callable[[], Iterator[bytes]]) -> tuple[str, Decision]:
         size += len(block)
     if strange > 0.01 * size:
         raise DataError("is a binary file, not a table of text")
-    evidence = "not UTF-8; if names look wrong, say --encoding"
+    evidence = "not UTF-8; if names look wrong, set --encoding"
     if not _try_codec(blocks(), "cp1252"):
         return "cp1252", Decision("encoding", "Windows-1252", evidence)
     return "latin-1", Decision("encoding", "Latin-1", evidence)
 
 
 def find_delimiter(text: str, delimiter: str | None = None) -> tuple[str, Decision]:
-    r"""Find what parts the cells of a line.
+    r"""Find the delimiter that separates the cells of a line.
 
     Examples
     --------
@@ -358,9 +358,9 @@ def find_delimiter(text: str, delimiter: str | None = None) -> tuple[str, Decisi
 
 
 def _evenness(lines: Sequence[str], mark: str) -> tuple[float, int]:
-    """Share of lines with the commonest number of cells, if that is 2 or more."""
+    """Share of lines with the most common number of cells, if that number is 2 or more."""
     if mark == r"\s+":
-        # dates and names hold spaces too: only a table aligned by them counts, and it counts last
+        # dates and names contain spaces too: only an aligned table counts, with less weight
         counts = [len(line.split()) for line in lines]
         weight = 0.5
     else:
@@ -377,7 +377,7 @@ def _evenness(lines: Sequence[str], mark: str) -> tuple[float, int]:
 
 
 def parse_text(file: TextIO, delimiter: str, *, rows: int | None = None) -> Iterator[pd.DataFrame]:
-    """Part text into cells, all at once or some rows at a time; a header is a row like others."""
+    """Split text into cells, all at once or in chunks; a header is a row like the others."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
@@ -393,15 +393,15 @@ def parse_text(file: TextIO, delimiter: str, *, rows: int | None = None) -> Iter
             )
             yield from [found] if rows is None else found
     except (pd.errors.ParserError, pd.errors.ParserWarning, csv.Error, OverflowError) as problem:
-        said = " ".join(str(problem).split()).removeprefix("Error tokenizing data. C error: ")
+        message = " ".join(str(problem).split()).removeprefix("Error tokenizing data. C error: ")
         raise DataError(
-            f"is not one table ({said[:200]}): a cell that holds the delimiter needs quotation "
-            "marks, and lines above the header must go"
+            f"is not one table ({message[:200]}): put quotation marks around cells that contain "
+            "the delimiter, and delete any lines above the header"
         ) from None
 
 
 def _is_data(names: Sequence[str]) -> bool:
-    """Whether a first line is a row of data: it holds a number or a date, and no header would."""
+    """Whether a first line is data: it holds a number or a date, which no header would."""
     return any(name and not any(letter.isalpha() for letter in name) for name in names)
 
 
@@ -420,7 +420,7 @@ def _read_parquet(path: Path) -> RawTable:
 
 
 def bad_parquet(problem: Exception) -> str:
-    """Say that a Parquet file is none."""
+    """Say that a Parquet file cannot be read."""
     return f"the Parquet file cannot be read ({' '.join(str(problem).split())[:200]})"
 
 
@@ -432,13 +432,13 @@ def _read_excel(path: Path, sheet: str | None) -> RawTable:
     except zipfile.BadZipFile:
         raise DataError("the workbook or archive is damaged or cut short") from None
     if not any(PurePosixPath(name).name == "workbook.xml" for name in names):
-        raise DataError("is a zip archive and no Excel workbook: unpack it first")
+        raise DataError("is a zip archive, not an Excel workbook: unpack it first")
     if size > MOST_BYTES // 4:
         raise DataError("the workbook unpacks to more than 1 GiB: save it as CSV or Parquet")
     book = _load_sheets(path)
     filled = {name: cells for name, cells in book.items() if len(cells.dropna(how="all"))}
     if not filled:
-        raise DataError("the workbook holds no cell")
+        raise DataError("the workbook is empty")
     if sheet is not None and sheet not in book:
         raise DataError(f"has no sheet {sheet!r}; there are {', '.join(map(repr, book))}")
     chosen = sheet or next(iter(filled))
@@ -454,13 +454,13 @@ def _read_excel(path: Path, sheet: str | None) -> RawTable:
 def _load_sheets(path: Path) -> dict[str, pd.DataFrame]:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of styles that no cell's value depends on
+            warnings.simplefilter("ignore")  # about styles, which do not affect values
             return pd.read_excel(
                 path, sheet_name=None, header=None, dtype=object, engine="openpyxl"
             )
-    except Exception as problem:  # openpyxl raises what it meets, from KeyError to XML errors
-        said = " ".join(str(problem).split())[:200]
-        raise DataError(f"the workbook cannot be read ({said})") from None
+    except Exception as problem:  # openpyxl raises anything from KeyError to XML errors
+        message = " ".join(str(problem).split())[:200]
+        raise DataError(f"the workbook cannot be read ({message})") from None
 
 
 def _excel_cell(value: object) -> str:
@@ -484,13 +484,13 @@ def open_duckdb(path: Path, table: str | None) -> "Iterator[Table]":
 
     try:
         connection = ibis.duckdb.connect(path, read_only=True)
-    except Exception as problem:  # an engine of another language: any error of its own
-        said = " ".join(str(problem).split())[:200]
-        raise DataError(f"the DuckDB file cannot be opened ({said})") from None
+    except Exception as problem:  # the engine may raise any error of its own
+        message = " ".join(str(problem).split())[:200]
+        raise DataError(f"the DuckDB file cannot be opened ({message})") from None
     try:
         names = quietly(lambda: _list_tables(connection))
         if table is None and len(names) != 1:
-            raise DataError(f"holds the tables {names}: say which one with --table")
+            raise DataError(f"holds the tables {names}: choose one with --table")
         if table is not None and table not in names:
             raise DataError(f"has no table {table!r}; there are {names}")
         yield quietly(lambda: connection.table(table or names[0]))
@@ -499,7 +499,7 @@ def open_duckdb(path: Path, table: str | None) -> "Iterator[Table]":
 
 
 def _list_tables(connection: "BaseBackend") -> list[str]:
-    """List the tables by an expression: the method for it needs an older engine."""
+    """List the tables with an expression: Ibis's own method needs an older engine."""
     listed = connection.table("tables", database="information_schema")
     own = listed.filter(listed.table_catalog == connection.current_catalog)
     return sorted(own["table_name"].to_pyarrow().to_pylist())
@@ -523,7 +523,7 @@ def name_table(table: "Table") -> Decision:
 
 
 def quietly[T](ask: Callable[[], T]) -> T:
-    """Ask an engine without its remarks on the next version of its own interface."""
+    """Query an engine without its deprecation warnings."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         return ask()

@@ -1,8 +1,8 @@
-"""Ids that name nobody, and cells that no spreadsheet takes for a formula.
+"""Pseudonyms for ids, and cells that no spreadsheet takes for a formula.
 
 A pseudonym is a keyed hash (HMAC-SHA256) of the id: the same id and key give the same pseudonym in
-every file, and without the key nobody gets from the pseudonym to the id, not even by hashing every
-possible id. The key stays with the user, in a file of its own outside of every report.
+every file, and without the key nobody can recover the id, not even by hashing every possible id.
+The key stays with the user, in a separate file outside every report.
 """
 
 import hashlib
@@ -22,17 +22,17 @@ _CALM = "'"
 
 
 def read_key(path: str | Path) -> bytes:
-    """Read the key of the pseudonyms; make one if the file is not there.
+    """Read the key of the pseudonyms; create the file if it does not exist.
 
     Parameters
     ----------
     path : path
-        Readable by its owner only. Whoever has it can tell who is who.
+        Readable by its owner only. Whoever has the key can link pseudonyms to ids.
 
     Raises
     ------
     DataError
-        If the file holds no key.
+        If the file does not hold a key.
     """
     path = Path(path)
     if not path.exists():
@@ -45,7 +45,7 @@ def read_key(path: str | Path) -> bytes:
     except ValueError:
         key = b""
     if len(key) < 16:
-        raise DataError(f"{path.name}: holds no key (at least 32 hexadecimal digits)")
+        raise DataError(f"{path.name}: does not hold a key (at least 32 hexadecimal digits)")
     return key
 
 
@@ -60,12 +60,12 @@ def pseudonymise(ids: pd.Series, key: bytes) -> pd.Series:
     Returns
     -------
     Series of str
-        Sixteen hexadecimal digits behind a letter, so that no program reads them as a number.
+        A letter and sixteen hexadecimal digits, so that no program reads them as a number.
 
     Raises
     ------
     DataError
-        If two ids share a pseudonym (a chance of one in a billion among 100,000 customers).
+        If two ids share a pseudonym (probability one in a billion with 100,000 customers).
 
     Examples
     --------
@@ -88,7 +88,7 @@ def is_formula(text: pd.Series) -> pd.Series:
 
 
 def neutralise(frame: pd.DataFrame, *, columns: Sequence[str] | None = None) -> pd.DataFrame:
-    """Write an apostrophe before every text that a spreadsheet would take for a formula.
+    """Put an apostrophe before every text that a spreadsheet would take for a formula.
 
     Parameters
     ----------

@@ -1,8 +1,8 @@
-"""What was found in a file and what was done about it: a record that a reader can check.
+"""What was found in a file and what was done about it: a record that the user can check.
 
-Rows are never dropped in silence. Whatever reads a file leaves *decisions* (how it was read, and on
-what evidence) and *findings* (which rows are unusual, how many, and what became of them). The rows
-that are used and the rows that are set aside add up to the rows that were read.
+Rows are never dropped silently. Reading a file yields *decisions* (how it was read, and on what
+evidence) and *findings* (which rows are unusual, how many, and what was done with them). Rows used
+and rows set aside add up to the rows read.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _LONGEST = 60
 
 @dataclass(frozen=True)
 class Decision:
-    """One choice that a reader of the file had to make.
+    """One choice made while reading a file.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Finding:
-    """Rows of one kind, and what was done with them.
+    """Unusual rows of one kind, and what was done with them.
 
     Parameters
     ----------
@@ -45,9 +45,9 @@ class Finding:
     done : str
         What was done, in words.
     set_aside : int
-        How many rows left the orders because of it.
+        How many rows were set aside because of it.
     examples : tuple of str
-        The first of them, as they stand in the file.
+        The first of them, as in the file.
     """
 
     what: str
@@ -68,9 +68,9 @@ class Quality:
     rows_read, rows_used : int
     decisions : tuple of Decision
     findings : tuple of Finding
-        Only what occurs.
+        Only those that occur.
     personal : tuple of str
-        Columns whose headers say that they describe a person.
+        Columns whose headers suggest personal data.
     """
 
     source: str
@@ -82,28 +82,28 @@ class Quality:
 
     @property
     def rows_set_aside(self) -> int:
-        """Rows that are not among the orders, all findings together."""
+        """Rows set aside, over all findings."""
         return sum(finding.set_aside for finding in self.findings)
 
     def to_dict(self) -> dict[str, object]:
-        """Give the record as plain values, for JSON."""
+        """Return the record as plain values, for JSON."""
         return asdict(self)
 
 
 def find_rows(
     frame: pd.DataFrame, where: pd.Series, what: str, done: str, *, set_aside: bool = False
 ) -> list[Finding]:
-    """List one finding if any row is meant, and none otherwise.
+    """Return a list with one finding if any row is marked, and an empty list otherwise.
 
     Parameters
     ----------
     frame : DataFrame
-        Rows as they stand in the file.
+        Rows as in the file.
     where : boolean Series
-        The rows that are meant.
+        The marked rows.
     what, done : str
     set_aside : bool
-        Whether they leave the orders.
+        Whether they are set aside.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def find_rows(
 
 
 def show_rows(frame: pd.DataFrame, where: pd.Series, *, most: int = _SHOWN) -> tuple[str, ...]:
-    """Write the first rows that are meant, with the number of each in the file (from 1)."""
+    """Write the first marked rows, with the number of each in the file (from 1)."""
     first = frame[where.to_numpy()].head(most)
     return tuple(
         f"row {row + 1}: "
@@ -128,7 +128,7 @@ def show_rows(frame: pd.DataFrame, where: pd.Series, *, most: int = _SHOWN) -> t
 
 
 def shorten(value: object) -> str:
-    """Write a value as it stands, cut to a length that a line can hold.
+    """Write a value, cut to a length that fits on a line.
 
     Examples
     --------

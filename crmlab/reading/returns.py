@@ -1,9 +1,9 @@
 """Returns and cancellations: negative amounts, matched with the purchase that they undo.
 
-A return is no purchase, and a purchase that came back whole was none in the end. So a negative row
-is matched with the same customer's latest earlier purchase of exactly that amount, and both are set
-aside; if there is none, the amount is taken off the latest earlier purchase that is large enough;
-and if there is none either, the return is set aside alone. Each case is counted.
+A return is not a purchase, and neither, in the end, is a purchase returned in full. So a negative
+row is matched with the same customer's latest earlier purchase of exactly that amount, and both are
+set aside. If there is none, the amount is subtracted from the latest earlier purchase that is large
+enough. If there is none either, only the return is set aside. Each case is counted.
 """
 
 from collections import defaultdict
@@ -19,16 +19,16 @@ _CENT = 0.005
 
 @dataclass(frozen=True)
 class Settled:
-    """What returns do to orders; arrays over the rows that were handed in.
+    """The effect of returns on orders; arrays over the input rows.
 
     Parameters
     ----------
     is_return, unmatched : boolean arrays (n,)
         Negative rows, and those of them for which no purchase was found.
     undone, reduced : boolean arrays (n,)
-        Purchases that came back whole, and in part.
+        Purchases returned in full, and in part.
     amounts : ndarray (n,)
-        With partial returns taken off.
+        With partial returns subtracted.
     """
 
     is_return: Bools
@@ -62,7 +62,7 @@ def settle_returns(orders: pd.DataFrame) -> Settled:
     marks = {name: np.zeros(len(orders), bool) for name in ("unmatched", "undone", "reduced")}
     touched = orders["customer_id"].isin(orders["customer_id"][negative]).to_numpy()
     rows = np.flatnonzero(touched)
-    # by day; on one day purchases come first, as what comes back was bought before
+    # by day; within a day purchases come first, as goods are bought before they are returned
     order = np.lexsort((negative[rows], orders["date"].to_numpy()[rows]))
     ids = orders["customer_id"].to_numpy()
     bought: dict[object, list[int]] = defaultdict(list)

@@ -1,7 +1,7 @@
-"""The rows of a file, wherever they lie: what the reader of orders asks of them.
+"""The rows of a file, in memory or on disk: the interface that `read_sales` works with.
 
-`FrameRows` holds them in memory; `StoredRows` (stored_rows.py) leaves them to an engine. The reader
-decides on the different texts of a column and on marks of rows, so both give the same counts.
+`FrameRows` holds them in memory; `StoredRows` (stored_rows.py) leaves them to an engine. Decisions
+are made from the distinct texts of a column and from masks of rows, so both give the same counts.
 """
 
 from abc import ABC, abstractmethod
@@ -19,46 +19,46 @@ from crmlab.reading.files import RawTable
 from crmlab.reading.quality import Finding, listed_rows, show_rows
 from crmlab.reading.returns import settle_returns
 
-Spread = Any  # a column of the rows: a Series, or what an engine makes one of
-Where = Any  # marks of rows: a boolean Series, or an expression
+Spread = Any  # a column of the rows: a Series, or an engine's recipe for one
+Where = Any  # a mask of rows: a boolean Series, or an expression
 RETURN_MARKS = ("is_return", "unmatched", "undone", "reduced")
 
 
 class Rows(ABC):
-    """Rows as they stand in a file, and the orders that are made of them."""
+    """The rows of a file, and the orders made from them."""
 
     @property
     @abstractmethod
     def head(self) -> RawTable:
-        """The first rows at least, by which columns are told."""
+        """At least the first rows, from which columns are recognised."""
 
     @property
     @abstractmethod
     def n_rows(self) -> int:
-        """All rows of the file."""
+        """The number of rows of the file."""
 
     @abstractmethod
     def type_of(self, place: int) -> str:
-        """Say whether a column is stored as "dates", "numbers" or "text"."""
+        """Return how a column is stored: "dates", "numbers" or "text"."""
 
     @abstractmethod
     def stored(self, place: int) -> Spread:
-        """Give a column that is stored as dates (their days) or numbers."""
+        """Return a column that is stored as dates (their days) or numbers."""
 
     @abstractmethod
     def cells(self, place: int) -> Cells:
-        """Give the different texts of a column."""
+        """Return the distinct texts of a column."""
 
     @abstractmethod
     def spread(self, place: int, values: NDArray) -> Spread:
-        """Give every row the value of its text in a column, whose `cells` were asked for before."""
+        """Give every row the value of its text in a column; `cells` must have been called."""
 
     @abstractmethod
     def build(self, shown: list[int], columns: dict[str, Spread], *, repeats: bool) -> "Rows":
-        """Make orders of columns; `amount` may be a pair to be multiplied.
+        """Make orders from columns; `amount` may be a pair to be multiplied.
 
-        `shown` are the places that examples show; `repeats` adds the mark `repeated` to rows that
-        repeat an earlier one in every column.
+        `shown` are the columns that examples show; `repeats` adds the mask `repeated`: rows that
+        equal an earlier one in every column.
         """
 
     @abstractmethod
@@ -67,19 +67,19 @@ class Rows(ABC):
 
     @abstractmethod
     def where(self, name: str) -> Where:
-        """Rows with a mark."""
+        """Mask: rows that a mask of the orders marks."""
 
     @abstractmethod
     def missing(self, name: str) -> Where:
-        """Rows in which a column of the orders is empty."""
+        """Mask: rows in which a column of the orders is missing."""
 
     @abstractmethod
     def between(self, first: pd.Timestamp, last: pd.Timestamp) -> Where:
-        """Rows whose day lies from one day to another, both included."""
+        """Mask: rows from the first day to the last, both inclusive."""
 
     @abstractmethod
     def amounts(self, *, below: float | None = None) -> Where:
-        """Rows with an amount below a number, or of zero."""
+        """Mask: rows with an amount below `below`, or of zero if `below` is None."""
 
     @abstractmethod
     def count(self, where: Where) -> int:
@@ -87,30 +87,30 @@ class Rows(ABC):
 
     @abstractmethod
     def show(self, where: Where, most: int = 3) -> tuple[str, ...]:
-        """Write the first of the rows."""
+        """Write the first marked rows."""
 
     @abstractmethod
     def different(self, names: list[str], where: Where) -> int:
-        """Count the different values of some columns among rows."""
+        """Count the distinct values of some columns among the marked rows."""
 
     @abstractmethod
     def settle(self, where: Where) -> "Rows":
-        """Match returns with purchases among these rows: new marks (`left`: these), new amounts."""
+        """Match returns with purchases among the marked rows: new masks, new amounts."""
 
     @abstractmethod
     def span(self, where: Where) -> tuple[pd.Timestamp, pd.Timestamp]:
-        """Give the first and the last day of rows."""
+        """Return the first and the last day of the marked rows."""
 
     @abstractmethod
     def orders(self, where: Where) -> Any:
-        """Give the orders of rows."""
+        """Return the orders of the marked rows."""
 
     def listed(self, where: Where) -> str:
-        """List the first of the rows, and say how many more there are."""
+        """List the first marked rows, and say how many more there are."""
         return listed_rows(self.show(where), self.count(where))
 
     def find(self, where: Where, what: str, done: str, *, set_aside: bool = False) -> list[Finding]:
-        """List one finding if any row is meant, and none otherwise."""
+        """Return one finding if any row is marked, and none otherwise."""
         count = self.count(where)
         if not count:
             return []
@@ -141,14 +141,14 @@ class FrameRows(Rows):
 
     @property
     def n_rows(self) -> int:
-        """All rows of the file."""
+        """The number of rows of the file."""
         return len(self.raw.frame)
 
     def _column(self, place: int) -> pd.Series:
         return self.raw.frame.iloc[:, place]
 
     def type_of(self, place: int) -> str:
-        """Say whether a column is stored as "dates", "numbers" or "text"."""
+        """Return how a column is stored: "dates", "numbers" or "text"."""
         raw = self._column(place)
         if pd.api.types.is_datetime64_any_dtype(raw):
             return "dates"
@@ -156,12 +156,12 @@ class FrameRows(Rows):
         return "numbers" if is_number else "text"
 
     def stored(self, place: int) -> pd.Series:
-        """Give a column that is stored as dates (their days) or numbers."""
+        """Return a column that is stored as dates (their days) or numbers."""
         raw = self._column(place)
         return days_of(raw) if self.type_of(place) == "dates" else numbers_of(raw)
 
     def cells(self, place: int) -> Cells:
-        """Give the different texts of a column."""
+        """Return the distinct texts of a column."""
         return self._collect(place)[0]
 
     def _collect(self, place: int) -> tuple[Cells, NDArray[np.intp]]:
@@ -172,7 +172,7 @@ class FrameRows(Rows):
         return pd.Series(values).take(self._collect(place)[1]).set_axis(self.raw.frame.index)
 
     def build(self, shown: list[int], columns: dict[str, Spread], *, repeats: bool) -> "FrameRows":
-        """Make orders of columns."""
+        """Make orders from columns."""
         frame = self.raw.frame
         names = [str(frame.columns[place])[:40] for place in shown]
         made = {
@@ -191,19 +191,19 @@ class FrameRows(Rows):
         return name in self.made
 
     def where(self, name: str) -> pd.Series:
-        """Rows with a mark."""
+        """Mask: rows that a mask of the orders marks."""
         return self.made[name].astype(bool)
 
     def missing(self, name: str) -> pd.Series:
-        """Rows in which a column of the orders is empty."""
+        """Mask: rows in which a column of the orders is missing."""
         return self.made[name].isna()
 
     def between(self, first: pd.Timestamp, last: pd.Timestamp) -> pd.Series:
-        """Rows whose day lies from one day to another, both included."""
+        """Mask: rows from the first day to the last, both inclusive."""
         return self.made["date"].between(first, last)
 
     def amounts(self, *, below: float | None = None) -> pd.Series:
-        """Rows with an amount below a number, or of zero."""
+        """Mask: rows with an amount below `below`, or of zero if `below` is None."""
         return self.made["amount"] == 0 if below is None else self.made["amount"] < below
 
     def count(self, where: pd.Series) -> int:
@@ -211,15 +211,15 @@ class FrameRows(Rows):
         return int(where.sum())
 
     def show(self, where: pd.Series, most: int = 3) -> tuple[str, ...]:
-        """Write the first of the rows."""
+        """Write the first marked rows."""
         return show_rows(self.shown, where, most=most)
 
     def different(self, names: list[str], where: pd.Series) -> int:
-        """Count the different values of some columns among rows."""
+        """Count the distinct values of some columns among the marked rows."""
         return len(self.made.loc[where, names].drop_duplicates())
 
     def settle(self, where: pd.Series) -> "FrameRows":
-        """Match returns with purchases among these rows: new marks, new amounts."""
+        """Match returns with purchases among the marked rows."""
         some = self.made[where]
         settled = settle_returns(some)
         marks = {name: pd.Series(False, index=self.made.index) for name in RETURN_MARKS}
@@ -230,11 +230,11 @@ class FrameRows(Rows):
         return replace(self, made=self.made.assign(amount=amounts, left=where, **marks))
 
     def span(self, where: pd.Series) -> tuple[pd.Timestamp, pd.Timestamp]:
-        """Give the first and the last day of rows."""
+        """Return the first and the last day of the marked rows."""
         days = self.made.loc[where, "date"]
         return days.min(), days.max()
 
     def orders(self, where: pd.Series) -> pd.DataFrame:
-        """Give customer_id, date and, if known, amount of rows."""
+        """Return customer_id, date and, if known, amount of the marked rows."""
         names = ["customer_id", "date", *(["amount"] if "amount" in self.made else [])]
         return self.made.loc[where, names].reset_index(drop=True)

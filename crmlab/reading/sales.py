@@ -1,4 +1,4 @@
-"""The whole way from a file to clean orders, with everything that was done on it written down."""
+"""From a file to clean orders, with a record of everything that was done."""
 
 import datetime
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from crmlab.reading.disk import Stored
 
-UNREADABLE_SHARE = 0.05  # above it the file was read wrongly, rather than written badly
+UNREADABLE_SHARE = 0.05  # above it, the file was probably misread rather than badly written
 LONGEST_ID = 200
 _NOBODY = ("", "na", "n/a", "nan", "null", "none", "-", "?", "unknown", "#n/a")
 _CANCELLED = frozenset(
@@ -40,7 +40,7 @@ _CANCELLED = frozenset(
 
 @dataclass(frozen=True)
 class ReadingOptions:
-    """What the user says about a file; whatever is left out is found out.
+    """The user's choices about a file; whatever is left out is detected.
 
     Parameters
     ----------
@@ -55,10 +55,10 @@ class ReadingOptions:
     drop_repeats : bool
         Whether rows that repeat another in every column are duplicates even without order numbers.
     today : date, optional
-        Orders after it lie in the future; the day of the computer if left out.
+        Orders after it are in the future; by default, the computer's date.
     large : bool, optional
-        Whether the rows are left to an engine on disk instead of memory; by the size of the file
-        (`crmlab.reading.files.is_large`) if left out. Decisions and counts are the same.
+        Whether an engine on disk holds the rows instead of memory; by default, the size of the
+        file decides (`crmlab.reading.files.is_large`). Decisions and counts are the same.
     """
 
     customer: str | None = None
@@ -76,7 +76,7 @@ class ReadingOptions:
     large: bool | None = None
 
     def __post_init__(self) -> None:
-        """Refuse options that mean nothing."""
+        """Refuse options that are not valid."""
         problems = [
             f"`{name}` must be one of {options}, got {value!r}"
             for name, value, options in (
@@ -100,10 +100,9 @@ class Sales:
     ----------
     orders : DataFrame or Stored
         customer_id (str), date (day), and amount (currency, not negative) if amounts are known;
-        one row per row of the file that is an order, in its order. `Stored` if the rows were left
-        to an engine.
+        one row per order of the file, in file order. `Stored` if an engine holds the rows.
     currency : str
-        As written in the file; "currency units" where nothing is.
+        As written in the file; "currency units" if none is written.
     window : (first day, last day)
         Both inclusive.
     quality : Quality
@@ -122,7 +121,7 @@ def read_sales(
     same_person: pd.DataFrame | None = None,
     key: bytes | None = None,
 ) -> Sales:
-    """Read orders from a file, a frame or an Ibis table, and say what was found there.
+    """Read orders from a file, a frame or an Ibis table, and record what was found.
 
     Parameters
     ----------
@@ -130,9 +129,9 @@ def read_sales(
         One row per order, or per line of an order.
     options : ReadingOptions, optional
     same_person : DataFrame, optional
-        Two columns: an id, and the id of the same person under which all are counted.
+        Two columns: an id, and the id under which all orders of that person are counted.
     key : bytes, optional
-        Replace ids by pseudonyms under this key.
+        Replace ids by pseudonyms with this key.
 
     Returns
     -------
@@ -141,8 +140,8 @@ def read_sales(
     Raises
     ------
     DataError
-        If the file cannot be read, leaves open what it means, mixes currencies, holds impossible
-        dates, or holds no order.
+        If the file cannot be read, is ambiguous, mixes currencies, has impossible dates, or has
+        no orders.
 
     Examples
     --------
@@ -152,20 +151,20 @@ def read_sales(
     >>> sales.orders["amount"].tolist(), sales.currency
     ([0.0, 7.25], 'EUR')
     >>> [finding.what for finding in sales.quality.findings]
-    ['no customer id', 'returns', 'purchases that came back whole', 'amount of zero']
+    ['no customer id', 'returns', 'purchases returned in full', 'amount of zero']
     """
     options = options or ReadingOptions()
     rows = open_rows(source, options)
-    said = {"customer": options.customer, "date": options.date, "amount": options.amount}
+    chosen = {"customer": options.customer, "date": options.date, "amount": options.amount}
     try:
-        columns, guesses, personal = guess_columns(rows.head, said)
+        columns, guesses, personal = guess_columns(rows.head, chosen)
         return _clean(rows, columns, guesses, personal, options, same_person, key)
     except DataError as problem:
         raise DataError(f"{rows.head.source}: {problem}") from None
 
 
 def open_rows(source: "str | Path | pd.DataFrame | Table", options: ReadingOptions) -> Rows:
-    """Read the rows into memory, or leave them to an engine, by the size of the file."""
+    """Read the rows into memory, or leave those of a large file to an engine."""
     how = {
         "table": options.table, "encoding": options.encoding, "delimiter": options.delimiter
     }  # fmt: skip
@@ -199,7 +198,7 @@ def _clean(
     today = _day(options.today) if options.today else pd.Timestamp(datetime.date.today())
     _check_days(rows, today, options)
     left, findings = _sift(rows, columns, options)
-    mapping_findings = _tell_moved(rows, left) if people else []
+    mapping_findings = _find_moved(rows, left) if people else []
     rows, left, return_findings = _take_back(rows, left)
     n_left = rows.count(left)
     if not n_left:
@@ -225,14 +224,14 @@ def _day(value: object) -> pd.Timestamp:
 
 
 def read_ids(raw: pd.Series) -> tuple[pd.Series, list[Decision]]:
-    """Read ids as text, missing where nobody is named; refuse what is too long to be one."""
+    """Read ids as text, missing if a cell names nobody; refuse texts too long to be ids."""
     cells, codes = collect_cells(raw, str(raw.name))
     ids, decisions = name_ids(cells)
     return ids.take(codes).set_axis(raw.index), decisions
 
 
 def name_ids(cells: Cells) -> tuple[pd.Series, list[Decision]]:
-    """Read the different texts of a column of ids, as `read_ids` does."""
+    """Read the distinct texts of a column of ids, as `read_ids` does."""
     text = pd.Series(cells.texts, dtype="str")
     decisions = []
     filled = text[~text.str.casefold().isin(_NOBODY)]
@@ -244,7 +243,7 @@ def name_ids(cells: Cells) -> tuple[pd.Series, list[Decision]]:
     if long.any():
         raise DataError(
             f"{cells.count(long):,} customer ids are longer than {LONGEST_ID} characters "
-            f"({cells.listed(long)}): is this the right column? Say --customer"
+            f"({cells.listed(long)}): is this the right column? Name it with --customer"
         )
     return ids, decisions
 
@@ -277,17 +276,17 @@ def _read_days(rows: Rows, place: int, options: ReadingOptions) -> tuple[Spread,
 def _read_money(
     rows: Rows, columns: Columns, options: ReadingOptions
 ) -> tuple[dict[str, Spread], str, list[Decision]]:
-    """Read amounts, or multiply quantities by prices; one currency or none."""
-    said = "" if columns.currency is None else _one_currency(rows.cells(columns.currency))
+    """Read amounts, or multiply quantities by prices; check that there is one currency at most."""
+    currency = "" if columns.currency is None else _one_currency(rows.cells(columns.currency))
     if columns.amount is not None:
         values, written, decision = _read_amount(rows, columns.amount, options)
-        return {"amount": values}, said or written, [decision]
+        return {"amount": values}, currency or written, [decision]
     if columns.quantity is None or columns.price is None:
         return {}, "", []
     count, _, _ = _read_amount(rows, columns.quantity, options)
     price, written, decision = _read_amount(rows, columns.price, options)
     made = Decision("amounts", "quantity x price", "there is no column of amounts")
-    return {"amount": (count, price)}, said or written, [decision, made]
+    return {"amount": (count, price)}, currency or written, [decision, made]
 
 
 def _read_amount(rows: Rows, place: int, options: ReadingOptions) -> tuple[Spread, str, Decision]:
@@ -310,7 +309,7 @@ def _is_cancelled(cells: Cells) -> Bools:
 
 
 def _check_readable(rows: Rows) -> None:
-    """Refuse a file of which too much cannot be read: then the reading is wrong, not the rows."""
+    """Refuse a file with too many unreadable rows: then the reading is wrong, not the rows."""
     problems = []
     for column in ("date", "amount"):
         if not rows.has(column):
@@ -329,7 +328,7 @@ def _check_readable(rows: Rows) -> None:
 
 
 def _check_days(rows: Rows, today: pd.Timestamp, options: ReadingOptions) -> None:
-    """Refuse days that cannot be, unless the user cut them off."""
+    """Refuse impossible days, unless `since` or `until` excludes them."""
     since = _day(options.since) if options.since else pd.Timestamp.min
     until = _day(options.until) if options.until else pd.Timestamp.max
     day = pd.Timedelta(days=1)
@@ -341,7 +340,7 @@ def _check_days(rows: Rows, today: pd.Timestamp, options: ReadingOptions) -> Non
         count = rows.count(bad)
         if count:
             problems.append(
-                f"{count:,} rows lie {what}: {rows.listed(bad)}; mend them, or leave them out with "
+                f"{count:,} rows are {what}: {rows.listed(bad)}; fix them, or leave them out with "
                 f"{option} DATE"
             )
     if problems:
@@ -349,7 +348,7 @@ def _check_days(rows: Rows, today: pd.Timestamp, options: ReadingOptions) -> Non
 
 
 def _sift(rows: Rows, columns: Columns, options: ReadingOptions) -> tuple[Where, list[Finding]]:
-    """Set rows aside one reason after the other; a row is counted under the first that fits."""
+    """Set rows aside, reason by reason; a row is counted under the first reason that applies."""
     findings: list[Finding] = []
     left = None
     for what, bad in _reasons(rows, options):
@@ -386,8 +385,8 @@ def _reasons(rows: Rows, options: ReadingOptions) -> list[tuple[str, Where]]:
     return reasons
 
 
-def _tell_moved(rows: Rows, left: Where) -> list[Finding]:
-    """Tell of several ids of one person, counted under one."""
+def _find_moved(rows: Rows, left: Where) -> list[Finding]:
+    """List rows whose id was replaced by another id of the same person."""
     moved = left & rows.where("moved")
     count = rows.count(moved)
     if not count:
@@ -397,7 +396,7 @@ def _tell_moved(rows: Rows, left: Where) -> list[Finding]:
 
 
 def read_people(same_person: pd.DataFrame) -> dict[str, str]:
-    """Follow a list of ids to the person whom each belongs to.
+    """Follow a list of ids to the person that each belongs to.
 
     Parameters
     ----------
@@ -412,7 +411,7 @@ def read_people(same_person: pd.DataFrame) -> dict[str, str]:
     Raises
     ------
     DataError
-        If the list goes round in a circle, or leads one id to two people.
+        If the list goes in a circle, or leads from one id to two people.
 
     Examples
     --------
@@ -436,11 +435,11 @@ def _follow(first: str, step: dict[str, str]) -> str:
     seen, now = {first}, step[first]
     while now in step:
         if now in seen:
-            raise DataError(f"the list of ids goes round in a circle from {first!r}")
+            raise DataError(f"the list of ids goes in a circle from {first!r}")
         seen.add(now)
         now = step[now]
     if now in seen:
-        raise DataError(f"the list of ids goes round in a circle from {first!r}")
+        raise DataError(f"the list of ids goes in a circle from {first!r}")
     return now
 
 
@@ -453,11 +452,11 @@ def _take_back(rows: Rows, left: Where) -> tuple[Rows, Where, list[Finding]]:
     findings = [
         finding
         for where, what, done, aside in (
-            (is_return & ~unmatched, "returns", "set aside: no purchases", True),
+            (is_return & ~unmatched, "returns", "set aside: not purchases", True),
             (unmatched, "returns without an earlier purchase", "set aside", True),
-            (undone, "purchases that came back whole", "set aside with their return", True),
-            (reduced & ~undone, "purchases that came back in part",
-             "kept, with the returned amount taken off", False),
+            (undone, "purchases returned in full", "set aside with their return", True),
+            (reduced & ~undone, "purchases returned in part",
+             "kept, with the returned amount subtracted", False),
         )
         for finding in rows.find(where, what, done, set_aside=aside)
     ]  # fmt: skip
@@ -465,7 +464,7 @@ def _take_back(rows: Rows, left: Where) -> tuple[Rows, Where, list[Finding]]:
 
 
 def _remark(rows: Rows, left: Where, n_left: int, key: bytes | None) -> list[Finding]:
-    """Count what is kept and still worth knowing."""
+    """List findings about rows that are kept."""
     findings = []
     if rows.has("amount"):
         findings += rows.find(

@@ -1,10 +1,10 @@
-"""Rows on disk, asked by an engine: files that are too large to be held in memory.
+"""Rows on disk, queried by an engine: files that are too large for memory.
 
-Text is parsed by the same parser as a small file, a piece at a time, into columns on disk; Parquet
-and DuckDB are columns already. From there DuckDB scans, through Ibis: the different texts of a
-column come back and are decided on as those of a small file; marks and counts of rows stay in the
-engine. Memory grows with customers and with different texts, not with rows. What the engine could
-read otherwise than the reader of small files does is refused by name.
+Text is parsed by the same parser as a small file, chunk by chunk, into columns on disk; Parquet and
+DuckDB files have columns already. From there DuckDB scans them through Ibis: the distinct texts of
+a column come back, and decisions are made as for a small file; masks and counts of rows stay in the
+engine. Memory grows with the number of customers and distinct texts, not of rows. A column that the
+engine could read differently from the reader of small files is refused by name.
 """
 
 import gzip
@@ -63,15 +63,15 @@ def store_rows(
     table : str, optional
         Of a database.
     encoding, delimiter : str, optional
-        Of a CSV; found out if left out.
+        Of a CSV file; detected if left out.
 
     Raises
     ------
     DataError
-        With what is wrong and what to do, as for a small file.
+        The message says what is wrong and what to do, as for a small file.
     """
     if not isinstance(source, str | Path):
-        raise DataError("only files are left to an engine (--large): CSV, Parquet or DuckDB")
+        raise DataError("only CSV, Parquet and DuckDB files can be left to an engine (--large)")
     path, disk = Path(source), open_disk()
     check_file(path)
     try:
@@ -133,7 +133,7 @@ def _open_text(path: Path, is_packed: bool, codec: str) -> TextIO:
 
 
 def _read_head(open_text: Callable[[], TextIO]) -> str:
-    """Read the beginning of a text, as far as it holds more than blanks."""
+    """Read the beginning of a text, up to something that is not blank."""
     with open_text() as file:
         head = file.read(HEAD_CHARACTERS)
         while not head.strip() and (more := file.read(HEAD_CHARACTERS)):
@@ -181,7 +181,7 @@ def _store_duckdb(path: Path, disk: Disk, table: str | None) -> StoredRows:
 
 
 def _checked(rows: StoredRows) -> StoredRows:
-    """Refuse what is too wide, too empty or too long to be a table of orders."""
+    """Refuse a table without rows, with too many columns, or with overlong cells."""
     check_shape(rows.n_rows, len(rows.names))
     texts = [k for k in range(len(rows.names)) if rows.raw[f"c{k}"].type().is_string()]
     if not texts:

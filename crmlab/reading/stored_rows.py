@@ -1,4 +1,4 @@
-"""Rows that lie on disk, as the reader of orders asks them: counts and marks stay in the engine."""
+"""Rows on disk, behind the interface of `rows`: counts and masks stay in the engine."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -29,7 +29,7 @@ _TIMED = r"^(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4})[T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?$
 
 @dataclass(frozen=True)
 class Joined:
-    """A column that is made of another: each of its values becomes one of these."""
+    """A column derived from another: each value of that column maps to one of these."""
 
     place: int
     values: pd.Series
@@ -52,7 +52,7 @@ class StoredRows(Rows):
     shown : tuple of int
         Places of the columns that examples show.
     made : ibis Table, optional
-        The orders that were built: `row`, `customer` (a code), and what was asked for.
+        The orders that were built: `row`, `customer` (a code) and the requested columns.
     ids : ndarray of str
         The id of each code, in ascending order.
     """
@@ -76,23 +76,23 @@ class StoredRows(Rows):
 
     @cached_property
     def n_rows(self) -> int:
-        """All rows of the file."""
+        """The number of rows of the file."""
         return count_rows(self.disk, self.raw)
 
     def type_of(self, place: int) -> str:
-        """Say whether a column is stored as "dates", "numbers" or "text"."""
+        """Return how a column is stored: "dates", "numbers" or "text"."""
         kind = self.raw[f"c{place}"].type()
         if kind.is_timestamp() and kind.timezone is not None:
             raise DataError(
-                f"column {self.names[place]!r} holds times with a zone, in which an engine may "
-                "see another day than the one that was written: store days"
+                f"column {self.names[place]!r} holds times with a time zone, which an engine may "
+                "read as a different day from the one written: store days"
             )
         if kind.is_date() or kind.is_timestamp():
             return "dates"
         return "numbers" if kind.is_integer() or kind.is_floating() else "text"
 
     def stored(self, place: int) -> "ir.Column":
-        """Give a column that is stored as dates (their days) or numbers."""
+        """Return a column that is stored as dates (their days) or numbers."""
         column = self.raw[f"c{place}"]
         if self.type_of(place) == "dates":
             return column.cast("date")
@@ -101,7 +101,7 @@ class StoredRows(Rows):
         return fine.ifelse(number, None)
 
     def _text(self, place: int) -> "ir.StringColumn":
-        """Give a column as text, as `as_words` does; refuse what would come out otherwise."""
+        """Return a column as text, as `as_words` does; refuse types that would differ."""
         column, name = self.raw[f"c{place}"], self.names[place]
         kind = column.type()
         if kind.is_string():
@@ -114,7 +114,7 @@ class StoredRows(Rows):
             text = column.cast("int64").cast("string")
         else:
             raise DataError(
-                f"column {name!r} is stored as {kind}, which an engine writes otherwise than the "
+                f"column {name!r} is stored as {kind}, which an engine writes differently from the "
                 "reader of small files: store text or whole numbers"
             )
         return text.fill_null("").re_replace(_TIMED, r"\1")
@@ -128,7 +128,7 @@ class StoredRows(Rows):
         return {}
 
     def _collect(self, place: int) -> tuple[pd.Series, Cells, NDArray[np.intp]]:
-        """Collect the different texts of a column: as stored, stripped, and which is which."""
+        """Collect the distinct texts of a column: as stored, stripped, and the index of each."""
         if place not in self._collected:
             table = self.raw.select("row", text=self._text(place))
             by_text = table.group_by("text").aggregate(n=table.count(), first=table["row"].min())
@@ -145,7 +145,7 @@ class StoredRows(Rows):
         return self._collected[place]
 
     def cells(self, place: int) -> Cells:
-        """Give the different texts of a column."""
+        """Return the distinct texts of a column."""
         return self._collect(place)[1]
 
     def spread(self, place: int, values: NDArray) -> Joined:
@@ -158,7 +158,7 @@ class StoredRows(Rows):
         return rows.inner_join(_known(texts, columns), "text").select("row", *columns)
 
     def build(self, shown: list[int], columns: dict[str, Any], *, repeats: bool) -> "StoredRows":
-        """Make orders of columns; ids become codes."""
+        """Make orders from columns; ids become codes."""
         columns = dict(columns)
         if isinstance(columns.get("amount"), tuple):
             columns |= dict(zip(("amount", "price"), columns["amount"], strict=True))
@@ -176,7 +176,7 @@ class StoredRows(Rows):
         return replace(self, shown=tuple(shown), made=self.disk.keep(table, "made"), ids=ids)
 
     def _join(self, columns: Mapping[str, Any]) -> "ir.Table":
-        """Put columns beside the rows: those that are stored, and those joined by a text."""
+        """Add columns to the rows: those that are stored, and those joined by their text."""
         joined = {name: column for name, column in columns.items() if isinstance(column, Joined)}
         places = sorted({column.place for column in joined.values()})
         table = self.raw.select(
@@ -194,7 +194,7 @@ class StoredRows(Rows):
     def _mark_repeats(self, table: "ir.Table") -> "ir.Table":
         """Mark rows that repeat an earlier one in every column.
 
-        Rows are compared by a hash first, so that only those with a double are sorted.
+        Rows are first compared by a hash, so that only possible repeats are sorted.
         """
         import ibis
 
@@ -217,20 +217,20 @@ class StoredRows(Rows):
         return _stored_name(name) in self.made.columns
 
     def where(self, name: str) -> "ir.BooleanColumn":
-        """Rows with a mark."""
+        """Mask: rows that a mask of the orders marks."""
         return self.made[name]
 
     def missing(self, name: str) -> "ir.BooleanColumn":
-        """Rows in which a column of the orders is empty."""
+        """Mask: rows in which a column of the orders is missing."""
         return self.made[_stored_name(name)].isnull()
 
     def between(self, first: pd.Timestamp, last: pd.Timestamp) -> "ir.BooleanColumn":
-        """Rows whose day lies from one day to another, both included."""
+        """Mask: rows from the first day to the last, both inclusive."""
         day = self.made["date"]
         return ((day >= day_of(first)) & (day <= day_of(last))).fill_null(False)
 
     def amounts(self, *, below: float | None = None) -> "ir.BooleanColumn":
-        """Rows with an amount below a number, or of zero."""
+        """Mask: rows with an amount below `below`, or of zero if `below` is None."""
         amount = self.made["amount"]
         return (amount == 0 if below is None else amount < below).fill_null(False)
 
@@ -239,7 +239,7 @@ class StoredRows(Rows):
         return count_rows(self.disk, self.made.filter(where))
 
     def show(self, where: "ir.BooleanColumn", most: int = 3) -> tuple[str, ...]:
-        """Write the first of the rows."""
+        """Write the first marked rows."""
         return self._show(self.made.filter(where), list(self.shown), most)
 
     def _show(self, hits: "ir.Table", places: list[int], most: int) -> tuple[str, ...]:
@@ -251,12 +251,12 @@ class StoredRows(Rows):
         return show_rows(frame, pd.Series(True, index=frame.index), most=most)
 
     def different(self, names: list[str], where: "ir.BooleanColumn") -> int:
-        """Count the different values of some columns among rows."""
+        """Count the distinct values of some columns among the marked rows."""
         some = self.made.filter(where).select(*[_stored_name(name) for name in names])
         return count_rows(self.disk, some.distinct())
 
     def settle(self, where: "ir.BooleanColumn") -> "StoredRows":
-        """Match returns with purchases among these rows, some customers at a time."""
+        """Match returns with purchases among the marked rows, some customers at a time."""
         left = self.made.filter(where)
         back = left.filter(left["amount"] < 0).select("customer").distinct()
         touched = left.semi_join(back, "customer").select("row", "customer", "date", "amount")
@@ -271,7 +271,7 @@ class StoredRows(Rows):
         return replace(self, made=self.disk.keep(table, "settled"))
 
     def _spans(self, touched: "ir.Table") -> list[tuple[int, int]]:
-        """Part customers, by code, into groups with not too many rows together."""
+        """Split customers, by code, into groups with a limited number of rows."""
         by_customer = touched.group_by("customer").aggregate(n=touched.count())
         return part_codes(self.disk.collect(by_customer.order_by("customer")), SETTLE_ROWS)
 
@@ -284,13 +284,13 @@ class StoredRows(Rows):
         return found[found[list(RETURN_MARKS)].any(axis=1)]
 
     def span(self, where: "ir.BooleanColumn") -> tuple[pd.Timestamp, pd.Timestamp]:
-        """Give the first and the last day of rows."""
+        """Return the first and the last day of the marked rows."""
         some = self.made.filter(where)
         ends = some.aggregate(first=some["date"].min(), last=some["date"].max())
         return tuple(pd.Timestamp(day) for day in self.disk.collect(ends).iloc[0])
 
     def orders(self, where: "ir.BooleanColumn") -> Stored:
-        """Give the orders of rows, sorted by customer."""
+        """Return the orders of the marked rows, sorted by customer."""
         names = ["customer", "date", *(["amount"] if self.has("amount") else [])]
         table = self.made.filter(where).order_by("customer", "date", "row").select(*names)
         table = self.disk.keep(table, "orders")
@@ -302,13 +302,13 @@ def _stored_name(name: str) -> str:
 
 
 def _number_ids(ids: pd.Series) -> tuple[NDArray[np.str_], pd.Series]:
-    """Give ids numbers in ascending order; a missing one has none."""
+    """Give each id a number, in ascending order; a missing id has none."""
     codes, names = pd.factorize(ids, sort=True)
     return np.asarray(names, dtype=object), pd.Series(codes, dtype="Int64").mask(codes < 0)
 
 
 def _known(texts: pd.Series | None, columns: Mapping[str, pd.Series]) -> "ir.Table":
-    """Hand values, and the texts that they belong to, to the engine."""
+    """Pass values, and the texts that they belong to, to the engine."""
     import ibis
     import pyarrow as pa
 

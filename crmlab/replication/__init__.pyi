@@ -9,5 +9,5 @@ from crmlab.replication.ledger import (
     prints_as as prints_as,
     read_ledger as read_ledger,
     replicate as replicate,
-    tell as tell,
+    verdicts_text as verdicts_text,
 )

@@ -21,22 +21,23 @@ class Claim:
     id : str
         Name of the recipe that recomputes it.
     source, inputs : str
-        Where it is printed, and what goes in.
+        Where it is printed, and the inputs.
     printed : tuple of str
-        The numbers, with the digits of the source.
+        The numbers, as printed in the source.
     status : {"pass", "explained", "memory"}
-        Recomputed; different, for a reason; recomputed, with an input or the target from memory.
+        "pass": recomputed; "explained": different, for a reason; "memory": recomputed, but an input
+        or the target is from memory.
     ours : tuple of str
-        For an explained difference: our numbers, digit for digit.
+        For an explained difference: our numbers, to the digit.
     reason : str
-        Why it differs, or what is from memory.
+        Why it differs, or which part is from memory.
 
     Raises
     ------
     SpecError
         If the status is unknown.
     DataError
-        If a reason or our digits are missing, or there are digits that nothing needs.
+        If a reason or our numbers are missing, or our numbers are not needed.
     """
 
     id: str
@@ -48,13 +49,13 @@ class Claim:
     reason: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a claim that does not say what its status needs."""
+        """Refuse a claim without the entries that its status needs."""
         check_one_of(f"Claim {self.id}", "status", self.status, STATUSES)
         problems = []
         if self.status != "pass" and not self.reason:
             problems.append(f"status {self.status!r} needs a `reason`")
         if (self.status == "explained") != bool(self.ours):
-            problems.append("`ours` belongs to status 'explained', and to no other")
+            problems.append("`ours` is needed with status 'explained', and allowed only there")
         if self.ours and len(self.ours) != len(self.printed):
             problems.append("`ours` needs as many numbers as `printed`")
         raise_problems(DataError, f"Claim {self.id}", problems)
@@ -62,7 +63,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A claim and what came of recomputing it; `problem` is empty if nothing is unexplained."""
+    """A claim and its recomputed values; `problem` is empty if nothing is unexplained."""
 
     claim: Claim
     values: tuple[float, ...]
@@ -86,7 +87,7 @@ def read_ledger() -> tuple[Claim, ...]:
 
 
 def half_a_unit(printed: str) -> float:
-    """Half a unit in the last digit of a printed number: its tolerance.
+    """Return half a unit in the last digit of a printed number: its tolerance.
 
     Examples
     --------
@@ -97,7 +98,7 @@ def half_a_unit(printed: str) -> float:
 
 
 def prints_as(value: float, printed: str) -> bool:
-    """Whether a number is printed so, to half a unit in the last digit.
+    """Whether a number agrees with the printed one, to half a unit in the last digit.
 
     Examples
     --------
@@ -115,8 +116,8 @@ def judge(claim: Claim, recomputed: Iterable[float]) -> Verdict:
     Parameters
     ----------
     claim : Claim
-    recomputed : iterable of float
-        What its recipe gave.
+    values : sequence of float
+        The numbers from its recipe.
 
     Returns
     -------
@@ -144,7 +145,7 @@ def judge(claim: Claim, recomputed: Iterable[float]) -> Verdict:
 
 
 def replicate(claims: Sequence[Claim] | None = None) -> tuple[Verdict, ...]:
-    """Recompute claims of the ledger, by default all, each with the recipe that bears its name.
+    """Recompute claims of the ledger (by default, all), each with the recipe of the same name.
 
     Returns
     -------
@@ -165,8 +166,8 @@ def replicate(claims: Sequence[Claim] | None = None) -> tuple[Verdict, ...]:
     )
 
 
-def tell(verdicts: Sequence[Verdict]) -> str:
-    """Write verdicts as a table: one line per number, and the reason under what needs one."""
+def verdicts_text(verdicts: Sequence[Verdict]) -> str:
+    """Write verdicts as a table: one line per number, and the reason where there is one."""
     lines = [f"{'claim':<28}{'printed':>12}{'ours':>14}{'+-':>9}  status"]
     for verdict in verdicts:
         claim = verdict.claim
@@ -182,7 +183,7 @@ def tell(verdicts: Sequence[Verdict]) -> str:
 
 
 def _status_of(claim: Claim, text: str, value: float) -> str:
-    """Give the status of one number: in a claim with a difference, others may still be alike."""
+    """Return the status of one number: in an explained claim, some numbers may still agree."""
     return "pass" if claim.status == "explained" and prints_as(value, text) else claim.status
 
 
@@ -201,5 +202,5 @@ def _sum_up(verdicts: Sequence[Verdict]) -> str:
 def main() -> int:
     """Recompute the ledger and print it; 1 if anything is unexplained, else 0."""
     verdicts = replicate()
-    print(tell(verdicts))
+    print(verdicts_text(verdicts))
     return int(any(verdict.problem for verdict in verdicts))

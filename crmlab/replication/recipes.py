@@ -122,7 +122,7 @@ def sbg_residual_lifetime() -> Iterable[float]:
 
 
 def sbg_perils() -> Iterable[float]:
-    """Two bases with one retention rate, and what the rate alone says."""
+    """Lifetimes of two bases with the same retention rate, and the lifetime from the rate alone."""
     alike, unlike = ShiftedBetaGeometric(3.80, 15.20), ShiftedBetaGeometric(0.067, 0.267)
     return [
         cost_of_homogeneity(alike, 0.1).lifetime,
@@ -173,12 +173,12 @@ def bgnbd_loglik_of_days() -> Iterable[float]:
 
 
 def bgnbd_customer() -> Iterable[float]:
-    """Give the purchases expected of the paper's customer, with the printed parameters."""
+    """Predict the purchases of the paper's customer, with the printed parameters."""
     return [float(_BGNBD_PRINTED.expected_purchases(39, *_BGNBD_CUSTOMER))]
 
 
 def bgnbd_customer_alive() -> Iterable[float]:
-    """Give the probability that the paper's customer is alive, with the printed parameters."""
+    """Probability that the paper's customer is alive, with the printed parameters."""
     return [float(_BGNBD_PRINTED.prob_alive(*_BGNBD_CUSTOMER))]
 
 
@@ -204,7 +204,7 @@ def mbgnbd_fit() -> Iterable[float]:
 
 
 def gammagamma_fit() -> Iterable[float]:
-    """Maximum likelihood of Gamma-Gamma for CDNOW's customers who repeated."""
+    """Maximum likelihood of Gamma-Gamma for CDNOW's repeat customers."""
     spenders = _cdnow_spenders()
     data = spenders["frequency"], spenders["monetary_value"]
     fit = fit_gammagamma(*data)
@@ -212,7 +212,7 @@ def gammagamma_fit() -> Iterable[float]:
 
 
 def gammagamma_sample() -> Iterable[float]:
-    """Count the customers who repeated, and average their mean amounts."""
+    """Count the repeat customers, and average their mean amounts."""
     return [len(_cdnow_spenders()), _cdnow_spenders()["monetary_value"].mean()]
 
 
@@ -268,18 +268,18 @@ def _recency_chain(mailed: int) -> tuple[Floats, list[float]]:
     return P, [40 - 4, *[-4.0] * (mailed - 1), 0]
 
 
-def _recency_matrix(chances: Sequence[float]) -> Floats:
-    """Matrix of who starts anew by buying, or else grows colder by one; the last is for good."""
-    n = len(chances)
+def _recency_matrix(purchase_probs: Sequence[float]) -> Floats:
+    """Recency matrix: a purchase leads back to 1, silence to the next; the last is absorbing."""
+    n = len(purchase_probs)
     P = np.zeros((n + 1, n + 1))
-    P[:n, 0] = chances
-    P[range(n), range(1, n + 1)] = 1 - np.array(chances)
+    P[:n, 0] = purchase_probs
+    P[range(n), range(1, n + 1)] = 1 - np.array(purchase_probs)
     P[n, n] = 1
     return P
 
 
 def berger_nasr_case_1() -> Iterable[float]:
-    """Value a customer who pays at year ends and is marketed to at mid-year."""
+    """Value of a customer who pays at the end of each year, with marketing costs at mid-year."""
     return [berger_nasr(260, 50, retention=0.75, discount_rate=0.2, n_years=10)]
 
 
@@ -288,17 +288,17 @@ _OFFICESTAR_BASE = np.array([12_000, 4_000, 3_000, 6_000])
 
 
 def officestar_base() -> Iterable[float]:
-    """Move the customer base one period on."""
+    """Move the customer base forward by one period."""
     return _OFFICESTAR_BASE @ _OFFICESTAR
 
 
 def officestar_value() -> Iterable[float]:
-    """Value of a customer in each stage that earns anything, and of the base, at 10 %."""
+    """Value of a customer in each stage with earnings, and of the base, at 10 %."""
     return _officestar_at(0.10)
 
 
 def officestar_value_at_15() -> Iterable[float]:
-    """Value of a customer in each stage that earns anything, and of the base, at 15 %."""
+    """Value of a customer in each stage with earnings, and of the base, at 15 %."""
     return _officestar_at(0.15)
 
 

@@ -1,9 +1,9 @@
 """What a firm records about its customers, and the holdout split.
 
 **Split first, aggregate second.** `split_holdout` cuts the records at a date or a period, before
-any cell is computed, so nothing from after the cut can reach a training panel. The truth of a
-simulated world stays beside the tables, out of reach: splitting and writing drop it, `to_panel`
-does not touch it.
+any cell is computed, so no later record can reach a training panel. The truth of a simulated world
+travels with the tables but stays out of reach: splitting and writing drop it, and `to_panel` does
+not read it.
 """
 
 import copy
@@ -28,33 +28,33 @@ from crmlab.tables.records import (
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CustomerTables:
-    """What a firm knows about its customers, as tables that keep the format's rules.
+    """What a firm knows about its customers, as tables that follow the rules of the format.
 
     Parameters
     ----------
     customers : DataFrame
         One row per customer: `customer_id` (whole number or text); optional `start` and `end`, the
         first and last period or day on which the customer is observed (missing: the window's);
-        any further column is a covariate that does not change (number, truth value, text, date).
+        any further column is a constant covariate (number, bool, text, date).
     events, surveys, cases, labels, actions : DataFrame, optional
         Records: `customer_id`, a whole number `period` or a `date` (all tables agree which), the
-        `channel` (for actions: `action`), and `value` or, for labels, `stage`. How each table
-        fills a panel is listed in `crmlab.tables.records`. A channel column may be categorical: its
-        categories are the channels that exist, with or without records, and the categories of
-        `stage` are the stages in their order. Further columns are kept.
+        `channel` (for actions: `action`), and `value` or, for labels, `stage`.
+        `crmlab.tables.records` lists how each table fills a panel. A channel column may be
+        categorical: its categories are the existing channels, with or without records, and the
+        categories of `stage` are the stages in their order. Further columns are kept.
     window : (first, last), optional
-        Periods or dates between which the firm records, both inclusive. Default: from the first
-        to the last record (or customers' start and end).
+        Periods or dates between which the firm keeps records, both inclusive. Default: from the
+        first to the last record (or customers' start and end).
     units : mapping of variable to text, optional
-        The unit of each channel, e.g. ``{"spend": "EUR"}``; goes to the panel's attrs.
+        The unit of each channel, e.g. ``{"spend": "EUR"}``; copied to the panel's attrs.
     provenance : mapping, optional
-        Where the tables come from; must be expressible as JSON to be written.
+        Where the tables come from; must be valid JSON if the tables are to be written.
     truth : mapping of DataFrames, optional
-        What a simulated world knows and no firm does.
+        What only a simulated world knows.
     more : mapping of name to DataFrame, optional
         Further relational tables, which the panel does not read (touch points, orders line by
-        line, costs). Any columns; where there is a `customer_id`, a `period` or a `date`, it keeps
-        the rules of the records, and `split_holdout` cuts it.
+        line, costs). Any columns; `customer_id`, `period` and `date` follow the rules of the
+        records, and `split_holdout` cuts these tables too.
 
     Raises
     ------
@@ -63,6 +63,7 @@ class CustomerTables:
 
     Examples
     --------
+    >>> from crmlab.tables import to_panel
     >>> customers = pd.DataFrame({"customer_id": [1, 2]})
     >>> visits = pd.DataFrame({"customer_id": [1, 1], "period": [0, 2], "channel": "visits"})
     >>> tables = CustomerTables(customers, visits, window=(0, 3))
@@ -87,7 +88,7 @@ class CustomerTables:
     more: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Keep converted copies of the tables, so that later changes to the input do not reach."""
+        """Convert and copy the tables, so that later changes to the input have no effect."""
         names = ("customers", *(form.name for form in FORMS))
         raw = {name: getattr(self, name) for name in names}
         clean = clean_records(raw, self.window or None, self.more)
@@ -100,7 +101,7 @@ class CustomerTables:
         _check_units(self)
 
     def __repr__(self) -> str:
-        """Say what is there; the truth is not looked at."""
+        """Summarise the tables, without the truth."""
         parts = [f"{len(self.customers):,} customers"]
         parts += [
             f"{len(frame):,} {form.name} ({', '.join(variables_of(form.name, frame))})"
@@ -111,7 +112,7 @@ class CustomerTables:
         return f"CustomerTables({'; '.join(parts)}; window {first} to {last})"
 
     def records(self) -> Iterator[tuple[RecordForm, pd.DataFrame]]:
-        """Give each record table that is there, with the form that says how it aggregates."""
+        """Yield each record table with its form, which says how it aggregates."""
         for form in FORMS:
             frame = getattr(self, form.name)
             if frame is not None:
@@ -137,7 +138,7 @@ class CustomerTables:
 
     @property
     def channels(self) -> dict[str, str]:
-        """The variables that the records give to a panel, and the table of each."""
+        """The panel variables that the records define, and the table of each."""
         return {
             variable: form.name
             for form, frame in self.records()
@@ -155,13 +156,13 @@ def _check_units(tables: CustomerTables) -> None:
         )
 
 
-def with_provenance(tables: CustomerTables, said: Mapping[str, Any]) -> CustomerTables:
-    """Add to what is said of the origin of tables, without checking the tables once more.
+def with_provenance(tables: CustomerTables, entries: Mapping[str, Any]) -> CustomerTables:
+    """Add entries to the provenance of tables, without checking the tables again.
 
     Parameters
     ----------
     tables : CustomerTables
-    said : mapping
+    entries : mapping
         Further entries of the provenance.
 
     Returns
@@ -170,7 +171,7 @@ def with_provenance(tables: CustomerTables, said: Mapping[str, Any]) -> Customer
         A copy that shares its frames.
     """
     stamped = copy.copy(tables)
-    object.__setattr__(stamped, "provenance", {**tables.provenance, **said})
+    object.__setattr__(stamped, "provenance", {**tables.provenance, **entries})
     return stamped
 
 
@@ -186,10 +187,10 @@ def split_holdout(tables: CustomerTables, *, cutoff: Any) -> tuple[CustomerTable
     Returns
     -------
     train, holdout : CustomerTables
-        Records before the cutoff, and from it on; windows end and begin there. A customer stays in
-        a part if the customer's window reaches into it, with or without records. Neither part has
-        the truth. A part that is cut inside a week or month begins or ends with a piece of it:
-        choose a cutoff at the start of a period of the panel to come.
+        Records before the cutoff, and from the cutoff onwards; the windows end and begin there. A
+        customer belongs to a part if the customer's window overlaps it, with or without records.
+        Neither part has the truth. A cutoff inside a week or month splits it: choose a cutoff at
+        the start of a period of the panel that you will build.
 
     Raises
     ------
@@ -216,13 +217,13 @@ def _check_cutoff(tables: CustomerTables, cutoff: object) -> Time:
     kind = "a date" if tables.is_dated else "a whole number"
     if cut is None or isinstance(cut, int) == tables.is_dated:
         raise SpecError(
-            f"The `cutoff` parameter of `split_holdout` must be {kind}, as the tables have "
+            f"The `cutoff` parameter of `split_holdout` must be {kind}, because the tables have "
             f"{'dates' if tables.is_dated else 'periods'}; got {cutoff!r}."
         )
     if not first < cut <= last:
         raise SpecError(
-            "The `cutoff` parameter of `split_holdout` is the first of the holdout and must be "
-            f"after {first} and not after {last}, got {cutoff!r}."
+            "The `cutoff` parameter of `split_holdout`, where the holdout begins, must be later "
+            f"than {first} and no later than {last}, got {cutoff!r}."
         )
     return cut
 
@@ -237,15 +238,15 @@ def _part(tables: CustomerTables, name: str, window: tuple[Time, Time]) -> Custo
         title: _rows_within(frame, customers, window).reset_index(drop=True)
         for title, frame in tables.more.items()
     }
-    said = {"part": name, "part_window": [str(end) for end in window]}
-    changed = {"provenance": {**tables.provenance, **said}, "truth": None, "more": more, **records}
+    part = {"part": name, "part_window": [str(end) for end in window]}
+    changed = {"provenance": {**tables.provenance, **part}, "truth": None, "more": more, **records}
     return replace(tables, customers=customers, window=window, **changed)
 
 
 def _rows_within(
     frame: pd.DataFrame, customers: pd.DataFrame, window: tuple[Time, Time]
 ) -> pd.DataFrame:
-    """Keep the rows of a further table that this part knows: its time, and its customers."""
+    """Keep the rows of a further table that lie in this part's window, for its customers."""
     kept = pd.Series(True, index=frame.index)
     if "customer_id" in frame:
         kept &= frame["customer_id"].isin(customers["customer_id"])
@@ -255,14 +256,14 @@ def _rows_within(
 
 
 def _customers_within(tables: CustomerTables, name: str, window: tuple[Time, Time]) -> pd.DataFrame:
-    """Keep the customers whose window reaches into this one, and clip it."""
+    """Keep the customers whose window overlaps this one, and clip their windows."""
     first, last = customer_windows(tables.customers, tables.window)
     inside = (first <= window[1]) & (last >= window[0])
     if not inside.any():
         raise SpecError(f"The `cutoff` parameter leaves no customer in the {name}.")
     clipped = {"start": first.clip(lower=window[0]), "end": last.clip(upper=window[1])}
-    given = {column: clipped[column] for column in clipped if column in tables.customers}
-    return tables.customers.assign(**given)[inside].reset_index(drop=True)
+    stated = {column: clipped[column] for column in clipped if column in tables.customers}
+    return tables.customers.assign(**stated)[inside].reset_index(drop=True)
 
 
 def _within(values: pd.Series, window: tuple[Time, Time]) -> pd.Series:

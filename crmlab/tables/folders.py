@@ -1,12 +1,12 @@
-"""The one safe folder writer: a folder is whole or absent, and nobody else's files are replaced.
+"""The one safe folder writer: a folder is complete or absent, and no foreign files are replaced.
 
-A new folder is written aside, in the same parent folder, and is renamed into place when it is
-complete. An older one is moved aside first, and is moved back if anything fails. A kill between the
-two renames leaves it aside, and the next writer in that parent folder moves it back.
+A new folder is written under a temporary name in the same parent folder and renamed when complete.
+An older version is moved aside first, and is moved back if anything fails. If the process is killed
+between the two renames, the next writer in that parent folder moves it back.
 
-Each folder carries a *mark*: a JSON file whose `format` says "crmlab ..." and whose `files` lists
-what crmlab wrote. A folder is replaced only if it carries the mark of its kind and holds nothing
-that the mark does not list. Unfinished folders carry a mark too, and only those are swept.
+Each folder has a *mark*: a JSON file whose `format` says "crmlab ..." and whose `files` lists what
+crmlab wrote. A folder is replaced only if it has the mark of its kind and contains nothing else.
+Unfinished folders have a mark too, and only these are cleaned up.
 """
 
 import json
@@ -24,9 +24,9 @@ from crmlab.errors import SpecError
 
 Mark = dict[str, Any]
 MARK = "crmlab.json"
-UNFINISHED = ".crmlab-part"  # ends the name of a file until it is complete
+UNFINISHED = ".crmlab-part"  # suffix of a file until it is complete
 _ASIDE = "crmlab unfinished"
-_OF_THE_SYSTEM = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # a look at a folder makes it
+_OF_THE_SYSTEM = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # created by file browsers
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class FolderKind:
     format : str
         What the mark says, such as "crmlab fit".
     mark : str
-        The name of the JSON file that says so.
+        The name of that JSON file.
     upgrade : callable
-        Turns a mark that an older version wrote into one with `format` and `files`.
+        Converts a mark of an older version into one with `format` and `files`.
     """
 
     format: str
@@ -50,15 +50,15 @@ class FolderKind:
 
 @contextmanager
 def new_folder(folder: str | Path, kind: FolderKind) -> Iterator[Path]:
-    """Write a folder aside and rename it into place: it is there as a whole or not at all.
+    """Write a folder under a temporary name, then rename it: it is complete or absent.
 
     Parameters
     ----------
     folder : path
-        New, empty, or an older folder of the same kind, which is replaced as a whole.
+        New, empty, or an older folder of the same kind, which is replaced.
     kind : FolderKind
-        Its mark is written after the body of the ``with`` statement. A body with more to say
-        writes that as a JSON object into the file of the mark, which is then completed.
+        Its mark is written after the body of the ``with`` statement. To add entries, the body
+        writes a JSON object into the file of the mark, which is then completed.
 
     Yields
     ------
@@ -68,7 +68,7 @@ def new_folder(folder: str | Path, kind: FolderKind) -> Iterator[Path]:
     Raises
     ------
     SpecError
-        If `folder` is anything else; both before and after the body has run.
+        If `folder` is anything else; this is checked before and after the body runs.
 
     Examples
     --------
@@ -98,14 +98,14 @@ def new_folder(folder: str | Path, kind: FolderKind) -> Iterator[Path]:
 
 
 def write_file(path: Path, content: bytes | str) -> None:
-    """Write a file under another name and rename it, so that no reader sees half of it.
+    """Write a file under a temporary name, then rename it, so that no reader sees half of it.
 
     Parameters
     ----------
     path : path
-        Its folder is made if it is not there.
+        Its folder is created if necessary.
     content : bytes or str
-        Text is written as UTF-8, its line ends as they are.
+        Text is written as UTF-8, with its line endings unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}{UNFINISHED}")
@@ -117,30 +117,31 @@ def write_file(path: Path, content: bytes | str) -> None:
         aside.unlink(missing_ok=True)
 
 
-def to_json(said: Mark) -> str:
-    """Give an object as JSON that people can read."""
-    return json.dumps(said, indent=2, ensure_ascii=False) + "\n"
+def to_json(content: Mark) -> str:
+    """Write an object as human-readable JSON."""
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def flush(path: Path) -> None:
-    """Have the bytes on the disk before the name is: a rename may overtake what it renames."""
+    """Force a file's bytes to disk, because a rename may be stored before the content is."""
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
 
 
 def _finish(new: Path, kind: FolderKind) -> None:
-    """Complete the mark of a folder, and have all of it on the disk."""
+    """Complete the mark of a folder, and force all files to disk."""
     mark = new / kind.mark
     files = [path for path in sorted(new.rglob("*")) if path.is_file() and path != mark]
     names = [path.relative_to(new).as_posix() for path in files]
-    said = {"format": kind.format, "version": 1, **_read_object(mark), "files": names}
-    write_file(mark, to_json(said))
+    write_file(
+        mark, to_json({"format": kind.format, "version": 1, **_read_object(mark), "files": names})
+    )
     for path in files:
-        with suppress(PermissionError):  # a copy of a file that is read-only
+        with suppress(PermissionError):  # a read-only copy
             flush(path)
 
 
-# --- whose it is ----------------------------------------------------------------------------------
+# --- ownership ------------------------------------------------------------------------------------
 
 
 def check_folder(folder: str | Path, kind: FolderKind) -> None:
@@ -149,14 +150,14 @@ def check_folder(folder: str | Path, kind: FolderKind) -> None:
     Raises
     ------
     SpecError
-        If it is there, holds something, and is not a folder of this kind and nothing else.
+        If it exists, is not empty, and is anything other than a folder of this kind.
     """
     problem = _reason_to_stay(Path(folder), kind)
     if problem:
         raise SpecError(
             f"{folder} {problem} and stays as it is: crmlab replaces only a folder that says "
-            f"{kind.format!r} in its {kind.mark} and holds nothing else, so name a new or an empty "
-            "folder, or move away what is in this one."
+            f"{kind.format!r} in its {kind.mark} and holds nothing else. Name a new or an empty "
+            "folder, or move the contents of this one."
         )
 
 
@@ -165,68 +166,68 @@ def _reason_to_stay(folder: Path, kind: FolderKind) -> str:
         return ""
     if not folder.is_dir():
         return "is a file"
-    said = read_mark(folder, kind)
-    if not said:
-        return "is something else" if any(map(_is_content, folder.iterdir())) else ""
-    own = {kind.mark, *map(str, said.get("files", ()))}
+    content = read_mark(folder, kind)
+    if not content:
+        return "is something else" if any(map(_is_foreign, folder.iterdir())) else ""
+    own = {kind.mark, *map(str, content.get("files", ()))}
     own |= {str(parent) for name in own for parent in PurePosixPath(name).parents}
-    found = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if _is_content(p))
+    found = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if _is_foreign(p))
     others = sorted(name for name in found if name not in own)
     return f"also holds {', '.join(others[:3])}" if others else ""
 
 
-def _is_content(path: Path) -> bool:
+def _is_foreign(path: Path) -> bool:
     return path.name not in _OF_THE_SYSTEM
 
 
 def read_mark(path: Path, kind: FolderKind) -> Mark:
-    """Read what a folder, or the file of its mark, says; nothing if it is not of this kind."""
-    said = kind.upgrade(_read_object(path / kind.mark if path.is_dir() else path))
-    return said if said.get("format") == kind.format else {}
+    """Read the mark of a folder, or a mark file; {} if it is not of this kind."""
+    mark = kind.upgrade(_read_object(path / kind.mark if path.is_dir() else path))
+    return mark if mark.get("format") == kind.format else {}
 
 
 def _read_object(path: Path) -> Mark:
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return said if isinstance(said, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
-# --- what is unfinished ---------------------------------------------------------------------------
+# --- unfinished folders ---------------------------------------------------------------------------
 
 
 def make_aside(home: Path, target: str = "") -> Path:
-    """Make a hidden folder for work of this process, marked so that another one can sweep it.
+    """Make a hidden work folder of this process, marked so that another process can remove it.
 
     Parameters
     ----------
     home : path
         Where to make it.
     target : str, optional
-        Name of the folder in `home` whose older version is kept in it for a moment, as ``old``.
+        Name of the folder in `home` whose older version it keeps temporarily, as ``old``.
     """
     aside = Path(mkdtemp(prefix=f".crmlab-{os.getpid()}-", dir=home))
-    said = {"format": _ASIDE, "target": target, "process": os.getpid(), "host": _host()}
-    (aside / MARK).write_text(json.dumps(said), encoding="utf-8")
+    mark = {"format": _ASIDE, "target": target, "process": os.getpid(), "host": _host()}
+    (aside / MARK).write_text(json.dumps(mark), encoding="utf-8")
     return aside
 
 
 def sweep(home: Path) -> None:
-    """Clear away what processes that are gone left unfinished; give back what they moved aside.
+    """Remove what dead processes left unfinished; put back what they moved aside.
 
     Only folders with crmlab's mark are touched, and only those of this computer.
     """
     for left in home.glob(".crmlab-*-*"):
         with suppress(OSError, KeyError, TypeError, ValueError):  # swept by others, or not ours
-            said = _read_object(left / MARK) or _mark_never_written(left)
-            is_ours = said.get("format") == _ASIDE and said["host"] == _host()
-            if is_ours and not is_alive(said["process"]):
-                _settle(left, home / PurePosixPath(said["target"]).name)
+            mark = _read_object(left / MARK) or _mark_never_written(left)
+            is_ours = mark.get("format") == _ASIDE and mark["host"] == _host()
+            if is_ours and not is_alive(mark["process"]):
+                _settle(left, home / PurePosixPath(mark["target"]).name)
 
 
 def _mark_never_written(left: Path) -> Mark:
-    """Stand in for a mark that a killed process did not come to write: nothing is in there yet."""
+    """Make a mark for a folder whose process was killed before it wrote one; {} if not empty."""
     if any(path.name != MARK or path.stat().st_size for path in left.iterdir()):
         return {}
     process = int(left.name.split("-")[1])
@@ -234,7 +235,7 @@ def _mark_never_written(left: Path) -> Mark:
 
 
 def _settle(aside: Path, target: Path) -> None:
-    """Give back the older folder where no new one took its place, and remove what is left."""
+    """Put the older folder back unless a new one has replaced it, and remove the rest."""
     if (aside / "old").exists() and not target.exists():
         os.rename(aside / "old", target)
     shutil.rmtree(aside, ignore_errors=True)
@@ -245,7 +246,7 @@ def _host() -> str:
 
 
 def is_alive(process: int) -> bool:
-    """Whether a process runs, as far as this system tells without touching it."""
+    """Whether a process is running, as far as this system can tell without disturbing it."""
     if os.name != "posix":  # elsewhere signal 0 may end a process
         return True
     try:

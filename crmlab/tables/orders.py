@@ -1,12 +1,12 @@
-"""Orders: the plainest record that a firm has, and the two ways to read it.
+"""Orders: the simplest record that a firm has, and two ways to use it.
 
-An orders file has one row per order: who, when and, if known, for how much. `rfm_summary` turns
+An orders file has one row per order: who, when and, if known, how much. `rfm_summary` turns
 it into the four numbers per customer that buy-till-you-die models need; `tables_from_orders` turns
 it into `CustomerTables`, from which any panel can be made.
 
 Both count **purchase days**: orders of one customer on one day are one purchase, and their amounts
-add up. Fader and Hardie count so, and a model in which purchases are points in time needs it, as
-two points never coincide there.
+add up. Fader and Hardie count this way, and a model of purchases as points in time needs it,
+because in such a model two points never coincide.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from crmlab.errors import DataError, SpecError, check_one_of, error_of, raise_problems
+from crmlab.errors import DataError, SpecError, check_one_of, error_of, raise_problems, refuse
 from crmlab.tables.customer_tables import CustomerTables
 from crmlab.tables.records import (
     as_frame,
@@ -44,7 +44,7 @@ def read_orders(path: str | Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        As `clean_orders` gives it.
+        As `clean_orders` returns it.
 
     Raises
     ------
@@ -63,17 +63,17 @@ def clean_orders(orders: pd.DataFrame, *, owner: str = "clean_orders") -> pd.Dat
     orders : DataFrame
         customer_id (whole number or text), date, optional amount (currency, not negative).
     owner : str
-        The function or file that an error names.
+        The function or file to name in an error.
 
     Returns
     -------
     DataFrame
-        customer_id as int64 or str, date as datetime64, amount as float64, in the order given.
+        customer_id as int64 or str, date as datetime64, amount as float64, in the original order.
 
     Raises
     ------
     DataError
-        With all problems as a list, and example rows.
+        If orders break a rule; the message lists all problems with example rows.
 
     Examples
     --------
@@ -83,7 +83,7 @@ def clean_orders(orders: pd.DataFrame, *, owner: str = "clean_orders") -> pd.Dat
     crmlab.errors.DataError: clean_orders: 2 problems
       - orders: 1 row whose date cannot be read (use ISO 8601 text such as 1997-01-31, \
 without a time zone): row 0 (customer_id=1, date='31.1.97', amount=-3)
-      - orders: 1 row whose amount is negative (enter returns as a channel of \
+      - orders: 1 row whose amount is negative (record returns as a channel of \
 their own): row 0 (customer_id=1, date='31.1.97', amount=-3)
     """
     frame, problems = as_frame("orders", orders, ["customer_id", "date"])
@@ -96,7 +96,7 @@ their own): row 0 (customer_id=1, date='31.1.97', amount=-3)
         faults |= _amount_faults(columns["amount"])
     extras, extra_problems = extra_columns("orders", frame, list(columns))
     clean = pd.DataFrame(columns | extras)
-    problems = [] if len(frame) else ["orders: has no row"]
+    problems = [] if len(frame) else ["orders: has no rows"]
     problems += id_problems("orders", frame, clean) + row_problems("orders", frame, faults)
     raise_problems(DataError, owner, problems + extra_problems)
     return clean
@@ -105,8 +105,8 @@ their own): row 0 (customer_id=1, date='31.1.97', amount=-3)
 def _amount_faults(amounts: pd.Series) -> dict[str, pd.Series]:
     finite = amounts.abs() < float("inf")
     return {
-        "whose amount is missing or no finite number": ~finite,
-        "whose amount is negative (enter returns as a channel of their own)": finite
+        "whose amount is missing or not a finite number": ~finite,
+        "whose amount is negative (record returns as a channel of their own)": finite
         & (amounts < 0),
     }
 
@@ -117,7 +117,7 @@ def purchase_days(orders: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     orders : DataFrame
-        As `clean_orders` gives it.
+        As `clean_orders` returns it.
 
     Returns
     -------
@@ -127,7 +127,7 @@ def purchase_days(orders: pd.DataFrame) -> pd.DataFrame:
     """
     days = orders.assign(date=orders["date"].dt.normalize())
     amounts = [column for column in ("amount",) if column in orders]
-    # a fixed order of summation keeps the last digit of an amount when rows change places
+    # a fixed order of summation keeps the last digit of an amount when rows are reordered
     ordered = days.sort_values(["customer_id", "date", *amounts])[["customer_id", "date", *amounts]]
     merged = ordered.groupby(["customer_id", "date"], as_index=False, sort=True).sum()
     return merged.assign(first=merged.groupby("customer_id")["date"].transform("min"))
@@ -142,7 +142,7 @@ def rfm_summary(orders: pd.DataFrame, *, observation_end: Any, freq: str = "W") 
         customer_id, date, optional amount (currency).
     observation_end : date
         The last day of observation, inclusive. Later orders are left out, and so are customers
-        who first order later.
+        whose first order is later.
     freq : {"W", "D"}
         The unit of recency and T: weeks (days / 7, with decimals) or days.
 
@@ -162,7 +162,7 @@ def rfm_summary(orders: pd.DataFrame, *, observation_end: Any, freq: str = "W") 
     DataError
         If orders break a rule; all problems at once.
     SpecError
-        If `observation_end` is no date or comes before every order.
+        If `observation_end` is not a date or comes before every order.
 
     References
     ----------
@@ -191,10 +191,7 @@ def rfm_summary(orders: pd.DataFrame, *, observation_end: Any, freq: str = "W") 
 def _check_end(value: object) -> pd.Timestamp:
     end = read_time(value)
     if not isinstance(end, pd.Timestamp):
-        raise SpecError(
-            "The `observation_end` parameter of `rfm_summary` must be a date such as "
-            f"'1997-09-30', got {value!r}."
-        )
+        refuse("rfm_summary", "observation_end", "a date such as '1997-09-30'", value)
     return end
 
 
@@ -225,8 +222,8 @@ def tables_from_orders(
     orders : DataFrame
         customer_id, date, optional amount (currency).
     window : (first, last) dates, optional
-        The days between which orders were recorded, both inclusive. Default: from the first order
-        to the last. A customer is observed from the first purchase on.
+        The first and last day of recording, both inclusive. Default: from the first order to the
+        last. A customer is observed from the first purchase onwards.
     currency : str
         The unit of the amounts, e.g. "USD".
 
@@ -235,8 +232,8 @@ def tables_from_orders(
     CustomerTables
         Customers sorted by id, with `start`, the day of the first purchase. Events in three
         channels: "orders", 1 per day with an order; "repeat_orders", the same without the first
-        day, whose order made the customer a customer and says nothing about the rate of the next;
-        "spend", the amount of each purchase day, if there are amounts.
+        day, because an order that makes someone a customer says nothing about the rate of the next
+        ones; "spend", the amount of each purchase day, if there are amounts.
 
     Raises
     ------

@@ -1,15 +1,15 @@
 """From tables to the panel that models read.
 
-**Tables say how they aggregate.** A firm's records arrive as rows: an order, an answer to a
-survey, a complaint, a stage that somebody noted, a mailing. The *table* a row is in decides what
-a cell of the panel holds (`crmlab.tables.records` has the list): events and actions add up, cases
-are counted, surveys are averaged, labels keep the last. Counts and sums are 0 in a cell without a
-record, because nothing happened; means and labels are missing there, because nobody asked.
+**Each kind of table aggregates in its own way.** A firm's records arrive as rows: an order, an
+answer to a survey, a complaint, a stage that somebody noted, a mailing. The *table* of a row
+decides what a cell of the panel holds (`crmlab.tables.records` has the list): events and actions
+add up, cases are counted, surveys are averaged, labels keep the last. Counts and sums are 0 in a
+cell without a record, because nothing happened; means and labels are missing, because nobody asked.
 
-**The window decides what silence means.** A customer without a record is silent inside the window
-of observation, and unknown outside it. The window of the firm is (first, last), both inclusive; a
-customer's own may be shorter: `customers.start` and `customers.end`. In the panel `observed` says
-which cells are inside, and every channel is missing in the cells that are not.
+**The window decides what silence means.** Without records, a customer is silent inside the window
+of observation and unknown outside it. The window of the firm is (first, last), both inclusive; a
+customer's own may be shorter: `customers.start` and `customers.end`. In the panel, `observed` says
+which cells are inside; in all others, every channel is missing.
 """
 
 import re
@@ -23,7 +23,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from crmlab.arrays import Bools, Floats, Ints
-from crmlab.errors import SpecError
+from crmlab.errors import SpecError, refuse
 from crmlab.tables.customer_tables import CustomerTables, listed
 from crmlab.tables.records import RecordForm, customer_windows, variables_of
 
@@ -42,27 +42,27 @@ def to_panel(
     freq : str
         The length of a period, a pandas period alias. Dates are binned by it: "D", "W", "M", "Q"
         or "Y" (or an anchored one, such as "W-SUN": weeks that end on Sunday). **"W" counts weeks
-        from the first day of the window**, so that week 1 is whole. Tables with periods are never
-        re-binned: there `freq` says how long a period is.
+        from the first day of the window**, so that the first week is complete. Tables with periods
+        are never re-binned: for them, `freq` only states how long a period is.
     channels : sequence of str, optional
-        The channels and actions to include; default all.
+        The channels and actions to include; by default, all.
 
     Returns
     -------
     Dataset
         Dims (customer_id, period); one variable per channel and action, float; `observed` (bool),
-        whether the period reaches into the customer's window. Totals are 0 in an observed cell
-        without a record, means and labels are missing there; all are missing where not observed.
+        whether the period overlaps the customer's window. In an observed cell without a record,
+        totals are 0, and means and labels are missing; in other cells, everything is missing.
         A label holds codes of ``attrs["categories"]``. Covariates have dim (customer_id,).
-        `period` is the whole number, or the first day of the period. Each variable's attrs say its
+        `period` is the whole number, or the first day of the period. Each variable's attrs hold its
         ``kind`` (total, mean, label, covariate), its ``table``, and its ``unit`` if known; the
-        panel's say ``freq``, ``window_start``, ``window_end`` and ``partial_periods``, the
-        periods that the window covers in part.
+        panel's attrs hold ``freq``, ``window_start``, ``window_end`` and ``partial_periods``, the
+        periods that the window covers only in part.
 
     Raises
     ------
     SpecError
-        If `freq` is no such alias, or a channel is unknown.
+        If `freq` is not a valid alias, or a channel is unknown.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def _chosen(tables: CustomerTables, channels: Sequence[str] | None) -> list[str]
 
 
 def observed_cells(panel: xr.Dataset) -> Bools:
-    """Give which cells of a panel lie inside the customers' windows (customer, period)."""
+    """Return which cells of a panel lie inside the customers' windows, (customer, period)."""
     return panel["observed"].transpose("customer_id", "period").values.astype(bool)
 
 
@@ -154,10 +154,8 @@ class _Clock:
 
 def _check_label(freq: object) -> None:
     if not isinstance(freq, str) or not freq:
-        raise SpecError(
-            "The `freq` parameter of `to_panel` must be text that says how long a period is, "
-            f"such as 'W', 'M' or 'Q', got {freq!r}."
-        )
+        rule = "text that says how long a period is, such as 'W', 'M' or 'Q'"
+        refuse("to_panel", "freq", rule, freq)
 
 
 def _alias(freq: object, window_start: pd.Timestamp) -> str:
@@ -165,7 +163,7 @@ def _alias(freq: object, window_start: pd.Timestamp) -> str:
     if isinstance(freq, str) and _FREQUENCIES.fullmatch(freq):
         try:
             pd.Period(window_start, freq=freq)
-        except ValueError:  # an anchor that is no month
+        except ValueError:  # an anchor that is not a month
             pass
         else:
             last_weekday = _WEEKDAYS[(window_start.weekday() - 1) % 7]
@@ -195,7 +193,7 @@ class _Grid:
 
 
 def _keep(form: RecordForm, frame: pd.DataFrame, chosen: Sequence[str]) -> pd.DataFrame:
-    """Keep the records of the chosen channels, and only these as categories."""
+    """Keep the records and the categories of the chosen channels."""
     known = frame[form.key].cat.categories
     if set(known) <= set(chosen):
         return frame
@@ -249,10 +247,10 @@ def _fill_label(
     form: RecordForm, frame: pd.DataFrame, cells: Ints, size: int, time: pd.Series
 ) -> Floats:
     codes = frame[form.value].cat.codes.to_numpy()
-    said = np.flatnonzero(codes >= 0)
-    in_time = said[np.argsort(time.to_numpy()[said], kind="stable")]
+    labelled = np.flatnonzero(codes >= 0)
+    in_time = labelled[np.argsort(time.to_numpy()[labelled], kind="stable")]
     filled = np.full(size, np.nan)
-    filled[cells[in_time]] = codes[in_time]  # of several values for one cell, the last stays
+    filled[cells[in_time]] = codes[in_time]  # the last of several values in one cell wins
     return filled
 
 
@@ -260,7 +258,7 @@ _FILL = {"total": _fill_total, "mean": _fill_mean, "label": _fill_label}
 
 
 def _sum(cells: Ints, values: Floats, size: int) -> Floats:
-    """Sum in an order that depends on the values only, so that the order of rows never shows."""
+    """Sum in an order that depends only on the values, so that the order of rows has no effect."""
     if not (values % 1 == 0).all():
         order = np.lexsort((values, cells))
         cells, values = cells[order], values[order]
@@ -275,7 +273,7 @@ def _covariates(tables: CustomerTables) -> dict[str, xr.DataArray]:
 
 
 def _covariate(values: pd.Series) -> xr.DataArray:
-    """Give a covariate as numbers, or as codes with their categories if it is text."""
+    """Return a covariate as numbers, or as codes with their categories if it is text."""
     attrs: dict[str, Any] = {"kind": "covariate", "table": "customers"}
     if isinstance(values.dtype, pd.CategoricalDtype):
         attrs["categories"] = list(values.cat.categories)

@@ -1,11 +1,11 @@
-"""The rules that records must keep, and how a user hears which are broken.
+"""The rules that records must follow, and the messages about broken rules.
 
-Records arrive from files, databases and simulators, so every rule is checked, and one input is
-checked *whole*: each function here either **converts** a column, turning what cannot be read into
-a missing value, or **lists problems**, comparing what came in with what could be read. A problem
-names the table, the rule, how many rows break it, and shows three of them.
+Records arrive from files, databases and simulators, so every rule is checked, and all problems of
+an input are reported at once. Each function here either **converts** a column, turning what cannot
+be read into a missing value, or **lists problems**, comparing the input with what could be read. A
+problem names the table, the rule and how many rows break it, and shows three of them.
 
-The record tables differ only in how they aggregate; `FORMS` says it once:
+The record tables differ only in how they aggregate; `FORMS` defines it:
 
 ========  =======================  ==============================  ==========================
 table     columns                  a cell of the panel holds       an empty cell means
@@ -54,7 +54,7 @@ class RecordForm:
     value : str or None
         The column that is aggregated; None counts rows.
     default : float or None
-        What a record is worth if the table has no value column; None makes the column required.
+        The value of a record if the table has no value column; None makes the column required.
     """
 
     name: str
@@ -65,7 +65,7 @@ class RecordForm:
 
     @property
     def required(self) -> list[str]:
-        """The columns that the table must have, time aside."""
+        """The columns that the table must have, apart from the time."""
         value = [self.value] if self.value is not None and self.default is None else []
         return ["customer_id", self.key, *value]
 
@@ -81,7 +81,7 @@ FORMS = (
 
 @dataclass(frozen=True)
 class CleanRecords:
-    """Frames that keep every rule, and the window that holds them."""
+    """Frames that follow every rule, and the window that contains them."""
 
     frames: Mapping[str, pd.DataFrame]
     window: Window
@@ -104,15 +104,15 @@ def clean_records(
     Raises
     ------
     DataError
-        With all problems as a list.
+        If a rule is broken; the message lists all problems.
     """
     frames, problems = _clean_each(raw)
-    given, window_problems = clean_window(window)
+    stated, window_problems = clean_window(window)
     problems += window_problems
-    kinds = _time_kinds(frames, given)
+    kinds = _time_kinds(frames, stated)
     problems += _disagreement(kinds)
     agreed = len(set(kinds.values())) == 1
-    found = _window_of(frames) if given is None and agreed else given
+    found = _window_of(frames) if stated is None and agreed else stated
     problems += _across_tables(frames, found)
     others, other_problems = clean_more(more or {}, frames.get("customers"), found)
     problems += other_problems
@@ -141,12 +141,12 @@ def _clean_each(raw: Mapping[str, object]) -> tuple[dict[str, pd.DataFrame], lis
 def clean_more(
     raw: Mapping[str, object], customers: pd.DataFrame | None, window: Window | None
 ) -> tuple[dict[str, pd.DataFrame], list[str]]:
-    """Convert and check the tables that the format does not speak of."""
+    """Convert and check the tables that the format does not define."""
     taken = {"customers", "truth", *(form.name for form in FORMS)}
     frames, problems = {}, []
     for name, table in raw.items():
         if not str(name).isidentifier() or name in taken:
-            problems.append(f"more: {name!r} is no free name for a table (letters, digits and _)")
+            problems.append(f"more: {name!r} is not a free table name (letters, digits and _)")
             continue
         frame, found = as_frame(name, table, [])
         problems += found
@@ -185,7 +185,7 @@ def _more_faults(
 
 
 def to_ids(raw: pd.Series) -> pd.Series:
-    """Ids as whole numbers or as text; missing where an id is neither.
+    """Return ids as whole numbers or as text; missing where an id is neither.
 
     Examples
     --------
@@ -202,7 +202,7 @@ def to_ids(raw: pd.Series) -> pd.Series:
 
 
 def to_names(raw: pd.Series) -> pd.Series:
-    """Text as pandas' str; missing where it is empty or no text."""
+    """Return text as pandas' str; missing where it is empty or not text."""
     raw = _without_categories(raw)
     if not _is_text(raw):
         raw = raw.astype(object).where([isinstance(value, str) for value in raw])
@@ -210,17 +210,17 @@ def to_names(raw: pd.Series) -> pd.Series:
 
 
 def to_periods(raw: pd.Series) -> pd.Series:
-    """Whole numbers as int64 (Int64 if some are missing); missing where there is none."""
+    """Return whole numbers as int64 (Int64 if some are missing); other values become missing."""
     raw = raw.infer_objects()
     if types.is_integer_dtype(raw) and not raw.isna().any() and (raw < 2**63).all():
         return raw.astype("int64")
     numbers = to_numbers(raw)
-    numbers = numbers.where((numbers % 1 == 0) & (numbers.abs() < 2**53))  # beyond, digits are lost
+    numbers = numbers.where((numbers % 1 == 0) & (numbers.abs() < 2**53))  # larger ones lose digits
     return numbers.astype("int64" if numbers.notna().all() else "Int64")
 
 
 def to_numbers(raw: pd.Series) -> pd.Series:
-    """Numbers as float64; NaN where there is none."""
+    """Return numbers as float64; other values become NaN."""
     raw = _without_categories(raw)
     if types.is_datetime64_any_dtype(raw) or types.is_timedelta64_dtype(raw):
         return pd.Series(np.nan, index=raw.index)
@@ -231,7 +231,7 @@ def to_numbers(raw: pd.Series) -> pd.Series:
 
 
 def to_dates(raw: pd.Series) -> pd.Series:
-    """Dates as datetime64[us]; NaT where one is no ISO 8601 date without a time zone.
+    """Return dates as datetime64[us]; NaT unless it is an ISO 8601 date without a time zone.
 
     Examples
     --------
@@ -250,7 +250,7 @@ def _date_texts(raw: pd.Series) -> pd.Series:
 
 
 def _parse_dates(text: pd.Series) -> pd.Series:
-    """Parse ISO 8601; a text with a time zone is no date, whatever stands beside it."""
+    """Parse ISO 8601; a text with a time zone becomes NaT."""
     try:
         parsed = pd.to_datetime(text, errors="coerce", format="ISO8601")
     except ValueError:  # several zones, or some texts with and some without
@@ -263,7 +263,7 @@ def _parse_dates(text: pd.Series) -> pd.Series:
 
 
 def to_categories(names: pd.Series, raw: pd.Series) -> pd.Series:
-    """Names as a categorical: in the categories of `raw` if it has some, else sorted."""
+    """Return names as a categorical: with the categories of `raw` if it has any, else sorted."""
     if _is_named(names):
         return names.cat.as_unordered()
     if isinstance(raw.dtype, pd.CategoricalDtype):
@@ -274,9 +274,9 @@ def to_categories(names: pd.Series, raw: pd.Series) -> pd.Series:
 
 
 def to_extra(raw: pd.Series) -> pd.Series | None:
-    """Any further column as number, truth value, text, category or date; None if it is none.
+    """Return a further column as number, bool, text, category or date; None if it is none.
 
-    A blank text is missing, as it would be in a file.
+    Blank text becomes missing, as in a file.
     """
     if isinstance(raw.dtype, pd.CategoricalDtype):
         names = _names(raw)
@@ -314,12 +314,12 @@ def _without_categories(raw: pd.Series) -> pd.Series:
 
 
 def _names(raw: pd.Series) -> pd.Series:
-    """Text, or a categorical of it as it is: its categories are checked, and not every row."""
+    """Return text; a categorical of text stays, as only its categories need a check."""
     return raw if _is_named(raw) else to_names(raw)
 
 
 def _is_named(raw: pd.Series) -> bool:
-    """Whether a column is a categorical whose categories are all texts that are not empty."""
+    """Whether a column is a categorical whose categories are all non-empty text."""
     if not isinstance(raw.dtype, pd.CategoricalDtype):
         return False
     known = raw.cat.categories
@@ -331,7 +331,7 @@ def _is_text(raw: pd.Series) -> bool:
 
 
 def _whole_objects(raw: pd.Series) -> pd.Series | None:
-    """Ids in a column of Python objects that are all whole numbers; None if they are not."""
+    """Return ids from a column of Python objects that are all whole numbers; else None."""
     present = raw.dropna()
     if raw.dtype != object or not len(present):
         return None
@@ -350,16 +350,16 @@ def _date_text(value: object) -> str | None:
 
 
 def clean_customers(raw: object) -> tuple[pd.DataFrame | None, list[str]]:
-    """Convert and check the customers: one row each, ids that are there and do not repeat."""
+    """Convert and check the customers: one row each, ids present and unique."""
     frame, problems = as_frame("customers", raw, ["customer_id"])
     if frame is None:
         return None, problems
     if frame.empty:
-        return None, [*problems, "customers: has no row"]
+        return None, [*problems, "customers: has no rows"]
     columns = {"customer_id": to_ids(frame["customer_id"])}
     columns |= {name: _to_day(frame[name]) for name in ("start", "end") if name in frame}
     extras, extra_problems = extra_columns("customers", frame, list(columns))
-    # text becomes categories now, so that a part of the customers keeps the codes of the whole
+    # text becomes categories now, so that a subset of customers keeps the same codes
     extras |= {name: to_categories(v, v) for name, v in extras.items() if _is_text(v)}
     clean = pd.DataFrame(columns | extras)
     problems += id_problems("customers", frame, clean)
@@ -392,7 +392,7 @@ def _convert_record(
         form.key: to_categories(names, frame[form.key]),
     }
     faults = time_faults(time, frame[time], clean[time])
-    faults |= {f"whose {form.key} is missing or no text": names.isna()}
+    faults |= {f"whose {form.key} is missing or not text": names.isna()}
     faults |= {f"whose {form.key} is a reserved word": names.isin(_RESERVED)}
     if form.value is not None:
         clean[form.value], value_faults = _convert_value(form, frame)
@@ -406,12 +406,12 @@ def _convert_value(form: RecordForm, frame: pd.DataFrame) -> tuple[pd.Series, di
     raw = frame[form.value]
     if form.kind == "label":
         names = _names(raw)
-        return to_categories(names, raw), {"whose stage is no text": _lost(raw, names)}
+        return to_categories(names, raw), {"whose stage is not text": _lost(raw, names)}
     values = to_numbers(raw)
     finite = pd.Series(np.isfinite(values), index=raw.index)
-    if form.kind == "mean":  # a survey that was not answered is an empty cell, not an error
-        return values, {"whose value is no finite number": ~finite & raw.notna()}
-    return values, {"whose value is missing or no finite number": ~finite}
+    if form.kind == "mean":  # an unanswered survey is an empty cell, not an error
+        return values, {"whose value is not a finite number": ~finite & raw.notna()}
+    return values, {"whose value is missing or not a finite number": ~finite}
 
 
 def time_faults(name: str, raw: pd.Series, read: pd.Series) -> dict[str, pd.Series]:
@@ -429,7 +429,7 @@ def time_faults(name: str, raw: pd.Series, read: pd.Series) -> dict[str, pd.Seri
 def as_frame(
     name: str, raw: object, required: list[str], has_time: bool = False
 ) -> tuple[pd.DataFrame | None, list[str]]:
-    """Give the frame with rows numbered from 0, or what stops us from reading it."""
+    """Return the frame with rows numbered from 0, or the problems that prevent reading it."""
     if not isinstance(raw, pd.DataFrame):
         return None, [f"{name}: must be a pandas DataFrame, got {type(raw).__name__}"]
     listed = [str(column) for column in raw.columns]
@@ -448,11 +448,11 @@ def as_frame(
 def extra_columns(
     name: str, frame: pd.DataFrame, known: list[str]
 ) -> tuple[dict[str, pd.Series], list[str]]:
-    """Convert the columns that the format does not speak of; they are kept."""
+    """Convert the columns that the format does not define; they are kept."""
     converted = {column: to_extra(frame[column]) for column in frame if column not in known}
     problems = [
-        f"{name}: column `{column}` is of no known type ({frame[column].dtype}); "
-        "use numbers, truth values, text or dates, one type per column"
+        f"{name}: column `{column}` is of an unknown type ({frame[column].dtype}); "
+        "use numbers, bools, text or dates, one type per column"
         for column, values in converted.items()
         if values is None
     ]
@@ -460,16 +460,16 @@ def extra_columns(
 
 
 def _to_day(raw: pd.Series) -> pd.Series:
-    """Read a start or end: a period if it is a number, else the day of a date."""
+    """Read a start or end: a period if it is a number, otherwise the day of a date."""
     if types.is_numeric_dtype(raw) and not types.is_bool_dtype(raw):
         return to_periods(raw)
     return to_dates(raw).dt.normalize()
 
 
 def _empty_times_dropped(customers: pd.DataFrame) -> pd.DataFrame:
-    """Drop a start or end that is missing throughout: it says nothing, not even its type."""
-    given = [name for name in ("start", "end") if name in customers]
-    return customers.drop(columns=[name for name in given if customers[name].isna().all()])
+    """Drop a start or end that is missing in every row: even its type is unknown."""
+    present = [name for name in ("start", "end") if name in customers]
+    return customers.drop(columns=[name for name in present if customers[name].isna().all()])
 
 
 def _window_faults(raw: pd.DataFrame, clean: pd.DataFrame) -> dict[str, pd.Series]:
@@ -486,7 +486,7 @@ def _window_faults(raw: pd.DataFrame, clean: pd.DataFrame) -> dict[str, pd.Serie
 
 
 def id_problems(name: str, raw: pd.DataFrame, clean: pd.DataFrame) -> list[str]:
-    """List the rows whose id is missing or of no known type."""
+    """List the rows whose id is missing or of an unknown type."""
     missing = raw["customer_id"].isna() | _is_blank(raw["customer_id"])
     unread = clean["customer_id"].isna() & ~missing
     return row_problems(
@@ -540,7 +540,7 @@ def read_time(value: object) -> Time | None:
 
 
 def customer_windows(customers: pd.DataFrame, window: Window) -> tuple[pd.Series, pd.Series]:
-    """First and last period or day of each customer; the window's where none is given."""
+    """First and last period or day of each customer; by default, those of the window."""
     dtype = "int64" if isinstance(window[0], int) else "datetime64[us]"
     first, last = (
         customers[name].fillna(end).astype(dtype)
@@ -552,7 +552,7 @@ def customer_windows(customers: pd.DataFrame, window: Window) -> tuple[pd.Series
 
 
 def times(frame: pd.DataFrame) -> pd.Series:
-    """Give the period, or the day, of each record."""
+    """Return the period, or the day, of each record."""
     return frame["period"] if "period" in frame else frame["date"].dt.normalize()
 
 
@@ -581,8 +581,8 @@ def _disagreement(kinds: Mapping[str, str]) -> list[str]:
     by_kind = {kind: [name for name in kinds if kinds[name] == kind] for kind in ("period", "date")}
     if not all(by_kind.values()):
         return []
-    said = "; ".join(f"{kind} in {', '.join(names)}" for kind, names in by_kind.items())
-    return [f"all tables must agree on period or date, got {said}"]
+    found = "; ".join(f"{kind} in {', '.join(names)}" for kind, names in by_kind.items())
+    return [f"all tables must agree on period or date, got {found}"]
 
 
 def _window_of(frames: Mapping[str, pd.DataFrame]) -> Window | None:
@@ -611,7 +611,7 @@ def _across_tables(frames: Mapping[str, pd.DataFrame], window: Window | None) ->
 
 
 def _name_clashes(frames: Mapping[str, pd.DataFrame]) -> list[str]:
-    """Every variable of a panel comes from one place."""
+    """List names that two sources would give to one panel variable."""
     homes: dict[str, list[str]] = {}
     for name, frame in frames.items():
         for variable in variables_of(name, frame):
@@ -641,16 +641,16 @@ def _strangers(name: str, frame: pd.DataFrame, customers: pd.DataFrame) -> list[
     if not ids.notna().any() or not known.notna().any():
         return []
     if _is_text(ids) != _is_text(known):
-        said, expected = (
+        found, expected = (
             "text" if _is_text(values) else "whole numbers" for values in (ids, known)
         )
-        return [f"{name}: customer_id is {said}, but {expected} in customers"]
+        return [f"{name}: customer_id is {found}, but {expected} in customers"]
     unknown = ids.notna() & ~ids.isin(known)
     return row_problems(name, frame, {"whose customer_id is not in customers": unknown})
 
 
 def _outside(name: str, frame: pd.DataFrame, customers: pd.DataFrame, window: Window) -> list[str]:
-    """List records outside the window of the firm, then those outside their customer's own."""
+    """List records outside the firm's window, then those outside their customer's window."""
     when = times(frame)
     if _kind(when) != ("period" if isinstance(window[0], int) else "date"):
         return []
@@ -695,21 +695,21 @@ def _customers_outside(customers: pd.DataFrame, window: Window) -> list[str]:
 
 
 def _conflicting_labels(labels: pd.DataFrame) -> list[str]:
-    """Two stages at one time cannot both be the last."""
+    """List labels that name two stages at one time: they cannot both be the last."""
     time = "period" if "period" in labels else "date"
-    said = labels[labels["stage"].notna()]
+    named = labels[labels["stage"].notna()]
     where = ["customer_id", time, "channel"]
-    once = said.drop_duplicates([*where, "stage"])
+    once = named.drop_duplicates([*where, "stage"])
     twice = once.duplicated(where, keep=False).reindex(labels.index, fill_value=False)
     rule = f"that name another stage for the same customer, {time} and channel"
     return row_problems("labels", labels, {rule: twice})
 
 
-# Saying it ----------------------------------------------------------------------------------------
+# Messages -----------------------------------------------------------------------------------------
 
 
 def row_problems(name: str, frame: pd.DataFrame, faults: Mapping[str, pd.Series]) -> list[str]:
-    """List each rule that is broken, with how many rows break it and the first of them.
+    """List each broken rule, with the number of rows that break it and the first of them.
 
     Examples
     --------
@@ -749,5 +749,5 @@ def _span(window: Window) -> str:
 
 
 def _mask(values: pd.Series) -> pd.Series:
-    """Read an unknown comparison (a missing time) as no fault of this kind."""
+    """Treat an unknown comparison (a missing time) as passed."""
     return values.fillna(False).astype(bool)

@@ -1,9 +1,9 @@
 """Tables on disk: one file per table, and `tables.json`, which says how to read them back.
 
-A folder is replaced as a whole or not at all (`crmlab.tables.folders`), so a disk that fills up, or
-a value that cannot be written, leaves the old folder as it was. The truth of a simulated world is
-written only if asked for, into a folder of its own that says what it is: whoever gets the tables
-does not get it.
+A folder is replaced completely or not at all (`crmlab.tables.folders`), so a full disk, or a value
+that cannot be written, leaves the old folder as it was. The truth of a simulated world is written
+only on request, into a separate folder that is marked as such: whoever gets the tables does not
+get the truth.
 
 A folder from elsewhere needs no `tables.json`: `customers.csv` and any of `events.csv`,
 `surveys.csv`, `cases.csv`, `labels.csv`, `actions.csv` (or `.parquet`) are enough.
@@ -25,11 +25,11 @@ from crmlab.tables.records import FORMS, to_dates
 _FORMATS = ("csv", "parquet")
 
 
-def _upgrade(said: Mark) -> Mark:
-    """Read a mark of older versions, which names the tables but not their files."""
-    tables = said.get("columns")
+def _upgrade(mark: Mark) -> Mark:
+    """Convert a mark of an older version, which names the tables but not their files."""
+    tables = mark.get("columns")
     names = tables if isinstance(tables, dict) else ()
-    return {"files": [f"{name}.{format}" for name in names for format in _FORMATS], **said}
+    return {"files": [f"{name}.{format}" for name in names for format in _FORMATS], **mark}
 
 
 TABLES = FolderKind("crmlab tables", "tables.json", _upgrade)
@@ -37,7 +37,7 @@ ANSWER_KEY = FolderKind("crmlab answer key", "answer_key.json", _upgrade)
 _NAMES = ("customers", *(form.name for form in FORMS))
 _TEXT = ("customer_id", "date", "channel", "action", "stage")
 _MISSING = ("", "NA", "N/A", "NaN", "nan", "NULL", "null")
-_WHOLE = r"0|-?[1-9][0-9]{0,17}"  # ids such as 007 are text, or their zeros would be lost
+_WHOLE = r"0|-?[1-9][0-9]{0,17}"  # ids such as 007 stay text, to keep their zeros
 _DTYPES = {"integer": "Int64", "truth": "bool"}  # everything else is read as text first
 
 
@@ -51,17 +51,17 @@ def write_tables(
     format: str = "csv",
     truth_folder: str | Path | None = None,
 ) -> Path:
-    """Write tables to a folder, all of it or nothing.
+    """Write tables to a folder, completely or not at all.
 
     Parameters
     ----------
     tables : CustomerTables
-        Their truth is not written, unless `truth_folder` asks for it.
+        Their truth is only written if `truth_folder` is set.
     folder : path
-        New, empty, or older tables that were written here and nothing else; these are replaced.
+        New, empty, or a folder that this function wrote and nothing else, which is replaced.
     format : {"csv", "parquet"}
     truth_folder : path, optional
-        Where the truth of a simulated world goes, outside of `folder`, marked as an answer key
+        Where to write the truth of a simulated world, outside `folder`; marked as an answer key
         (`read_truth` reads it). New, empty, or an older answer key and nothing else.
 
     Returns
@@ -73,7 +73,7 @@ def write_tables(
     ------
     SpecError
         If the format is unknown, a folder is anything else, the provenance cannot be written as
-        JSON, or the truth is asked for and there is none.
+        JSON, or there is no truth to write.
 
     Examples
     --------
@@ -97,9 +97,9 @@ def write_tables(
 
 def _check_truth(tables: CustomerTables, target: Path, truth: Path) -> None:
     if tables.truth is None:
-        rule = "left out where tables have no truth (only simulated worlds have one)"
+        rule = "left out for tables without truth (only simulated worlds have one)"
     elif truth == target or target in truth.parents:
-        rule = "a folder outside of `folder`, as an answer key does not travel with the tables"
+        rule = "a folder outside `folder`, because an answer key must not travel with the tables"
     else:
         return
     refuse("write_tables", "truth_folder", rule, str(truth))
@@ -110,7 +110,7 @@ def _write_truth(tables: CustomerTables, folder: str | Path, format: str) -> Non
     columns = {
         name: {column: _type_of(frame[column]) for column in frame} for name, frame in truth.items()
     }
-    said = {
+    mark = {
         "warning": "The truth of a simulated world, which no firm knows. Not for learners' eyes, "
         "and not for models.",
         "columns": columns,
@@ -119,27 +119,27 @@ def _write_truth(tables: CustomerTables, folder: str | Path, format: str) -> Non
     with new_folder(folder, ANSWER_KEY) as aside:
         for name, frame in truth.items():
             _write_frame(frame, aside / f"{name}.{format}")
-        (aside / ANSWER_KEY.mark).write_text(_to_json(said), encoding="utf-8", newline="\n")
+        (aside / ANSWER_KEY.mark).write_text(_to_json(mark), encoding="utf-8", newline="\n")
 
 
 def _manifest(tables: CustomerTables) -> str:
-    """Say as JSON what the files cannot: window, types, categories, units, provenance."""
+    """Write as JSON what the files cannot hold: window, types, categories, units, provenance."""
     columns = {
         name: {column: _type_of(frame[column]) for column in frame}
         for name, frame in _frames(tables).items()
     }
-    said = {
+    manifest = {
         "window": [str(end) if tables.is_dated else end for end in tables.window],
         "columns": columns,
         "units": tables.units,
         "provenance": tables.provenance,
     }
-    return _to_json(said)
+    return _to_json(manifest)
 
 
-def _to_json(said: Mapping[str, Any]) -> str:
+def _to_json(content: Mapping[str, Any]) -> str:
     try:
-        return json.dumps(said, indent=2, ensure_ascii=False, default=_plain) + "\n"
+        return json.dumps(content, indent=2, ensure_ascii=False, default=_plain) + "\n"
     except (TypeError, ValueError) as error:
         raise SpecError(
             f"The provenance of the tables cannot be written as JSON: {error}"
@@ -196,21 +196,21 @@ def read_tables(
     folder : path
         Holds customers.csv and any record table as .csv or .parquet.
     window : (first, last), optional
-        As in `CustomerTables`; default what `tables.json` says, else from the data.
+        As in `CustomerTables`; by default, taken from `tables.json`, else from the data.
     units : mapping of variable to text, optional
-        As in `CustomerTables`; default what `tables.json` says.
+        As in `CustomerTables`; by default, taken from `tables.json`.
 
     Returns
     -------
     CustomerTables
-        Without truth. In a folder without `tables.json`, ids are whole numbers if all of them
-        are written as such (7, not 007), else text.
+        Without truth. In a folder without `tables.json`, ids are whole numbers if all of them look
+        like whole numbers (7, not 007), else text.
 
     Raises
     ------
     DataError
-        If a file is missing, empty, unreadable or unknown, or a rule of the format is broken: all
-        problems of the files at once, then all of the records.
+        If a file is missing, empty, unreadable or unknown, or a rule of the format is broken. All
+        problems of the files are reported at once, then all of the records.
     """
     folder = Path(folder)
     manifest, manifest_problems = _read_manifest(folder)
@@ -219,7 +219,7 @@ def read_tables(
         folder, (*_NAMES, *(name for name in listed if name not in _NAMES))
     )
     problems += [
-        f"{name}: listed in {TABLES.mark}, but not there" for name in listed if name not in files
+        f"{name}: listed in {TABLES.mark}, but missing" for name in listed if name not in files
     ]
     frames, unread = _read_frames(files, listed)
     raise_problems(DataError, f"read_tables({folder.name})", problems + manifest_problems + unread)
@@ -234,7 +234,7 @@ def read_tables(
 
 
 def read_truth(folder: str | Path) -> dict[str, pd.DataFrame]:
-    """Read an answer key: what `write_tables(..., truth_folder=...)` wrote.
+    """Read an answer key that `write_tables(..., truth_folder=...)` wrote.
 
     Parameters
     ----------
@@ -248,16 +248,16 @@ def read_truth(folder: str | Path) -> dict[str, pd.DataFrame]:
     Raises
     ------
     DataError
-        If the folder is no answer key, or a file is missing or cannot be read.
+        If the folder is not an answer key, or a file is missing or cannot be read.
     """
     folder = Path(folder)
     manifest, problems = _read_manifest(folder, ANSWER_KEY)
     if not manifest and not problems:
-        problems = [f"{ANSWER_KEY.mark} is missing: this folder is no answer key"]
+        problems = [f"{ANSWER_KEY.mark} is missing: this folder is not an answer key"]
     listed = manifest.get("columns", {})
     files = {path.stem: path for path in _data_files(folder)}
     missing = [name for name in listed if name not in files]
-    problems += [f"{name}: listed in {ANSWER_KEY.mark}, but not there" for name in missing]
+    problems += [f"{name}: listed in {ANSWER_KEY.mark}, but missing" for name in missing]
     present = {name: files[name] for name in listed if name in files}
     frames, unread = _read_frames(present, listed)
     raise_problems(DataError, f"read_truth({folder.name})", problems + unread)
@@ -265,7 +265,7 @@ def read_truth(folder: str | Path) -> dict[str, pd.DataFrame]:
 
 
 def _whole_columns(frame: pd.DataFrame) -> dict[str, str]:
-    """Columns of whole numbers without a gap, which need no missing value."""
+    """Find the columns of whole numbers without missing values."""
     return {
         name: "int64"
         for name in frame
@@ -285,12 +285,12 @@ def _find_files(folder: Path, names: Sequence[str]) -> tuple[dict[str, Path], li
     paths = _data_files(folder)
     stems = [path.stem for path in paths]
     problems = [
-        f"{path.name}: no table of this name (there are: {', '.join(names)})"
+        f"{path.name}: unknown table (there are: {', '.join(names)})"
         for path in paths
         if path.stem not in names
     ]
     problems += [
-        f"{name}: there as .csv and as .parquet" for name in names if stems.count(name) > 1
+        f"{name}: exists as .csv and as .parquet" for name in names if stems.count(name) > 1
     ]
     if "customers" not in stems:
         problems.append("customers.csv (or .parquet) is missing")
@@ -323,8 +323,8 @@ def read_frame(path: Path, columns: Mapping[str, Any] | None = None) -> pd.DataF
     ----------
     path : path
     columns : mapping of column to type, optional
-        As `tables.json` lists them. Without it, ids, dates and names are read as text and other
-        columns as what they look like.
+        As `tables.json` lists them. Without it, ids, dates and names are read as text, and pandas
+        infers the types of other columns.
 
     Raises
     ------
@@ -349,7 +349,7 @@ def _read_csv(path: Path, columns: Mapping[str, Any] | None) -> pd.DataFrame:
         types = {column: "str" for column in header if column in _TEXT}
         missing = {column: [""] if column in _TEXT else list(_MISSING) for column in header}
     else:
-        types = {column: _DTYPES.get(str(said), "str") for column, said in columns.items()}
+        types = {column: _DTYPES.get(str(kind), "str") for column, kind in columns.items()}
         missing = {column: [""] for column in header}
     frame = pd.read_csv(
         path,
@@ -363,21 +363,21 @@ def _read_csv(path: Path, columns: Mapping[str, Any] | None) -> pd.DataFrame:
 
 
 def _typed(frame: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:
-    """Give back the types that a file of text does not know."""
-    present = {column: said for column, said in columns.items() if column in frame}
-    return frame.assign(**{name: _as_type(frame[name], said) for name, said in present.items()})
+    """Restore the types that a text file cannot store."""
+    present = {column: kind for column, kind in columns.items() if column in frame}
+    return frame.assign(**{name: _as_type(frame[name], kind) for name, kind in present.items()})
 
 
-def _as_type(values: pd.Series, said: str | Mapping[str, list[str]]) -> pd.Series:
-    if isinstance(said, Mapping):
-        return values.astype(pd.CategoricalDtype(pd.Index(said["categories"], dtype="str")))
-    if said == "date":
+def _as_type(values: pd.Series, kind: str | Mapping[str, list[str]]) -> pd.Series:
+    if isinstance(kind, Mapping):
+        return values.astype(pd.CategoricalDtype(pd.Index(kind["categories"], dtype="str")))
+    if kind == "date":
         return to_dates(values)
-    return values.astype("float64") if said == "number" else values  # to the last digit
+    return values.astype("float64") if kind == "number" else values  # to the last digit
 
 
 def with_plain_ids(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """Make ids whole numbers if every id of every table is written as one."""
+    """Convert ids to whole numbers if every id of every table looks like one."""
     ids = [frame["customer_id"] for frame in frames.values() if "customer_id" in frame]
     whole = all(
         isinstance(values.dtype, pd.StringDtype) and values.dropna().str.fullmatch(_WHOLE).all()

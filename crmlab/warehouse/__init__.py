@@ -55,8 +55,8 @@ The same counts as Ibis expressions, for data larger than memory (`expressions`)
 
 A simulated bank taken apart, to practise on (`source_systems`):
 
-* `scatter`: hand the tables of a bank to its functions
-* `Scattered`: what `scatter` returns
+* `to_source_systems`: divide the tables of a bank among its functions
+* `SourceSystems`: what `to_source_systems` returns
 """
 
 from crmlab.lazy import attach_stub

@@ -49,8 +49,8 @@ from crmlab.warehouse.questions import (
     why_negative as why_negative,
 )
 from crmlab.warehouse.source_systems import (
-    Scattered as Scattered,
-    scatter as scatter,
+    SourceSystems as SourceSystems,
+    to_source_systems as to_source_systems,
 )
 from crmlab.warehouse.subjects import (
     to_subject as to_subject,

@@ -1,10 +1,10 @@
-"""The same counts where the rows are: summaries, panels and moves as Ibis expressions.
+"""The same counts, computed where the rows are: summaries, panels and moves as Ibis expressions.
 
 An expression says what to compute, and the engine that holds the rows computes it: DuckDB on a
 laptop, PySpark on a cluster. Only `collect` runs a query. What comes back is small: a row per
-customer, per cell that is not empty, or per kind of move. `as_expression` and `collect` lead from
-pandas and back by way of Arrow, as Ibis's own way asks pandas for an option that pandas is giving
-up. Each expression equals a function on pandas to the last count:
+customer, per cell that is not empty, or per kind of move. `as_expression` and `collect` convert
+from pandas and back through Arrow, because Ibis's own conversion uses a deprecated pandas option.
+Each expression gives exactly the counts of a function on pandas:
 
 ==================  ====================================================
 expression          on pandas
@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from crmlab.arrays import Ints
-from crmlab.errors import DataError, SpecError, check_one_of, raise_problems
+from crmlab.arrays import Ints, check_count
+from crmlab.errors import DataError, check_one_of, raise_problems, refuse
 from crmlab.tables.records import FORMS, RecordForm, clean_window, read_time
 
 if TYPE_CHECKING:
@@ -37,12 +37,12 @@ _FREQUENCIES = ("D", "W", "M", "Q", "Y")
 
 
 def as_expression(frame: pd.DataFrame) -> "ir.Table":
-    """Make a frame in memory the start of an expression, on whatever backend runs it.
+    """Turn a frame in memory into an expression that any backend can run.
 
     Parameters
     ----------
     frame : DataFrame
-        Categories go as text; the index stays behind.
+        Categories become text; the index is dropped.
 
     Returns
     -------
@@ -63,12 +63,12 @@ def collect(expression: "ir.Table", connection: "BaseBackend | None" = None) -> 
     ----------
     expression : ibis Table
     connection : Ibis backend, optional
-        Where to run it; default the backend that holds the rows, or DuckDB.
+        Where to run it; by default, the backend that holds the rows, or DuckDB.
 
     Returns
     -------
     DataFrame
-        Dates as datetime64, text as str; the rows in no order.
+        Dates as datetime64, text as str; rows in no particular order.
 
     Examples
     --------
@@ -121,14 +121,15 @@ def order_summary(orders: "ir.Table", *, observation_end: Any, freq: str = "W") 
     Returns
     -------
     ibis Table
-        customer_id, frequency, recency, T and, if there are amounts, monetary_value; in no order.
+        customer_id, frequency, recency, T and, if there are amounts, monetary_value; in no
+        particular order.
 
     Raises
     ------
     DataError
         If a column is missing.
     SpecError
-        If `observation_end` is no date, or `freq` no such unit.
+        If `observation_end` is not a date, or `freq` is not valid.
 
     Examples
     --------
@@ -178,7 +179,8 @@ def panel_cells(
     records : ibis Table
         customer_id, date or period, and the columns of the table (see `crmlab.tables.records`).
     table : {"events", "cases", "surveys", "labels", "actions"}
-        It decides how a cell is filled: a sum, a count, a mean, or the last label.
+        The kind of table, which decides how a cell is filled: a sum, a count, a mean, or the last
+        label.
     window : (first, last)
         Two dates or two periods, both inclusive; records outside are left out.
     freq : {"D", "W", "M", "Q", "Y"}
@@ -189,8 +191,8 @@ def panel_cells(
     -------
     ibis Table
         customer_id, period (0 is the first of the window), the channel (or action), and value or
-        stage. A cell without a record has no row. Collected, it is itself a table of records with
-        periods: hand it to `CustomerTables`, and `to_panel` gives the panel.
+        stage. A cell without a record has no row. The collected result is itself a table of records
+        with periods: pass it to `CustomerTables`, and `to_panel` makes the panel.
 
     Raises
     ------
@@ -292,7 +294,7 @@ def stage_moves(labels: "ir.Table") -> "ir.Table":
 
 
 def move_matrix(moves: pd.DataFrame, stages: Sequence[str]) -> Ints:
-    """Write counted moves as a matrix.
+    """Arrange counted moves in a matrix.
 
     Parameters
     ----------
@@ -304,7 +306,7 @@ def move_matrix(moves: pd.DataFrame, stages: Sequence[str]) -> Ints:
     Returns
     -------
     ndarray of int, shape (K, K)
-        Rows are the stage before.
+        Row = stage before, column = stage after.
 
     Raises
     ------
@@ -313,7 +315,7 @@ def move_matrix(moves: pd.DataFrame, stages: Sequence[str]) -> Ints:
     """
     place = {name: code for code, name in enumerate(stages)}
     strange = sorted({*moves["stage_from"], *moves["stage_to"]} - set(place))
-    raise_problems(DataError, "move_matrix", [f"{name!r} is no stage" for name in strange])
+    raise_problems(DataError, "move_matrix", [f"{name!r} is not a stage" for name in strange])
     counts = np.zeros((len(place), len(place)), dtype=np.int64)
     cells = (moves["stage_from"].map(place), moves["stage_to"].map(place))
     np.add.at(counts, tuple(cell.to_numpy(dtype=np.int64) for cell in cells), moves["n"])
@@ -321,7 +323,7 @@ def move_matrix(moves: pd.DataFrame, stages: Sequence[str]) -> Ints:
 
 
 def purchase_gaps(orders: "ir.Table", *, window: tuple[Any, Any], freq: str) -> "ir.Table":
-    """Count the gaps between a customer's periods with a purchase, and the silence at the end.
+    """Count the gaps between periods with a purchase, and the silence after the last one.
 
     Parameters
     ----------
@@ -333,8 +335,8 @@ def purchase_gaps(orders: "ir.Table", *, window: tuple[Any, Any], freq: str) -> 
     Returns
     -------
     ibis Table
-        gap (periods), closed (whether a purchase ended it; if not, the window did), n. The open gap
-        of a customer runs from the last purchase to the last period of the window, and may be 0.
+        gap (periods), closed (True if a purchase ended it, False if the window did), n. The open
+        gap of a customer runs from the last purchase to the end of the window, and may be 0.
 
     Raises
     ------
@@ -373,9 +375,9 @@ def _last_period(first: pd.Timestamp, last: pd.Timestamp, freq: str) -> int:
 def recency_moves(gaps: pd.DataFrame, n_stages: int) -> Ints:
     """Count the moves between stages of recency, from the gaps alone.
 
-    A customer is in stage r if the last purchase was r - 1 periods ago; the last stage holds
-    everybody who has been silent for longer. A gap g that a purchase closes is the path
-    1, 2, ..., g and back to 1; an open one is 1, 2, ..., g + 1 (Pfeifer and Carraway 2000).
+    A customer is in stage r if the last purchase was r - 1 periods ago; the last stage holds all
+    who have been silent for longer. A gap of g periods that a purchase closes is the path
+    1, 2, ..., g and back to 1; an open gap is 1, 2, ..., g + 1 (Pfeifer and Carraway 2000).
 
     Parameters
     ----------
@@ -392,7 +394,7 @@ def recency_moves(gaps: pd.DataFrame, n_stages: int) -> Ints:
     Raises
     ------
     SpecError
-        If `n_stages` is no positive integer.
+        If `n_stages` is not a whole number of at least 1.
 
     Examples
     --------
@@ -402,11 +404,7 @@ def recency_moves(gaps: pd.DataFrame, n_stages: int) -> Ints:
            [1, 0, 1],
            [0, 0, 7]])
     """
-    if not isinstance(n_stages, (int, np.integer)) or n_stages < 1:
-        raise SpecError(
-            f"The `n_stages` parameter of `recency_moves` must be a positive integer, got "
-            f"{n_stages!r}."
-        )
+    check_count("recency_moves", "n_stages", n_stages)
     counts = np.zeros((n_stages, n_stages), dtype=np.int64)
     rows = gaps[["gap", "closed", "n"]].itertuples(index=False)
     for gap, closed, n in ((int(gap), bool(closed), int(n)) for gap, closed, n in rows):
@@ -429,10 +427,7 @@ def _day(owner: str, parameter: str, value: object) -> str:
     day = read_time(value)
     if isinstance(day, pd.Timestamp):
         return day.date().isoformat()
-    raise SpecError(
-        f"The `{parameter}` parameter of `{owner}` must be a date such as '1997-09-30', got "
-        f"{value!r}."
-    )
+    refuse(owner, parameter, "a date such as '1997-09-30'", value)
 
 
 def _window(owner: str, window: tuple[Any, Any], time: str) -> tuple[Any, Any]:
@@ -440,7 +435,5 @@ def _window(owner: str, window: tuple[Any, Any], time: str) -> tuple[Any, Any]:
     ends = clean_window(window)[0]
     if ends and isinstance(ends[0], kind):
         return ends
-    raise SpecError(
-        f"The `window` parameter of `{owner}` must be (first, last), two {time}s in order, as the "
-        f"records have {time}s; got {window!r}."
-    )
+    rule = f"(first, last), two {time}s in order, because the records have {time}s"
+    refuse(owner, "window", rule, window)

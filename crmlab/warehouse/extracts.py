@@ -1,9 +1,9 @@
-"""Functional extracts: what one function of the firm hands over, and how to read it.
+"""Functional extracts: the file of one function of the firm, and how to read it.
 
-The sales system, the call centre and accounts keep records for purposes of their own: each has its
-own ids, codes, units and way to write a date. An `Extract` is such a file together with a
-description of its habits; `read_extract` translates it into common names, codes and units. A row
-that cannot be translated is set aside with the reason, and counted; no row is lost in silence.
+The sales system, the call centre and accounts keep records for their own purposes: each has its own
+ids, codes, units and date format. An `Extract` is such a file together with a description of these;
+`read_extract` translates it into common names, codes and units. A row that cannot be translated is
+set aside with the reason, and counted; no row is lost silently.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -20,38 +20,38 @@ OWN_COLUMNS = ("function", "source_row", "local_id", "date")
 
 @dataclass(frozen=True, eq=False)
 class Extract:
-    """One file of one function, and how to read it.
+    """A file of one function of the firm, and how to read it.
 
     Parameters
     ----------
     function : str
-        Who keeps it, e.g. "sales".
+        The function that keeps the file, e.g. "sales".
     into : str
         The subject table that its rows belong to: a record table (`crmlab.tables.records`),
         "profile" for attributes that change, or any other name.
     frame : DataFrame
-        The rows as they come.
+        The raw rows.
     party : str
-        The column of the function's own id of a person.
+        The column with the function's own id of a person.
     date : str
-        The column that says when.
+        The column with the date.
     date_format : str
-        How a date is written: "ISO8601", a format such as "%d.%m.%Y", or "s" for seconds since
+        The date format: "ISO8601", a pattern such as "%d.%m.%Y", or "s" for seconds since
         1970-01-01 (UTC).
     columns : mapping of common name to own column
-        What is read, and what it is called from now on.
+        The columns to read, and their common names.
     codes : mapping of common name to (mapping of own code to common code)
     per_unit : mapping of common name to number
         How many of the function's units are one common unit, e.g. 100 for cents in a euro.
     constant : mapping of common name to value
-        What the file leaves unsaid, e.g. ``{"channel": "complaint"}``.
+        Values that the file does not state, e.g. ``{"channel": "complaint"}``.
     read_id : function of a Series of text, optional
-        How to write the function's ids in one way, e.g. ``lambda text: text.str.lower()``.
+        Brings the function's ids into one format, e.g. ``lambda text: text.str.lower()``.
 
     Raises
     ------
     SpecError
-        If the description names columns that are not there, or names that are not read.
+        If the description names missing columns, or common names that are not read.
 
     Examples
     --------
@@ -84,17 +84,17 @@ class Extract:
             if column not in self.frame:
                 yield f"column `{column}` is missing (there are: {listed})"
         for name in sorted({*self.codes, *self.per_unit} - set(self.columns)):
-            yield f"codes or per_unit name `{name}`, which is not among columns"
+            yield f"codes or per_unit name `{name}`, which is not in columns"
         for name in sorted({*self.columns, *self.constant} & {*OWN_COLUMNS, "customer_id"}):
-            yield f"the common name `{name}` is taken; choose another"
+            yield f"the common name `{name}` is reserved; choose another"
         for name in sorted(set(self.columns) & set(self.constant)):
             yield f"`{name}` is both read and constant"
         if not self.into.isidentifier() or self.into in ("customers", "parties", "set_aside"):
-            yield f"into={self.into!r} is no free name of a table"
+            yield f"into={self.into!r} is a reserved name; choose another"
 
 
 class Reading(NamedTuple):
-    """An extract in common words.
+    """An extract, translated into common names, codes and units.
 
     Parameters
     ----------
@@ -118,7 +118,7 @@ def read_extract(extract: Extract) -> Reading:
     Returns
     -------
     Reading
-        A row is in `rows` or, with the first reason found, in `set_aside`; never in both.
+        Each row is either in `rows` or, with the first reason found, in `set_aside`.
     """
     frame = extract.frame.reset_index(drop=True)
     ids = _ids(frame[extract.party], extract.read_id)
@@ -129,8 +129,8 @@ def read_extract(extract: Extract) -> Reading:
         columns[name], fault = _translate(extract, name, frame[own])
         faults |= fault
     reason = _first_reason(faults, frame.index)
-    said = {"function": extract.function, "source_row": frame.index, "local_id": ids, "date": dates}
-    rows = pd.DataFrame({**said, **columns}, index=frame.index).assign(**extract.constant)
+    base = {"function": extract.function, "source_row": frame.index, "local_id": ids, "date": dates}
+    rows = pd.DataFrame({**base, **columns}, index=frame.index).assign(**extract.constant)
     aside = pd.DataFrame(
         {
             "function": extract.function,
@@ -145,7 +145,7 @@ def read_extract(extract: Extract) -> Reading:
 
 
 def _ids(raw: pd.Series, read_id: Callable[[pd.Series], pd.Series] | None) -> pd.Series:
-    """Write ids as text; a whole number that a file made a decimal one loses its point."""
+    """Write ids as text; whole numbers that a file stored as decimals lose their ".0"."""
     text = raw.astype("str").str.strip().str.replace(r"^(\d+)\.0$", r"\1", regex=True)
     text = text if read_id is None else read_id(text)
     return text.mask(text == "")
@@ -162,13 +162,13 @@ def _dates(raw: pd.Series, date_format: str) -> pd.Series:
 def _translate(
     extract: Extract, name: str, raw: pd.Series
 ) -> tuple[pd.Series, dict[str, pd.Series]]:
-    """Read one column: codes by their list, numbers by their unit; a blank stays a blank."""
+    """Translate one column by its codes or its unit; a blank stays a blank."""
     if name in extract.codes:
         read = raw.map(dict(extract.codes[name]))
         fault = {f"code of {name} is not listed": read.isna() & raw.notna()}
     elif name in extract.per_unit:
         read = to_numbers(raw) / extract.per_unit[name]
-        fault = {f"{name} is no number": read.isna() & raw.notna()}
+        fault = {f"{name} is not a number": read.isna() & raw.notna()}
     else:
         return raw, {}
     return read, fault
@@ -176,6 +176,6 @@ def _translate(
 
 def _first_reason(faults: Mapping[str, pd.Series], index: pd.Index) -> pd.Series:
     reason = pd.Series(None, index=index, dtype="str")
-    for said, bad in faults.items():
-        reason = reason.mask(bad & reason.isna(), said)
+    for fault, bad in faults.items():
+        reason = reason.mask(bad & reason.isna(), fault)
     return reason

@@ -1,16 +1,16 @@
-"""Attributes that change: a log that only grows, and views of it at any date.
+"""Changing attributes: a log that only grows, and views of it at any date.
 
-A firm that keeps one row per customer and overwrites it knows the present and has lost the past.
+A firm that keeps one row per customer and overwrites it knows the present but has lost the past.
 Here an attribute is a **log** ("profile"): one row per customer, date and attribute, valid from
-that date until the next row for the same. Rows are added and never edited; intervals, the state at
-a date and the path over periods are computed from it.
+that date until the next such row. Rows are added and never edited; intervals, the state at a date
+and the path over periods are computed from the log.
 """
 
 from typing import Any
 
 import pandas as pd
 
-from crmlab.errors import SpecError
+from crmlab.errors import refuse
 from crmlab.tables import CustomerTables
 from crmlab.tables.records import read_time
 
@@ -18,7 +18,7 @@ LOG_KEY = ["customer_id", "attribute"]
 
 
 def validity(profile: pd.DataFrame) -> pd.DataFrame:
-    """Read the intervals off a log.
+    """Turn a log into intervals of validity.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ def validity(profile: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         customer_id, attribute, value, date (valid from, inclusive), until (exclusive; missing:
-        still valid), sorted. A row that repeats the value before it starts no interval.
+        still valid), sorted. A row that repeats the value before it does not start an interval.
 
     Examples
     --------
@@ -46,29 +46,29 @@ def validity(profile: pd.DataFrame) -> pd.DataFrame:
 
 
 def as_of(tables: CustomerTables, date: Any) -> pd.DataFrame:
-    """See the customers as they were known on a day.
+    """Return what was known about the customers on a day.
 
     Parameters
     ----------
     tables : CustomerTables
         With a table "profile", as `to_subject` makes it.
     date : date
-        The end of this day.
+        The view is at the end of this day.
 
     Returns
     -------
     DataFrame
-        Indexed by customer_id, everybody who had begun by then; a column per attribute, missing
-        where it was not known yet.
+        Indexed by customer_id: every customer who had started by then; a column per attribute,
+        missing where it was not known yet.
 
     Raises
     ------
     SpecError
-        If `date` is no date.
+        If `date` is not a date.
     """
     day = read_time(date)
     if not isinstance(day, pd.Timestamp):
-        raise SpecError(f"The `date` parameter of `as_of` must be a date, got {date!r}.")
+        refuse("as_of", "date", "a date", date)
     people = tables.customers
     there = people.loc[people["start"] <= day, "customer_id"] if "start" in people else people
     log = tables.more["profile"]
@@ -80,7 +80,7 @@ def as_of(tables: CustomerTables, date: Any) -> pd.DataFrame:
 
 
 def overwrite(profile: pd.DataFrame) -> pd.DataFrame:
-    """Destroy a history as an address book does: the last value stands for all time.
+    """Destroy a history as an address book does: the last value replaces all earlier ones.
 
     Parameters
     ----------
@@ -90,8 +90,8 @@ def overwrite(profile: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        One row per customer and attribute: the last value, dated at the first. What a firm is
-        left with that updates in place and, later, takes the row for a history.
+        One row per customer and attribute: the last value, with the first date. This is what
+        remains if a firm updates in place and later takes the row for a history.
     """
     log = profile.sort_values([*LOG_KEY, "date"], kind="stable")
     last = log.drop_duplicates(LOG_KEY, keep="last")
@@ -110,7 +110,7 @@ def stages_by_period(
     profile : DataFrame
         customer_id, date, attribute, value.
     attribute : str
-        Which one.
+        The attribute to follow.
     window : (first, last) dates, both inclusive
     freq : {"M", "Q", "Y"}
         The value at the *end* of each period counts.
@@ -118,8 +118,8 @@ def stages_by_period(
     Returns
     -------
     DataFrame
-        customer_id, period (0 is the first of the window), stage: from the period in which the
-        attribute is first known to the last of the window. As `stage_moves` reads it.
+        customer_id, period (0 is the first of the window), stage, as `stage_moves` reads them: from
+        the first period in which the attribute is known to the last of the window.
     """
     first, last = (pd.Period(read_time(end), freq=freq).ordinal for end in window)
     log = validity(profile[profile["attribute"] == attribute])

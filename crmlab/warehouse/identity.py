@@ -1,9 +1,9 @@
 """One person, many ids: the components of a graph.
 
-Ids of the functions are the nodes; each entry of a register that says "these two are one person"
-is an edge; a customer is a connected component. So two entries that chain, telephone to account and
-account to login, join three ids, although no register knows all three. It also means that one false
-entry merges two people for good: look at the large components before you believe them.
+Ids of the functions are the nodes; each register entry that says "these two are one person" is an
+edge; a customer is a connected component. So two entries that form a chain, telephone to account
+and account to login, join three ids, although no register knows all three. It also means that one
+false entry merges two people: look at the large components before you believe them.
 """
 
 from collections.abc import Sequence
@@ -17,23 +17,23 @@ LINK_COLUMNS = ("function", "local_id", "other_function", "other_id")
 
 
 def join_ids(parties: pd.DataFrame, links: pd.DataFrame) -> pd.DataFrame:
-    """Give every id of every function the customer that it belongs to.
+    """Find the customer that each id of each function belongs to.
 
     Parameters
     ----------
     parties : DataFrame
         function, local_id: every id that occurs in an extract. The order of the functions decides
-        whose id names the customer.
+        which id names the customer.
     links : DataFrame
-        function, local_id, other_function, other_id: pairs of ids of one person. Ids that occur in
-        no extract may stand between two that do.
+        function, local_id, other_function, other_id: pairs of ids of one person. An id that occurs
+        in no extract may connect two that do.
 
     Returns
     -------
     DataFrame
-        function, local_id, customer_id, one row per distinct id. A customer is called
-        "function:id" after its first id, by the order of the functions, then of the ids, so a new
-        customer renames nobody.
+        function, local_id, customer_id, one row per distinct id. A customer is named
+        "function:id" after its first id, in the order of the functions, then of the ids, so a new
+        customer does not rename the others.
 
     Raises
     ------
@@ -66,14 +66,14 @@ def link_by_key(keys: pd.DataFrame, *, most: int = 3) -> tuple[pd.DataFrame, pd.
     keys : DataFrame
         function, local_id, key; rows without a key are left out.
     most : int
-        A key that more ids than this share is no key of a person (a family's telephone, "n/a").
+        A key shared by more ids than this does not identify a person (a family's telephone, "n/a").
 
     Returns
     -------
     links : DataFrame
-        As `join_ids` takes them.
+        As `join_ids` expects them.
     refused : DataFrame
-        key, n: the keys that too many share.
+        key, n: the keys that too many ids share.
 
     Raises
     ------
@@ -87,10 +87,10 @@ def link_by_key(keys: pd.DataFrame, *, most: int = 3) -> tuple[pd.DataFrame, pd.
     [['web', 'ann', 'sales', '7']]
     """
     _check(keys, ("function", "local_id", "key"), "keys")
-    told = keys.dropna(subset=["key"]).drop_duplicates(["function", "local_id", "key"])
-    size = told.groupby("key")["local_id"].transform("size")
-    refused = told[size > most].groupby("key").size().rename("n").reset_index()
-    kept = told[size <= most]
+    filled = keys.dropna(subset=["key"]).drop_duplicates(["function", "local_id", "key"])
+    size = filled.groupby("key")["local_id"].transform("size")
+    refused = filled[size > most].groupby("key").size().rename("n").reset_index()
+    kept = filled[size <= most]
     first = kept.groupby("key")[["function", "local_id"]].transform("first")
     links = kept[["function", "local_id"]].assign(
         other_function=first["function"], other_id=first["local_id"]
@@ -108,7 +108,7 @@ def _components(n: int, start: np.ndarray, end: np.ndarray) -> np.ndarray:
 
 
 def _names(known: pd.DataFrame, component: np.ndarray) -> pd.Series:
-    """Call each component after its first id."""
+    """Name each component after its first id."""
     order = {name: place for place, name in enumerate(known["function"].drop_duplicates())}
     ranked = known.assign(component=component, place=known["function"].map(order))
     ranked = ranked.sort_values(["component", "place", "local_id"])

@@ -1,14 +1,14 @@
 """The four properties of a warehouse, each as a check that shows what it found.
 
 ================  ============================================================================
-subject-oriented  every row that was read is in the tables of the subject, once
+subject-oriented  every row that was read is in the tables of the subject, exactly once
 integrated        one person has one id, one meaning one code, one measure one unit
-non-volatile      what an earlier load held, a later one still holds, word for word
+non-volatile      a later load still holds what an earlier one held, word for word
 time-variant      every record has a time, and what changes has kept its past
 ================  ============================================================================
 
-The words are Inmon's (1992, Building the Data Warehouse); what to count is ours. A check never
-repairs. It returns a `Finding`: how many rows break which rule, and which they are.
+The terms are Inmon's (1992, Building the Data Warehouse); the counts are ours. A check never
+repairs anything. It returns a `Finding`: how many rows break which rule, and which rows.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,18 +26,18 @@ _ROW = ["into", *LINEAGE]
 
 @dataclass(frozen=True, eq=False)
 class Finding:
-    """What a check found.
+    """The result of a check.
 
     Parameters
     ----------
     name : str
         The property.
     counts : mapping of rule to int
-        Rows (or customers) that break each rule; 0 where none does.
+        Rows (or customers) that break each rule; 0 if none does.
     rows : DataFrame
-        A row for each of them: `rule`, and what identifies it.
+        A row for each of them: `rule`, and the columns that identify it.
     checked : int
-        How many were looked at.
+        How many were checked.
     """
 
     name: str
@@ -47,14 +47,13 @@ class Finding:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing breaks a rule."""
+        """Whether no rule is broken."""
         return not any(self.counts.values())
 
     def __repr__(self) -> str:
-        """Say it in a sentence."""
+        """Summarise the result in a sentence."""
         broken = [f"{n:,} {rule}" for rule, n in self.counts.items() if n]
-        said = "; ".join(broken) if broken else "holds"
-        return f"{self.name}: {said} ({self.checked:,} checked)"
+        return f"{self.name}: {'; '.join(broken) or 'holds'} ({self.checked:,} checked)"
 
 
 def _finding(name: str, checked: int, found: Mapping[str, pd.DataFrame]) -> Finding:
@@ -68,20 +67,21 @@ def _finding(name: str, checked: int, found: Mapping[str, pd.DataFrame]) -> Find
 
 
 def check_subject_oriented(extracts: Sequence[Extract], tables: CustomerTables) -> Finding:
-    """Check that each row of each extract is in the tables of the subject, once.
+    """Check that each row of each extract is in the tables of the subject, exactly once.
 
     Parameters
     ----------
     extracts : sequence of Extract
-        What was read.
+        The files that were read.
     tables : CustomerTables
-        What was written, with the origin of each row; rows in `set_aside` are accounted for.
+        The tables that were written, with the origin of each row; rows in `set_aside` count as
+        present.
 
     Returns
     -------
     Finding
-        Rules: lost (in no table), multiplied (a join met two partners), from nowhere (in no
-        extract). Rows hold into, function, source_row.
+        Rules: lost (in no table), multiplied (a join matched twice), from nowhere (in no extract).
+        Rows have into, function, source_row.
     """
     read = pd.concat([_read_rows(extract) for extract in extracts], ignore_index=True)
     written = pd.concat([*_written_rows(tables)], ignore_index=True)
@@ -103,7 +103,7 @@ def _read_rows(extract: Extract) -> pd.DataFrame:
 def _written_rows(tables: CustomerTables) -> Iterator[pd.DataFrame]:
     for name, frame in _with_origin(tables):
         rows = frame.dropna(subset=LINEAGE).astype({"function": "str", "source_row": "int64"})
-        if name == "profile":  # a source row tells several attributes
+        if name == "profile":  # a source row holds several attributes
             multiple = rows.drop_duplicates([*LINEAGE, "attribute"])
             again = rows[rows.duplicated([*LINEAGE, "attribute"])]
             rows = pd.concat([multiple.drop_duplicates(LINEAGE), again])
@@ -131,20 +131,20 @@ def check_integrated(
     units: Sequence[tuple[str, str]] = (),
     factor: float = 20.0,
 ) -> Finding:
-    """Check that the functions speak of the same people, in the same codes and units.
+    """Check that the functions describe the same people, in the same codes and units.
 
     Parameters
     ----------
     tables : CustomerTables
     unique : sequence of str
-        Attributes of the profile that belong to one person and never change (a tax number).
+        Attributes of the profile that identify a person and never change (a tax number).
     codes : mapping of column to codes, optional
-        The common list; a column is checked in every table that has it.
+        The allowed codes; a column is checked in every table that has it.
     units : sequence of (table, column), optional
-        Measures that several functions report.
+        Quantities that several functions report.
     factor : float
-        Functions whose medians of a measure differ by more than this factor are suspected of
-        another unit: cents for euros is 100, seconds for minutes 60.
+        Functions whose medians of a quantity differ by more than this factor probably use different
+        units: cents for euros is 100, seconds for minutes 60.
 
     Returns
     -------
@@ -159,10 +159,10 @@ def check_integrated(
     """
     _check_known(tables, unique, units)
     profile = tables.more.get("profile", pd.DataFrame(columns=["customer_id", "attribute"]))
-    told = profile[profile["attribute"].isin(unique)]
+    identifying = profile[profile["attribute"].isin(unique)]
     found = {
-        "one person, two customers": _shared(told, "value", "customer_id"),
-        "one customer, two persons": _shared(told, "customer_id", "value"),
+        "one person, two customers": _shared(identifying, "value", "customer_id"),
+        "one customer, two persons": _shared(identifying, "customer_id", "value"),
         "code not on the list": _strange_codes(tables, codes or {}),
         "unit unlike the others": _other_units(tables, units, factor),
     }
@@ -175,20 +175,22 @@ def _check_known(
 ) -> None:
     frames = dict(_with_origin(tables))
     known = set(frames["profile"]["attribute"]) if "profile" in frames else set()
-    problems = [f"unique names {name!r}, which no profile tells" for name in set(unique) - known]
+    problems = [
+        f"unique names {name!r}, which is not in the profile" for name in set(unique) - known
+    ]
     problems += [
-        f"units names {table}.{column}, which is not there"
+        f"units names {table}.{column}, which does not exist"
         for table, column in units
         if table not in frames or column not in frames[table]
     ]
     raise_problems(SpecError, "check_integrated", sorted(problems))
 
 
-def _shared(told: pd.DataFrame, one: str, many: str) -> pd.DataFrame:
-    """List the pairs in which one value of a column goes with several of another."""
-    if told.empty:
+def _shared(profile: pd.DataFrame, one: str, many: str) -> pd.DataFrame:
+    """List the pairs in which one value of a column goes with several values of another."""
+    if profile.empty:
         return pd.DataFrame(columns=["attribute", one, many])
-    pairs = told[["attribute", one, many]].astype("str").drop_duplicates()
+    pairs = profile[["attribute", one, many]].astype("str").drop_duplicates()
     several = pairs.groupby(["attribute", one])[many].transform("size") > 1
     return pairs[several].sort_values(["attribute", one, many], ignore_index=True)
 
@@ -233,13 +235,13 @@ def check_non_volatile(earlier: CustomerTables, later: CustomerTables) -> Findin
     Parameters
     ----------
     earlier, later : CustomerTables
-        Two loads of the same functions, whose files only grow at their end.
+        Two loads of the same functions; rows are only appended to their files.
 
     Returns
     -------
     Finding
-        Rules: gone; changed (the row is there and says something else, also whose it is). Rows
-        hold into, function, source_row and the customer of the earlier load.
+        Rules: gone; changed (a cell of the row, or its customer, differs). Rows have into,
+        function, source_row and the customer of the earlier load.
     """
     after = dict(_with_origin(later))
     parts = [
@@ -268,7 +270,7 @@ def _compare(
 
 
 def _as_text(frame: pd.DataFrame, columns: Sequence[str], key: list[str]) -> pd.DataFrame:
-    """Write cells as text, so that missing equals missing and types do not matter."""
+    """Write cells as text, so that missing cells are equal and types do not matter."""
     text = pd.DataFrame({column: frame[column].astype("str").fillna("") for column in columns})
     return text[text["function"] != ""].drop_duplicates(key).set_index(key)
 
@@ -277,7 +279,7 @@ def _as_text(frame: pd.DataFrame, columns: Sequence[str], key: list[str]) -> pd.
 
 
 def check_time_variant(tables: CustomerTables) -> Finding:
-    """Check that every record has a time, and that what changes has kept its past.
+    """Check that every record has a time, and that changing attributes keep their past.
 
     Parameters
     ----------
@@ -286,9 +288,9 @@ def check_time_variant(tables: CustomerTables) -> Finding:
     Returns
     -------
     Finding
-        Rules: row of a customer without a time; two values at one time; unknown at first (the
-        log of an attribute begins after the customer's first transaction); knows the future (an
-        attribute of `customers` is not the first value of its log).
+        Rules: without a time; two values at one time; unknown at first (the log of an attribute
+        begins after the customer's first transaction); knows the future (an attribute in
+        `customers` is not the first value of its log).
     """
     profile = tables.more.get("profile")
     found = {"without a time": _timeless(tables)}
@@ -312,13 +314,13 @@ def _timeless(tables: CustomerTables) -> pd.DataFrame:
 
 
 def _contradictions(profile: pd.DataFrame) -> pd.DataFrame:
-    said = profile[["customer_id", "attribute", "date", "value"]].drop_duplicates()
-    several = said.duplicated(["customer_id", "attribute", "date"], keep=False)
-    return said[several].sort_values(["customer_id", "attribute", "date"], ignore_index=True)
+    values = profile[["customer_id", "attribute", "date", "value"]].drop_duplicates()
+    several = values.duplicated(["customer_id", "attribute", "date"], keep=False)
+    return values[several].sort_values(["customer_id", "attribute", "date"], ignore_index=True)
 
 
 def _unknown_at_first(tables: CustomerTables, profile: pd.DataFrame) -> pd.DataFrame:
-    """Compare the begin of a log with the customer's first transaction, if the firm records any."""
+    """List logs that begin after the customer's first transaction, if transactions are recorded."""
     bought = tables.more.get("transactions")
     if bought is None:
         return pd.DataFrame(columns=["customer_id", "attribute", "date"])
@@ -337,7 +339,7 @@ def _foreknown(customers: pd.DataFrame, profile: pd.DataFrame) -> pd.DataFrame:
     if not held:
         return pd.DataFrame(columns=["customer_id", "attribute", "held", "value"])
     names = {"var_name": "attribute", "value_name": "held"}
-    told = customers[["customer_id", *held]].astype("str").melt("customer_id", **names)
-    pairs = told.merge(first.astype({"customer_id": "str"}), on=["customer_id", "attribute"])
+    long = customers[["customer_id", *held]].astype("str").melt("customer_id", **names)
+    pairs = long.merge(first.astype({"customer_id": "str"}), on=["customer_id", "attribute"])
     other = pairs[pairs["held"] != pairs["value"]]
     return other[["customer_id", "attribute", "held", "value"]].reset_index(drop=True)

@@ -1,7 +1,7 @@
 """How good the rows are: complete, valid, fresh.
 
-Three measures of a table, each a number per column or per customer, none of them a verdict. A table
-can be complete and wrong: a mandatory field is always filled, sometimes with "xxx".
+Three measures of a table, each a number per column or per customer. None of them is a verdict: a
+table can be complete and wrong. A mandatory field is always filled, sometimes with "xxx".
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from crmlab.errors import SpecError, raise_problems
+from crmlab.errors import SpecError, raise_problems, refuse
 from crmlab.tables.records import read_time
 
 Rule = Collection[Any] | tuple[float, float] | Callable[[pd.Series], pd.Series]
@@ -42,19 +42,19 @@ def measure_completeness(frame: pd.DataFrame) -> pd.Series:
 
 
 def measure_validity(frame: pd.DataFrame, rules: Mapping[str, Rule]) -> pd.DataFrame:
-    """Share of the filled cells of each column that can be true.
+    """Share of the filled cells of each column whose values are possible.
 
     Parameters
     ----------
     frame : DataFrame
     rules : mapping of column to rule
         A range (low, high) of numbers, inclusive; a set or list of allowed values; or a function
-        from the filled cells to truth values.
+        that returns True or False for each filled cell.
 
     Returns
     -------
     DataFrame
-        Per column: filled, invalid (cells), valid (share; NaN where nothing is filled).
+        Per column: filled, invalid (cells), valid (share; NaN if no cell is filled).
 
     Raises
     ------
@@ -68,7 +68,7 @@ def measure_validity(frame: pd.DataFrame, rules: Mapping[str, Rule]) -> pd.DataF
     >>> measure_validity(visits, rules)["valid"].to_dict()
     {'reason': 0.5, 'minutes': 0.5}
     """
-    unknown = [f"rules names `{column}`, which is not there" for column in set(rules) - set(frame)]
+    unknown = [f"rules names the unknown column `{column}`" for column in set(rules) - set(frame)]
     raise_problems(SpecError, "measure_validity", sorted(unknown))
     rows = {column: _judged(frame[column].dropna(), rule) for column, rule in rules.items()}
     counted = pd.DataFrame.from_dict(rows, orient="index", columns=["filled", "invalid"])
@@ -93,9 +93,9 @@ def measure_staleness(frame: pd.DataFrame, *, date: Any) -> pd.Series:
     Parameters
     ----------
     frame : DataFrame
-        customer_id, date. A log of one attribute gives the age of what is known.
+        customer_id, date. For a log of one attribute, the result is the age of what is known.
     date : date
-        The day on which the question is asked; later rows are not known yet.
+        The day from which to count; later rows are ignored.
 
     Returns
     -------
@@ -105,7 +105,7 @@ def measure_staleness(frame: pd.DataFrame, *, date: Any) -> pd.Series:
     Raises
     ------
     SpecError
-        If `date` is no date.
+        If `date` is not a date.
 
     Examples
     --------
@@ -115,16 +115,14 @@ def measure_staleness(frame: pd.DataFrame, *, date: Any) -> pd.Series:
     """
     day = read_time(date)
     if not isinstance(day, pd.Timestamp):
-        raise SpecError(
-            f"The `date` parameter of `measure_staleness` must be a date, got {date!r}."
-        )
+        refuse("measure_staleness", "date", "a date", date)
     days = frame.assign(date=frame["date"].dt.normalize())
     last = days[days["date"] <= day].groupby("customer_id", observed=True)["date"].max()
     return (day - last).dt.days.rename("days")
 
 
 def clean_record_prob(junk_prob: ArrayLike, n_fields: ArrayLike) -> np.ndarray:
-    """Probability that a form with mandatory fields holds no junk.
+    """Probability that a form with mandatory fields contains no junk.
 
     (1 - q)^n, if each of n fields is junk with probability q, independently.
 
@@ -146,5 +144,5 @@ def clean_record_prob(junk_prob: ArrayLike, n_fields: ArrayLike) -> np.ndarray:
     """
     q = np.asarray(junk_prob, dtype=float)
     if not ((q >= 0) & (q <= 1)).all():
-        raise SpecError(f"The `junk_prob` parameter must lie between 0 and 1, got {junk_prob!r}.")
+        refuse("clean_record_prob", "junk_prob", "between 0 and 1", junk_prob)
     return (1 - q) ** np.asarray(n_fields)

@@ -1,10 +1,10 @@
-"""Seven simple questions to a warehouse.
+"""Seven simple questions for a warehouse.
 
-The source documents hold that a firm needs no expensive tools: "Answers to simple questions are
+The source documents argue that a firm needs no expensive tools: "Answers to simple questions are
 enough to form a precise picture of the business." They list seven. Each is a function of the
 customer's tables over a span of time, and returns a table.
 
-The tables that it reads are in `CustomerTables.more` or among the records:
+The tables that they read are in `CustomerTables.more` or among the records:
 
 =============  ================================================================================
 touchpoints    customer_id, date, kind, channel, outcome
@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from crmlab.errors import DataError, SpecError, raise_problems
+from crmlab.errors import DataError, SpecError, raise_problems, wrong
 from crmlab.tables import CustomerTables
 from crmlab.tables.records import clean_window
 
@@ -65,11 +65,12 @@ def how_received(tables: CustomerTables, span: Span) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        customer_id, negative, neutral, positive (how many of each), silent (nobody reacted);
-        a row per customer who was there in the span.
+        customer_id, negative, neutral, positive (counts), silent (no reaction); one row per
+        customer whose relationship had begun by the end of the span.
     """
-    said = pd.concat([*_reactions(tables, span)], ignore_index=True)
-    counted = said.groupby(["customer_id", "reaction"], observed=True).size().unstack(fill_value=0)
+    reactions = pd.concat([*_reactions(tables, span)], ignore_index=True)
+    by = reactions.groupby(["customer_id", "reaction"], observed=True)
+    counted = by.size().unstack(fill_value=0)
     there = _there(tables, span)
     whole = counted.reindex(index=there, columns=list(_REACTIONS), fill_value=0)
     whole = whole.rename_axis(columns=None).assign(silent=whole.sum(axis=1) == 0)
@@ -81,9 +82,9 @@ def _reactions(tables: CustomerTables, span: Span) -> Iterator[pd.DataFrame]:
     yield pd.DataFrame(columns=columns)
     if tables.surveys is not None:
         asked = _rows(tables, "surveys", span, ("channel", "value"))
-        told = asked[(asked["channel"] == "satisfaction") & asked["value"].notna()]
-        sign = np.sign(told["value"] - 3).astype(int) + 1
-        yield told.assign(reaction=np.array(_REACTIONS)[sign])[columns]
+        answers = asked[(asked["channel"] == "satisfaction") & asked["value"].notna()]
+        sign = np.sign(answers["value"] - 3).astype(int) + 1
+        yield answers.assign(reaction=np.array(_REACTIONS)[sign])[columns]
     if "posts" in tables.more:
         yield _rows(tables, "posts", span, ("valence",)).rename(columns={"valence": "reaction"})[
             columns
@@ -93,7 +94,7 @@ def _reactions(tables: CustomerTables, span: Span) -> Iterator[pd.DataFrame]:
 
 
 def why_negative(tables: CustomerTables, span: Span) -> pd.DataFrame:
-    """Answer question iii: why it was negative.
+    """Answer question iii: why the reaction was negative.
 
     Parameters
     ----------
@@ -104,8 +105,8 @@ def why_negative(tables: CustomerTables, span: Span) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Per cause: complaints, customers, share of complaints; the most frequent first. Only those
-        who complained are counted, and not everybody does.
+        Per cause: complaints, customers, share of complaints; the most frequent first. Not every
+        dissatisfied customer complains, and only complaints are counted.
     """
     seen = _rows(tables, "cases", span, ("cause",))
     by = seen.groupby("cause", observed=True)["customer_id"]
@@ -117,33 +118,33 @@ def why_negative(tables: CustomerTables, span: Span) -> pd.DataFrame:
 
 
 def needs_met(tables: CustomerTables, span: Span) -> pd.DataFrame:
-    """Answer question iv: whether needs are fully met, and where the gap is to be bridged.
+    """Answer question iv: whether needs are fully met, and where there is a gap to bridge.
 
     Parameters
     ----------
     tables : CustomerTables
-        With opportunities: a need that was spoken of. Won, it is met; lost, it is a gap; still
-        open, undecided.
+        With opportunities: needs that came up in a conversation. Won means met, lost means a gap,
+        open means undecided.
     span : (first, last) dates, both inclusive
 
     Returns
     -------
     DataFrame
-        Per product: met, gap, undecided (opportunities), gap_amount (currency), and bridge, the
-        customers whom a better offer of that product would have to reach.
+        Per product: met, gap, undecided (opportunities), gap_amount (currency), and bridge: how
+        many customers a better offer of that product would have to reach.
     """
     columns = ("opportunity_id", "product", "status", "amount")
     seen = _rows(tables, "opportunities", span, columns)
     last = seen.sort_values("date", kind="stable").drop_duplicates("opportunity_id", keep="last")
     lost = last["status"] == "lost"
-    told = last.assign(
+    outcomes = last.assign(
         met=last["status"] == "won",
         gap=lost,
         undecided=last["status"] == "open",
         gap_amount=last["amount"].where(lost, 0.0),
         bridge=last["customer_id"].astype("object").where(lost),
     )
-    by = told.groupby("product", observed=True)
+    by = outcomes.groupby("product", observed=True)
     sums = by[["met", "gap", "undecided", "gap_amount"]].sum()
     return sums.assign(bridge=by["bridge"].nunique()).reset_index()
 
@@ -154,15 +155,15 @@ def share_of_business(tables: CustomerTables, span: Span) -> pd.DataFrame:
     Parameters
     ----------
     tables : CustomerTables
-        With transactions, and with the outside table: the whole business of customers, ours
-        included.
+        With transactions, and with the table "outside": the customers' business with all firms,
+        including ours.
     span : (first, last) dates, both inclusive
 
     Returns
     -------
     DataFrame
-        customer_id, ours, whole (currency), share; customers of whom the agency knows nothing are
-        absent. The share of all together is ours.sum() / whole.sum(), not the mean of the shares.
+        customer_id, ours, whole (currency), share; customers unknown to the agency are absent. The
+        overall share is ours.sum() / whole.sum(), not the mean of the shares.
     """
     ours = _rows(tables, "transactions", span, ("amount",)).groupby("customer_id")["amount"].sum()
     whole = _rows(tables, "outside", span, ("amount",)).groupby("customer_id")["amount"].sum()
@@ -171,7 +172,7 @@ def share_of_business(tables: CustomerTables, span: Span) -> pd.DataFrame:
 
 
 def products_held(tables: CustomerTables, span: Span) -> pd.DataFrame:
-    """Answer question vi: how many products the firm sells to these customers.
+    """Answer question vi: how many of the firm's products each customer uses.
 
     Parameters
     ----------
@@ -182,8 +183,8 @@ def products_held(tables: CustomerTables, span: Span) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        customer_id, n_products (distinct products used in the span); customers who were there and
-        used none have 0.
+        customer_id, n_products (distinct products used in the span); 0 for customers whose
+        relationship had begun and who used none.
     """
     used = _rows(tables, "transactions", span, ("product",)).groupby("customer_id")["product"]
     held = used.nunique().reindex(_there(tables, span)).fillna(0).astype("int64")
@@ -201,13 +202,13 @@ def institutional_history(
         With transactions, and a profile with the attribute "segment".
     span : (first, last) dates, both inclusive
     segments : tuple of str
-        The segments that are institutions, e.g. ``("professional",)``.
+        The segments of institutional clients, e.g. ``("professional",)``.
 
     Returns
     -------
     DataFrame
-        Their transactions in order of customer and date, each with the segment **of its day** and
-        the running total per customer.
+        Their transactions in order of customer and date, each with the segment **on that day** and
+        the running total of the customer.
     """
     seen = _rows(tables, "transactions", span, ("product", "amount"))
     log = tables.more["profile"]
@@ -227,17 +228,15 @@ def _span(span: Span) -> tuple[pd.Timestamp, pd.Timestamp]:
     ends = clean_window(span)[0]
     if ends and isinstance(ends[0], pd.Timestamp):
         return ends
-    raise SpecError(
-        f"The `span` parameter must be (first, last), two dates in order, got {span!r}."
-    )
+    raise SpecError(wrong("span", "(first, last), two dates in order", span))
 
 
 def _rows(tables: CustomerTables, name: str, span: Span, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Give the rows of a table inside the span; say what is missing."""
+    """Return the rows of a table inside the span; refuse a table that is missing or incomplete."""
     first, last = _span(span)
     frame = tables.more.get(name, vars(tables).get(name))
     if frame is None:
-        raise DataError(f"the question needs the table {name!r}, which is not among the tables")
+        raise DataError(f"the question needs the table {name!r}, which is missing")
     absent = [column for column in ("date", *columns) if column not in frame]
     raise_problems(DataError, name, [f"column `{column}` is missing" for column in absent])
     day = frame["date"].dt.normalize()

@@ -1,9 +1,9 @@
-"""The way back: a bank's records as its functions would keep them.
+"""A simulated bank's records, as the systems of its functions would keep them.
 
-To practise the warehouse step with a known answer, `scatter` takes the tables of `crm.bank.Bank`,
-which know every customer by one number, and hides that number: each function gets its own rows,
-under its own ids, in its own codes, units and dates. `to_subject` has to find the way back. The
-functions, ids and registers are invented, like the bank.
+To practise the warehouse step with a known answer, `to_source_systems` takes the tables of
+`crm.bank.Bank`, which identify every customer by one number, and hides that number: each function
+gets its own rows, with its own ids, codes, units and dates. `to_subject` has to find the way back.
+The functions, ids and registers are invented, like the bank.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _WEB_CODES = dict(zip(("DEP", "WDR", "CRD", "LON", "INV"), _PROCESSES, strict=Tr
 _SALES_CODES = {str(code): name for code, name in enumerate(_PROCESSES, start=1)}
 _OUTCOMES = {"D": "done", "P": "passed_on", "U": "unresolved"}
 _RENUMBERED = 0.15  # share of the clients whom a branch has entered twice
-_IDS = {  # how an id begins, and the number that scatters the digits of each function its own way
+_IDS = {  # the prefix of each function's ids, and the multiplier that scrambles their digits
     "accounting": ("MER", 271_828_182),
     "sales": ("C", 314_159_265),
     "web_shop": ("user", 577_215_664),
@@ -37,16 +37,16 @@ _IDS = {  # how an id begins, and the number that scatters the digits of each fu
 
 
 @dataclass(frozen=True, eq=False)
-class Scattered:
-    """What the functions of a bank hold.
+class SourceSystems:
+    """The records that the functions of a bank keep.
 
     Parameters
     ----------
     extracts : tuple of Extract
     links : DataFrame
-        `LINK_COLUMNS` and register: what the firm wrote down about ids of one person.
+        `LINK_COLUMNS` and register: which ids the firm has noted as one person.
     persons : DataFrame
-        function, local_id, person: the truth, as a warehouse would have to find it.
+        function, local_id, person: the truth that a warehouse has to find.
     """
 
     extracts: tuple[Extract, ...]
@@ -54,8 +54,10 @@ class Scattered:
     persons: pd.DataFrame
 
 
-def scatter(tables: CustomerTables, *, first_day: Any = "2021-01-01", seed: int) -> Scattered:
-    """Hand the tables of a simulated bank to its functions.
+def to_source_systems(
+    tables: CustomerTables, *, first_day: Any = "2021-01-01", seed: int
+) -> SourceSystems:
+    """Split the tables of a simulated bank into the records of its functions.
 
     Parameters
     ----------
@@ -64,11 +66,11 @@ def scatter(tables: CustomerTables, *, first_day: Any = "2021-01-01", seed: int)
     first_day : date
         The first day of quarter 0.
     seed : int
-        Chance of the second numbers and of the share of business.
+        Seed of the duplicate client numbers and of the shares of business.
 
     Returns
     -------
-    Scattered
+    SourceSystems
         accounting: margin in cents. sales: branch transactions, contacts at the branch, profile.
         web_shop: transactions in cents with times in seconds, contacts. call_centre: contacts in
         seconds, complaints. marketing: answers of 20 to 100 points. agency: yearly business with
@@ -77,19 +79,21 @@ def scatter(tables: CustomerTables, *, first_day: Any = "2021-01-01", seed: int)
     Raises
     ------
     SpecError
-        If `first_day` is no date, or the tables are not those of a bank.
+        If `first_day` is not a date, or the tables are not those of a bank.
     """
     first = read_time(first_day)
     if not isinstance(first, pd.Timestamp) or tables.is_dated:
         raise SpecError(
-            "scatter needs tables with quarters as `crmlab.bank.Bank` makes them, and a date as "
-            f"`first_day`; got {first_day!r}."
+            "to_source_systems needs tables with quarters, as `crmlab.bank.Bank` makes them, and a "
+            f"date as `first_day`; got {first_day!r}."
         )
     absent = [
         name for name in ("touchpoints", "transactions", "opportunities") if name not in tables.more
     ]
     if absent:
-        raise SpecError(f"scatter needs the tables of `crmlab.bank.Bank`; {absent} are not there.")
+        raise SpecError(
+            f"to_source_systems needs the tables of `crmlab.bank.Bank`; {absent} are missing."
+        )
     quarters = _Quarters(first)
     streams = Streams(seed)
     extracts = (
@@ -101,17 +105,17 @@ def scatter(tables: CustomerTables, *, first_day: Any = "2021-01-01", seed: int)
         _agency(tables, quarters, streams),
     )
     links, persons = _registers(tables, streams)
-    return Scattered(extracts, links, persons)
+    return SourceSystems(extracts, links, persons)
 
 
 @dataclass(frozen=True)
 class _Quarters:
-    """Calendar days of a bank that counts quarters."""
+    """Calendar days for a bank that counts quarters."""
 
     first: pd.Timestamp
 
     def dates(self, frame: pd.DataFrame) -> pd.Series:
-        """Give the day of each row; the last of the quarter where the table has no day."""
+        """Return the day of each row; the last day of the quarter if the table has no day."""
         quarter = self.first.to_period("Q") + frame["period"].to_numpy()
         start = pd.PeriodIndex(quarter, freq="Q").to_timestamp()
         day = frame.get("day", 89)
@@ -126,14 +130,14 @@ def local_ids(function: str, person: pd.Series) -> pd.Series:
     if function == "agency":
         return local_ids("accounting", person)
     prefix, step = _IDS[function]
-    # 899,999,963 is a prime, so no two persons share a number
+    # 899,999,963 is a prime, so no two people share a number
     number = 100_000_000 + (person.to_numpy() + 1) * step % 899_999_963
     suffix = "@example.org" if function == "marketing" else ""
     return pd.Series([f"{prefix}{n}{suffix}" for n in number], index=person.index, dtype="str")
 
 
 def _renumbered_from(tables: CustomerTables, streams: Streams) -> pd.Series:
-    """Give the quarter after which a person has a second client number; none for most."""
+    """Return the quarter after which a person has a second client number; missing for most."""
     people = tables.customers
     u = streams.uniforms("second number", people["customer_id"].to_numpy(), 0, size=2)
     later = people["start"].to_numpy() + 1 + np.floor(u[1] * 6)
@@ -199,7 +203,7 @@ def _sales(tables: CustomerTables, quarters: _Quarters, streams: Streams) -> lis
 
 
 def _profile(tables: CustomerTables, quarters: _Quarters, since: pd.Series) -> pd.DataFrame:
-    """Write a row at the first transaction, and one on each later quarter that changes the tier."""
+    """Write a row at the first transaction, and one for each later quarter with a new tier."""
     sold = tables.more["transactions"]
     margin = sold.pivot_table(
         index="customer_id", columns="period", values="margin", aggfunc="sum", fill_value=0.0
@@ -215,14 +219,14 @@ def _profile(tables: CustomerTables, quarters: _Quarters, since: pd.Series) -> p
     long = frame.stack().rename("TIER").rename_axis(["customer_id", "period"]).reset_index()
     long = long[long["period"].to_numpy() >= np.repeat(known, margin.shape[1])]
     before = long.groupby("customer_id")["TIER"].shift()
-    told = long[before.ne(long["TIER"])].assign(day=0)
+    changes = long[before.ne(long["TIER"])].assign(day=0)
     segment = tables.customers.set_index("customer_id")["segment"].astype("str")
     return pd.DataFrame(
         {
-            "CLIENT": _client_numbers(told, since),
-            "DAY": quarters.dates(told).dt.strftime("%d.%m.%Y"),
-            "SEGMENT": told["customer_id"].map(segment),
-            "TIER": told["TIER"],
+            "CLIENT": _client_numbers(changes, since),
+            "DAY": quarters.dates(changes).dt.strftime("%d.%m.%Y"),
+            "SEGMENT": changes["customer_id"].map(segment),
+            "TIER": changes["TIER"],
         }
     )
 
@@ -255,7 +259,7 @@ def _contacts(
     channels: tuple[str, ...],
     since: pd.Series | None = None,
 ) -> Extract:
-    """Contacts, whose length every function writes in seconds but the branches in minutes."""
+    """List contacts; their length is in seconds, except in the branches, which use minutes."""
     seen = tables.more["touchpoints"]
     mine = seen[seen["channel"].isin(channels)]
     minutes = mine["duration"]
@@ -291,7 +295,7 @@ def _call_centre(tables: CustomerTables, quarters: _Quarters) -> list[Extract]:
     )
     frame = pd.DataFrame(
         {
-            "CALLER": spaced.where(heard["day"] % 2 == 0, phones),  # two ways to write a number
+            "CALLER": spaced.where(heard["day"] % 2 == 0, phones),  # two formats of a number
             "WHEN": quarters.dates(heard).dt.strftime("%m/%d/%Y"),
             "CAUSE": heard["cause"].astype("str"),
         }
@@ -304,7 +308,7 @@ def _call_centre(tables: CustomerTables, quarters: _Quarters) -> list[Extract]:
 
 
 def _read_phones(text: pd.Series) -> pd.Series:
-    """Write telephone numbers in one way: +33 and nine digits."""
+    """Bring telephone numbers into one format: +33 and nine digits."""
     return text.str.replace(r"\D", "", regex=True).str.replace(r"^(33|0)", "+33", regex=True)
 
 
@@ -327,7 +331,7 @@ def _marketing(tables: CustomerTables, quarters: _Quarters) -> Extract:
 
 
 def _agency(tables: CustomerTables, quarters: _Quarters, streams: Streams) -> Extract:
-    """Report once a year what the agency knows of a customer's business with all banks."""
+    """Report once a year what the agency knows about a customer's business with all banks."""
     sold = tables.more["transactions"]
     yearly = sold.assign(period=sold["period"] // 4 * 4 + 3)
     ours = yearly.groupby(["customer_id", "period"])["amount"].sum().reset_index()
@@ -349,7 +353,7 @@ def _agency(tables: CustomerTables, quarters: _Quarters, streams: Streams) -> Ex
 
 
 def _registers(tables: CustomerTables, streams: Streams) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Write down which ids are one person: each register knows one pair of functions."""
+    """Record which ids are one person: each register covers one pair of functions."""
     person = tables.customers["customer_id"]
     ids = {name: local_ids(name, person) for name in FUNCTIONS}
     second = np.isfinite(_renumbered_from(tables, streams).loc[person].to_numpy())

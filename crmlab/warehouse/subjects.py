@@ -1,10 +1,10 @@
-"""From functions to the subject: extracts in, the customer's tables out.
+"""From functions to the subject: extracts in, customer tables out.
 
 "Data must be read in a functional format and written in a subject-oriented format." `to_subject`
 does that in four steps: each extract is translated (`read_extract`), ids become customers
 (`join_ids`), rows are sorted into the tables of the subject with their origin (`function`,
-`source_row`), and attributes that change become a log. Nothing is joined row by row, so nothing
-can multiply; what cannot be used is in the table `set_aside`, with the reason.
+`source_row`), and changing attributes become a log. Nothing is joined row by row, so no row can
+multiply; unusable rows are in the table `set_aside`, with the reason.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,18 +37,18 @@ def to_subject(
     extracts : sequence of Extract
         At most one per function and table.
     links : DataFrame
-        Which ids are one person, as `join_ids` takes them.
+        Which ids are one person, as `join_ids` expects them.
     window : (first, last) dates, both inclusive
-        Rows outside are set aside.
+        Rows outside it are set aside.
     totals : mapping of channel to (table, column or None), optional
-        Events made of the rows of a table: the values of a column, or one per row.
+        Events made from the rows of a table: the values of a column, or 1 per row.
     units : mapping of channel to text, optional
 
     Returns
     -------
     CustomerTables
-        customers: `start`, the day of the first record, and each attribute **as it was first
-        known**, so that no later value reaches a training window. In `more`: the further tables;
+        customers: `start`, the day of the first record, and the **first known** value of each
+        attribute, so that no later value reaches a training window. In `more`: the further tables;
         "profile" (customer_id, date, attribute, value); "parties" (function, local_id,
         customer_id); "set_aside" (function, into, source_row, reason). Rows carry their origin.
 
@@ -83,9 +83,7 @@ def to_subject(
 def _clashes(extracts: Sequence[Extract], totals: Mapping[str, Total]) -> list[str]:
     places = [(extract.function, extract.into) for extract in extracts]
     twice = sorted({place for place in places if places.count(place) > 1})
-    problems = [
-        f"two extracts of {who!r} go into {into!r}; put them together" for who, into in twice
-    ]
+    problems = [f"two extracts of {who!r} go into {into!r}; combine them" for who, into in twice]
     known = {into for _, into in places}
     return problems + [
         f"the total {channel!r} is made of {table!r}, which no extract goes into"
@@ -102,18 +100,19 @@ def _split_window(
         day = frame["date"].dt.normalize()
         kept = (day >= ends[0]) & (day <= ends[1])
         inside.append(frame[kept])
-        said = {"into": extract.into, "reason": "outside the window"}
-        outside.append(frame.loc[~kept, LINEAGE].assign(**said))
+        outside.append(
+            frame.loc[~kept, LINEAGE].assign(into=extract.into, reason="outside the window")
+        )
     return inside, outside
 
 
 def _collect(
     extracts: Sequence[Extract], rows: Sequence[pd.DataFrame], parties: pd.DataFrame
 ) -> dict[str, pd.DataFrame]:
-    """Sort rows into tables, each with the customer in front, in the order of time."""
+    """Sort rows into tables in order of time, with the customer in the first column."""
     parts: dict[str, list[pd.DataFrame]] = {}
     for extract, frame in zip(extracts, rows, strict=True):
-        # validated: an id has one customer, so this join cannot multiply rows
+        # validated: each id has one customer, so this join cannot multiply rows
         owned = frame.merge(parties, on=["function", "local_id"], validate="many_to_one")
         parts.setdefault(extract.into, []).append(owned.drop(columns="local_id"))
     whole = {name: pd.concat(frames, ignore_index=True) for name, frames in parts.items()}
@@ -127,7 +126,7 @@ def _ordered(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _log(wide: pd.DataFrame | None) -> pd.DataFrame:
-    """Turn wide rows of attributes into a log, a row per attribute that is told."""
+    """Turn wide rows of attributes into a log, with a row per known attribute."""
     kept = ["customer_id", "date", *LINEAGE]
     if wide is None:
         columns = ["customer_id", "date", "attribute", "value", *LINEAGE]

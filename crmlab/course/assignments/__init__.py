@@ -14,7 +14,7 @@ OWN_BANK = Path(__file__).parent / "90_own_bank.ipynb"
 
 
 def own_bank() -> "StageWorld":
-    """Make the bank of the first assignment: four stages that its staff note down each quarter.
+    """Make the bank of the first assignment: its staff note one of four stages each quarter.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def own_bank() -> "StageWorld":
 def own_branch() -> "StageWorld":
     """Make the branch of the course's own-firm exercises: `own_bank`, with visits and calls.
 
-    In every quarter a coin decides who is called; a call brings back some of those who drift.
+    In every quarter a coin decides who is called; a call brings back some drifting customers.
 
     Returns
     -------

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Frame:
-    """What a piece shows before anybody moves anything.
+    """What a piece shows before the reader moves anything.
 
     Parameters
     ----------
     figure : str
         HTML of a figure with its sentence.
     data : dict
-        What the script begins with; names and numbers only.
+        Start values of the script; names and numbers only.
     """
 
     figure: str
@@ -39,7 +39,7 @@ def staircase_frame() -> Frame:
     ax.bar(KNAPP.names, 100 * shares, color=colours)
     ax.set(ylabel="of 100 newcomers")
     ax.tick_params(axis="x", rotation=30)
-    said = (
+    sentence = (
         f"After {quarters} quarters {100 * shares[:5].sum():.0f} of 100 newcomers are coming "
         f"together, {100 * shares[5:9].sum():.0f} coming apart, {100 * shares[9]:.0f} are gone; a "
         f"newcomer is worth {worth:.0f} euros."
@@ -52,7 +52,7 @@ def staircase_frame() -> Frame:
         "keep": 1 / (1 + rate),
         "quarters": quarters,
     }
-    return Frame(figure_html(ax, said), data)
+    return Frame(figure_html(ax, sentence), data)
 
 
 def posterior_frame() -> Frame:
@@ -61,7 +61,7 @@ def posterior_frame() -> Frame:
 
     from crmlab.plots import figure_html
 
-    given = {"mean": 0.5, "weight": 10, "seen": 50, "stayed": 35}
+    start = {"mean": 0.5, "weight": 10, "seen": 50, "stayed": 35}
     before = stats.beta(5, 5)
     after = stats.beta(5 + 35, 5 + 15)
     low, high = after.ppf([0.05, 0.95])
@@ -71,28 +71,28 @@ def posterior_frame() -> Frame:
     ax.plot(x, after.pdf(x), ls="-", label="posterior")
     ax.set(xlabel="retention rate", yticks=[])
     ax.legend(frameon=False)
-    said = (
+    sentence = (
         f"35 of 50 customers stayed: retention lies between {low:.2f} and {high:.2f} with "
         "probability 90 %, equal tails."
     )
-    return Frame(figure_html(ax, said), given)
+    return Frame(figure_html(ax, sentence), start)
 
 
 def retention_frame() -> Frame:
     """Show what a customer is worth for ever, by retention rate, at ten percent a year."""
     from crmlab.plots import figure_html
 
-    given = {"margin": 100, "retention": 0.9, "discount": 0.1}
+    start = {"margin": 100, "retention": 0.9, "discount": 0.1}
     x = np.linspace(0.5, 0.99, 200)
     worth = 100 * 1.1 / (1.1 - x)
     ax = _axes(8, 3)
     ax.plot(x, worth)
     ax.set(xlabel="retention rate per year", ylabel="euros", ylim=(0, None))
-    said = (
+    sentence = (
         f"At retention 0.90 a customer of 100 euros a year is worth {110 / 0.2:.0f} euros; at "
         f"0.95, {110 / 0.15:.0f}."
     )
-    return Frame(figure_html(ax, said), given)
+    return Frame(figure_html(ax, sentence), start)
 
 
 def _axes(width: float, height: float) -> "Axes":
