@@ -37,7 +37,7 @@ def panel_of(n_customers, n_periods, **cells):
 
 
 CASES = {
-    "one customer": (panel_of(1, 12), "there is one customer"),
+    "one customer": (panel_of(1, 12), "there is only one customer"),
     "one period": (panel_of(20, 1), "there is no move between two periods"),
     "more stages than data": (panel_of(2, 3), "4 moves to learn 6 probabilities"),
     "a stage never visited": (

@@ -1,4 +1,4 @@
-"""What the moves depend on, and the priors of its effects."""
+"""What the moves depend on, and the priors of these effects."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

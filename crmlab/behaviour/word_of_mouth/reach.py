@@ -222,7 +222,7 @@ def negative_binomial_through(claims: Sequence[Claim]) -> NegativeBinomialReach:
     low, high = np.log(0.05), np.log(1e6)
     if miss(low) * miss(high) > 0:
         raise SpecError(
-            f"negative_binomial_through: no negative binomial law has P(N > {near[0]:g}) = "
+            f"negative_binomial_through: no such distribution has P(N > {near[0]:g}) = "
             f"{near[1]:g} and P(N > {far[0]:g}) = {far[1]:g}; try `lognormal_through`, or doubt a "
             "claim"
         )
