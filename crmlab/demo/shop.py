@@ -15,7 +15,6 @@ two versions are rehearsed, on weeks 27 to 39, before the real forecast is made.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -50,7 +49,7 @@ DRAWS, TUNE = 500, 500
 DRAWS_READ = 200
 EVERY = 2  # the rehearsals are on every other customer
 # 26 weeks leave a second, faint hill: long chains of short steps cross to it without diverging.
-REHEARSAL: dict[str, Any] = {"draws": 1500, "tune": 1000, "target_accept": 0.95}
+REHEARSAL: dict = {"draws": 1500, "tune": 1000, "target_accept": 0.95}
 PUBLISHED = BGNBD(r=0.243, alpha=4.414, a=0.793, b=2.426)
 PUBLISHED_LOGLIK = -9582.4
 TYPICAL_RATES = (0.005, 0.05, 0.2, 0.7)  # orders per week
