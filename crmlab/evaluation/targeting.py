@@ -93,8 +93,7 @@ def _value_row(forecast: ValueForecast, actual: Floats, prob: float) -> dict[str
     }
     if forecast.total is None:
         return {**row, "low": np.nan, "high": np.nan, "covers": pd.NA}
-    total = np.asarray(forecast.total, dtype=float)
-    low, high = np.quantile(total, [(1 - prob) / 2, (1 + prob) / 2])
+    low, high = np.quantile(np.asarray(forecast.total, float), [(1 - prob) / 2, (1 + prob) / 2])
     return {**row, "low": low, "high": high, "covers": bool(low <= actual.sum() <= high)}
 
 

@@ -14,7 +14,6 @@ import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
 from unicodedata import normalize
 
 import numpy as np
@@ -223,7 +222,7 @@ def _vary_probs(probs: Floats, bounds: Bounds, rng: np.random.Generator) -> Floa
 
 
 def _vary_channel(channel: Channel, bounds: Bounds, rng: np.random.Generator) -> Channel:
-    moved: dict[str, Any] = {
+    moved: dict = {
         name: _vary_parameter(name, values, bounds, rng) for name, values in channel.known.items()
     }
     return replace(channel, **moved)

@@ -1,7 +1,6 @@
 """What a firm should do in each stage, from a fit and named actions, with labels throughout."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -90,7 +89,7 @@ def decide(
     cost = np.array([0.0, *(action.cost for action in actions)])
     per_period = rate_per_period(discount_rate, fit.panel.attrs.get("freq"))
     counts = _counts(n_customers, space.names)
-    options: dict[str, Any] = {"discount_rate": per_period, "n_customers": counts}
+    options: dict = {"discount_rate": per_period, "n_customers": counts}
     found = choose_policy(P, margins, cost, **options)
     untreated = choose_policy(P[:, :1], margins, cost[:1], **options).value
     past = 0.0 if first == "current" else margins  # of the current period, whatever the action
