@@ -38,7 +38,7 @@ def attach_stub(package: str, file: str) -> Names:
     >>> "StageSpace" in public, load("StageSpace").__module__
     (True, 'crmlab.stages')
     """
-    home_of = _read_stub(Path(file).with_suffix(".pyi"))
+    home_of = read_stub(Path(file).with_suffix(".pyi"))
     public = sorted(home_of)
 
     def load(name: str) -> object:
@@ -53,7 +53,7 @@ def attach_stub(package: str, file: str) -> Names:
     return Names(load, lambda: [*public, *vars(sys.modules[package])], public)
 
 
-def _read_stub(stub: Path) -> dict[str, str]:
+def read_stub(stub: Path) -> dict[str, str]:
     """Return name -> module for every import of a stub."""
     tree = ast.parse(stub.read_text(encoding="utf-8"))
     imports = (node for node in tree.body if isinstance(node, ast.ImportFrom))

@@ -54,7 +54,6 @@ def temporary(tmp_path, monkeypatch):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="asks whether a process lives")
-@fault("a folder that merely looks like crmlab's own is deleted")
 def test_a_folder_that_crmlab_did_not_make_stays(temporary, tmp_path):
     (tmp_path / "o.csv").write_bytes(MINE)
     sales = read_sales(tmp_path / "o.csv", ReadingOptions(large=True))
@@ -79,7 +78,6 @@ def test_score_replaces_no_file(desk):
     assert code == analyst.Code.USAGE
 
 
-@fault("a folder with any manifest.json is taken for an older report and replaced whole")
 def test_a_report_replaces_no_folder_of_others(desk):
     app = desk / "webapp"
     app.mkdir()
@@ -91,7 +89,6 @@ def test_a_report_replaces_no_folder_of_others(desk):
     assert code == analyst.Code.USAGE
 
 
-@fault("what somebody put into an older report goes with it")
 def test_a_report_that_holds_other_files_is_not_replaced(desk):
     (desk / "rep/notes.txt").write_text("precious")
     code = analyst.main(["report", "o.csv", "--sample", "100", "--out", "rep"])
