@@ -53,7 +53,7 @@ YEARLY_RATE = 0.10
 FIT_SEED = 23
 CAREFULLY = {"draws": 700, "tune": 800, "target_accept": 0.95}  # short steps: none diverges
 # 26 weeks leave a second, faint hill, to which chains cross seldom: the rehearsals draw longer.
-REHEARSAL = {**CAREFULLY, "draws": 1500, "tune": 1000}
+REHEARSAL = {**CAREFULLY, "draws": 2000, "tune": 1000}
 EVERY = 2  # the rehearsals are on every other customer
 PUBLISHED = BGNBD(r=0.243, alpha=4.414, a=0.793, b=2.426)
 PUBLISHED_LOGLIK = -9582.4
