@@ -254,7 +254,8 @@ import os, signal, sys
 from pathlib import Path
 from crmlab.tables.folders import FolderKind, new_folder, write_file
 
-TOUCHES = {"open", "os.mkdir", "os.rename", "os.rmdir", "os.remove", "shutil.rmtree"}
+REMOVES = {"os.rmdir", "os.remove"}  # told without the folder
+TOUCHES = {"open", "os.mkdir", "os.rename", "shutil.rmtree"} | REMOVES
 
 def write(folder, content):
     with new_folder(folder, FolderKind("crmlab notes")) as aside:
@@ -264,7 +265,8 @@ def write(folder, content):
 def write_until(moment, folder):
     left = [moment]
     def hook(event, arguments):
-        if event in TOUCHES and str(folder.parent) in str(arguments[0]):
+        is_there = event in REMOVES or str(folder.parent) in str(arguments[0])
+        if event in TOUCHES and is_there:
             left[0] -= 1
             if left[0] < 0:
                 os.kill(os.getpid(), signal.SIGKILL)

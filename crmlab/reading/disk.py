@@ -4,7 +4,6 @@ Nothing is left behind: the folder is removed once nothing uses it, or when the 
 killed process leaves customer data on disk; the next process deletes it.
 """
 
-import shutil
 import tempfile
 import weakref
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crmlab.reading.files import quietly
-from crmlab.tables.folders import make_aside, sweep
+from crmlab.tables.folders import make_aside, remove_aside, sweep
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -65,7 +64,7 @@ def open_disk() -> Disk:
 
 def _leave(connection: "BaseBackend", folder: Path) -> None:
     connection.disconnect()
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_aside(folder)
 
 
 @dataclass(frozen=True)

@@ -238,7 +238,16 @@ def _settle(aside: Path, target: Path) -> None:
     """Put the older folder back unless a new one has replaced it, and remove the rest."""
     if (aside / "old").exists() and not target.exists():
         os.rename(aside / "old", target)
-    shutil.rmtree(aside, ignore_errors=True)
+    remove_aside(aside)
+
+
+def remove_aside(aside: Path) -> None:
+    """Remove unfinished work, its mark last: what a kill or an error leaves of it can be swept."""
+    with suppress(OSError):
+        for path in aside.iterdir():
+            if path.name != MARK:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(aside)
 
 
 def _host() -> str:
