@@ -117,7 +117,7 @@ def clean_records(
     others, other_problems = clean_more(more or {}, frames.get("customers"), found)
     problems += other_problems
     if problems or found is None:
-        nothing = ["there is no record and no window: pass window=(first, last)"]
+        nothing = ["there are no records and no window: pass window=(first, last)"]
         raise error_of(DataError, "CustomerTables", problems or nothing)
     return CleanRecords(frames, found, others)
 
