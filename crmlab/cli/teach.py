@@ -169,7 +169,8 @@ def measure_drift(project: Project, *, number: str | None, brief: bool = False) 
     target = project.root / "build" / "drift" / "drift.csv"
     target.parent.mkdir(parents=True, exist_ok=True)
     drift.drift_table(found).to_csv(target, index=False)
-    say(f"Tests that compare bits failed under: {', '.join(broken) or 'none'}")
+    if broken:
+        say(f"Tests that compare bits failed under: {', '.join(broken)}")
     say(f"Written to {target}")
     return 1 if any(one.moved or one.broken for one in found) or broken or not found else 0
 
