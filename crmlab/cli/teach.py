@@ -171,7 +171,8 @@ def measure_drift(project: Project, *, number: str | None, brief: bool = False) 
     target = project.root / "build" / "drift" / "drift.csv"
     with new_folder(target.parent, FolderKind("crmlab drift")) as aside:
         drift.drift_table(found).to_csv(aside / target.name, index=False)
-    say(f"Tests that compare bits failed under: {', '.join(broken) or 'none'}")
+    if broken:
+        say(f"Tests that compare bits failed under: {', '.join(broken)}")
     say(f"Written to {target}")
     return 1 if any(one.moved or one.broken for one in found) or broken or not found else 0
 
