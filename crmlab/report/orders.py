@@ -277,7 +277,7 @@ def rehearse(panel: xr.Dataset, tell: Tell) -> Rehearsal:
     return Rehearsal(float(actual), pd.DataFrame.from_dict(rows, orient="index"))
 
 
-def _score_rehearsal(fitted: Fit, panel: xr.Dataset, draws: int = 40) -> dict[str, float]:
+def _score_rehearsal(fitted: Fit, panel: xr.Dataset, draws: int = 200) -> dict[str, float]:
     """Forecast weeks 27 to 39 of every customer, and score the forecast."""
     early = panel.isel(period=slice(N_REHEARSED))
     law = law_now(fitted, panel=early, draws=draws)
