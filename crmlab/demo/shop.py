@@ -226,7 +226,7 @@ def rehearse(panel: xr.Dataset, tell: Tell) -> Rehearsal:
             **REHEARSAL,
             seed=FIT_SEED,
         )
-        made = forecast_fit(fitted, early, panel.isel(period=slice(N_SEEN)), draws=40)
+        made = forecast_fit(fitted, early, panel.isel(period=slice(N_SEEN)), draws=DRAWS_READ)
         rows[version] = {"expected": made.expected.sum(), "log_score": made.log_score}
     actual = np.nansum(panel[CHANNEL].values[:, N_REHEARSED:N_SEEN])
     return Rehearsal(float(actual), pd.DataFrame.from_dict(rows, orient="index"))
