@@ -375,9 +375,6 @@ MOST_METHODS, MOST_ARGUMENTS = 12, 10
 # Classes with more methods, and why. Methods with two underscores are not counted.
 MANY_METHODS = {
     "channels/base.py: Channel": "three to write; the others are defaults that callers ask for",
-    "reading/rows.py: Rows": "one question about raw rows each, asked of pandas or an engine",
-    "reading/rows.py: FrameRows": "the same questions",
-    "reading/stored_rows.py: StoredRows": "the same questions",
 }
 # Public functions with more arguments, and why. Fields of dataclasses are not counted: a record or
 # a specification has as many as it has parts, each with a name and a type.

@@ -1,11 +1,12 @@
 """The rows of a file, in memory or on disk: the interface that `read_sales` works with.
 
-`FrameRows` holds them in memory; `StoredRows` (stored_rows.py) leaves them to an engine. Decisions
-are made from the distinct texts of a column and from masks of rows, so both give the same counts.
+`RawRows` are the columns as the file has them; `OrderRows` are the orders made from them. Both are
+held in memory here, and left to an engine in stored_rows.py. Decisions are made from the distinct
+texts of a column and from masks of rows, so memory and engine give the same counts.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from crmlab.reading.amounts import numbers_of
 from crmlab.reading.cells import Cells, collect_cells
 from crmlab.reading.dates import days_of
 from crmlab.reading.files import RawTable
-from crmlab.reading.quality import Finding, listed_rows, show_rows
+from crmlab.reading.quality import show_rows
 from crmlab.reading.returns import settle_returns
 
 Spread = Any  # a column of the rows: a Series, or an engine's recipe for one
@@ -24,8 +25,8 @@ Where = Any  # a mask of rows: a boolean Series, or an expression
 RETURN_MARKS = ("is_return", "unmatched", "undone", "reduced")
 
 
-class Rows(ABC):
-    """The rows of a file, and the orders made from them."""
+class RawRows(ABC):
+    """The rows of a file, in the columns that it has."""
 
     @property
     @abstractmethod
@@ -54,12 +55,16 @@ class Rows(ABC):
         """Give every row the value of its text in a column; `cells` must have been called."""
 
     @abstractmethod
-    def build(self, shown: list[int], columns: dict[str, Spread], *, repeats: bool) -> "Rows":
+    def build(self, shown: list[int], columns: dict[str, Spread], *, repeats: bool) -> "OrderRows":
         """Make orders from columns; `amount` may be a pair to be multiplied.
 
         `shown` are the columns that examples show; `repeats` adds the mask `repeated`: rows that
         equal an earlier one in every column.
         """
+
+
+class OrderRows(ABC):
+    """The rows of a file as orders, with masks that say what was found about each."""
 
     @abstractmethod
     def has(self, name: str) -> bool:
@@ -94,7 +99,7 @@ class Rows(ABC):
         """Count the distinct values of some columns among the marked rows."""
 
     @abstractmethod
-    def settle(self, where: Where) -> "Rows":
+    def settle(self, where: Where) -> "OrderRows":
         """Match returns with purchases among the marked rows: new masks, new amounts."""
 
     @abstractmethod
@@ -105,34 +110,12 @@ class Rows(ABC):
     def orders(self, where: Where) -> Any:
         """Return the orders of the marked rows."""
 
-    def listed(self, where: Where) -> str:
-        """List the first marked rows, and say how many more there are."""
-        return listed_rows(self.show(where), self.count(where))
-
-    def find(self, where: Where, what: str, done: str, *, set_aside: bool = False) -> list[Finding]:
-        """Return one finding if any row is marked, and none otherwise."""
-        count = self.count(where)
-        if not count:
-            return []
-        return [Finding(what, count, done, count if set_aside else 0, self.show(where))]
-
 
 @dataclass(frozen=True)
-class FrameRows(Rows):
-    """Rows in memory.
-
-    Parameters
-    ----------
-    raw : RawTable
-    shown : DataFrame, optional
-        What examples show.
-    made : DataFrame, optional
-        The orders that were built.
-    """
+class FrameRawRows(RawRows):
+    """The rows of a file in memory."""
 
     raw: RawTable
-    shown: pd.DataFrame | None = None
-    made: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def head(self) -> RawTable:
@@ -171,7 +154,9 @@ class FrameRows(Rows):
         """Give every row the value of its text in a column."""
         return pd.Series(values).take(self._collect(place)[1]).set_axis(self.raw.frame.index)
 
-    def build(self, shown: list[int], columns: dict[str, Spread], *, repeats: bool) -> "FrameRows":
+    def build(
+        self, shown: list[int], columns: dict[str, Spread], *, repeats: bool
+    ) -> "FrameOrderRows":
         """Make orders from columns."""
         frame = self.raw.frame
         names = [str(frame.columns[place])[:40] for place in shown]
@@ -180,11 +165,24 @@ class FrameRows(Rows):
             for name, column in columns.items()
         }
         marks = {"repeated": frame.duplicated()} if repeats else {}
-        return replace(
-            self,
-            shown=frame.iloc[:, shown].set_axis(names, axis=1),
-            made=pd.DataFrame(made | marks),
-        )
+        examples = frame.iloc[:, shown].set_axis(names, axis=1)
+        return FrameOrderRows(examples, pd.DataFrame(made | marks))
+
+
+@dataclass(frozen=True)
+class FrameOrderRows(OrderRows):
+    """Orders in memory.
+
+    Parameters
+    ----------
+    shown : DataFrame
+        What examples show.
+    made : DataFrame
+        The columns that were built.
+    """
+
+    shown: pd.DataFrame
+    made: pd.DataFrame
 
     def has(self, name: str) -> bool:
         """Whether the orders have a column."""
@@ -218,7 +216,7 @@ class FrameRows(Rows):
         """Count the distinct values of some columns among the marked rows."""
         return len(self.made.loc[where, names].drop_duplicates())
 
-    def settle(self, where: pd.Series) -> "FrameRows":
+    def settle(self, where: pd.Series) -> "FrameOrderRows":
         """Match returns with purchases among the marked rows."""
         some = self.made[where]
         settled = settle_returns(some)

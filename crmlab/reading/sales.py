@@ -16,8 +16,8 @@ from crmlab.reading.columns import Columns, guess_columns
 from crmlab.reading.dates import EARLIEST, ORDERS, STORED_DATES, read_day_texts
 from crmlab.reading.files import is_large, read_raw
 from crmlab.reading.privacy import is_formula, pseudonymise
-from crmlab.reading.quality import Decision, Finding, Quality
-from crmlab.reading.rows import RETURN_MARKS, FrameRows, Rows, Spread, Where
+from crmlab.reading.quality import Decision, Finding, Quality, listed_rows
+from crmlab.reading.rows import RETURN_MARKS, FrameRawRows, OrderRows, RawRows, Spread, Where
 
 if TYPE_CHECKING:
     from ibis.expr.types import Table
@@ -154,16 +154,16 @@ def read_sales(
     ['no customer id', 'returns', 'purchases returned in full', 'amount of zero']
     """
     options = options or ReadingOptions()
-    rows = open_rows(source, options)
+    raw = open_rows(source, options)
     chosen = {"customer": options.customer, "date": options.date, "amount": options.amount}
     try:
-        columns, guesses, personal = guess_columns(rows.head, chosen)
-        return _clean(rows, columns, guesses, personal, options, same_person, key)
+        columns, guesses, personal = guess_columns(raw.head, chosen)
+        return _clean(raw, columns, guesses, personal, options, same_person, key)
     except DataError as problem:
-        raise DataError(f"{rows.head.source}: {problem}") from None
+        raise DataError(f"{raw.head.source}: {problem}") from None
 
 
-def open_rows(source: "str | Path | pd.DataFrame | Table", options: ReadingOptions) -> Rows:
+def open_rows(source: "str | Path | pd.DataFrame | Table", options: ReadingOptions) -> RawRows:
     """Read the rows into memory, or leave those of a large file to an engine."""
     how = {
         "table": options.table, "encoding": options.encoding, "delimiter": options.delimiter
@@ -172,11 +172,11 @@ def open_rows(source: "str | Path | pd.DataFrame | Table", options: ReadingOptio
         from crmlab.reading.store import store_rows
 
         return store_rows(source, **how)
-    return FrameRows(read_raw(source, **how))
+    return FrameRawRows(read_raw(source, **how))
 
 
 def _clean(
-    rows: Rows,
+    raw: RawRows,
     columns: Columns,
     guesses: Sequence[Decision],
     personal: tuple[str, ...],
@@ -185,16 +185,16 @@ def _clean(
     key: bytes | None,
 ) -> Sales:
     people = {} if same_person is None else read_people(same_person)
-    made, id_decisions = _read_people_of(rows, columns.customer, people, key)
-    made["date"], date_decision = _read_days(rows, columns.date, options)
-    money, currency, amount_decisions = _read_money(rows, columns, options)
+    made, id_decisions = _read_people_of(raw, columns.customer, people, key)
+    made["date"], date_decision = _read_days(raw, columns.date, options)
+    money, currency, amount_decisions = _read_money(raw, columns, options)
     made |= money
     if columns.status is not None:
-        made["cancelled"] = rows.spread(columns.status, _is_cancelled(rows.cells(columns.status)))
+        made["cancelled"] = raw.spread(columns.status, _is_cancelled(raw.cells(columns.status)))
     shown = [p for p in vars(columns).values() if p is not None]
     shown = [p for p in shown if not (key is not None and p == columns.customer)]
-    rows = rows.build(shown, made, repeats=True)
-    _check_readable(rows)
+    rows = raw.build(shown, made, repeats=True)
+    _check_readable(rows, raw.n_rows)
     today = _day(options.today) if options.today else pd.Timestamp(datetime.date.today())
     _check_days(rows, today, options)
     left, findings = _sift(rows, columns, options)
@@ -207,9 +207,8 @@ def _clean(
             + "".join(f"; {f.rows:,} {f.what}" for f in return_findings)
         )  # fmt: skip
     findings += mapping_findings + return_findings + _remark(rows, left, n_left, key)
-    raw = rows.head
-    decisions = (*raw.decisions, *guesses, *id_decisions, date_decision, *amount_decisions)
-    quality = Quality(raw.source, rows.n_rows, n_left, decisions, tuple(findings), personal)
+    decisions = (*raw.head.decisions, *guesses, *id_decisions, date_decision, *amount_decisions)
+    quality = Quality(raw.head.source, raw.n_rows, n_left, decisions, tuple(findings), personal)
     first, last = rows.span(left)
     window = (
         _day(options.since) if options.since else first,
@@ -249,51 +248,51 @@ def name_ids(cells: Cells) -> tuple[pd.Series, list[Decision]]:
 
 
 def _read_people_of(
-    rows: Rows, place: int, people: Mapping[str, str], key: bytes | None
+    raw: RawRows, place: int, people: Mapping[str, str], key: bytes | None
 ) -> tuple[dict[str, Spread], list[Decision]]:
     """Read who ordered: the person behind each id, or the pseudonym of that person."""
-    ids, decisions = name_ids(rows.cells(place))
+    ids, decisions = name_ids(raw.cells(place))
     persons = ids.map(people).fillna(ids).astype("str") if people else ids
     made = {}
     if people:
-        made["id"] = rows.spread(place, ids)
-        made["moved"] = rows.spread(place, (persons != ids).to_numpy() & ids.notna().to_numpy())
+        made["id"] = raw.spread(place, ids)
+        made["moved"] = raw.spread(place, (persons != ids).to_numpy() & ids.notna().to_numpy())
     if key is None:
-        made["odd"] = rows.spread(place, is_formula(persons).to_numpy())
+        made["odd"] = raw.spread(place, is_formula(persons).to_numpy())
     else:
         named = persons.notna()
         persons = pseudonymise(persons[named], key).reindex(persons.index)
-    return made | {"customer_id": rows.spread(place, persons)}, decisions
+    return made | {"customer_id": raw.spread(place, persons)}, decisions
 
 
-def _read_days(rows: Rows, place: int, options: ReadingOptions) -> tuple[Spread, Decision]:
-    if rows.type_of(place) == "dates":
-        return rows.stored(place), STORED_DATES
-    days, decision = read_day_texts(rows.cells(place), order=options.date_order)
-    return rows.spread(place, days), decision
+def _read_days(raw: RawRows, place: int, options: ReadingOptions) -> tuple[Spread, Decision]:
+    if raw.type_of(place) == "dates":
+        return raw.stored(place), STORED_DATES
+    days, decision = read_day_texts(raw.cells(place), order=options.date_order)
+    return raw.spread(place, days), decision
 
 
 def _read_money(
-    rows: Rows, columns: Columns, options: ReadingOptions
+    raw: RawRows, columns: Columns, options: ReadingOptions
 ) -> tuple[dict[str, Spread], str, list[Decision]]:
     """Read amounts, or multiply quantities by prices; check that there is one currency at most."""
-    currency = "" if columns.currency is None else _one_currency(rows.cells(columns.currency))
+    currency = "" if columns.currency is None else _one_currency(raw.cells(columns.currency))
     if columns.amount is not None:
-        values, written, decision = _read_amount(rows, columns.amount, options)
+        values, written, decision = _read_amount(raw, columns.amount, options)
         return {"amount": values}, currency or written, [decision]
     if columns.quantity is None or columns.price is None:
         return {}, "", []
-    count, _, _ = _read_amount(rows, columns.quantity, options)
-    price, written, decision = _read_amount(rows, columns.price, options)
+    count, _, _ = _read_amount(raw, columns.quantity, options)
+    price, written, decision = _read_amount(raw, columns.price, options)
     made = Decision("amounts", "quantity x price", "there is no column of amounts")
     return {"amount": (count, price)}, currency or written, [decision, made]
 
 
-def _read_amount(rows: Rows, place: int, options: ReadingOptions) -> tuple[Spread, str, Decision]:
-    if rows.type_of(place) == "numbers":
-        return rows.stored(place), "", STORED_NUMBERS
-    values, currency, decision = read_amount_texts(rows.cells(place), decimal=options.decimal)
-    return rows.spread(place, values), currency, decision
+def _read_amount(raw: RawRows, place: int, options: ReadingOptions) -> tuple[Spread, str, Decision]:
+    if raw.type_of(place) == "numbers":
+        return raw.stored(place), "", STORED_NUMBERS
+    values, currency, decision = read_amount_texts(raw.cells(place), decimal=options.decimal)
+    return raw.spread(place, values), currency, decision
 
 
 def _one_currency(cells: Cells) -> str:
@@ -308,26 +307,26 @@ def _is_cancelled(cells: Cells) -> Bools:
     return plain.isin(_CANCELLED).to_numpy()
 
 
-def _check_readable(rows: Rows) -> None:
+def _check_readable(rows: OrderRows, n_rows: int) -> None:
     """Refuse a file with too many unreadable rows: then the reading is wrong, not the rows."""
     problems = []
     for column in ("date", "amount"):
         if not rows.has(column):
             continue
         bad = rows.missing(column)
-        share = rows.count(bad) / rows.n_rows
+        share = rows.count(bad) / n_rows
         if share > UNREADABLE_SHARE:
             problems.append(
-                f"{share:.0%} of the rows have no readable {column} ({rows.listed(bad)}); if this "
+                f"{share:.0%} of the rows have no readable {column} ({_list(rows, bad)}); if this "
                 f"is the wrong column, name the right one with --{column}"
             )
-    if rows.count(rows.missing("customer_id")) == rows.n_rows:
+    if rows.count(rows.missing("customer_id")) == n_rows:
         problems.append("no row has a customer id; name the right column with --customer")
     if problems:
         raise DataError("; ".join(problems))
 
 
-def _check_days(rows: Rows, today: pd.Timestamp, options: ReadingOptions) -> None:
+def _check_days(rows: OrderRows, today: pd.Timestamp, options: ReadingOptions) -> None:
     """Refuse impossible days, unless `since` or `until` excludes them."""
     since = _day(options.since) if options.since else pd.Timestamp.min
     until = _day(options.until) if options.until else pd.Timestamp.max
@@ -340,33 +339,35 @@ def _check_days(rows: Rows, today: pd.Timestamp, options: ReadingOptions) -> Non
         count = rows.count(bad)
         if count:
             problems.append(
-                f"{count:,} rows are {what}: {rows.listed(bad)}; fix them, or leave them out with "
+                f"{count:,} rows are {what}: {_list(rows, bad)}; fix them, or leave them out with "
                 f"{option} DATE"
             )
     if problems:
         raise DataError("; ".join(problems))
 
 
-def _sift(rows: Rows, columns: Columns, options: ReadingOptions) -> tuple[Where, list[Finding]]:
+def _sift(
+    rows: OrderRows, columns: Columns, options: ReadingOptions
+) -> tuple[Where, list[Finding]]:
     """Set rows aside, reason by reason; a row is counted under the first reason that applies."""
     findings: list[Finding] = []
     left = None
     for what, bad in _reasons(rows, options):
         hit = bad if left is None else left & bad
-        findings += rows.find(hit, what, "set aside", set_aside=True)
+        findings += _find(rows, hit, what, "set aside", set_aside=True)
         left = ~bad if left is None else left & ~bad
     repeated = left & rows.where("repeated")
     numbered = columns.order is not None
     what = "rows that repeat another in every column"
     if numbered or options.drop_repeats:
         why = "they share an order number" if numbered else "as you said"
-        findings += rows.find(repeated, what, f"set aside ({why})", set_aside=True)
+        findings += _find(rows, repeated, what, f"set aside ({why})", set_aside=True)
         return left & ~repeated, findings
     done = "kept: without order numbers they may be two orders (--drop-repeats drops them)"
-    return left, findings + rows.find(repeated, what, done)
+    return left, findings + _find(rows, repeated, what, done)
 
 
-def _reasons(rows: Rows, options: ReadingOptions) -> list[tuple[str, Where]]:
+def _reasons(rows: OrderRows, options: ReadingOptions) -> list[tuple[str, Where]]:
     reasons = [
         ("no customer id", rows.missing("customer_id")),
         ("no readable date", rows.missing("date")),
@@ -385,7 +386,7 @@ def _reasons(rows: Rows, options: ReadingOptions) -> list[tuple[str, Where]]:
     return reasons
 
 
-def _find_moved(rows: Rows, left: Where) -> list[Finding]:
+def _find_moved(rows: OrderRows, left: Where) -> list[Finding]:
     """List rows whose id was replaced by another id of the same person."""
     moved = left & rows.where("moved")
     count = rows.count(moved)
@@ -443,7 +444,7 @@ def _follow(first: str, step: dict[str, str]) -> str:
     return now
 
 
-def _take_back(rows: Rows, left: Where) -> tuple[Rows, Where, list[Finding]]:
+def _take_back(rows: OrderRows, left: Where) -> tuple[OrderRows, Where, list[Finding]]:
     if not rows.has("amount") or not rows.count(left & rows.amounts(below=0)):
         return rows, left, []
     rows = rows.settle(left)
@@ -458,21 +459,21 @@ def _take_back(rows: Rows, left: Where) -> tuple[Rows, Where, list[Finding]]:
             (reduced & ~undone, "purchases returned in part",
              "kept, with the returned amount subtracted", False),
         )
-        for finding in rows.find(where, what, done, set_aside=aside)
+        for finding in _find(rows, where, what, done, set_aside=aside)
     ]  # fmt: skip
     return rows, left & ~(is_return | undone), findings
 
 
-def _remark(rows: Rows, left: Where, n_left: int, key: bytes | None) -> list[Finding]:
+def _remark(rows: OrderRows, left: Where, n_left: int, key: bytes | None) -> list[Finding]:
     """List findings about rows that are kept."""
     findings = []
     if rows.has("amount"):
-        findings += rows.find(
-            left & rows.amounts(), "amount of zero", "kept: an order that cost nothing"
+        findings += _find(
+            rows, left & rows.amounts(), "amount of zero", "kept: an order that cost nothing"
         )
     if key is None:
-        findings += rows.find(
-            left & rows.where("odd"), "ids that a spreadsheet would take for a formula",
+        findings += _find(
+            rows, left & rows.where("odd"), "ids that a spreadsheet would take for a formula",
             "kept; written with an apostrophe in front, and flagged",
         )  # fmt: skip
     same_day = n_left - rows.different(["customer_id", "date"], left)
@@ -482,3 +483,18 @@ def _remark(rows: Rows, left: Where, n_left: int, key: bytes | None) -> list[Fin
             "counted as one purchase; their amounts add up",
         ))  # fmt: skip
     return findings
+
+
+def _list(rows: OrderRows, where: Where) -> str:
+    """List the first marked rows, and say how many more there are."""
+    return listed_rows(rows.show(where), rows.count(where))
+
+
+def _find(
+    rows: OrderRows, where: Where, what: str, done: str, *, set_aside: bool = False
+) -> list[Finding]:
+    """Return one finding if any row is marked, and none otherwise."""
+    count = rows.count(where)
+    if not count:
+        return []
+    return [Finding(what, count, done, count if set_aside else 0, rows.show(where))]

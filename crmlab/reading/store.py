@@ -38,7 +38,7 @@ from crmlab.reading.files import (
     tell_layout,
     too_long,
 )
-from crmlab.reading.stored_rows import StoredRows
+from crmlab.reading.stored_rows import StoredRawRows
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -54,7 +54,7 @@ def store_rows(
     table: str | None = None,
     encoding: str | None = None,
     delimiter: str | None = None,
-) -> StoredRows:
+) -> StoredRawRows:
     """Leave the rows of a CSV (also gzipped), Parquet or DuckDB file to an engine.
 
     Parameters
@@ -91,7 +91,7 @@ def store_rows(
 
 def _store_text(
     path: Path, disk: Disk, is_packed: bool, encoding: str | None, delimiter: str | None
-) -> StoredRows:
+) -> StoredRawRows:
     import pyarrow.parquet as pq
 
     def blocks() -> Iterator[bytes]:
@@ -121,7 +121,7 @@ def _store_text(
         raise DataError("the file has no row")
     writer.close()
     raw = quietly(lambda: disk.connection.read_parquet(disk.path("raw.parquet")))
-    return StoredRows(
+    return StoredRawRows(
         disk, raw, tuple(names), path.name, (decoded, split, header), header.choice == HEADED
     )
 
@@ -150,7 +150,7 @@ def _columns_of(rows: pd.DataFrame, before: int) -> "pa.Table":
     return pa.table({"row": places, **texts})
 
 
-def _store_parquet(path: Path, disk: Disk) -> StoredRows:
+def _store_parquet(path: Path, disk: Disk) -> StoredRawRows:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -164,10 +164,10 @@ def _store_parquet(path: Path, disk: Disk) -> StoredRows:
     raw = table.select(
         row="file_row_number", **{f"c{k}": table[name] for k, name in enumerate(names)}
     )
-    return StoredRows(disk, raw, tuple(names), path.name, (IS_PARQUET,), True)
+    return StoredRawRows(disk, raw, tuple(names), path.name, (IS_PARQUET,), True)
 
 
-def _store_duckdb(path: Path, disk: Disk, table: str | None) -> StoredRows:
+def _store_duckdb(path: Path, disk: Disk, table: str | None) -> StoredRawRows:
     import ibis
 
     with open_duckdb(path, table) as found:
@@ -177,10 +177,10 @@ def _store_duckdb(path: Path, disk: Disk, table: str | None) -> StoredRows:
         quietly(lambda: numbered.to_parquet(disk.path("raw.parquet")))
         decisions = (IS_DUCKDB, name_table(found))
     raw = quietly(lambda: disk.connection.read_parquet(disk.path("raw.parquet")))
-    return StoredRows(disk, raw, tuple(names), path.name, decisions, True)
+    return StoredRawRows(disk, raw, tuple(names), path.name, decisions, True)
 
 
-def _checked(rows: StoredRows) -> StoredRows:
+def _checked(rows: StoredRawRows) -> StoredRawRows:
     """Refuse a table without rows, with too many columns, or with overlong cells."""
     check_shape(rows.n_rows, len(rows.names))
     texts = [k for k in range(len(rows.names)) if rows.raw[f"c{k}"].type().is_string()]

@@ -1,7 +1,7 @@
-"""Rows on disk, behind the interface of `rows`: counts and masks stay in the engine."""
+"""Rows on disk, behind the interfaces of `rows`: counts and masks stay in the engine."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from crmlab.reading.disk import Disk, Stored, count_rows, day_of, part_codes
 from crmlab.reading.files import RawTable
 from crmlab.reading.quality import Decision, show_rows
 from crmlab.reading.returns import settle_returns
-from crmlab.reading.rows import RETURN_MARKS, Rows
+from crmlab.reading.rows import RETURN_MARKS, OrderRows, RawRows
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -36,8 +36,8 @@ class Joined:
 
 
 @dataclass(frozen=True)
-class StoredRows(Rows):
-    """Rows on disk.
+class StoredRawRows(RawRows):
+    """The rows of a file on disk.
 
     Parameters
     ----------
@@ -49,12 +49,6 @@ class StoredRows(Rows):
     source : str
     decisions : tuple of Decision
     has_header : bool
-    shown : tuple of int
-        Places of the columns that examples show.
-    made : ibis Table, optional
-        The orders that were built: `row`, `customer` (a code) and the requested columns.
-    ids : ndarray of str
-        The id of each code, in ascending order.
     """
 
     disk: Disk
@@ -63,9 +57,6 @@ class StoredRows(Rows):
     source: str
     decisions: tuple[Decision, ...]
     has_header: bool
-    shown: tuple[int, ...] = ()
-    made: "ir.Table" = None  # until `build`
-    ids: NDArray[np.str_] = field(default_factory=lambda: np.empty(0, dtype=object))
 
     @cached_property
     def head(self) -> RawTable:
@@ -137,8 +128,9 @@ class StoredRows(Rows):
             counts = np.bincount(codes, weights=found["n"], minlength=len(texts)).astype(np.int64)
 
             def show(marks: Bools, most: int) -> tuple[str, ...]:
-                some = self._with(place, {"hit": pd.Series(marks[codes])}, found["text"])
-                return self._show(some.filter(some["hit"]), [place], most)
+                known = _known(found["text"], {"hit": pd.Series(marks[codes])})
+                some = table.inner_join(known, "text")
+                return _show(self, some.filter(some["hit"]), [place], most)
 
             cells = Cells(self.names[place], texts, counts, show)
             self._collected[place] = (found["text"], cells, codes)
@@ -152,12 +144,9 @@ class StoredRows(Rows):
         """Give every row the value of its text in a column."""
         return Joined(place, pd.Series(values).take(self._collect(place)[2]).reset_index(drop=True))
 
-    def _with(self, place: int, columns: Mapping[str, pd.Series], texts: pd.Series) -> "ir.Table":
-        """Join values to the rows by the text of a column: `row` and the values."""
-        rows = self.raw.select("row", text=self._text(place))
-        return rows.inner_join(_known(texts, columns), "text").select("row", *columns)
-
-    def build(self, shown: list[int], columns: dict[str, Any], *, repeats: bool) -> "StoredRows":
+    def build(
+        self, shown: list[int], columns: dict[str, Any], *, repeats: bool
+    ) -> "StoredOrderRows":
         """Make orders from columns; ids become codes."""
         columns = dict(columns)
         if isinstance(columns.get("amount"), tuple):
@@ -172,8 +161,8 @@ class StoredRows(Rows):
             product = (table["amount"] * table["price"]).round(4)
             table = table.mutate(amount=product).drop("price")
         if repeats:
-            table = self._mark_repeats(table)
-        return replace(self, shown=tuple(shown), made=self.disk.keep(table, "made"), ids=ids)
+            table = _mark_repeats(self, table)
+        return StoredOrderRows(self, tuple(shown), self.disk.keep(table, "made"), ids)
 
     def _join(self, columns: Mapping[str, Any]) -> "ir.Table":
         """Add columns to the rows: those that are stored, and those joined by their text."""
@@ -191,26 +180,27 @@ class StoredRows(Rows):
         days = {"date": table["date"].cast("date")} if "date" in table.columns else {}
         return table.mutate(**days)
 
-    def _mark_repeats(self, table: "ir.Table") -> "ir.Table":
-        """Mark rows that repeat an earlier one in every column.
 
-        Rows are first compared by a hash, so that only possible repeats are sorted.
-        """
-        import ibis
+@dataclass(frozen=True)
+class StoredOrderRows(OrderRows):
+    """Orders on disk.
 
-        names = [f"c{k}" for k in range(len(self.names))]
-        whole = self.raw[names[0]].cast("string").fill_null("")
-        for name in names[1:]:
-            whole = whole + "\x1f" + self.raw[name].cast("string").fill_null("")
-        hashed = self.raw.mutate(hash=whole.hash())
-        by_hash = hashed.group_by("hash").aggregate(n=hashed.count())
-        doubles = hashed.semi_join(by_hash.filter(by_hash["n"] > 1), "hash")
-        place = ibis.row_number().over(ibis.window(group_by=names, order_by="row"))
-        numbered = doubles.mutate(place=place)
-        again = self.disk.keep(numbered.filter(numbered["place"] > 0).select("row"), "repeats")
-        marked = again.mutate(repeated=True).rename(again="row")
-        beside = table.left_join(marked, table["row"] == marked["again"]).drop("again")
-        return beside.mutate(repeated=beside["repeated"].fill_null(False))
+    Parameters
+    ----------
+    raw : StoredRawRows
+        The rows of the file.
+    shown : tuple of int
+        Places of the columns that examples show.
+    made : ibis Table
+        `row`, `customer` (a code) and the columns that were built.
+    ids : ndarray of str
+        The id of each code, in ascending order.
+    """
+
+    raw: StoredRawRows
+    shown: tuple[int, ...]
+    made: "ir.Table"
+    ids: NDArray[np.str_]
 
     def has(self, name: str) -> bool:
         """Whether the orders have a column."""
@@ -236,65 +226,91 @@ class StoredRows(Rows):
 
     def count(self, where: "ir.BooleanColumn") -> int:
         """Count rows."""
-        return count_rows(self.disk, self.made.filter(where))
+        return count_rows(self.raw.disk, self.made.filter(where))
 
     def show(self, where: "ir.BooleanColumn", most: int = 3) -> tuple[str, ...]:
         """Write the first marked rows."""
-        return self._show(self.made.filter(where), list(self.shown), most)
-
-    def _show(self, hits: "ir.Table", places: list[int], most: int) -> tuple[str, ...]:
-        first = self.disk.collect(hits.order_by("row").limit(most).select("row"))["row"]
-        wanted = self.raw.filter(self.raw["row"].isin([int(row) for row in first]))
-        found = self.disk.collect(wanted.select("row", *[f"c{k}" for k in places]))
-        frame = found.set_index("row").sort_index()
-        frame.columns = [self.names[k][:40] for k in places]
-        return show_rows(frame, pd.Series(True, index=frame.index), most=most)
+        return _show(self.raw, self.made.filter(where), list(self.shown), most)
 
     def different(self, names: list[str], where: "ir.BooleanColumn") -> int:
         """Count the distinct values of some columns among the marked rows."""
         some = self.made.filter(where).select(*[_stored_name(name) for name in names])
-        return count_rows(self.disk, some.distinct())
+        return count_rows(self.raw.disk, some.distinct())
 
-    def settle(self, where: "ir.BooleanColumn") -> "StoredRows":
+    def settle(self, where: "ir.BooleanColumn") -> "StoredOrderRows":
         """Match returns with purchases among the marked rows, some customers at a time."""
-        left = self.made.filter(where)
+        disk, left = self.raw.disk, self.made.filter(where)
         back = left.filter(left["amount"] < 0).select("customer").distinct()
         touched = left.semi_join(back, "customer").select("row", "customer", "date", "amount")
-        touched = self.disk.keep(touched.order_by("customer", "row"), "touched")
-        marks = [self._settle_some(touched, *span) for span in self._spans(touched)]
+        touched = disk.keep(touched.order_by("customer", "row"), "touched")
+        marks = [_settle_some(disk, touched, *span) for span in _spans(disk, touched)]
         known = _known(None, pd.concat(marks, ignore_index=True).to_dict("series"))
         marked = self.made.mutate(left=where)
         beside = marked.left_join(known, marked["row"] == known["at"]).drop("at")
         settled = {name: beside[name].fill_null(False) for name in RETURN_MARKS}
         amount = beside["new"].fill_null(beside["amount"])
         table = beside.mutate(amount=amount, **settled).drop("new")
-        return replace(self, made=self.disk.keep(table, "settled"))
-
-    def _spans(self, touched: "ir.Table") -> list[tuple[int, int]]:
-        """Split customers, by code, into groups with a limited number of rows."""
-        by_customer = touched.group_by("customer").aggregate(n=touched.count())
-        return part_codes(self.disk.collect(by_customer.order_by("customer")), SETTLE_ROWS)
-
-    def _settle_some(self, touched: "ir.Table", first: int, last: int) -> pd.DataFrame:
-        some = touched.filter(touched["customer"].between(first, last)).order_by("row")
-        frame = self.disk.collect(some).rename(columns={"customer": "customer_id"})
-        settled = settle_returns(frame)
-        marks = {name: getattr(settled, name) for name in RETURN_MARKS}
-        found = pd.DataFrame({"at": frame["row"], **marks, "new": settled.amounts})
-        return found[found[list(RETURN_MARKS)].any(axis=1)]
+        return replace(self, made=disk.keep(table, "settled"))
 
     def span(self, where: "ir.BooleanColumn") -> tuple[pd.Timestamp, pd.Timestamp]:
         """Return the first and the last day of the marked rows."""
         some = self.made.filter(where)
         ends = some.aggregate(first=some["date"].min(), last=some["date"].max())
-        return tuple(pd.Timestamp(day) for day in self.disk.collect(ends).iloc[0])
+        return tuple(pd.Timestamp(day) for day in self.raw.disk.collect(ends).iloc[0])
 
     def orders(self, where: "ir.BooleanColumn") -> Stored:
         """Return the orders of the marked rows, sorted by customer."""
         names = ["customer", "date", *(["amount"] if self.has("amount") else [])]
         table = self.made.filter(where).order_by("customer", "date", "row").select(*names)
-        table = self.disk.keep(table, "orders")
-        return Stored(self.disk, table, self.ids, count_rows(self.disk, table))
+        table = self.raw.disk.keep(table, "orders")
+        return Stored(self.raw.disk, table, self.ids, count_rows(self.raw.disk, table))
+
+
+def _show(rows: StoredRawRows, hits: "ir.Table", places: list[int], most: int) -> tuple[str, ...]:
+    """Write the first of some rows, as the file has them."""
+    first = rows.disk.collect(hits.order_by("row").limit(most).select("row"))["row"]
+    wanted = rows.raw.filter(rows.raw["row"].isin([int(row) for row in first]))
+    found = rows.disk.collect(wanted.select("row", *[f"c{k}" for k in places]))
+    frame = found.set_index("row").sort_index()
+    frame.columns = [rows.names[k][:40] for k in places]
+    return show_rows(frame, pd.Series(True, index=frame.index), most=most)
+
+
+def _mark_repeats(rows: StoredRawRows, table: "ir.Table") -> "ir.Table":
+    """Mark rows that repeat an earlier one in every column.
+
+    Rows are first compared by a hash, so that only possible repeats are sorted.
+    """
+    import ibis
+
+    names = [f"c{k}" for k in range(len(rows.names))]
+    whole = rows.raw[names[0]].cast("string").fill_null("")
+    for name in names[1:]:
+        whole = whole + "\x1f" + rows.raw[name].cast("string").fill_null("")
+    hashed = rows.raw.mutate(hash=whole.hash())
+    by_hash = hashed.group_by("hash").aggregate(n=hashed.count())
+    doubles = hashed.semi_join(by_hash.filter(by_hash["n"] > 1), "hash")
+    place = ibis.row_number().over(ibis.window(group_by=names, order_by="row"))
+    numbered = doubles.mutate(place=place)
+    again = rows.disk.keep(numbered.filter(numbered["place"] > 0).select("row"), "repeats")
+    marked = again.mutate(repeated=True).rename(again="row")
+    beside = table.left_join(marked, table["row"] == marked["again"]).drop("again")
+    return beside.mutate(repeated=beside["repeated"].fill_null(False))
+
+
+def _spans(disk: Disk, touched: "ir.Table") -> list[tuple[int, int]]:
+    """Split customers, by code, into groups with a limited number of rows."""
+    by_customer = touched.group_by("customer").aggregate(n=touched.count())
+    return part_codes(disk.collect(by_customer.order_by("customer")), SETTLE_ROWS)
+
+
+def _settle_some(disk: Disk, touched: "ir.Table", first: int, last: int) -> pd.DataFrame:
+    some = touched.filter(touched["customer"].between(first, last)).order_by("row")
+    frame = disk.collect(some).rename(columns={"customer": "customer_id"})
+    settled = settle_returns(frame)
+    marks = {name: getattr(settled, name) for name in RETURN_MARKS}
+    found = pd.DataFrame({"at": frame["row"], **marks, "new": settled.amounts})
+    return found[found[list(RETURN_MARKS)].any(axis=1)]
 
 
 def _stored_name(name: str) -> str:
