@@ -34,12 +34,12 @@ def live(params, n, T, rng):
     chances = rng.beta(params.a, params.b, n)
     x, t_x = np.zeros(n), np.zeros(n)
     for i in range(n):
-        t = rng.exponential(1 / rates[i])
+        t = rng.exponential() / max(rates[i], 1e-300)
         while t <= T:
             x[i], t_x[i] = x[i] + 1, t
             if rng.random() < chances[i]:
                 break
-            t += rng.exponential(1 / rates[i])
+            t += rng.exponential() / rates[i]
     return x, t_x, np.full(n, T)
 
 
@@ -80,21 +80,31 @@ def test_the_posterior_of_spend_is_that_of_a_grid():
 
 
 def test_intervals_cover_the_truth_as_often_as_they_say():
-    """20 shops of 150 customers: an 80 % interval of purchases to come covers 11 to 20 times.
+    """20 shops of 150 customers drawn from the prior: an 80 % interval covers 11 to 20 of them.
 
     A right interval does so in all but 0.3 % of such studies, one that covers 40 % of the time in
-    13 %. Of 100 such shops 69 were covered (of 80, prior included); the first twenty of seed 3 are
-    an unlucky lot, of which 400 draws by either way of weighing cover 10.
+    13 %. Of 295 such shops 79 % were covered, and the ranks of all four parameters were uniform
+    (p .19 to .95). Shops that all have the same parameters are covered as often only on average
+    over the prior: 69 of 100 where r, alpha, a, b are 0.8, 6, 0.9, 2.5.
     """
-    rng = np.random.default_rng(13)
+    rng = np.random.default_rng(5)
     covered = 0
-    truth = float(TRUTH.mean_purchases(100.0))
     for seed in range(20):
-        found = population_posterior(BGNBD, *live(TRUTH, 150, 40.0, rng), seed=seed, n_draws=50)
+        logs = rng.normal(0, 2, 4) + [0, np.log(40.0), 0, 0]
+        shop = BGNBD.from_logs(logs)
+        found = population_posterior(BGNBD, *live(shop, 150, 40.0, rng), seed=seed, n_draws=50)
         ahead = [float(params.mean_purchases(100.0)) for params in found.populations]
         low, high = np.quantile(ahead, [0.1, 0.9])
-        covered += low <= truth <= high
+        covered += low <= float(shop.mean_purchases(100.0)) <= high
     assert covered >= 11
+
+
+def test_a_search_that_goes_far_out_comes_back():
+    """500 purchases at once, then silence: the search for the mode once overflowed."""
+    x = np.full(30, 500.0)
+    histories = (x, np.full(30, 1e-9), np.full(30, 40.0))
+    found = population_posterior(BGNBD, *histories, seed=1, n_draws=50)
+    assert np.isfinite([params.logs() for params in found.populations]).all()
 
 
 def test_the_unit_of_time_does_not_matter():

@@ -141,7 +141,7 @@ def _log_odds_dead(params: BGNBD, x: Floats, t_x: Floats, T: Floats) -> Floats:
     """Log odds of dead against alive at T; a customer without repeat purchases is alive."""
     r, alpha, a, b = params.r, params.alpha, params.a, params.b
     repeated = x > 0
-    dropout = np.log(a) - np.log(np.where(repeated, b + x - 1, 1.0))
+    dropout = np.log(a) - np.log(np.where(repeated, b + (x - 1), 1.0))
     silence = (r + x) * (np.log(alpha + T) - np.log(alpha + t_x))
     return np.where(repeated, dropout + silence, -np.inf)
 

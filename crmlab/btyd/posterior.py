@@ -33,6 +33,7 @@ from crmlab.inference.laplace import KHAT_LIMIT, weigh_around
 from crmlab.tables import CustomerTables
 
 _PRIOR_SD = 2.0
+_FAR = 30.0  # 15 standard deviations of the prior: a log further out has no weight
 _FREEDOM = 5  # degrees of freedom of the proposal: heavier tails than the normal distribution
 _PROPOSALS = 10  # proposals per draw to keep
 _LEAST_WORTH = 2.0  # effective sample size of the weights, per draw to keep
@@ -238,6 +239,8 @@ def _draw[Kind: Positive](
     rng = np.random.default_rng(seed)
 
     def log_posterior(logs: Floats) -> float:
+        if np.abs(logs).max() > _FAR:
+            return -np.inf
         return loglik(logs) - 0.5 * float((logs**2).sum()) / _PRIOR_SD**2
 
     centre, spread = _peak(log_posterior, len(units))
@@ -261,7 +264,14 @@ def _peak(log_posterior: Callable[[Floats], float], size: int) -> tuple[Floats, 
     """Mode of the logs and the inverse of the curvature there."""
     from scipy.optimize import minimize
 
-    found = minimize(lambda logs: -log_posterior(logs), np.zeros(size), jac="3-point")
+    found = minimize(
+        lambda logs: -log_posterior(logs),
+        np.zeros(size),
+        method="L-BFGS-B",
+        jac="3-point",
+        bounds=[(-_FAR, _FAR)] * size,
+        options={"ftol": 1e-12, "maxiter": 2000},
+    )
     curvature = -hessian(log_posterior, found.x)
     values, axes = np.linalg.eigh((curvature + curvature.T) / 2)
     # The posterior cannot be wider than the prior in any direction.
