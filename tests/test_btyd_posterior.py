@@ -23,7 +23,7 @@ from crmlab.contract import fit_sbg_marketing
 from crmlab.datasets import load_cdnow_sample
 from crmlab.errors import DataError, SpecError
 from crmlab.tables import split_holdout, tables_from_orders
-from crmlab.value.customers import customer_value, expected_purchases, expected_spend, prob_alive
+from crmlab.value.any_model import customer_value, expected_purchases, expected_spend, prob_alive
 
 TRUTH = BGNBD(r=0.8, alpha=6.0, a=0.9, b=2.5)
 

@@ -20,7 +20,7 @@ from crmlab.inference.result import find_remarks
 from crmlab.models.base import coords
 from crmlab.models.emissions import Window, merge_histories
 from crmlab.transitions.covariates import mean_design, read_design
-from crmlab.transitions.effects import _lkj_factor, group_moves, group_origins
+from crmlab.transitions.effect_priors import _lkj_factor, group_moves, group_origins
 from tests import interpreted
 from tests.oracles import moves, paths
 from tests.oracles.channels import poisson

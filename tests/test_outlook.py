@@ -18,7 +18,7 @@ from crmlab.stages import StageSpace
 from crmlab.tables import CustomerTables, rfm_summary, split_holdout, tables_from_orders
 from crmlab.transitions import StickyDirichlet
 from crmlab.value import lifetime_value, per_year
-from crmlab.value.customers import customer_value, expected_purchases, expected_spend, prob_alive
+from crmlab.value.any_model import customer_value, expected_purchases, expected_spend, prob_alive
 
 ROOT = Path(__file__).resolve().parents[1]
 MATRICES = np.array([[[0.7, 0.2, 0.1], [0.3, 0.6, 0.1], [0, 0, 1]],

@@ -19,7 +19,7 @@ Resampling-Based Multiple Testing; from memory), so **the false alarm rate of a 
 most `alpha`**, however many columns there are.
 
 A world that is not a StageWorld has no such oracle. Then `reference` is an array of stage
-probabilities given the channels, or None, and they are learned (`crmlab.evaluation.learned`).
+probabilities given the channels, or None; `crmlab.evaluation.stage_regression` then learns them.
 Permuting the unexplained residuals among the customers replaces the draws. That is exact for a
 column unrelated to everything else. It also names columns whose information the probabilities do
 not use fully: outside influences on the relationship (a segment), and columns that the regression
@@ -35,8 +35,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from crmlab.arrays import Bools, Floats, Ints
 from crmlab.errors import DataError, SpecError, error_of, raise_problems
-from crmlab.evaluation.learned import learned_probs
 from crmlab.evaluation.oracle import Oracle, sample_stage_paths, stage_oracle
+from crmlab.evaluation.stage_regression import learned_probs
 from crmlab.evaluation.stages import log_score
 from crmlab.generators.stage_world import StageWorld
 from crmlab.stages import StageSpace

@@ -14,7 +14,7 @@ from crmlab.transitions.backend import numpy_backend, pytensor_backend
 from crmlab.transitions.base import Parameters, TransitionModel
 from crmlab.transitions.covariates import Segments
 from crmlab.transitions.design import Design, Effects, as_tuple
-from crmlab.transitions.effects import CustomerEffects, EffectPrior
+from crmlab.transitions.effect_priors import CustomerEffects, EffectPrior
 from crmlab.transitions.link import Link
 
 if TYPE_CHECKING:
