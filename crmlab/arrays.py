@@ -33,8 +33,7 @@ def check_count(owner: str, parameter: str, value: object, at_least: int = 1) ->
     >>> check_count("simulate", "n_customers", 0)
     Traceback (most recent call last):
     ...
-    crmlab.errors.SpecError: The `n_customers` parameter of `simulate` must be a whole number of \
-at least 1, got 0.
+    crmlab.errors.SpecError: simulate: `n_customers` must be a whole number of at least 1, got 0
     """
     if not is_count(value, at_least):
         refuse(owner, parameter, f"a whole number of at least {at_least}", value)

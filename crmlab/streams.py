@@ -177,7 +177,7 @@ def _address(values: ArrayLike) -> NDArray[np.uint64]:
     if array.dtype.kind not in "iu" or (
         array.size and (array.min() < 0 or array.max() >= _LARGEST)
     ):
-        raise SpecError("customers and periods must be integers from 0 to 2**32 - 1.")
+        raise SpecError("`customers` and `periods` must be integers from 0 to 2**32 - 1.")
     return array.astype(np.uint64)
 
 

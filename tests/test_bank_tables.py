@@ -57,7 +57,7 @@ def test_everything_wrong_with_further_tables_is_said_at_once():
         "late: 1 row outside their customer's window",
         "odd: column `what`",
         "gaps: 1 row whose customer_id cannot be read",
-        "no: must be a pandas DataFrame",
+        "`no` must be a pandas DataFrame",
     ):
         assert words in message
 

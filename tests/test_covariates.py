@@ -560,7 +560,7 @@ def test_usual_covariates_are_taken_in_silence(panel):
         (lambda: crm.CovariateLogit(typical_stay=1.0), "`typical_stay` must be probabilities"),
         (lambda: crm.CovariateLogit(spread=np.inf), "`spread` must be finite and above 0"),
         (lambda: crm.transitions.OrderedLogit(lag=2), "`lag` must be 0 or 1, got 2"),
-        (lambda: crm.CovariateLogit(shared="stage"), "`shared` parameter of `CovariateLogit`"),
+        (lambda: crm.CovariateLogit(shared="stage"), "CovariateLogit: `shared`"),
         (
             lambda: crm.transitions.OrderedLogit(customers=crm.transitions.CustomerEffects()),
             "`customers.shared`",
@@ -571,7 +571,7 @@ def test_usual_covariates_are_taken_in_silence(panel):
         ),
         (
             lambda: crm.transitions.CustomerEffects(shared="x"),
-            "`shared` parameter of `CustomerEffects`",
+            "CustomerEffects: `shared`",
         ),
         (lambda: crm.transitions.Segments("region", ("north",)), "`labels` must be two or more"),
         (

@@ -200,7 +200,7 @@ def test_the_sentence_of_the_map_says_where_action_starts():
 def test_a_map_that_cannot_be_read_is_refused_at_once():
     with pytest.raises(SpecError) as caught:
         plot_policy_map([[0, 5], [0, 0]], [3, 2], THREE, action_names=NAMES)
-    for part in ("actions must have shape", "0 to 2", "budgets must ascend"):
+    for part in ("`actions` must have shape", "0 to 2", "`budgets` must ascend"):
         assert part in str(caught.value)
 
 
@@ -225,8 +225,8 @@ def test_the_alive_map_needs_probabilities():
     assert "alive with" in describe_alive_map(*alive())
     with pytest.raises(SpecError) as caught:
         plot_alive_map([[0.5, 1.5], [0, 0]], [2, 1], [1, 2])
-    assert "probs must lie" in str(caught.value)
-    assert "recency must hold" in str(caught.value)
+    assert "`probs` must lie" in str(caught.value)
+    assert "`recency` must hold" in str(caught.value)
 
 
 # Sentences of survival and of worth ---------------------------------------------------------------

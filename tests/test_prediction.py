@@ -377,16 +377,16 @@ def test_a_forecast_is_repeatable_and_its_seed_counts(fit):
 
 
 def test_options_that_are_wrong_are_refused(fit):
-    with pytest.raises(SpecError, match="`kind` parameter of `stage_probs` must be 'filtered'"):
+    with pytest.raises(SpecError, match="stage_probs: `kind` must be 'filtered'"):
         crm.stage_probs(fit, kind="smooth")
     for draws in (0, -1, 2.5):
-        with pytest.raises(SpecError, match="`draws` parameter must be a positive integer"):
+        with pytest.raises(SpecError, match="`draws` must be a whole number of at least 1"):
             crm.stage_probs(fit, kind="filtered", draws=draws)
     for n_periods in (0, 1.5, "all"):
-        with pytest.raises(SpecError, match="`n_periods` parameter of `forecast`"):
+        with pytest.raises(SpecError, match="forecast: `n_periods`"):
             crm.forecast(fit, n_periods=n_periods, seed=1)
     for seed in (-1, None, 0.5):
-        with pytest.raises(SpecError, match="`seed` parameter of `forecast`"):
+        with pytest.raises(SpecError, match="forecast: `seed`"):
             crm.forecast(fit, n_periods=1, seed=seed)
 
 
@@ -445,7 +445,7 @@ def test_the_average_of_the_last_period_is_the_mean_over_draws(fit):
 
 
 def test_one_pass_refuses_a_look_ahead_and_what_does_not_fit(fit, monkeypatch):
-    with pytest.raises(SpecError, match="`ago` parameter of `score_histories`"):
+    with pytest.raises(SpecError, match="score_histories: `ago`"):
         crm.prediction.score_histories(fit, ago=-1)
     monkeypatch.setattr(kept, "MEMORY_BUDGET", 8 * 6 * N * (2 * K + 1) - 1)
     with pytest.raises(SpecError, match="score_histories would need"):

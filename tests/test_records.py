@@ -36,7 +36,7 @@ def message_of(**tables):
     ("tables", "said"),
     [
         ({"customers": CUSTOMERS.iloc[:0]}, "customers: has no rows"),
-        ({"customers": None}, "customers: must be a pandas DataFrame, got NoneType"),
+        ({"customers": None}, "`customers` must be a pandas DataFrame, got NoneType"),
         (
             {"customers": pd.DataFrame({"id": [1]})},
             "column `customer_id` is missing (there are: id)",
@@ -189,12 +189,12 @@ def message_of(**tables):
         ),
         ({}, "there are no records and no window: pass window=(first, last)"),
         ({"events": VISITS.iloc[:0]}, "there are no records and no window"),
-        ({"window": (3, 0)}, "window: first must not be after last, got (3, 0)"),
-        ({"window": 24}, "window: must be (first, last), two periods or two dates, got 24"),
-        ({"window": (0, "2024-01-01")}, "window: must be (first, last), two periods or two dates"),
-        ({"window": (0.5, 2)}, "window: must be (first, last), two periods or two dates"),
-        ({"window": (0, None)}, "window: must be (first, last), two periods or two dates"),
-        ({"events": [1, 2]}, "events: must be a pandas DataFrame, got list"),
+        ({"window": (3, 0)}, "`window` must not end before it begins, got (3, 0)"),
+        ({"window": 24}, "`window` must be (first, last), two periods or two dates, got 24"),
+        ({"window": (0, "2024-01-01")}, "`window` must be (first, last), two periods or two dates"),
+        ({"window": (0.5, 2)}, "`window` must be (first, last), two periods or two dates"),
+        ({"window": (0, None)}, "`window` must be (first, last), two periods or two dates"),
+        ({"events": [1, 2]}, "`events` must be a pandas DataFrame, got list"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -146,7 +146,7 @@ def test_what_json_cannot_say_is_refused_before_anything_is_written(tmp_path):
 
 
 def test_an_unknown_format_is_refused(tmp_path):
-    with pytest.raises(SpecError, match="`format` parameter of `write_tables` must be 'csv' or"):
+    with pytest.raises(SpecError, match="write_tables: `format` must be 'csv' or"):
         write_tables(CustomerTables(ONE, VISIT), tmp_path / "firm", format="xlsx")
 
 

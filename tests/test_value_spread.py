@@ -296,7 +296,7 @@ def test_a_base_is_valued_in_blocks_as_in_one_piece(observed, block):
 
 
 def test_a_block_holds_customers(observed):
-    with pytest.raises(SpecError, match="`block` parameter of `value_of_base`"):
+    with pytest.raises(SpecError, match="value_of_base: `block`"):
         value.value_of_base(observed, margin=[1, 2, 3], discount_rate=0.1, block=0, first="current")
 
 

@@ -143,7 +143,7 @@ def first_passage_quantile(
     P = read_matrix(transition_matrix)
     target = mark_stages("to", to, len(P))
     if not 0 < prob < 1:
-        raise SpecError(f"prob must lie between 0 and 1, got {prob!r}")
+        raise SpecError(f"`prob` must lie between 0 and 1, got {prob!r}")
     # A tie that only rounding decides (a fair coin reaches 0.5 after one period) counts as reached.
     tolerance = 1e-12
     way = ~target

@@ -173,7 +173,9 @@ def _row(
             space.index(stage_from)
             draws = draws.sel(stage_from=stage_from)
     if stage_from is None:
-        raise SpecError("plot_row_posterior: stage_from must name the stage of this row, got None")
+        raise SpecError(
+            "plot_row_posterior: `stage_from` must name the stage of this row, got None"
+        )
     space.index(stage_from)
     return stage_from, stage_draws("draws", draws, space, "stage_to")
 

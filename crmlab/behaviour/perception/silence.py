@@ -115,7 +115,7 @@ def _shares_and_response(
             f"and {response.shape}"
         )
     if not (shares >= 0).all() or abs(shares.sum() - 1) > 1e-8:
-        problems.append(f"shares must be 0 or more and sum to 1, got {shares.tolist()}")
+        problems.append(f"`shares` must be 0 or more and sum to 1, got {shares.tolist()}")
     if not ((response >= 0) & (response <= 1)).all() or not (response > 0).any():
         problems.append(
             f"`response` must hold probabilities, not all of them 0, got {response.tolist()}"
