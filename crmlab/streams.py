@@ -1,4 +1,4 @@
-"""Addressed randomness: every uniform of a world has an address, and no uniform has a history.
+"""Addressed randomness: a random number is a function of its address, not of the calls before it.
 
 A sequential generator hands out its numbers in the order of the calls, so one more customer, or
 another block size, changes everybody. A *counter-based* generator is a function: the number at an

@@ -567,7 +567,7 @@ def test_usual_covariates_are_taken_in_silence(panel):
         ),
         (
             lambda: crm.transitions.CustomerEffects(scale=0),
-            "`scale` parameter .* finite and above 0",
+            "`scale` must be finite and above 0",
         ),
         (
             lambda: crm.transitions.CustomerEffects(shared="x"),

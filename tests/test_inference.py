@@ -414,7 +414,7 @@ def test_too_few_draws_are_reported_at_the_fit_and_at_every_use(loyalty_model, l
         lambda: crm.current_stage_probs(hasty, draws=2),
     )
     for use in (*uses, *uses):
-        with pytest.warns(SamplingWarning, match="Draw longer"):
+        with pytest.warns(SamplingWarning, match="Increase `draws` and `tune`"):
             use()
 
 

@@ -227,7 +227,7 @@ def test_buyers_say_what_they_lack(cdnow, buyers):
     _, first, _ = cdnow
     with pytest.raises(SpecError, match="must be a buy-till-you-die model"):
         fit_buyers("BG/NBD", first)
-    with pytest.raises(SpecError, match="`freq` parameter"):
+    with pytest.raises(SpecError, match="fit_buyers: `freq`"):
         fit_buyers(BGNBD, first, freq="M")
     periods = CustomerTables(
         pd.DataFrame({"customer_id": [1]}),

@@ -200,7 +200,7 @@ def test_the_sentence_of_the_map_says_where_action_starts():
 def test_a_map_that_cannot_be_read_is_refused_at_once():
     with pytest.raises(SpecError) as caught:
         plot_policy_map([[0, 5], [0, 0]], [3, 2], THREE, action_names=NAMES)
-    for part in ("`actions` must have shape", "0 to 2", "`budgets` must ascend"):
+    for part in ("`actions` must have shape", "0 to 2", "`budgets` must be in increasing order"):
         assert part in str(caught.value)
 
 

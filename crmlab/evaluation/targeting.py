@@ -109,8 +109,10 @@ def _check_forecasts(forecasts: Mapping[str, ValueForecast], actual: Floats, pro
             )
         total = forecast.total
         if total is not None and (np.ndim(total) != 1 or not np.isfinite(total).all()):
+            bad = np.count_nonzero(~np.isfinite(total))
             problems.append(
-                f"`total` of {name!r} must be finite draws, got shape {np.shape(total)}"
+                f"`total` of {name!r} must be finite draws in one dimension, got shape "
+                f"{np.shape(total)}, {bad} of them not finite"
             )
     if not 0 < prob < 1:
         problems.append(f"`prob` must lie between 0 and 1, got {prob!r}")

@@ -100,7 +100,7 @@ def _read_map(
     if chosen.dtype.kind not in "iu" or (chosen < 0).any() or (chosen >= len(names)).any():
         problems.append(f"`actions` must hold whole numbers from 0 to {len(names) - 1}")
     if (np.diff(money) <= 0).any():
-        problems.append("`budgets` must ascend")
+        problems.append(f"`budgets` must be in increasing order, got {money.tolist()}")
     raise_problems(SpecError, "plot_policy_map", problems)
     return chosen, money
 
@@ -226,7 +226,7 @@ def plot_qini(
     curves = find_curves("gains", gains)
     shares = check_numbers("share", share, (common_length(curves),))
     if shares[0] != 0 or not np.isclose(shares[-1], 1) or (np.diff(shares) <= 0).any():
-        raise SpecError(f"`share` must ascend from 0 to 1, got {shares.tolist()[:5]} ...")
+        raise SpecError(f"`share` must increase from 0 to 1, got {shares.tolist()[:5]} ...")
     ax = take_axes(ax, 0.62)
     draw_curves(ax, 100 * shares, curves, prob)
     end = float(np.mean([_mean(curve)[-1] for curve in curves.values()]))

@@ -64,7 +64,7 @@ def settle(ax: "Axes") -> "Figure":
     """Settle the layout of the figure of axes, so that lengths on paper are known; return it."""
     figure = ax.get_figure(root=True)
     if figure is None:
-        raise SpecError("ax is in no figure any more; make new axes")
+        raise SpecError("`ax` no longer belongs to a figure; create new axes")
     figure.draw_without_rendering()
     return figure
 

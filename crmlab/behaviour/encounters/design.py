@@ -15,7 +15,7 @@ _LONGEST_SERIES = 8  # 40,320 orders
 def contact_response(n_contacts: ArrayLike, *, benefit: float, fatigue: float) -> Floats:
     """Gain in log-odds from contacts, which rises with their number per period, then falls.
 
-    benefit n - fatigue n^2. Row D74 (Fournier, Dobscha & Mick 1998 on fatigue; the form is ours).
+    benefit n - fatigue n^2 (Fournier, Dobscha & Mick 1998 on fatigue; the form is ours).
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def best_contacts(*, benefit: float, fatigue: float, cost: float = 0.0) -> int:
     """Whole number of contacts per period with the largest response net of cost.
 
     The smallest n where one more adds benefit - cost - fatigue (2 n + 1) <= 0. The
-    continuous optimum is (benefit - cost) / (2 fatigue). Row D74.
+    continuous optimum is (benefit - cost) / (2 fatigue).
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def best_order(
     """Order of the steps that leaves the best memory, as positions in the given list.
 
     All orders that keep the constraints are tried. Among equals, the first in dictionary order
-    wins. Rows A13, D50, D51.
+    wins.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ def prospect_value(
     """Felt value of gains and losses, in currency ** curvature.
 
     v(x) = x^c for gains and -l (-x)^c for losses. As v is concave above 0 and convex below, gains
-    are worth more apart, and losses hurt less together (Thaler 1985). Row D52.
+    are worth more apart, and losses hurt less together (Thaler 1985).
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def adjust_encounters(
     """Adjust what encounters feel like for choice and broken rituals, in their units.
 
     A bad encounter that the customer chose hurts less by the share `relief`; one that breaks a
-    ritual loses `penalty`. Rows D53, D54 (Chase & Dasu 2001 name both principles; the form is
+    ritual loses `penalty` (Chase & Dasu 2001 name both principles; the form is
     ours).
 
     Parameters

@@ -49,7 +49,7 @@ def remember_peak_end(encounters: ArrayLike, *, peak_weight: float = 0.5) -> Flo
 
 
 def remember_mean(encounters: ArrayLike) -> Floats:
-    """Memory after each encounter as the mean of all so far, in its units. Rows A15, C19.
+    """Memory after each encounter as the mean of all so far, in its units.
 
     Parameters
     ----------
@@ -75,8 +75,8 @@ def remember_sum(encounters: ArrayLike, *, keep: float = 1.0) -> Floats:
     """Memory after each encounter as a sum that fades, in its units.
 
     M_t = keep M_{t-1} + x_t, from M_0 = 0. With `keep` 1 the relationship is the plain sum of its
-    encounters. Below 1 the recent ones weigh more, and half of an encounter is left after
-    ln(1/2) / ln(keep) others. Row C19.
+    encounters. Below 1 the recent ones weigh more: an encounter's weight halves after
+    ln(1/2) / ln(keep) further encounters.
 
     Parameters
     ----------

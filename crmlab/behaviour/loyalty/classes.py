@@ -44,8 +44,8 @@ def fit_classes(
     """Fit latent classes to yes-or-no indicators by maximum likelihood.
 
     P(y) = sum_c share_c prod_j p_cj^y_j (1 - p_cj)^(1 - y_j), by expectation-maximisation from
-    several random starts (Lazarsfeld's model, from memory). Row D60: attitude, behaviour and
-    alternatives as indicators, active and passive loyalty as classes. Two classes need three
+    several random starts (Lazarsfeld's model, from memory). The indicators may be attitude,
+    behaviour and alternatives, the classes active and passive loyalty. Two classes need three
     indicators.
 
     Parameters

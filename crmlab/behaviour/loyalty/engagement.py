@@ -15,7 +15,7 @@ def prob_engaged(
 
     Conjunctive: prod_k logistic(steepness (s_k - b_k)), so a low score closes the gate whatever
     the others are. Otherwise logistic(steepness mean_k (s_k - b_k)), where they make up for each
-    other. Row C10: strong satisfaction *and* excellent experience (the form is ours).
+    other. The source asks for strong satisfaction *and* excellent experience (the form is ours).
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ def mistake_passive(
 ) -> Mistake:
     """Count the customers lost to a rival when everybody who had stayed was taken for active.
 
-    Expected n ((1 - s) q_active + s q_passive); forecast n q_active. Row D61 (Jones & Sasser 1995
+    Expected n ((1 - s) q_active + s q_passive); forecast n q_active (Jones & Sasser 1995
     on the claim). Times the value of a customer, this is the cost of the mistake, in currency.
 
     Parameters
@@ -77,7 +77,6 @@ def passive_share_from_leavers(
 
     s = (leavers / n - q_active) / (q_passive - q_active), cut to 0 ... 1, with the binomial
     standard error of the uncut estimate. Behaviour before the entry says nothing about s.
-    Rows D60, D61.
 
     Parameters
     ----------
@@ -121,7 +120,7 @@ def shares_among_leavers(shares: ArrayLike, leave_probs: ArrayLike) -> Floats:
     """Shares of each group among those who left, by Bayes' rule.
 
     If most customers are satisfied, many leavers are too: "satisfied, so loyal for ever" is
-    refuted by a satisfied group that leaves at all. Row D17.
+    refuted by a satisfied group that leaves at all.
 
     Parameters
     ----------

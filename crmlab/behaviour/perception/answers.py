@@ -12,7 +12,7 @@ def answer_probs(latent: ArrayLike, *, discrimination: float, thresholds: ArrayL
     """Probability of each answer to one question, for customers at a point of the latent scale.
 
     P(Y >= k) = logistic(a (theta - b_k)) (Samejima 1969). Several questions about one trait, such
-    as the nine of relationship marketing, are independent given theta. Rows B2, D44.
+    as the nine of relationship marketing, are independent given theta.
 
     Parameters
     ----------

@@ -19,9 +19,9 @@ class Confirmation(NamedTuple):
 def learning_gains(prior_var: float, noise_var: float, n_experiences: int) -> Floats:
     """Weight of each new experience for a customer who learns a constant quality by Bayes' rule.
 
-    To the customer, quality is Normal(E_0, v) beforehand, and an experience is quality plus
+    The customer's prior for quality is Normal(E_0, v); each experience is quality plus
     Normal(0, s) noise. The t-th experience then has weight v / (s + t v), t = 1, 2, ... Early
-    experiences weigh most. Rows C18, C19.
+    experiences weigh most.
 
     Parameters
     ----------
@@ -59,7 +59,6 @@ def follow_expectation(experience: ArrayLike, *, start: ArrayLike, gain: ArrayLi
 
     C = P - E and E' = E + gain C (Oliver 1980; Bhattacherjee 2001, *MIS Quarterly* 25, from
     memory). A customer with a constant gain forgets; one with `learning_gains` averages.
-    Row B2.
 
     Parameters
     ----------
@@ -111,7 +110,7 @@ def satisfaction(
     """Satisfaction, in units of quality, from what was perceived and how it surprised.
 
     S = surprise_weight * C + level_weight * P, where a negative C counts `loss_weight` times
-    (Oliver 1980; Anderson & Mittal 2000 on negatives that weigh more). Rows D16, B2.
+    (Oliver 1980; Anderson & Mittal 2000 on negatives that weigh more).
 
     Parameters
     ----------
@@ -140,7 +139,7 @@ def when_gap_opens(indicator: ArrayLike, perception: ArrayLike) -> int:
 
     The gap is perception minus indicator, both on one scale. The series is cut into two parts,
     each with its own mean, where the squared error is smallest: the maximum-likelihood estimate
-    for one step in independent Normal noise. Row C18 (gap model: Parasuraman, Zeithaml & Berry
+    for one step in independent Normal noise (gap model: Parasuraman, Zeithaml & Berry
     1985, *Journal of Marketing* 49, from memory).
 
     Parameters

@@ -30,7 +30,7 @@ class Score(NamedTuple):
 def net_promoter(promoters: float, detractors: float, *, n: int) -> Score:
     """Net promoter score, as a fraction from -1 to 1, with its sampling error.
 
-    NPS = p - d; variance (p + d - (p - d)^2) / n, from one multinomial sample. Row D16. Whether
+    NPS = p - d; variance (p + d - (p - d)^2) / n, from one multinomial sample. Whether
     the score predicts growth is disputed: Keiningham et al. 2007 could not replicate the claim.
 
     Parameters
@@ -70,7 +70,7 @@ def net_promoter(promoters: float, detractors: float, *, n: int) -> Score:
 
 
 def top_box(share: float, *, n: int) -> Score:
-    """Share of the top answers, with its sampling error sqrt(p (1 - p) / n). Row C18.
+    """Share of the top answers, with its sampling error sqrt(p (1 - p) / n).
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 Each teller tells N ~ NB(mean m, shape r) people who have not heard it yet, and each of these
 becomes a teller with probability p. Thinning a negative binomial keeps its shape, so a teller
 recruits NB(m p, r) others. The process approximates a cascade well as long as the audience is
-large compared with it. Rows A18, A20.
+large compared with it.
 """
 
 from dataclasses import dataclass

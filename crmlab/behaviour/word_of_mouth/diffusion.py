@@ -1,4 +1,4 @@
-"""A market that imitates: the Bass model. Rows A14, C6."""
+"""A market that imitates: the Bass model."""
 
 from dataclasses import dataclass
 

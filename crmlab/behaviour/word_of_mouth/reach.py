@@ -2,7 +2,7 @@
 
 Claims come as shares: so many told more than ten, so many more than twenty. "More than ten" and
 "ten or more" are different events. A distribution with two parameters satisfies two claims but
-seldom three, so claims can be checked against each other. Row A19.
+seldom three, so claims can be checked against each other.
 """
 
 from collections.abc import Sequence
@@ -130,7 +130,7 @@ def shapes_for_tail(mean: float, claim: Claim) -> tuple[float, ...]:
     """Shapes of the negative binomial distributions with a given mean and share beyond k.
 
     There may be none, one or two: a very unequal distribution puts its mass on the few who tell
-    very many, and the share beyond k falls again. Row A19.
+    very many, and the share beyond k falls again.
 
     Parameters
     ----------
@@ -178,8 +178,6 @@ def shapes_for_tail(mean: float, claim: Claim) -> tuple[float, ...]:
 
 def negative_binomial_through(claims: Sequence[Claim]) -> NegativeBinomialReach:
     """Negative binomial distribution of the reach that satisfies two claims about its tail.
-
-    Row A19.
 
     Parameters
     ----------
@@ -233,7 +231,7 @@ def lognormal_through(claims: Sequence[Claim]) -> LogNormalReach:
     """Log-normal distribution of the reach that satisfies two claims about its tail.
 
     In closed form: ln(k + 1) = ln median + sigma z(1 - share) for both claims; z is the Normal
-    quantile. Row A19.
+    quantile.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ def referral_value(
 
     CRV = sum_t [n1_t (value + saving) + n2_t saving] / (1 + d)^t, t = 0, 1, ... Friends of type
     one would not have come otherwise and bring their whole value; those of type two would have
-    come anyway and save the cost of acquiring them (Kumar, Petersen & Leone 2007). Row D62.
+    come anyway and save the cost of acquiring them (Kumar, Petersen & Leone 2007).
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def referral_value(
 class EngagementValue:
     """The four parts of what an engaged customer is worth, in currency.
 
-    CEV = CLV + CRV + CIV + CKV (Kumar et al. 2010). Rows C10, D35. The parts must not overlap: a
+    CEV = CLV + CRV + CIV + CKV (Kumar et al. 2010). The parts must not overlap: a
     friend counted in the referral value is not counted again as influence.
 
     Parameters
@@ -102,11 +102,11 @@ class EngagementValue:
 
 
 def ripple_cost(run: NewsRun, *, put_off: float, lifetime_value: float) -> float:
-    """Value those whom the news of one bad ending keeps away: expected, in currency.
+    """Return the expected value, in currency, of the customers deterred by the news of one bad ending.
 
     Number of people told x probability that one who is told stays away because of it x value.
     Infinite where the news may run for ever: then use a network
-    (`crm.behaviour.word_of_mouth.cascade`). Row A18.
+    (`crm.behaviour.word_of_mouth.cascade`).
 
     Parameters
     ----------
@@ -165,7 +165,7 @@ def lost_customer_value(
     Two discrete Bass markets are compared: in one of them, one customer stops talking for good.
     Each adopter of period t = 1, 2, ... is worth `lifetime_value` / (1 + d)^t; the social part is
     the difference. It is largest early, when few talk and many can still be won (the idea of
-    Hogan, Lemon & Libai 2003; the form is ours). The lost customer is not won again. Row A18.
+    Hogan, Lemon & Libai 2003; the form is ours). The lost customer is not won again.
 
     Parameters
     ----------
