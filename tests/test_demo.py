@@ -670,30 +670,30 @@ def test_draws_that_differ_in_the_last_bit_make_the_same_bytes(small_bank):
 
 
 def test_a_file_in_an_older_demo_survives(small_bank, small_shop, tmp_path, monkeypatch):
-    monkeypatch.setattr(bank, "study_bank", lambda tell: small_bank)
-    monkeypatch.setattr(shop, "study_shop", lambda tell: small_shop)
+    monkeypatch.setattr(bank, "study_bank", lambda say: small_bank)
+    monkeypatch.setattr(shop, "study_shop", lambda say: small_shop)
     for _ in range(2):
-        writing.write_demo(tmp_path / "demo", tell=lambda line: None)
+        writing.write_demo(tmp_path / "demo", say=lambda line: None)
     (tmp_path / "demo/notes.txt").write_text("mine")
     told = []
     with pytest.raises(SpecError, match=r"also holds notes\.txt"):
-        writing.write_demo(tmp_path / "demo", tell=told.append)
+        writing.write_demo(tmp_path / "demo", say=told.append)
     assert (tmp_path / "demo/notes.txt").read_text() == "mine"
     assert told == [], "refused before anything is studied"
     (tmp_path / "demo/notes.txt").unlink()
     before = {path.name: path.read_bytes() for path in (tmp_path / "demo").iterdir()}
     with refused("new"):
-        writing.write_demo(tmp_path / "demo", tell=lambda line: None)
+        writing.write_demo(tmp_path / "demo", say=lambda line: None)
     assert {path.name: path.read_bytes() for path in (tmp_path / "demo").iterdir()} == before
 
 
 def test_the_demo_writes_three_files_and_tells_its_progress(
     small_bank, small_shop, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(bank, "study_bank", lambda tell: tell("fitting") or small_bank)
-    monkeypatch.setattr(shop, "study_shop", lambda tell: tell("rehearsing") or small_shop)
+    monkeypatch.setattr(bank, "study_bank", lambda say: say("fitting") or small_bank)
+    monkeypatch.setattr(shop, "study_shop", lambda say: say("rehearsing") or small_shop)
     told = []
-    writing.write_demo(tmp_path, tell=told.append)
+    writing.write_demo(tmp_path, say=told.append)
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["bank_customers.csv", "crmlab.json", "index.html", "orders_customers.csv"]
     assert told == [

@@ -116,7 +116,7 @@ def test_variance_is_the_variance_of_stage_and_future(seed, rate):
     np.testing.assert_allclose(W, ahead / (1 + rate) ** 2, rtol=1e-9, atol=1e-9)
 
 
-def test_chance_and_ignorance_add_up_to_the_spread_of_all_outcomes():
+def test_the_aleatoric_and_the_epistemic_part_add_up_to_the_spread_of_all_outcomes():
     rng = np.random.default_rng(3)
     outcomes = rng.normal(rng.normal(size=(50, 1)), 2.0, size=(50, 400))
     found = value.split_variance(outcomes.mean(axis=1), outcomes.var(axis=1))
@@ -260,7 +260,7 @@ def test_blocks_give_what_one_piece_gives():
         np.testing.assert_allclose(found.total, whole.sum(axis=1), rtol=1e-9)
 
 
-def test_spread_of_a_fit_is_chance_and_ignorance(observed):
+def test_spread_of_a_fit_is_aleatoric_and_epistemic(observed):
     margin = np.array([-2.0, 10, 0])
     found = value.lifetime_spread(
         observed, margin=margin, discount_rate=0.05, margin_sd=1.5, first="current"
@@ -274,8 +274,8 @@ def test_spread_of_a_fit_is_chance_and_ignorance(observed):
         ]
     )
     np.testing.assert_allclose(found["mean"], V.mean(axis=0), rtol=1e-10)
-    np.testing.assert_allclose(found["chance"] ** 2, W.mean(axis=0), rtol=1e-10)
-    np.testing.assert_allclose(found["ignorance"] ** 2, V.var(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(found["aleatoric"] ** 2, W.mean(axis=0), rtol=1e-10)
+    np.testing.assert_allclose(found["epistemic"] ** 2, V.var(axis=0), rtol=1e-9)
     total = W.mean(axis=0) + V.var(axis=0)
     np.testing.assert_allclose(found["total"] ** 2, total, rtol=1e-9)
     assert list(found["stage"].values) == list(SPACE.names)

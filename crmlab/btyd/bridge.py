@@ -1,4 +1,4 @@
-"""The bridge: a chain of two stages, alive and dead, mixed over customers, is BG/BB.
+"""A chain of two stages, alive and dead, mixed over customers, is BG/BB.
 
 One customer with known probabilities p and theta is a chain over the stages alive and dead. She
 dies at the start of a period with probability theta, the dead stay dead, and what we see is a

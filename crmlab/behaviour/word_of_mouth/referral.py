@@ -102,7 +102,7 @@ class EngagementValue:
 
 
 def ripple_cost(run: NewsRun, *, put_off: float, lifetime_value: float) -> float:
-    """Return the expected value, in currency, of the customers deterred by the news of one bad ending.
+    """Return the expected value, in currency, of customers deterred by news of one bad ending.
 
     Number of people told x probability that one who is told stays away because of it x value.
     Infinite where the news may run for ever: then use a network
