@@ -331,7 +331,10 @@ def test_blocks_need_one_label_per_stage():
             lambda: chains.first_passage_time(K10, []),
             "`to` must be the index of a stage, or several",
         ),
-        (lambda: chains.first_passage_quantile(K10, 1, prob=1), "`prob` must lie between 0 and 1"),
+        (
+            lambda: chains.first_passage_quantile(K10, 1, prob=1),
+            "`prob` must be above 0 and below 1",
+        ),
         (lambda: chains.absorption_time(np.full((2, 2), 0.5)), "nothing ends"),
         (lambda: chains.fundamental_matrix(np.eye(2)), "nothing ends"),
         (lambda: chains.occupancy(K10, [1.0, 0.0]), "`start` must give 10 probabilities"),

@@ -208,7 +208,7 @@ def test_top_box_is_binomial():
 def test_scores_refuse_shares_in_percent_and_empty_surveys():
     with pytest.raises(SpecError, match=r"(?s)2 problems.*45.*answer"):
         net_promoter(45, 25, n=0)
-    with pytest.raises(SpecError, match=r"0\.60"):
+    with pytest.raises(SpecError, match=r"at most 1 \(5 % is 0\.05\), got 60"):
         top_box(60, n=10)
     with pytest.raises(SpecError, match="prob"):
         top_box(0.6, n=10).half_width(95)

@@ -720,7 +720,11 @@ def test_a_row_without_spread_is_a_line():
         ),
         ([[0.5, np.nan, 0.2]], {"stage_from": "active"}, "`draws` must be finite, got 1 missing"),
         (P3, {"stage_from": "active", "truth": [1.0]}, r"`truth` must have shape \(3,\)"),
-        (P3, {"stage_from": "active", "prob": 90}, "`prob` must lie between 0 and 1, got 90"),
+        (
+            P3,
+            {"stage_from": "active", "prob": 90},
+            "`prob` must be above 0 and below 1 .* got 90",
+        ),
     ],
 )
 def test_a_row_refuses_what_does_not_fit(draws, options, message):
@@ -854,7 +858,7 @@ PROBS = one_customer()
         (PROBS.where(PROBS > 0.001), {}, "must be probabilities that sum to 1"),
         (PROBS * np.nan, {}, "`probs`: every value is missing"),
         (PROBS, {"events": {"visits": [1, 2]}}, r"'visits' must have one value per period \(24\)"),
-        (PROBS, {"prob": 0}, "`prob` must lie between 0 and 1"),
+        (PROBS, {"prob": 0}, "`prob` must be above 0 and below 1"),
         (base(), {"events": {"visits": np.ones(9)}}, "can only be shown for one customer"),
     ],
 )
@@ -898,12 +902,16 @@ def test_survival_is_a_fan_of_named_curves_with_the_observed_dots():
         ({"a": [1, 0.5], "b": [1, 0.5, 0.2]}, {}, "`curves` must be equally long"),
         ({"a": [1, 1.5], "b": [-1, 0]}, {}, "2 problems\n  - 'a' must hold shares from 0 to 1"),
         ({"a": [1, np.inf]}, {}, r"`curves\['a'\]` must be finite"),
-        ({"a": [1]}, {}, "`periods` must be two or more, and ascend"),
-        ({"a": [1, 0.5]}, {"periods": [2, 1]}, "`periods` must be two or more, and ascend"),
+        ({"a": [1]}, {}, "`periods` must be two or more, in increasing order"),
+        (
+            {"a": [1, 0.5]},
+            {"periods": [2, 1]},
+            "`periods` must be two or more, in increasing order",
+        ),
         ({"a": [1, 0.5]}, {"periods": [1, 2, 3]}, r"`periods` must have shape \(2,\)"),
         ({"a": [1, 0.5]}, {"observed": [1, 1, 1]}, "`observed` must have at most 2 values, got 3"),
         ({"a": [1, 0.5]}, {"observed": [1, 2]}, "'observed' must hold shares from 0 to 1"),
-        ({"a": [1, 0.5]}, {"prob": 1}, "`prob` must lie between 0 and 1, got 1"),
+        ({"a": [1, 0.5]}, {"prob": 1}, "`prob` must be above 0 and below 1 .* got 1"),
     ],
 )
 def test_survival_refuses_what_does_not_fit(curves, options, message):

@@ -225,7 +225,7 @@ def test_the_alive_map_needs_probabilities():
     assert "alive with" in describe_alive_map(*alive())
     with pytest.raises(SpecError) as caught:
         plot_alive_map([[0.5, 1.5], [0, 0]], [2, 1], [1, 2])
-    assert "`probs` must lie" in str(caught.value)
+    assert "`probs` must be at least 0 and at most 1" in str(caught.value)
     assert "`recency` must hold" in str(caught.value)
 
 

@@ -308,7 +308,7 @@ def test_log_priors_of_rows_and_channels(loyal_panel):
 
 @pytest.mark.parametrize("prob", [0, 1.0, 3])
 def test_an_interval_needs_a_probability(prob, checks):
-    with pytest.raises(SpecError, match="`prob` must lie between 0 and 1"):
+    with pytest.raises(SpecError, match="`prob` must be above 0 and below 1"):
         crm.evaluation.check_statistics(checks, prob=prob)
-    with pytest.raises(SpecError, match="`prob` must lie between 0 and 1"):
+    with pytest.raises(SpecError, match="`prob` must be above 0 and below 1"):
         crm.evaluation.describe_priors(MODEL, prob=prob, seed=1)

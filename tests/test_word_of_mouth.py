@@ -281,7 +281,7 @@ def test_cascades_refuse():
         cascade(graph, [9], pass_on=0.5, uniforms=[0.1, 0.2])
     with pytest.raises(SpecError, match="one number per edge"):
         cascade(graph, [0], pass_on=0.5, uniforms=[0.1])
-    with pytest.raises(SpecError, match="between 0 and 1"):
+    with pytest.raises(SpecError, match="at least 0 and at most 1"):
         cascade(graph, [0], pass_on=50, uniforms=[0.1, 0.2])
     with pytest.raises(SpecError, match="n_runs"):
         cascade_sizes(graph, [0], pass_on=0.5, n_runs=0, rng=rng)

@@ -9,8 +9,8 @@ pass (a list, a frame, one index or several) and returns an array. What cannot b
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crmlab.arrays import Bools, Floats
-from crmlab.errors import DataError, SpecError, raise_problems
+from crmlab.arrays import Bools, Floats, is_count
+from crmlab.errors import DataError, SpecError, raise_problems, wrong
 
 
 def read_numbers(name: str, values: ArrayLike, error: type[ValueError] = SpecError) -> Floats:
@@ -58,8 +58,8 @@ def _name_row(row: str, place: tuple[int, ...]) -> str:
 
 def read_count(name: str, value: int) -> int:
     """Return a whole number of at least 0."""
-    if not isinstance(value, (int, np.integer)) or value < 0:
-        raise SpecError(f"`{name}` must be a whole number of at least 0, got {value!r}")
+    if not is_count(value, at_least=0):
+        raise SpecError(wrong(name, "a whole number of at least 0", value))
     return int(value)
 
 

@@ -221,7 +221,7 @@ def common_length(curves: Mapping[str, NDArray]) -> int:
 def _times(periods: ArrayLike | None, length: int) -> NDArray:
     times = check_numbers("periods", np.arange(length) if periods is None else periods, (length,))
     if length < 2 or (np.diff(times) <= 0).any():
-        raise SpecError(f"`periods` must be two or more, and ascend, got {times.tolist()}")
+        raise SpecError(f"`periods` must be two or more, in increasing order, got {times.tolist()}")
     return times
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import number_problems
 from crmlab.errors import SpecError, raise_problems
 from crmlab.plots.curves import common_length, draw_curves, find_curves, label_ends, with_notes
 from crmlab.plots.layout import check_numbers, check_prob, points_of, take_axes
@@ -352,7 +353,9 @@ def plot_regret(
     curves = find_curves("regrets", regrets)
     x = check_numbers("sizes", sizes, (common_length(curves),))
     if len(x) < 2 or (np.diff(x) <= 0).any() or (log and x[0] <= 0):
-        raise SpecError(f"`sizes` must be two or more and ascend, got {x.tolist()[:5]} ...")
+        raise SpecError(
+            f"`sizes` must be two or more, in increasing order, got {x.tolist()[:5]} ..."
+        )
     ax = take_axes(ax, 0.58)
     draw_curves(ax, x, curves, prob)
     if log:
@@ -438,12 +441,10 @@ def plot_alive_map(
         check_numbers("frequency", frequency, (None,)),
     )
     alive = check_numbers("probs", probs, (len(y), len(x)))
-    problems = (
-        ["`probs` must lie between 0 and 1"] if (alive < 0).any() or (alive > 1).any() else []
-    )
+    problems = number_problems({"probs": alive}, least=0, most=1)
     for name, axis in (("recency", x), ("frequency", y)):
         if len(axis) < 2 or (np.diff(axis) <= 0).any():
-            problems.append(f"`{name}` must hold two values or more and ascend")
+            problems.append(f"`{name}` must hold two values or more, in increasing order")
     raise_problems(SpecError, "plot_alive_map", problems)
     from matplotlib.colors import LinearSegmentedColormap
 

@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, number_problems
 from crmlab.errors import SpecError
 from crmlab.stages import StageSpace
 
@@ -224,5 +224,5 @@ def check_numbers(parameter: str, values: ArrayLike, shape: tuple[int | None, ..
 
 def check_prob(parameter: str, prob: float) -> None:
     """Raise `SpecError` unless `prob` is above 0 and below 1."""
-    if not 0 < prob < 1:
-        raise SpecError(f"`{parameter}` must lie between 0 and 1, got {prob!r}")
+    for problem in number_problems({parameter: prob}, above=0, below=1):
+        raise SpecError(problem)

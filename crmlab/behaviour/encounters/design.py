@@ -6,7 +6,7 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, number_problems
 from crmlab.errors import SpecError, raise_problems
 
 _LONGEST_SERIES = 8  # 40,320 orders
@@ -64,8 +64,7 @@ def best_contacts(*, benefit: float, fatigue: float, cost: float = 0.0) -> int:
     >>> best_contacts(benefit=0.8, fatigue=0.1), best_contacts(benefit=0.8, fatigue=0.1, cost=0.4)
     (4, 2)
     """
-    if not fatigue > 0:
-        raise SpecError(f"best_contacts: `fatigue` must be above 0, got {fatigue!r}")
+    raise_problems(SpecError, "best_contacts", number_problems({"fatigue": fatigue}, above=0))
     optimum = (benefit - cost) / (2 * fatigue)
     # Rounding may put an exact tie between n and n + 1 a hair above the half.
     return max(0, int(np.ceil(optimum - 0.5 - 1e-9)))

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
-from crmlab.arrays import Floats
-from crmlab.errors import SpecError
+from crmlab.arrays import Floats, number_problems
+from crmlab.errors import SpecError, raise_problems
 
 
 def all_go_well(probs: ArrayLike) -> Floats:
@@ -33,8 +33,7 @@ def all_go_well(probs: ArrayLike) -> Floats:
     [0.774, 0.57]
     """
     probs = np.asarray(probs, dtype=float)
-    if not ((probs >= 0) & (probs <= 1)).all():
-        raise SpecError("all_go_well: `probs` must lie between 0 and 1; write 95 % as 0.95")
+    raise_problems(SpecError, "all_go_well", number_problems({"probs": probs}, least=0, most=1))
     return probs.prod(axis=-1)
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, count_problems, number_problems
 from crmlab.errors import DataError, SpecError, raise_problems
 
 
@@ -43,13 +43,8 @@ def learning_gains(prior_var: float, noise_var: float, n_experiences: int) -> Fl
     >>> learning_gains(1, 1, 3).round(3).tolist()
     [0.5, 0.333, 0.25]
     """
-    problems = [
-        f"`{name}` must be finite and above 0, got {value!r}"
-        for name, value in (("prior_var", prior_var), ("noise_var", noise_var))
-        if not (np.isfinite(value) and value > 0)
-    ]
-    if n_experiences < 1:
-        problems.append(f"`n_experiences` must be at least 1, got {n_experiences!r}")
+    problems = number_problems({"prior_var": prior_var, "noise_var": noise_var}, above=0)
+    problems += count_problems({"n_experiences": n_experiences})
     raise_problems(SpecError, "learning_gains", problems)
     return prior_var / (noise_var + prior_var * np.arange(1.0, n_experiences + 1))
 
@@ -87,8 +82,8 @@ def follow_expectation(experience: ArrayLike, *, start: ArrayLike, gain: ArrayLi
     """
     P = np.atleast_1d(np.asarray(experience, dtype=float))
     gains = np.asarray(gain, dtype=float)
-    if not ((gains >= 0) & (gains <= 1)).all():
-        raise SpecError(f"follow_expectation: `gain` must lie between 0 and 1, got {gain!r}")
+    problems = number_problems({"gain": gain}, least=0, most=1)
+    raise_problems(SpecError, "follow_expectation", problems)
     gains = np.broadcast_to(gains, P.shape[-1:])
     held = np.broadcast_to(np.asarray(start, dtype=float), P.shape[:-1])
     expectation = np.empty(P.shape)

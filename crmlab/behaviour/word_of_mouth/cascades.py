@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from crmlab.arrays import Floats, Ints
-from crmlab.errors import SpecError
+from crmlab.arrays import Floats, Ints, check_count, number_problems
+from crmlab.errors import SpecError, raise_problems
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -48,8 +48,7 @@ def live_edges(graph: "nx.Graph", pass_on: ArrayLike, uniforms: ArrayLike) -> "n
             f"live_edges: `uniforms` needs one number per edge ({n_edges}); `pass_on` needs one "
             f"number, or one per edge, got shapes {u.shape} and {p.shape}"
         )
-    if not ((p >= 0) & (p <= 1)).all():
-        raise SpecError("live_edges: `pass_on` must lie between 0 and 1")
+    raise_problems(SpecError, "live_edges", number_problems({"pass_on": p}, least=0, most=1))
     edges = graph.edges(keys=True) if graph.is_multigraph() else graph.edges
     live = graph.__class__()
     live.add_nodes_from(graph)
@@ -202,6 +201,5 @@ def _known_seeds(owner: str, graph: "nx.Graph", seeds: Iterable[Hashable]) -> li
 
 
 def _positive(owner: str, parameter: str, value: int) -> int:
-    if value < 1:
-        raise SpecError(f"{owner}: `{parameter}` must be 1 or more, got {value!r}")
+    check_count(owner, parameter, value)
     return value

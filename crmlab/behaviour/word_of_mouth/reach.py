@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betainc, betaincc, ndtr, ndtri
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, number_problems
 from crmlab.errors import SpecError, raise_problems
 
 Claim = tuple[float, float]
@@ -111,12 +111,7 @@ class LogNormalReach:
 
 
 def _refuse_what_is_not_positive(owner: str, **parameters: float) -> None:
-    problems = [
-        f"`{name}` must be finite and above 0, got {value!r}"
-        for name, value in parameters.items()
-        if not (np.isfinite(value) and value > 0)
-    ]
-    raise_problems(SpecError, owner, problems)
+    raise_problems(SpecError, owner, number_problems(parameters, above=0))
 
 
 def _whole(k: ArrayLike) -> Floats:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from crmlab.arrays import count_problems, number_problems
 from crmlab.behaviour.word_of_mouth.branching import NewsRun
 from crmlab.behaviour.word_of_mouth.diffusion import Bass
 from crmlab.errors import SpecError, raise_problems
@@ -132,8 +133,7 @@ def ripple_cost(run: NewsRun, *, put_off: float, lifetime_value: float) -> float
     >>> round(ripple_cost(run, put_off=0.01, lifetime_value=100), 9)
     20.0
     """
-    if not 0 <= put_off <= 1:
-        raise SpecError(f"ripple_cost: `put_off` must lie between 0 and 1, got {put_off!r}")
+    raise_problems(SpecError, "ripple_cost", number_problems({"put_off": put_off}, least=0, most=1))
     if put_off == 0 or lifetime_value == 0:
         return 0.0
     return run.mean_told * put_off * lifetime_value
@@ -205,8 +205,7 @@ def lost_customer_value(
     problems = _rate_problems(discount_rate)
     if not 1 <= adopted <= size:
         problems.append(f"1 <= `adopted` <= `size` must hold, got {adopted!r} of {size!r}")
-    if n_periods < 1:
-        problems.append(f"`n_periods` must be 1 or more, got {n_periods!r}")
+    problems += count_problems({"n_periods": n_periods})
     raise_problems(SpecError, "lost_customer_value", problems)
     kept, lost = (
         _discounted_adopters(market, size, adopted, silent, n_periods, discount_rate)
@@ -228,6 +227,4 @@ def _discounted_adopters(
 
 
 def _rate_problems(discount_rate: float) -> list[str]:
-    if np.isfinite(discount_rate) and discount_rate > -1:
-        return []
-    return [f"`discount_rate` must be finite and above -1, got {discount_rate!r}"]
+    return number_problems({"discount_rate": discount_rate}, above=-1)
