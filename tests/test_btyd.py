@@ -230,7 +230,7 @@ def test_all_impossible_histories_are_reported_at_once():
     with pytest.raises(DataError) as caught:
         bgnbd_loglik(PRINTED, frequency, recency, T)
     message = str(caught.value)
-    for said in (
+    for words in (
         "bgnbd_loglik: 5 problems",
         "`recency` must not exceed `T`; 1 of 6 customers break it, first at position 0",
         "frequency 0 needs recency 0",
@@ -238,7 +238,7 @@ def test_all_impossible_histories_are_reported_at_once():
         "`recency` must be a number, 0 or more; 2 of 6",
         "`T` must be a number, 0 or more; 1 of 6",
     ):
-        assert said in message
+        assert words in message
 
 
 @pytest.mark.parametrize("call", [bgnbd_loglik, bgnbd_prob_alive])

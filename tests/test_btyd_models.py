@@ -343,8 +343,8 @@ def test_impossible_parameters_and_histories_are_reported(kind):
 def test_bg_bb_counts_whole_periods_with_one_purchase_each():
     with pytest.raises(DataError) as caught:
         DONORS.loglik([4, 1], [3, 1.5], [6, 6])
-    for said in ("`frequency` must not exceed `recency`", "`recency` must be a whole number"):
-        assert said in str(caught.value)
+    for words in ("`frequency` must not exceed `recency`", "`recency` must be a whole number"):
+        assert words in str(caught.value)
     with pytest.raises(DataError, match="`t` must be a whole number of periods"):
         DONORS.mean_purchases(1.5)
 
@@ -352,5 +352,5 @@ def test_bg_bb_counts_whole_periods_with_one_purchase_each():
 def test_amounts_are_checked():
     with pytest.raises(DataError) as caught:
         fit_gammagamma([0, 2], [10, -1])
-    for said in ("leave out customers without one", "`monetary_value` must be a number above 0"):
-        assert said in str(caught.value)
+    for words in ("leave out customers without one", "`monetary_value` must be a number above 0"):
+        assert words in str(caught.value)

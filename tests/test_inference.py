@@ -327,9 +327,9 @@ def test_an_incomplete_folder_is_refused(exact, tmp_path):
 def test_a_model_whose_class_is_gone_is_refused(exact, tmp_path, home):
     exact.save(tmp_path / "fit")
     path = tmp_path / "fit" / "model.json"
-    said = json.loads(path.read_text())
-    said["model"]["class"] = home
-    path.write_text(json.dumps(said))
+    stored = json.loads(path.read_text())
+    stored["model"]["class"] = home
+    path.write_text(json.dumps(stored))
     with pytest.raises(DataError, match="needs the class"):
         crm.load_fit(tmp_path / "fit")
 

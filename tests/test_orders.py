@@ -188,7 +188,7 @@ def test_reading_an_orders_file(tmp_path, cdnow, format):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "words"),
     [
         ("", "orders.csv: is empty"),
         ("customer_id,date\n", "orders.csv: orders: has no rows"),
@@ -212,11 +212,11 @@ def test_reading_an_orders_file(tmp_path, cdnow, format):
         ),
     ],
 )
-def test_a_bad_orders_file(tmp_path, text, said):
+def test_a_bad_orders_file(tmp_path, text, words):
     (tmp_path / "orders.csv").write_text(text)
     with pytest.raises(DataError) as caught:
         read_orders(tmp_path / "orders.csv")
-    assert said in str(caught.value)
+    assert words in str(caught.value)
 
 
 def test_a_missing_orders_file(tmp_path):

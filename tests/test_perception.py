@@ -152,9 +152,9 @@ def test_bias_is_exact_and_can_be_undone(people, shift):
 def test_bias_is_what_a_survey_shows():
     """300,000 customers answer or not; four standard errors: fails once in 16,000 seeds."""
     rng = np.random.default_rng(3)
-    said = rng.choice(5, size=300_000, p=SHARES)
-    answered = rng.random(len(said)) < np.array(RESPONSE)[said]
-    top = (said >= 3)[answered]
+    answers = rng.choice(5, size=300_000, p=SHARES)
+    answered = rng.random(len(answers)) < np.array(RESPONSE)[answers]
+    top = (answers >= 3)[answered]
     bias = nonresponse_bias(TOP_TWO, SHARES, RESPONSE)
     assert abs(top.mean() - 0.6 - bias) < 4 * top.std() / np.sqrt(len(top))
 

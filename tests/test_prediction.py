@@ -72,10 +72,10 @@ def strangers(panel, model=MODEL):
     crowd = panel.isel(customer_id=np.full(N_FUTURES // 2, 4))
     crowd = crowd.assign_coords(customer_id=np.arange(N_FUTURES // 2))
     fit = hand_made_fit(crowd, 1, 2, model)
-    law = {"initial_probs": INITIAL, "transition_matrix": np.array(MATRIX)}
+    parameters = {"initial_probs": INITIAL, "transition_matrix": np.array(MATRIX)}
     same = {
         name: fit.posterior[name].copy(data=np.broadcast_to(value, (1, 2, *value.shape)))
-        for name, value in law.items()
+        for name, value in parameters.items()
     }
     return replace(fit, idata=xr.DataTree.from_dict({"posterior": fit.posterior.assign(same)}))
 
@@ -159,10 +159,10 @@ def test_where_nothing_was_seen_the_chain_runs_on_alone(panel, fit, kind):
     blank = panel.isel(customer_id=[0])
     blank = blank.assign({c.name: blank[c.name] * np.nan for c in KNOWN})
     found = crm.stage_probs(fit, kind=kind, panel=blank).values[:, :, 0]
-    law = fit.posterior["initial_probs"].values[:, :, None]
+    probs = fit.posterior["initial_probs"].values[:, :, None]
     for t in range(T):
-        assert found[:, :, t] == pytest.approx(law[:, :, 0], abs=1e-12)
-        law = law @ fit.posterior["transition_matrix"].values
+        assert found[:, :, t] == pytest.approx(probs[:, :, 0], abs=1e-12)
+        probs = probs @ fit.posterior["transition_matrix"].values
 
 
 def test_a_customer_without_events_is_evidence(panel, fit):
@@ -311,8 +311,8 @@ def test_sampled_channels_have_the_expectation_of_their_stages(futures, h):
     assert_mean(stranger["complaint"].values, probs[h], prob, prob * (1 - prob))
     spending, median, sigma = (KNOWN[2].known[name] for name in ("prob", "median", "sigma"))
     amount = [stats.lognorm(s=s, scale=m) for s, m in zip(sigma, median, strict=True)]
-    means = spending * np.array([law.mean() for law in amount])
-    squares = spending * np.array([law.moment(2) for law in amount])
+    means = spending * np.array([dist.mean() for dist in amount])
+    squares = spending * np.array([dist.moment(2) for dist in amount])
     assert_mean(stranger["spend"].values, probs[h], means, squares - means**2)
 
 

@@ -33,7 +33,7 @@ def message_of(**tables):
 
 
 @pytest.mark.parametrize(
-    ("tables", "said"),
+    ("tables", "words"),
     [
         ({"customers": CUSTOMERS.iloc[:0]}, "customers: has no rows"),
         ({"customers": None}, "`customers` must be a pandas DataFrame, got NoneType"),
@@ -198,8 +198,8 @@ def message_of(**tables):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_broken_rule_is_named(tables, said):
-    assert said in message_of(**tables)
+def test_a_broken_rule_is_named(tables, words):
+    assert words in message_of(**tables)
 
 
 def test_a_file_without_columns_says_so():
@@ -224,7 +224,7 @@ def test_all_problems_are_reported_at_once():
         window=("2024-01-01", "2024-12-31"),
     )
     assert message.startswith("CustomerTables: 11 problems\n  - ")
-    for said in (
+    for words in (
         "customers: 1 row whose customer_id is missing",
         "customers: 2 rows whose customer_id appears more than once",
         "events: 1 row whose date cannot be read",
@@ -237,7 +237,7 @@ def test_all_problems_are_reported_at_once():
         "labels: 2 rows whose customer_id is not in customers",
         "events: 1 row outside the window 2024-01-01 to 2024-12-31",
     ):
-        assert said in message
+        assert words in message
 
 
 def test_examples_are_few_and_the_rest_is_counted():

@@ -128,9 +128,11 @@ def test_a_panel_survives_a_netcdf_file(firm, tmp_path):
     loaded = xr.load_dataset(tmp_path / "panel.nc", engine="h5netcdf")
     xr.testing.assert_equal(loaded, panel)
     for name in panel.data_vars:
-        said = {"categories": [], **loaded[name].attrs}
-        said["categories"] = list(np.atleast_1d(said["categories"]))  # netCDF unwraps a list of one
-        assert said == {"categories": [], **panel[name].attrs}
+        attrs = {"categories": [], **loaded[name].attrs}
+        attrs["categories"] = list(
+            np.atleast_1d(attrs["categories"])
+        )  # netCDF unwraps a list of one
+        assert attrs == {"categories": [], **panel[name].attrs}
 
 
 def test_one_customer_without_any_record():
