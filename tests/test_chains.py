@@ -318,7 +318,7 @@ def test_blocks_need_one_label_per_stage():
         (lambda: chains.n_step([0.5, 0.5], 1), "must be square"),
         (
             lambda: chains.n_step([["a"]], 1),
-            "`transition_matrix` must be a regular array of numbers",
+            "transition_matrix` must be a regular array of numbers",
         ),
         (
             lambda: chains.n_step(K10, -1),
@@ -329,20 +329,14 @@ def test_blocks_need_one_label_per_stage():
         (lambda: chains.passage_prob(K10, "bonding"), "`space.index(name)` gives it"),
         (
             lambda: chains.first_passage_time(K10, []),
-            "`to` must be the index of a stage, or several",
+            "to` must be the index of a stage, or several",
         ),
-        (
-            lambda: chains.first_passage_quantile(K10, 1, prob=1),
-            "`prob` must be above 0 and below 1",
-        ),
+        (lambda: chains.first_passage_quantile(K10, 1, prob=1), "must be above 0 and below 1"),
         (lambda: chains.absorption_time(np.full((2, 2), 0.5)), "nothing ends"),
         (lambda: chains.fundamental_matrix(np.eye(2)), "nothing ends"),
         (lambda: chains.occupancy(K10, [1.0, 0.0]), "`start` must give 10 probabilities"),
         (lambda: chains.occupancy(np.eye(2), [0.5, 0.4]), "start: the vector sums to 0.9"),
-        (
-            lambda: chains.path_prob(np.eye(2), [0], initial_probs=[1]),
-            "`initial_probs` must give 2",
-        ),
+        (lambda: chains.path_prob(np.eye(2), [0], initial_probs=[1]), "initial_probs` must give 2"),
     ],
 )
 def test_arguments_that_are_refused(call, part):

@@ -287,12 +287,7 @@ def test_calibration_finds_a_posterior_that_is_too_sure():
 def test_all_problems_of_cohorts_at_once():
     with pytest.raises(DataError) as caught:
         fit_sbg([[100, 110], [5], [100, -1], [0, 0]])
-    for words in (
-        "cohort 0 must not rise",
-        "cohort 1 needs",
-        "cohort 2 must hold",
-        "cohort 3 must",
-    ):
+    for words in ("cohort 0 must not rise", "cohort 1 needs", "cohort 2 must", "cohort 3 must"):
         assert words in str(caught.value)
 
 

@@ -177,7 +177,7 @@ def test_an_effect_without_customers_is_the_mean_of_their_places(panel):
         ({"low": {CONTACTS: 0}, "high": {AGE: 1}}, "must set the same covariates"),
         ({"low": {}, "high": {}}, "must set the same covariates"),
         ({"low": {CONTACTS: 0}, "high": {CONTACTS: math.nan}}, "must be set to finite numbers"),
-        ({"low": {CONTACTS: 0}, "high": {CONTACTS: 1}, "prob": 1.0}, "`prob` must lie between"),
+        ({"low": {CONTACTS: 0}, "high": {CONTACTS: 1}, "prob": 1.0}, "`prob` must be above"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(options, words, fit):

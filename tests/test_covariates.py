@@ -563,7 +563,7 @@ def test_usual_covariates_are_taken_in_silence(panel):
         (lambda: crm.CovariateLogit(("x", "x")), "`covariates` must differ"),
         (lambda: crm.CovariateLogit(("x",), effect_scale=0.0), "`effect_scale` must be a Horsesh"),
         (lambda: crm.CovariateLogit(("x",), effect_scale=(1, 2)), r"one per covariate \(1\)"),
-        (lambda: crm.CovariateLogit(typical_stay=1.0), "`typical_stay` must be above 0 and below 1"),
+        (lambda: crm.CovariateLogit(typical_stay=1.0), "typical_stay` must be above 0 and below 1"),
         (lambda: crm.CovariateLogit(spread=np.inf), "`spread` must be finite and above 0"),
         (lambda: crm.transitions.OrderedLogit(lag=2), "`lag` must be 0 or 1, got 2"),
         (lambda: crm.CovariateLogit(shared="stage"), "CovariateLogit: `shared`"),

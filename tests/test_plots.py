@@ -711,7 +711,7 @@ def test_a_row_without_spread_is_a_line():
 @pytest.mark.parametrize(
     ("draws", "options", "message"),
     [
-        ([[0.5, 0.3, 0.2]], {}, "`stage_from` must name the stage of this row"),
+        ([[0.5, 0.3, 0.2]], {}, "`stage_from` must be the name of the stage"),
         ([[0.5, 0.3, 0.2]], {"stage_from": "asleep"}, "no stage is called 'asleep'"),
         (
             [[0.5, 0.5]],
@@ -720,11 +720,7 @@ def test_a_row_without_spread_is_a_line():
         ),
         ([[0.5, np.nan, 0.2]], {"stage_from": "active"}, "`draws` must be finite, got 1 missing"),
         (P3, {"stage_from": "active", "truth": [1.0]}, r"`truth` must have shape \(3,\)"),
-        (
-            P3,
-            {"stage_from": "active", "prob": 90},
-            "`prob` must be above 0 and below 1 .* got 90",
-        ),
+        (P3, {"stage_from": "active", "prob": 90}, "prob` must be above 0 and below 1 .* got 90"),
     ],
 )
 def test_a_row_refuses_what_does_not_fit(draws, options, message):
@@ -903,11 +899,7 @@ def test_survival_is_a_fan_of_named_curves_with_the_observed_dots():
         ({"a": [1, 1.5], "b": [-1, 0]}, {}, "2 problems\n  - 'a' must hold shares from 0 to 1"),
         ({"a": [1, np.inf]}, {}, r"`curves\['a'\]` must be finite"),
         ({"a": [1]}, {}, "`periods` must be two or more, in increasing order"),
-        (
-            {"a": [1, 0.5]},
-            {"periods": [2, 1]},
-            "`periods` must be two or more, in increasing order",
-        ),
+        ({"a": [1, 0.5]}, {"periods": [2, 1]}, "periods` must be two or more, in increasing order"),
         ({"a": [1, 0.5]}, {"periods": [1, 2, 3]}, r"`periods` must have shape \(2,\)"),
         ({"a": [1, 0.5]}, {"observed": [1, 1, 1]}, "`observed` must have at most 2 values, got 3"),
         ({"a": [1, 0.5]}, {"observed": [1, 2]}, "'observed' must hold shares from 0 to 1"),
@@ -1031,10 +1023,7 @@ def test_value_puts_coming_together_first_and_reads_stages_by_name():
     [
         ([[1, 2]], r"`values` must have shape \('n', 3\), got \(1, 2\)"),
         ([[1, 2, np.nan]], "`values` must be finite, got 1 missing"),
-        (
-            xr.DataArray([1.0], dims="stage", coords={"stage": ["new"]}),
-            "the 'stage' of `values` must name",
-        ),
+        (xr.DataArray([1.0], dims="stage", coords={"stage": ["new"]}), "the 'stage' of `values`"),
     ],
 )
 def test_value_refuses_what_does_not_fit(values, message):
@@ -1178,9 +1167,7 @@ def test_a_figure_needs_a_sentence_of_one_line(act, sentence):
 
 @pytest.mark.parametrize("act", [show, figure_html])
 def test_a_sentence_needs_a_figure(act):
-    with pytest.raises(
-        SpecError, match="`ax_or_fig` must be matplotlib Axes or a Figure, got list"
-    ):
+    with pytest.raises(SpecError, match="ax_or_fig` must be matplotlib Axes or a Figure, got list"):
         act([1, 2], SENTENCE)
 
 

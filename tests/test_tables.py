@@ -129,9 +129,8 @@ def test_a_panel_survives_a_netcdf_file(firm, tmp_path):
     xr.testing.assert_equal(loaded, panel)
     for name in panel.data_vars:
         attrs = {"categories": [], **loaded[name].attrs}
-        attrs["categories"] = list(
-            np.atleast_1d(attrs["categories"])
-        )  # netCDF unwraps a list of one
+        # netCDF unwraps a list of one.
+        attrs["categories"] = list(np.atleast_1d(attrs["categories"]))
         assert attrs == {"categories": [], **panel[name].attrs}
 
 

@@ -353,9 +353,7 @@ def plot_regret(
     curves = find_curves("regrets", regrets)
     x = check_numbers("sizes", sizes, (common_length(curves),))
     if len(x) < 2 or (np.diff(x) <= 0).any() or (log and x[0] <= 0):
-        raise SpecError(
-            f"`sizes` must be two or more, in increasing order, got {x.tolist()[:5]} ..."
-        )
+        raise SpecError(f"`sizes` must be two or more, increasing, got {x.tolist()[:5]} ...")
     ax = take_axes(ax, 0.58)
     draw_curves(ax, x, curves, prob)
     if log:
