@@ -7,7 +7,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from crmlab.arrays import Floats
-from crmlab.errors import SpecError, refuse
+from crmlab.errors import refuse
 from crmlab.plots.layout import check_numbers, check_prob, points_of, stage_draws, take_axes
 from crmlab.plots.styles import INK, MUTED, stage_colours, stage_title
 from crmlab.stages import StageSpace, check_transition_matrix
