@@ -24,7 +24,7 @@ from crmlab.models.hidden import HiddenMarkov
 from crmlab.stages import StageSpace
 from crmlab.tables import CustomerTables, split_holdout, tables_from_orders, to_panel
 from crmlab.transitions import StickyDirichlet
-from crmlab.value.customers import expected_purchases
+from crmlab.value.any_model import expected_purchases
 
 WEEKS = 39
 ALIVE = ("rare", "regular", "frequent")

@@ -33,8 +33,7 @@ def check_count(owner: str, parameter: str, value: object, at_least: int = 1) ->
     >>> check_count("simulate", "n_customers", 0)
     Traceback (most recent call last):
     ...
-    crmlab.errors.SpecError: The `n_customers` parameter of `simulate` must be a whole number of \
-at least 1, got 0.
+    crmlab.errors.SpecError: simulate: `n_customers` must be a whole number of at least 1, got 0
     """
     if not is_count(value, at_least):
         refuse(owner, parameter, f"a whole number of at least {at_least}", value)
@@ -71,24 +70,34 @@ def length_problems(arrays: Mapping[str, NDArray]) -> list[str]:
 
 
 def number_problems(
-    numbers: Mapping[str, ArrayLike], *, least: float | None = None, above: float | None = None
+    numbers: Mapping[str, ArrayLike],
+    *,
+    least: float | None = None,
+    above: float | None = None,
+    most: float | None = None,
+    below: float | None = None,
 ) -> list[str]:
-    """Say which numbers or arrays, by name, are not finite, below `least`, or not above `above`.
+    """Say which numbers or arrays, by name, are not finite or not within the bounds.
 
     Examples
     --------
     >>> number_problems({"hours": [1.0, 0.0], "cost": np.nan}, above=0)
     ['`hours` must be finite and above 0, got 0.0', '`cost` must be finite and above 0, got nan']
+    >>> number_problems({"prob": 90}, above=0, below=1)
+    ['`prob` must be above 0 and below 1 (5 % is 0.05), got 90.0']
     """
-    rule = "finite"
-    rule += "" if least is None else f" and at least {least:g}"
-    rule += "" if above is None else f" and above {above:g}"
+    lower = (("at least", least, np.greater_equal), ("above", above, np.greater))
+    upper = (("at most", most, np.less_equal), ("below", below, np.less))
+    bounds = [(word, limit, holds) for word, limit, holds in lower + upper if limit is not None]
+    words = [f"{word} {limit:g}" for word, limit, _ in bounds]
+    rule = " and ".join(words if len(words) == 2 else ["finite", *words])
+    rule += " (5 % is 0.05)" if 1 in (most, below) else ""
     problems = []
     for name, given in numbers.items():
         values = np.ravel(np.asarray(given, dtype=float))
         right = np.isfinite(values)
-        right &= least is None or values >= least
-        right &= above is None or values > above
+        for _, limit, holds in bounds:
+            right &= holds(values, limit)
         if not right.all():
             problems.append(wrong(name, rule, float(values[~right][0])))
     return problems

@@ -44,9 +44,8 @@ def dataset_path(name: str) -> Path:
     for place in _PLACES:
         if (place / name).is_file():
             return place / name
-    raise DataError(
-        f"There is no data set file {name!r}; the datasets folder of crmlab has the list."
-    )
+    names = sorted(f"{p.parent.name}/{p.name}" for q in _PLACES for p in q.glob("*/*.csv"))
+    raise DataError(f"There is no data set file {name!r}; there are {', '.join(names)}.")
 
 
 def load_cdnow_sample() -> pd.DataFrame:

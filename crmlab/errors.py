@@ -26,7 +26,7 @@ class DataError(ValueError):
 
 
 class DataWarning(UserWarning):
-    """A panel says little of something: there the answer is the prior's."""
+    """The panel says little about a parameter, so its posterior is close to its prior."""
 
 
 class SamplingWarning(UserWarning):
@@ -67,17 +67,16 @@ def wrong(parameter: str, rule: str, value: object) -> str:
 
 
 def refuse(owner: str, parameter: str, rule: str, value: object) -> NoReturn:
-    """Raise `SpecError` about the one parameter of a function that was checked.
+    """Raise `SpecError` about one parameter of a function.
 
     Examples
     --------
     >>> refuse("forecast", "n_periods", "a positive integer", 0)
     Traceback (most recent call last):
     ...
-    crmlab.errors.SpecError: The `n_periods` parameter of `forecast` must be a positive integer, \
-got 0.
+    crmlab.errors.SpecError: forecast: `n_periods` must be a positive integer, got 0
     """
-    raise SpecError(f"The `{parameter}` parameter of `{owner}` must be {rule}, got {value!r}.")
+    raise SpecError(f"{owner}: {wrong(parameter, rule, value)}")
 
 
 def check_one_of(owner: str, parameter: str, value: object, options: Iterable[object]) -> None:
@@ -88,8 +87,7 @@ def check_one_of(owner: str, parameter: str, value: object, options: Iterable[ob
     >>> check_one_of("stage_probs", "kind", "smooth", ("filtered", "smoothed"))
     Traceback (most recent call last):
     ...
-    crmlab.errors.SpecError: The `kind` parameter of `stage_probs` must be 'filtered' or \
-'smoothed', got 'smooth'.
+    crmlab.errors.SpecError: stage_probs: `kind` must be 'filtered' or 'smoothed', got 'smooth'
     """
     allowed = list(options)
     if value in allowed:

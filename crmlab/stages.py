@@ -73,7 +73,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from crmlab.arrays import Bools, Floats, Ints
-from crmlab.errors import SpecError, raise_problems
+from crmlab.errors import SpecError, raise_problems, wrong
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -371,11 +371,11 @@ def check_transition_matrix(space: StageSpace, matrix: ArrayLike) -> Floats:
     try:
         P = np.array(matrix, dtype=float)
     except (TypeError, ValueError) as error:
-        raise SpecError(f"transition_matrix: must hold numbers only ({error})") from error
+        raise SpecError(f"`transition_matrix` must hold numbers only ({error})") from error
     expected = (len(space), len(space))
     if P.shape != expected:
         raise SpecError(
-            f"transition_matrix: must have shape {expected}, one row and one column per stage, "
+            f"`transition_matrix` must have shape {expected}, one row and one column per stage, "
             f"got {P.shape}"
         )
     raise_problems(SpecError, "transition_matrix", _problems_of_probabilities(space, P))
@@ -425,24 +425,24 @@ def _repeated[T](values: Sequence[T]) -> list[T]:
 
 def _problems_of_names(names: tuple) -> list[str]:
     if not names:
-        return ["names must list at least one stage"]
-    wrong = [name for name in names if not isinstance(name, str) or not name]
-    if wrong:
-        return [f"names must be non-empty strings, got {name!r}" for name in wrong]
-    return [f"names must be unique, but {name!r} repeats" for name in _repeated(names)]
+        return ["`names` must list at least one stage"]
+    empty = [name for name in names if not isinstance(name, str) or not name]
+    if empty:
+        return [wrong("names", "non-empty strings", name) for name in empty]
+    return [f"`names` must be unique, but {name!r} repeats" for name in _repeated(names)]
 
 
 def _problems_of_phases(phases: tuple, n_stages: int) -> list[str]:
     problems = []
     if len(phases) != n_stages:
-        problems.append(f"phases must give one phase per stage ({n_stages}), got {len(phases)}")
+        problems.append(f"`phases` must give one phase per stage ({n_stages}), got {len(phases)}")
     unknown = [phase for phase in dict.fromkeys(phases) if phase not in PHASES]
-    return problems + [f"phases must be 'together' or 'apart', got {phase!r}" for phase in unknown]
+    return problems + [wrong("phases", "'together' or 'apart'", phase) for phase in unknown]
 
 
 def _problems_of_moves(moves: tuple, names: tuple) -> list[str]:
     problems = [
-        f"moves must be (from, to) or (from, to, kind), got {move!r}"
+        f"`moves` must be (from, to) or (from, to, kind), got {move!r}"
         for move in moves
         if not isinstance(move, (tuple, list)) or len(move) not in (2, 3)
     ]

@@ -1,4 +1,4 @@
-"""Addressed randomness: every uniform of a world has an address, and no uniform has a history.
+"""Addressed randomness: a random number is a function of its address, not of the calls before it.
 
 A sequential generator hands out its numbers in the order of the calls, so one more customer, or
 another block size, changes everybody. A *counter-based* generator is a function: the number at an
@@ -177,7 +177,7 @@ def _address(values: ArrayLike) -> NDArray[np.uint64]:
     if array.dtype.kind not in "iu" or (
         array.size and (array.min() < 0 or array.max() >= _LARGEST)
     ):
-        raise SpecError("customers and periods must be integers from 0 to 2**32 - 1.")
+        raise SpecError("`customers` and `periods` must be integers from 0 to 2**32 - 1.")
     return array.astype(np.uint64)
 
 

@@ -373,7 +373,7 @@ def _numpy_breaches(
 
 
 def check_generator(generator: Generator, *, seed: int, n_customers: int = 12) -> None:
-    """Check that a world is addressed: other customers, other blocks, other orders change nobody.
+    """Check that a customer's records depend neither on other customers nor on blocks or order.
 
     Parameters
     ----------

@@ -84,9 +84,9 @@ def test_a_singular_design_is_named_by_what_makes_it_so():
     assert all("standard deviation" in remark for remark in remarks)
 
 
-def fit_little(law, panel):
+def fit_little(transitions, panel):
     """Fit visits alone, by sixty draws, which are too few to read."""
-    model = crm.HiddenMarkov(SPACE, law, (VISITS,), "visits_rate")
+    model = crm.HiddenMarkov(SPACE, transitions, (VISITS,), "visits_rate")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SamplingWarning)
         return crm.fit(model, panel, draws=60, tune=60, seed=1)

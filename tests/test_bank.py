@@ -128,9 +128,9 @@ def test_quiet_answers_follow_the_ordinal_law(quiet):
     warmth = profile_of(crm.KNAPP).warmth
     for name in ("initiating", "bonding", "differentiating"):
         values = answers.loc[answers["stage"] == name, "value"].to_numpy().astype(int)
-        law = crm.OrdinalSurvey("s").level_probs(warmth[crm.KNAPP.index(name)])
+        probs = crm.OrdinalSurvey("s").level_probs(warmth[crm.KNAPP.index(name)])
         seen = np.bincount(values, minlength=6)[1:]
-        assert stats.chisquare(seen, law * len(values)).pvalue > ALARM
+        assert stats.chisquare(seen, probs * len(values)).pvalue > ALARM
     reports = quiet.labels.merge(quiet.truth["stages"], on=["customer_id", "period"])
     assert (reports["stage_x"].astype(str) == reports["stage_y"].astype(str)).all()
 
@@ -195,7 +195,7 @@ def test_a_move_has_the_tilted_probabilities_of_its_formula():
 
 def test_motions_say_whether_a_move_leads_closer():
     motion = profile_of(crm.KNAPP).motion
-    said = {
+    expected = {
         ("initiating", "intensifying"): "deepen",
         ("integrating", "intensifying"): "slip",
         ("bonding", "differentiating"): "cross",
@@ -205,7 +205,7 @@ def test_motions_say_whether_a_move_leads_closer():
         ("bonding", "terminating"): "exit",
         ("avoiding", "avoiding"): "stay",
     }
-    for (a, b), word in said.items():
+    for (a, b), word in expected.items():
         assert MOTIONS[motion[crm.KNAPP.index(a), crm.KNAPP.index(b)]] == word
 
 
@@ -314,10 +314,10 @@ def test_traits_and_need_levels_are_those_of_the_sources(tables):
 def test_data_dictionary_lists_every_column_of_every_table(tables):
     words = crm.bank.data_dictionary()
     assert (words["meaning"].str.len() > 2).all()
-    said = words.groupby("table")["column"].agg(set).to_dict()
+    described = words.groupby("table")["column"].agg(set).to_dict()
     shown = {name: frame for name, frame in frames_of(tables).items() if name not in tables.truth}
     held = {f"truth: {name}": frame for name, frame in tables.truth.items()}
-    assert said == {name: set(frame.columns) for name, frame in {**shown, **held}.items()}
+    assert described == {name: set(frame.columns) for name, frame in {**shown, **held}.items()}
 
 
 def test_tables_make_a_panel_and_split(tables):
@@ -444,14 +444,14 @@ def test_a_bank_that_makes_no_sense_lists_everything_at_once():
 
 
 def test_description_says_levers_stages_and_moves_before_anything_is_simulated():
-    said = bank.describe(bank.Bank().turned({"quality.mean": 0.6}))
-    levers = said["levers"].set_index("knob")
+    description = bank.describe(bank.Bank().turned({"quality.mean": 0.6}))
+    levers = description["levers"].set_index("knob")
     assert levers.loc["quality.mean", ["value", "default"]].tolist() == [0.6, 0.15]
-    assert said["stages"]["stage"].tolist() == list(crm.KNAPP.names)
-    assert said["moves"].groupby("stage_from")["prob"].sum().to_numpy() == pytest.approx(1)
+    assert description["stages"]["stage"].tolist() == list(crm.KNAPP.names)
+    assert description["moves"].groupby("stage_from")["prob"].sum().to_numpy() == pytest.approx(1)
     for words in ("invented", "quality.mean", "bonding", "deepen"):
-        assert words in repr(said)
-        assert words in said._repr_html_()
+        assert words in repr(description)
+        assert words in description._repr_html_()
 
 
 def test_banks_compare_by_value_travel_and_print_themselves():

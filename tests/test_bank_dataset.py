@@ -67,9 +67,9 @@ def test_answer_key_is_apart_and_marked():
 
 def test_card_counts_the_rows():
     card = (HERE / "README.md").read_text(encoding="utf-8")
-    said = dict(re.findall(r"^\| `(\w+)` \| ([\d,]+) \|", card, flags=re.MULTILINE))
+    stated = dict(re.findall(r"^\| `(\w+)` \| ([\d,]+) \|", card, flags=re.MULTILINE))
     counted = {p.stem: f"{len(pd.read_csv(p)):,}" for p in (HERE / "csv").glob("*.csv")}
-    assert said == counted
+    assert stated == counted
 
 
 def test_dictionary_is_the_data_dictionary():

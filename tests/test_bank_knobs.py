@@ -316,7 +316,9 @@ def test_each_knob_moves_its_observable_in_its_direction(knob):
 
 def test_every_knob_is_in_the_table_and_zero_is_its_neutral_value():
     knobs = list_knobs(crm.bank.Levers())
-    assert {name for name, (_, said) in knobs.items() if said["neutral"] is not None} == set(KNOBS)
+    assert {name for name, (_, about) in knobs.items() if about["neutral"] is not None} == set(
+        KNOBS
+    )
     quiet = list_knobs(crm.bank.quiet_levers())
     assert {quiet[name][0] for name in KNOBS} == {0.0}
 
@@ -377,17 +379,17 @@ def test_turning_a_knob_back_to_zero_gives_the_same_world_cell_by_cell(knob):
 
 
 def test_groups_say_default_unit_and_source_of_each_knob():
-    for name, (value, said) in list_knobs(crm.bank.Levers()).items():
+    for name, (value, about) in list_knobs(crm.bank.Levers()).items():
         group, _, knob = name.partition(".")
         text = type(getattr(crm.bank.Levers(), group)).__doc__
         assert f"{knob} : float, default {value:g}" in text
-        assert f"[{said['unit']}] ({said['source']})" in text
+        assert f"[{about['unit']}] ({about['source']})" in text
 
 
 def test_knobs_name_ids_of_the_map_of_sources():
     last = {"A": 25, "B": 33, "C": 19, "D": 83}
-    for _, said in list_knobs(crm.bank.Levers()).values():
-        for source in said["source"].split(", "):
+    for _, about in list_knobs(crm.bank.Levers()).values():
+        for source in about["source"].split(", "):
             assert 1 <= int(source[1:]) <= last[source[0]]
 
 
@@ -412,8 +414,8 @@ SHARED = ("treatments.follow_up", "treatments.inform", "treatments.note", "treat
 def any_levers(draw):
     """Any levers that keep the rules: knobs anywhere in (a sane part of) their range."""
     values = {}
-    for name, (_, said) in list_knobs(crm.bank.Levers()).items():
-        low, high = RANGES[said["rule"].words]
+    for name, (_, about) in list_knobs(crm.bank.Levers()).items():
+        low, high = RANGES[about["rule"].words]
         part = 1 / 6 if name in SHARED else 1
         values[name] = draw(st.sampled_from([low, high, (low + high) / 2])) * part
     return turn(crm.bank.Levers(), values)

@@ -57,7 +57,7 @@ def test_everything_wrong_with_further_tables_is_said_at_once():
         "late: 1 row outside their customer's window",
         "odd: column `what`",
         "gaps: 1 row whose customer_id cannot be read",
-        "no: must be a pandas DataFrame",
+        "`no` must be a pandas DataFrame",
     ):
         assert words in message
 
@@ -78,8 +78,8 @@ def test_further_tables_and_truth_travel_in_folders_of_their_own(tmp_path, forma
     read = crm.read_tables(tmp_path / "firm")
     for name, frame in tables.more.items():
         pd.testing.assert_frame_equal(read.more[name], frame)
-    said = json.loads((tmp_path / "key" / "answer_key.json").read_text(encoding="utf-8"))
-    assert "Not for learners" in said["warning"]
+    stored = json.loads((tmp_path / "key" / "answer_key.json").read_text(encoding="utf-8"))
+    assert "Not for learners" in stored["warning"]
     truth = crm.tables.read_truth(tmp_path / "key")
     pd.testing.assert_frame_equal(truth["stages"], TRUTH["stages"])
     crm.write_tables(tables, tmp_path / "firm", format=format, truth_folder=tmp_path / "key")

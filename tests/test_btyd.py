@@ -230,22 +230,22 @@ def test_all_impossible_histories_are_reported_at_once():
     with pytest.raises(DataError) as caught:
         bgnbd_loglik(PRINTED, frequency, recency, T)
     message = str(caught.value)
-    for said in (
+    for words in (
         "bgnbd_loglik: 5 problems",
-        "recency must not exceed T; 1 of 6 customers break it, first at position 0",
+        "`recency` must not exceed `T`; 1 of 6 customers break it, first at position 0",
         "frequency 0 needs recency 0",
-        "frequency must be a whole number, 0 or more; 2 of 6",
-        "recency must be a number, 0 or more; 2 of 6",
-        "T must be a number, 0 or more; 1 of 6",
+        "`frequency` must be a whole number, 0 or more; 2 of 6",
+        "`recency` must be a number, 0 or more; 2 of 6",
+        "`T` must be a number, 0 or more; 1 of 6",
     ):
-        assert said in message
+        assert words in message
 
 
 @pytest.mark.parametrize("call", [bgnbd_loglik, bgnbd_prob_alive])
 def test_shapes_and_types_are_checked(call):
     with pytest.raises(DataError, match="the same shape"):
         call(PRINTED, [1, 2], [1], [2])
-    with pytest.raises(DataError, match="frequency must hold numbers"):
+    with pytest.raises(DataError, match="`frequency` must hold numbers"):
         call(PRINTED, ["many"], [1], [2])
     with pytest.raises(DataError, match="there are no customers"):
         call(PRINTED, [], [], [])
@@ -253,9 +253,9 @@ def test_shapes_and_types_are_checked(call):
 
 @pytest.mark.parametrize("t", [-1, np.nan, np.inf, "soon"])
 def test_a_horizon_is_a_time(t):
-    with pytest.raises(DataError, match="t must be a time, 0 or more"):
+    with pytest.raises(DataError, match="`t` must be a time, 0 or more"):
         bgnbd_expected_purchases(PRINTED, t, 0, 0, 1)
-    with pytest.raises(DataError, match="t must be a time, 0 or more"):
+    with pytest.raises(DataError, match="`t` must be a time, 0 or more"):
         bgnbd_mean_purchases(PRINTED, t)
 
 
@@ -263,4 +263,4 @@ def test_all_wrong_parameters_are_reported_at_once():
     with pytest.raises(SpecError) as caught:
         BGNBD(r=0, alpha=-1, a=np.nan, b="two")
     for name in ("r", "alpha", "a", "b"):
-        assert f"  - {name} must be a positive, finite number" in str(caught.value)
+        assert f"  - `{name}` must be a positive, finite number" in str(caught.value)

@@ -319,7 +319,7 @@ def test_counts_weigh_histories():
     errors = standard_errors(weighed, *histories, counts=some)
     again = standard_errors(weighed, *(column.repeat(some) for column in histories))
     assert errors == pytest.approx(again, rel=1e-6)
-    with pytest.raises(DataError, match="counts must hold one number"):
+    with pytest.raises(DataError, match="`counts` must hold one number"):
         fit_bgbb(*histories, counts=[1, 2])
 
 
@@ -336,21 +336,21 @@ def test_data_without_a_maximum_are_refused(fit):
 def test_impossible_parameters_and_histories_are_reported(kind):
     with pytest.raises(SpecError, match=f"{kind.__name__}: 4 problems"):
         kind(0, -1, math.nan, math.inf)
-    with pytest.raises(DataError, match="frequency must be a whole number"):
+    with pytest.raises(DataError, match="`frequency` must be a whole number"):
         kind(1, 1, 1, 1).loglik([1.5], [2], [3])
 
 
 def test_bg_bb_counts_whole_periods_with_one_purchase_each():
     with pytest.raises(DataError) as caught:
         DONORS.loglik([4, 1], [3, 1.5], [6, 6])
-    for said in ("frequency must not exceed recency", "recency must be a whole number"):
-        assert said in str(caught.value)
-    with pytest.raises(DataError, match="t must be a whole number of periods"):
+    for words in ("`frequency` must not exceed `recency`", "`recency` must be a whole number"):
+        assert words in str(caught.value)
+    with pytest.raises(DataError, match="`t` must be a whole number of periods"):
         DONORS.mean_purchases(1.5)
 
 
 def test_amounts_are_checked():
     with pytest.raises(DataError) as caught:
         fit_gammagamma([0, 2], [10, -1])
-    for said in ("leave out customers without one", "monetary_value must be a number above 0"):
-        assert said in str(caught.value)
+    for words in ("leave out customers without one", "`monetary_value` must be a number above 0"):
+        assert words in str(caught.value)

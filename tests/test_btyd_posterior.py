@@ -23,7 +23,7 @@ from crmlab.contract import fit_sbg_marketing
 from crmlab.datasets import load_cdnow_sample
 from crmlab.errors import DataError, SpecError
 from crmlab.tables import split_holdout, tables_from_orders
-from crmlab.value.customers import customer_value, expected_purchases, expected_spend, prob_alive
+from crmlab.value.any_model import customer_value, expected_purchases, expected_spend, prob_alive
 
 TRUTH = BGNBD(r=0.8, alpha=6.0, a=0.9, b=2.5)
 
@@ -207,7 +207,7 @@ def test_bg_bb_counts_periods_and_without_amounts_there_is_no_spend(shop):
 def test_what_is_no_model_history_or_number_is_refused(shop):
     with pytest.raises(SpecError, match="must be a buy-till-you-die model"):
         buyers_posterior(GammaGamma, shop, seed=1)
-    with pytest.raises(DataError, match="recency must not exceed T"):
+    with pytest.raises(DataError, match="`recency` must not exceed `T`"):
         population_posterior(BGNBD, [1], [5.0], [4.0], seed=1)
     with pytest.raises(DataError, match="1 or more"):
         spend_posterior([0], [5.0], seed=1)

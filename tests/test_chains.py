@@ -299,7 +299,7 @@ def test_weights_decide_where_the_chain_is_not_lumpable():
 
 @pytest.mark.parametrize("weights", [[1, 1], [1, -1, 1, 1], [1, np.nan, 1, 1], [0, 1, 1, 1]])
 def test_lump_refuses_weights(weights):
-    with pytest.raises(SpecError, match="weights must be"):
+    with pytest.raises(SpecError, match="`weights` must be"):
         chains.lump(LUMPABLE, BLOCKS, weights=weights)
 
 
@@ -316,21 +316,27 @@ def test_blocks_need_one_label_per_stage():
     [
         (lambda: chains.n_step([[0.9, 0.2], [0, 1]], 1), "row 0 sums to 1.1"),
         (lambda: chains.n_step([0.5, 0.5], 1), "must be square"),
-        (lambda: chains.n_step([["a"]], 1), "transition_matrix must be a regular array of numbers"),
+        (
+            lambda: chains.n_step([["a"]], 1),
+            "transition_matrix` must be a regular array of numbers",
+        ),
         (
             lambda: chains.n_step(K10, -1),
-            "n_periods must be a whole number of at least 0, got -1",
+            "`n_periods` must be a whole number of at least 0, got -1",
         ),
-        (lambda: chains.n_step(K10, 1.5), "n_periods must be a whole number"),
-        (lambda: chains.passage_prob(K10, 10), "to must lie between 0 and 9, got [10]"),
+        (lambda: chains.n_step(K10, 1.5), "`n_periods` must be a whole number"),
+        (lambda: chains.passage_prob(K10, 10), "`to` must lie between 0 and 9, got [10]"),
         (lambda: chains.passage_prob(K10, "bonding"), "`space.index(name)` gives it"),
-        (lambda: chains.first_passage_time(K10, []), "to must be the index of a stage, or several"),
-        (lambda: chains.first_passage_quantile(K10, 1, prob=1), "prob must lie between 0 and 1"),
+        (
+            lambda: chains.first_passage_time(K10, []),
+            "to` must be the index of a stage, or several",
+        ),
+        (lambda: chains.first_passage_quantile(K10, 1, prob=1), "must be above 0 and below 1"),
         (lambda: chains.absorption_time(np.full((2, 2), 0.5)), "nothing ends"),
         (lambda: chains.fundamental_matrix(np.eye(2)), "nothing ends"),
-        (lambda: chains.occupancy(K10, [1.0, 0.0]), "start must give 10 probabilities"),
+        (lambda: chains.occupancy(K10, [1.0, 0.0]), "`start` must give 10 probabilities"),
         (lambda: chains.occupancy(np.eye(2), [0.5, 0.4]), "start: the vector sums to 0.9"),
-        (lambda: chains.path_prob(np.eye(2), [0], initial_probs=[1]), "initial_probs must give 2"),
+        (lambda: chains.path_prob(np.eye(2), [0], initial_probs=[1]), "initial_probs` must give 2"),
     ],
 )
 def test_arguments_that_are_refused(call, part):

@@ -279,10 +279,10 @@ def test_data_that_are_refused(call, part):
 @pytest.mark.parametrize(
     ("call", "part"),
     [
-        (lambda: chains.dirichlet_posterior([1, 2], -1), "prior must be finite and not negative"),
-        (lambda: chains.dirichlet_posterior([1, 2], [1, 1, 1]), "prior must broadcast to (2,)"),
+        (lambda: chains.dirichlet_posterior([1, 2], -1), "`prior` must be finite and not negative"),
+        (lambda: chains.dirichlet_posterior([1, 2], [1, 1, 1]), "`prior` must broadcast to (2,)"),
         (lambda: chains.dirichlet_mean([[1, 1], [0, 0]]), "a positive entry in each row"),
-        (lambda: chains.dirichlet_mean([1, -1]), "concentration must be finite and not negative"),
+        (lambda: chains.dirichlet_mean([1, -1]), "`concentration` must be finite and not negative"),
     ],
 )
 def test_priors_that_are_refused(call, part):

@@ -141,10 +141,10 @@ def test_a_response_rate_of_one_misses_nothing_and_of_zero_everything():
 # The log-density ----------------------------------------------------------------------------------
 
 
-def assert_scores(channel, values, law):
+def assert_scores(channel, values, log_density):
     """`law(value, stage)` is the oracle's log-density."""
     found = scores(channel, values)
-    expected = [[law(value, k) for k in range(len(SPACE))] for value in values]
+    expected = [[log_density(value, k) for k in range(len(SPACE))] for value in values]
     assert found[:-1] == pytest.approx(np.array(expected), rel=1e-10, abs=1e-10)
     assert (found[-1] == 0).all(), "a missing cell says nothing"
 

@@ -162,13 +162,13 @@ def exact_future(panel, first, known=None):
 
     `known` = number of periods from which all are predicted; the periods before each if left out.
     """
-    said = panel["stage"].values.astype(int)
+    labels = panel["stage"].values.astype(int)
     totals = []
-    for t in range(first, said.shape[1]):
+    for t in range(first, labels.shape[1]):
         past = panel.isel(period=slice(known or t))
         weights = OBSERVED.transitions.alpha(SPACE) + OBSERVED.count_moves(past)
         probs = weights / weights.sum(axis=1, keepdims=True)
-        totals.append(np.log(probs[said[:, t - 1], said[:, t]]).sum())
+        totals.append(np.log(probs[labels[:, t - 1], labels[:, t]]).sum())
     return np.array(totals)
 
 

@@ -134,7 +134,7 @@ def test_a_row_at_home_names_the_levers_that_name_the_row():
     """A lever says which rows it carries; at least one of those is among the knobs of the row."""
     missed = {}
     for name, row in AT_HOME.iterrows():
-        sources = {k: said["source"].split(", ") for k, (_, said) in LEVERS.items()}
+        sources = {k: about["source"].split(", ") for k, (_, about) in LEVERS.items()}
         carry = {k for k, ids in sources.items() if name in ids and k in TURNED}
         if carry and not carry & set(row["knob"].split()):
             missed[name] = sorted(carry)

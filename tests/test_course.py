@@ -13,7 +13,7 @@ from crmlab.course.answers import make_key, read_answer
 from crmlab.course.judging import Verdict, judge_with
 from crmlab.course.keyring import check, judge, set_answer
 from crmlab.course.learner import learner_folder, record_solved, solved_exercises
-from crmlab.course.standing import progress
+from crmlab.course.learner_progress import progress
 from crmlab.errors import DataError, SpecError
 
 nbformat = pytest.importorskip("nbformat")

@@ -93,9 +93,9 @@ def test_drift_is_written_and_a_moved_number_fails(tmp_path, capsys, monkeypatch
     (tmp_path / "notebooks").mkdir()
     notebooks.write_notebook(lesson, tmp_path / "notebooks" / "98_x.ipynb")
     assert teach.measure_drift(Project(tmp_path), number="98") == 1
-    said = capsys.readouterr().out
-    assert "wide: skipped, this processor" in said
-    assert "2 became 3" in said
+    output = capsys.readouterr().out
+    assert "wide: skipped, this processor" in output
+    assert "2 became 3" in output
     assert (tmp_path / "build" / "drift" / "drift.csv").is_file()
 
 

@@ -174,8 +174,8 @@ def test_an_exercise_of_the_course_works_on_every_firm(
     for name in ("a17", "c3", None):
         place = branches / name if name else tmp_path
         monkeypatch.chdir(place)
-        key, said = run_exercise(number, tmp_path / str(name), monkeypatch, capsys)
-        assert f"{number}.6: right." in said
+        key, printed = run_exercise(number, tmp_path / str(name), monkeypatch, capsys)
+        assert f"{number}.6: right." in printed
         keys.append(key.accepted)
     assert len(set(keys)) == 3
     stored = keyring.load_keys(keyring.keys_folder() / f"{number}.json")
@@ -184,8 +184,8 @@ def test_an_exercise_of_the_course_works_on_every_firm(
 
 @pytest.mark.parametrize("number", WITH)
 def test_its_notebook_is_handed_out_with_the_world_that_it_uses(number):
-    said = notebooks.read_notebook(OWN[number]).metadata["crmlab"]["variant"]
-    assert said == {"world": firm.WORLD, "customers": firm.CUSTOMERS}
+    variant = notebooks.read_notebook(OWN[number]).metadata["crmlab"]["variant"]
+    assert variant == {"world": firm.WORLD, "customers": firm.CUSTOMERS}
 
 
 def test_a_student_s_own_firm_comes_without_its_truth(branches, tmp_path):

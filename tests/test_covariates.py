@@ -20,7 +20,7 @@ from crmlab.inference.result import find_remarks
 from crmlab.models.base import coords
 from crmlab.models.emissions import Window, merge_histories
 from crmlab.transitions.covariates import mean_design, read_design
-from crmlab.transitions.effects import _lkj_factor, group_moves, group_origins
+from crmlab.transitions.effect_priors import _lkj_factor, group_moves, group_origins
 from tests import interpreted
 from tests.oracles import moves, paths
 from tests.oracles.channels import poisson
@@ -72,19 +72,19 @@ ORDERED = {
     ),
 }
 EVERY = {**LOGITS, **ORDERED}
-EVERY_LAW = pytest.mark.parametrize("law", EVERY.values(), ids=EVERY.keys())
+EVERY_KIND = pytest.mark.parametrize("transitions", EVERY.values(), ids=EVERY.keys())
 
 
-def drawn(law, space, panel, seed=1):
+def drawn(transitions, space, panel, seed=1):
     """One prior draw: the posterior variables, customers' normals, and PyTensor's matrices."""
     with pm.Model(coords=coords(space)) as model:
-        matrices = law.matrix(space, panel)
-    names = law.posterior_names(space)
+        matrices = transitions.matrix(space, panel)
+    names = transitions.posterior_names(space)
     asked = [model[name] for name in names]
-    asked += [model["customer_normals"]] if law.customers else []
+    asked += [model["customer_normals"]] if transitions.customers else []
     found = interpreted.draw([*asked, matrices], 1, seed)
     parameters = dict(zip(names, found, strict=False))
-    return parameters, found[len(names)] if law.customers else None, found[-1]
+    return parameters, found[len(names)] if transitions.customers else None, found[-1]
 
 
 # The laws, by hand --------------------------------------------------------------------------------
@@ -96,8 +96,8 @@ def test_the_check_exercise_of_the_ordered_logit():
         "thresholds": np.array([[0, 0, 0], [-1.5, 1.0, 0], [0, 0, 0]]),
         "event_effect": np.array([0.0, 1.2, 0.0]),
     }
-    law = crm.transitions.OrderedLogit(("event",))
-    found = law.matrices(LADDER, draw, np.array([[[0.0], [1.0]]]))[0, :, 1]
+    transitions = crm.transitions.OrderedLogit(("event",))
+    found = transitions.matrices(LADDER, draw, np.array([[[0.0], [1.0]]]))[0, :, 1]
     printed = (("0.1824", "0.5486", "0.2689"), ("0.0630", "0.3872", "0.5498"))
     for row, words in zip(found, printed, strict=True):
         for value, word in zip(row, words, strict=True):
@@ -118,12 +118,12 @@ def test_two_stages_of_which_one_is_left_are_a_logistic_regression():
     assert ordered[0, :, 0, 1] == pytest.approx(by_hand, rel=1e-12)
 
 
-def rows_by_hand(law, space, parameters, x, offset):
+def rows_by_hand(transitions, space, parameters, x, offset):
     """One matrix by the oracle: `x` {column: number}, `offset` what the customer adds."""
     rows = []
     for k in range(len(space)):
         allowed = [j for j in range(len(space)) if space.mask[k, j]]
-        if isinstance(law, crm.CovariateLogit):
+        if isinstance(transitions, crm.CovariateLogit):
             odds = {
                 j: parameters["base_logits"][k, j]
                 + sum(value * parameters[f"{c}_effect"][k, j] for c, value in x.items())
@@ -133,7 +133,7 @@ def rows_by_hand(law, space, parameters, x, offset):
             }
             rows.append(moves.logit_row(k, odds))
             continue
-        order = [space.index(name) for name in law.low_to_high or space.names]
+        order = [space.index(name) for name in transitions.low_to_high or space.names]
         rungs = [j for j in order if j in allowed]
         propensity = sum(value * parameters[f"{c}_effect"][k] for c, value in x.items())
         propensity += 0.0 if offset is None else offset[k]
@@ -142,31 +142,31 @@ def rows_by_hand(law, space, parameters, x, offset):
     return np.array(moves.as_matrix(rows))
 
 
-def covariates_by_hand(law, panel, n, t):
+def covariates_by_hand(transitions, panel, n, t):
     """What the move of customer n from period t to t + 1 reads, by name of the column."""
-    at = t if law.lag else t + 1
+    at = t if transitions.lag else t + 1
     cells = {
         CONTACTS: lambda: panel[CONTACTS].values[n, at],
         AGE: lambda: panel[AGE].values[n],
         SEASON: lambda: panel[SEASON].values[at],
     }
-    x = {name: cells[name]() for name in law.covariates}
-    if law.segments:
+    x = {name: cells[name]() for name in transitions.covariates}
+    if transitions.segments:
         code = panel["region"].values[n]
         x |= {"region_north": float(code == 0), "region_south": float(code == 1)}
     return x
 
 
-def offset_by_hand(law, parameters, normals, space):
+def offset_by_hand(transitions, parameters, normals, space):
     """What a customer adds, from standard deviations and correlations of the posterior."""
-    if not law.customers:
+    if not transitions.customers:
         return None
-    by_move = isinstance(law, crm.CovariateLogit)
-    groups = (group_moves if by_move else group_origins)(space, law.customers.shared)
+    by_move = isinstance(transitions, crm.CovariateLogit)
+    groups = (group_moves if by_move else group_origins)(space, transitions.customers.shared)
     index, offset = groups.index, np.zeros(groups.index.shape)
     place = {g: tuple(np.argwhere(index == g)[0]) for g in range(len(groups.names))}
     corr = np.eye(len(place))
-    if law.customers.correlated:
+    if transitions.customers.correlated:
         for g, name in enumerate(groups.names):
             corr[g] = [parameters[f"customer_corr_{name}"][place[h]] for h in place]
     effects = np.linalg.cholesky(corr) @ normals
@@ -175,27 +175,27 @@ def offset_by_hand(law, parameters, normals, space):
     return offset
 
 
-@EVERY_LAW
-def test_both_faces_show_the_law_of_the_oracle(law, panel):
+@EVERY_KIND
+def test_both_faces_show_the_law_of_the_oracle(transitions, panel):
     """Every move inside a window: covariates at their period, effects on their moves."""
-    parameters, normals, tensor = drawn(law, SPACE, panel)
-    design = law.design.read(panel)["covariates"]
-    offsets = None if normals is None else law.customer_offsets(SPACE, parameters, normals)
-    array = law.matrices(SPACE, parameters, design, offsets)
+    parameters, normals, tensor = drawn(transitions, SPACE, panel)
+    design = transitions.design.read(panel)["covariates"]
+    offsets = None if normals is None else transitions.customer_offsets(SPACE, parameters, normals)
+    array = transitions.matrices(SPACE, parameters, design, offsets)
     assert array == pytest.approx(tensor, abs=1e-12)
     for n in SEEN:
         mine = None if normals is None else normals[n]
-        offset = offset_by_hand(law, parameters, mine, SPACE)
+        offset = offset_by_hand(transitions, parameters, mine, SPACE)
         for t in range(FIRST[n], LAST[n]):
-            x = covariates_by_hand(law, panel, n, t)
-            by_hand = rows_by_hand(law, SPACE, parameters, x, offset)
+            x = covariates_by_hand(transitions, panel, n, t)
+            by_hand = rows_by_hand(transitions, SPACE, parameters, x, offset)
             found = array[n % len(array), t % array.shape[1]]
             assert found == pytest.approx(by_hand, abs=1e-12)
             assert (found[~SPACE.mask] == 0).all()
 
 
 @pytest.mark.parametrize(
-    ("law", "shape"),
+    ("transitions", "shape"),
     [
         (LOGITS["by period alone"], (1, T - 1)),
         (crm.CovariateLogit((AGE,)), (N, 1)),
@@ -203,8 +203,8 @@ def test_both_faces_show_the_law_of_the_oracle(law, panel):
         (LOGITS["customers"], (N, 1)),
     ],
 )
-def test_matrices_have_no_longer_axes_than_they_need(law, shape, panel):
-    assert law.design.read(panel)["covariates"].shape[:2] == shape
+def test_matrices_have_no_longer_axes_than_they_need(transitions, shape, panel):
+    assert transitions.design.read(panel)["covariates"].shape[:2] == shape
 
 
 @pytest.mark.parametrize("kind", [crm.CovariateLogit, crm.transitions.OrderedLogit])
@@ -215,10 +215,10 @@ def test_zero_effects_are_the_homogeneous_chain_exactly(kind, space):
         kind().matrix(space, None)
     plain = kind().posterior_names(space)
     base, matrix = interpreted.draw([model[name] for name in plain], 1, 3)
-    law, groups = kind(("x",)), group_moves(space, "kind")
+    transitions, groups = kind(("x",)), group_moves(space, "kind")
     shape = groups.index.shape if kind is crm.CovariateLogit else (len(space),)
     draw = {plain[0]: base, "x_effect": np.zeros(shape)}
-    found = law.matrices(space, draw, np.random.default_rng(1).normal(size=(2, 3, 1)))
+    found = transitions.matrices(space, draw, np.random.default_rng(1).normal(size=(2, 3, 1)))
     assert found.shape == (2, 3, len(space), len(space))
     assert (found == matrix).all()
     assert plain[1] == "transition_matrix"
@@ -252,9 +252,9 @@ def test_no_probability_of_the_ordered_logit_is_lost_to_rounding():
 
 def test_typical_moves_are_the_centre_of_the_priors():
     for kind in (crm.CovariateLogit, crm.transitions.OrderedLogit):
-        law = kind(typical_stay=(0.9, 0.7, 0.5), spread=1e-9)
+        transitions = kind(typical_stay=(0.9, 0.7, 0.5), spread=1e-9)
         with pm.Model(coords=coords(SPACE)) as model:
-            law.matrix(SPACE, None)
+            transitions.matrix(SPACE, None)
         matrix = interpreted.draw(model["transition_matrix"], 1, 1)
         expected = [[0.9, 0.05, 0.05], [0.15, 0.7, 0.15], [0, 0, 1]]
         assert matrix == pytest.approx(np.array(expected), abs=1e-6)
@@ -272,16 +272,16 @@ def test_correlations_of_customers_have_the_lkj_law():
     assert np.diagonal(table, axis1=1, axis2=2) == pytest.approx(1, abs=1e-12)
     bound = np.sqrt(np.log(2 / 1e-6) / (2 * len(draws)))  # Kolmogorov-Smirnov, size 1e-6
     for i, j in itertools.combinations(range(3), 2):
-        law = stats.beta(2.5, 2.5, loc=-1, scale=2)
-        assert stats.kstest(table[:, i, j], law.cdf).statistic < bound
+        dist = stats.beta(2.5, 2.5, loc=-1, scale=2)
+        assert stats.kstest(table[:, i, j], dist.cdf).statistic < bound
 
 
 def test_effects_have_the_scales_that_were_asked_for():
-    law = crm.CovariateLogit((CONTACTS, AGE), effect_scale=(0.2, 2.0), shared="all")
+    transitions = crm.CovariateLogit((CONTACTS, AGE), effect_scale=(0.2, 2.0), shared="all")
     panel = ragged_panel().assign(contacts=("customer_id", np.ones(N)))
     panel = panel.assign(age=("customer_id", np.arange(N)))
     with pm.Model(coords=coords(SPACE)) as model:
-        law.matrix(SPACE, panel)
+        transitions.matrix(SPACE, panel)
     names = ("contacts_effect", "age_effect")
     draws = interpreted.draw([model[name] for name in names], 1000, 2)
     for values, scale in zip(draws, (0.2, 2.0), strict=True):
@@ -307,9 +307,11 @@ def test_the_horseshoe_leaves_few_effects_alone_and_shrinks_the_rest():
 def test_a_shift_in_one_period_moves_one_matrix(lag, move, panel):
     """A campaign in period 2 alone acts on the move into it, or (lag 1) out of it."""
     campaign = panel.assign(campaign=("period", [0.0, 0.0, 1.0, 0.0]))
-    law = crm.CovariateLogit(("campaign",), lag=lag)
-    parameters, _, tensor = drawn(law, SPACE, campaign)
-    found = law.matrices(SPACE, parameters, law.design.read(campaign)["covariates"])[0]
+    transitions = crm.CovariateLogit(("campaign",), lag=lag)
+    parameters, _, tensor = drawn(transitions, SPACE, campaign)
+    found = transitions.matrices(
+        SPACE, parameters, transitions.design.read(campaign)["covariates"]
+    )[0]
     assert found == pytest.approx(tensor[0], abs=1e-12)
     usual = [t for t in range(T - 1) if t != move]
     assert (found[usual] == found[usual[0]]).all()
@@ -322,10 +324,10 @@ def test_cells_that_no_move_reads_may_hold_anything(panel):
     contacts[1, :2] = np.nan  # before the window of customer 1, and its first period: no move in
     contacts[4] = np.inf  # never observed
     spoilt = panel.assign(contacts=contacts)
-    law = crm.CovariateLogit((CONTACTS,))
-    assert law.design.check(spoilt) == []
+    transitions = crm.CovariateLogit((CONTACTS,))
+    assert transitions.design.check(spoilt) == []
     assert np.array_equal(
-        law.design.read(spoilt)["covariates"], law.design.read(panel)["covariates"]
+        transitions.design.read(spoilt)["covariates"], transitions.design.read(panel)["covariates"]
     )
 
 
@@ -359,9 +361,9 @@ def test_segments_are_read_however_the_panel_holds_them(labels, held, panel):
 
 def test_a_panel_of_one_period_has_no_moves(panel):
     one = panel.isel(period=[0])
-    law = crm.CovariateLogit((CONTACTS,))
-    assert law.design.check(one) == []
-    built = hidden(law).build(one)
+    transitions = crm.CovariateLogit((CONTACTS,))
+    assert transitions.design.check(one) == []
+    built = hidden(transitions).build(one)
     value, gradient = interpreted.log_density(built)(density_start(built))
     assert np.isfinite(value)
     assert np.isfinite(gradient).all()
@@ -388,8 +390,8 @@ def test_customers_with_effects_of_their_own_are_never_merged():
 # Hidden stages ------------------------------------------------------------------------------------
 
 
-def hidden(law, **options):
-    return crm.HiddenMarkov(SPACE, law, CHANNELS, **options)
+def hidden(transitions, **options):
+    return crm.HiddenMarkov(SPACE, transitions, CHANNELS, **options)
 
 
 def density_start(built):
@@ -413,27 +415,31 @@ def crowd(panel):
     return twice.assign(contacts=contacts)
 
 
-@EVERY_LAW
-def test_the_likelihood_is_the_sum_over_all_paths(law, panel):
-    many = crowd(panel) if CONTACTS in law.covariates and not law.customers else panel
-    model = hidden(law, initial_probs=(0.6, 0.3, 0.1))
+@EVERY_KIND
+def test_the_likelihood_is_the_sum_over_all_paths(transitions, panel):
+    many = (
+        crowd(panel) if CONTACTS in transitions.covariates and not transitions.customers else panel
+    )
+    model = hidden(transitions, initial_probs=(0.6, 0.3, 0.1))
     built = model.build(many)
-    names = law.posterior_names(SPACE)
+    names = transitions.posterior_names(SPACE)
     asked = [built.potentials[0], *(built[name] for name in names)]
-    asked += [built["customer_normals"]] if law.customers else []
+    asked += [built["customer_normals"]] if transitions.customers else []
     report, start = interpreted.as_function_of_vector(built, asked)
     x = start + np.random.default_rng(2).normal(0, 0.5, len(start))
     loglik, *values = report(x)
     parameters = dict(zip(names, values, strict=False))
     expected = 0.0
-    place = rows_of(model, many) if law.customers else {}
+    place = rows_of(model, many) if transitions.customers else {}
     for n in range(many.sizes["customer_id"]):
         if n % N == 4:
             continue
-        normals = values[-1][place[n]] if law.customers else None
-        offset = offset_by_hand(law, parameters, normals, SPACE)
+        normals = values[-1][place[n]] if transitions.customers else None
+        offset = offset_by_hand(transitions, parameters, normals, SPACE)
         matrices = [
-            rows_by_hand(law, SPACE, parameters, covariates_by_hand(law, many, n, t), offset)
+            rows_by_hand(
+                transitions, SPACE, parameters, covariates_by_hand(transitions, many, n, t), offset
+            )
             for t in range(FIRST[n % N], LAST[n % N])
         ]
         expected += paths.loglik((0.6, 0.3, 0.1), matrices, evidence(many, n % N))
@@ -456,10 +462,10 @@ def rows_of(model, panel):
     }
 
 
-@EVERY_LAW
-def test_reading_a_panel_gives_all_data_of_the_density(law, panel):
+@EVERY_KIND
+def test_reading_a_panel_gives_all_data_of_the_density(transitions, panel):
     """So that the compiled density serves any other panel of the same shape."""
-    model = hidden(law)
+    model = hidden(transitions)
     built, arrays = model.build(panel), model.read(panel)
     assert set(arrays) == {data.name for data in built.data_vars}
     for name, array in arrays.items():
@@ -503,7 +509,7 @@ def test_covariates_that_do_not_change_are_refused_with_their_place_too(panel):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "law", "words"),
+    ("spoil", "transitions", "words"),
     [
         (
             lambda p: p.drop_vars(CONTACTS),
@@ -529,9 +535,9 @@ def test_covariates_that_do_not_change_are_refused_with_their_place_too(panel):
         ),
     ],
 )
-def test_a_panel_without_what_the_moves_read_is_refused(spoil, law, words, panel):
+def test_a_panel_without_what_the_moves_read_is_refused(spoil, transitions, words, panel):
     with pytest.raises(DataError, match=words):
-        hidden(law).check(spoil(panel))
+        hidden(transitions).check(spoil(panel))
 
 
 def test_a_covariate_that_can_show_no_effect_is_warned_about(panel):
@@ -557,21 +563,21 @@ def test_usual_covariates_are_taken_in_silence(panel):
         (lambda: crm.CovariateLogit(("x", "x")), "`covariates` must differ"),
         (lambda: crm.CovariateLogit(("x",), effect_scale=0.0), "`effect_scale` must be a Horsesh"),
         (lambda: crm.CovariateLogit(("x",), effect_scale=(1, 2)), r"one per covariate \(1\)"),
-        (lambda: crm.CovariateLogit(typical_stay=1.0), "`typical_stay` must be probabilities"),
+        (lambda: crm.CovariateLogit(typical_stay=1.0), "typical_stay` must be above 0 and below 1"),
         (lambda: crm.CovariateLogit(spread=np.inf), "`spread` must be finite and above 0"),
         (lambda: crm.transitions.OrderedLogit(lag=2), "`lag` must be 0 or 1, got 2"),
-        (lambda: crm.CovariateLogit(shared="stage"), "`shared` parameter of `CovariateLogit`"),
+        (lambda: crm.CovariateLogit(shared="stage"), "CovariateLogit: `shared`"),
         (
             lambda: crm.transitions.OrderedLogit(customers=crm.transitions.CustomerEffects()),
             "`customers.shared`",
         ),
         (
             lambda: crm.transitions.CustomerEffects(scale=0),
-            "`scale` parameter .* finite and above 0",
+            "`scale` must be finite and above 0",
         ),
         (
             lambda: crm.transitions.CustomerEffects(shared="x"),
-            "`shared` parameter of `CustomerEffects`",
+            "CustomerEffects: `shared`",
         ),
         (lambda: crm.transitions.Segments("region", ("north",)), "`labels` must be two or more"),
         (
@@ -605,27 +611,33 @@ def test_a_model_with_covariates_builds_on_a_panel_only():
 
 
 @pytest.mark.parametrize(
-    "law",
+    "transitions",
     [
         crm.StickyDirichlet(),
         crm.CovariateLogit((CONTACTS, AGE)),
         crm.transitions.OrderedLogit((SEASON,)),
     ],
-    ids=lambda law: type(law).__name__,
+    ids=lambda transitions: type(transitions).__name__,
 )
-def test_the_stationary_law_is_kept_by_the_matrix_at_mean_covariates(law, panel):
-    model = crm.HiddenMarkov(LADDER, law, CHANNELS, initial_probs="stationary")
+def test_the_stationary_law_is_kept_by_the_matrix_at_mean_covariates(transitions, panel):
+    model = crm.HiddenMarkov(LADDER, transitions, CHANNELS, initial_probs="stationary")
     built = model.build(panel)
-    names = ("initial_probs", *law.posterior_names(LADDER))
+    names = ("initial_probs", *transitions.posterior_names(LADDER))
     report, start = interpreted.as_function_of_vector(built, [built[name] for name in names])
     x = start + np.random.default_rng(3).normal(size=len(start))
     parameters = dict(zip(names, report(x), strict=True))
     found = parameters["initial_probs"]
-    if isinstance(law, crm.StickyDirichlet):
+    if isinstance(transitions, crm.StickyDirichlet):
         matrix = parameters["transition_matrix"]
     else:
-        means = dict(zip(law.covariates, law.design.read(panel)["covariate_means"], strict=True))
-        matrix = rows_by_hand(law, LADDER, parameters, means, None)
+        means = dict(
+            zip(
+                transitions.covariates,
+                transitions.design.read(panel)["covariate_means"],
+                strict=True,
+            )
+        )
+        matrix = rows_by_hand(transitions, LADDER, parameters, means, None)
     assert found @ matrix == pytest.approx(found, abs=1e-12)
     assert found.sum() == pytest.approx(1, abs=1e-12)
     value, gradient = interpreted.log_density(built)(x)
@@ -645,10 +657,10 @@ DIFFERING = crm.CovariateLogit(
 STEP_BACK = crm.CovariateLogit((CONTACTS, AGE), lag=1)
 
 
-def hand_made_fit(law, panel, n_draws=2):
+def hand_made_fit(transitions, panel, n_draws=2):
     """A fit whose draws are prior draws of the moves, with known channels."""
-    model = hidden(law, initial_probs=(0.6, 0.3, 0.1))
-    draws = [drawn(law, SPACE, panel, seed)[0] for seed in range(1, n_draws + 1)]
+    model = hidden(transitions, initial_probs=(0.6, 0.3, 0.1))
+    draws = [drawn(transitions, SPACE, panel, seed)[0] for seed in range(1, n_draws + 1)]
     draws = [{**one, "initial_probs": np.array([0.6, 0.3, 0.1])} for one in draws]
     draws = [{**one, "visits_rate": np.array(CHANNELS[0].rate)} for one in draws]
     variables = {
@@ -671,18 +683,20 @@ def draw_of(fit, draw):
 
 def problem(fit, panel, draw, n, offset=None):
     """Initial law, matrices and evidence of one customer's window, for the oracle."""
-    law, parameters = fit.model.transitions, draw_of(fit, draw)
+    transitions, parameters = fit.model.transitions, draw_of(fit, draw)
     matrices = [
-        rows_by_hand(law, SPACE, parameters, covariates_by_hand(law, panel, n, t), offset)
+        rows_by_hand(
+            transitions, SPACE, parameters, covariates_by_hand(transitions, panel, n, t), offset
+        )
         for t in range(FIRST[n], LAST[n])
     ]
     return parameters["initial_probs"], matrices, evidence(panel, n)
 
 
 @pytest.mark.parametrize("kind", ["filtered", "predicted", "smoothed"])
-@pytest.mark.parametrize("law", [MOVING, STEP_BACK, ORDERED["ordered"]], ids=repr)
-def test_stage_probs_equal_enumeration_with_matrices_that_change(law, kind, panel):
-    fit = hand_made_fit(law, panel)
+@pytest.mark.parametrize("transitions", [MOVING, STEP_BACK, ORDERED["ordered"]], ids=repr)
+def test_stage_probs_equal_enumeration_with_matrices_that_change(transitions, kind, panel):
+    fit = hand_made_fit(transitions, panel)
     found = crm.stage_probs(fit, kind=kind)
     for draw, n in itertools.product(range(2), SEEN):
         expected = getattr(paths, kind)(*problem(fit, panel, draw, n))
@@ -759,11 +773,11 @@ def test_forecasts_take_the_covariates_to_come(panel):
     found = crm.forecast(fit, n_periods=3, seed=1, future=future)["stage_probs"].values
     now = crm.current_stage_probs(fit).values
     for draw, n in itertools.product(range(2), range(N)):
-        law = now[0, draw, n]
+        probs = now[0, draw, n]
         for h in range(3):
             x = {CONTACTS: contacts[n, h], AGE: panel[AGE].values[n], SEASON: season[h]}
-            law = law @ rows_by_hand(MOVING, SPACE, draw_of(fit, draw), x, None)
-            assert found[0, draw, n, h] == pytest.approx(law, abs=1e-10)
+            probs = probs @ rows_by_hand(MOVING, SPACE, draw_of(fit, draw), x, None)
+            assert found[0, draw, n, h] == pytest.approx(probs, abs=1e-10)
 
 
 def test_with_a_lag_the_first_move_takes_the_last_period(panel):
@@ -774,11 +788,11 @@ def test_with_a_lag_the_first_move_takes_the_last_period(panel):
     two = crm.forecast(fit, n_periods=2, seed=1, future=future)["stage_probs"].values
     now = crm.current_stage_probs(fit).values
     for draw, n in itertools.product(range(2), SEEN):
-        law = now[0, draw, n]
+        probs = now[0, draw, n]
         for h, contacts in enumerate((panel[CONTACTS].values[n, LAST[n]], 3.0)):
             x = {CONTACTS: contacts, AGE: panel[AGE].values[n]}
-            law = law @ rows_by_hand(STEP_BACK, SPACE, draw_of(fit, draw), x, None)
-            assert two[0, draw, n, h] == pytest.approx(law, abs=1e-10)
+            probs = probs @ rows_by_hand(STEP_BACK, SPACE, draw_of(fit, draw), x, None)
+            assert two[0, draw, n, h] == pytest.approx(probs, abs=1e-10)
     assert one[..., 0, :] == pytest.approx(two[..., 0, :], abs=1e-12)
 
 
@@ -826,9 +840,11 @@ def test_futures_of_customers_who_differ_spread_more_than_those_of_the_typical_o
 
 
 @pytest.mark.bits
-@pytest.mark.parametrize("law", [LOGITS["many"], DIFFERING, ORDERED["ordered, shared"]], ids=repr)
-def test_a_fit_comes_back_from_disk_and_predicts_the_same(law, panel, tmp_path):
-    fit = hand_made_fit(law, panel)
+@pytest.mark.parametrize(
+    "transitions", [LOGITS["many"], DIFFERING, ORDERED["ordered, shared"]], ids=repr
+)
+def test_a_fit_comes_back_from_disk_and_predicts_the_same(transitions, panel, tmp_path):
+    fit = hand_made_fit(transitions, panel)
     fit.save(tmp_path / "fit")
     loaded = crm.load_fit(tmp_path / "fit")
     assert loaded.model == fit.model
@@ -893,8 +909,8 @@ def test_what_moves_customers_is_recovered():
 def test_an_impossible_panel_names_its_customers_though_moves_are_driven(panel):
     """The start of the sampler is examined whatever the matrices are made of."""
     visits = crm.Poisson("visits", rate=(0.0, 0.0, 1.0))
-    law = crm.CovariateLogit((CONTACTS,), customers=crm.transitions.CustomerEffects())
-    model = crm.HiddenMarkov(LADDER, law, (visits,), initial_probs=(1.0, 0.0, 0.0))
+    transitions = crm.CovariateLogit((CONTACTS,), customers=crm.transitions.CustomerEffects())
+    model = crm.HiddenMarkov(LADDER, transitions, (visits,), initial_probs=(1.0, 0.0, 0.0))
     assert (panel["visits"][:, 0] > 0).any()
     built = model.build(panel)
     names = model.posterior_names

@@ -136,14 +136,14 @@ def test_the_world_is_knapp_s_and_nobody_starts_gone():
 
 
 def test_the_model_is_told_no_true_parameter():
-    said = {}
+    learned = {}
     for channel in bank.build_model().channels:
         assert channel.known == {}
-        said[channel.name] = channel
+        learned[channel.name] = channel
     true = bank_parameters()
-    assert not set(said["visits"].typical_rate) & set(true["visits_rate"][:-1])
-    assert len(set(said["survey"].typical_location)) == 2
-    assert not set(said["survey"].typical_location) & set(true["survey_location"])
+    assert not set(learned["visits"].typical_rate) & set(true["visits_rate"][:-1])
+    assert len(set(learned["survey"].typical_location)) == 2
+    assert not set(learned["survey"].typical_location) & set(true["survey_location"])
 
 
 def test_truth_is_read_in_order(bank_tables, small_bank):
@@ -157,11 +157,11 @@ def test_the_oracle_is_bayes_rule_over_all_paths(bank_tables):
     """Three customers, three quarters: every path listed, nothing recursive."""
     world, parameters = bank.build_world(), bank_parameters()
     seen, _ = split_holdout(bank_tables, cutoff=3)
-    said = stage_oracle(seen, world).filtered
+    filtered = stage_oracle(seen, world).filtered
     scores = Scorer(to_panel(seen, freq="Q"), world.channels, KNAPP)(parameters)
     for n in (0, 5, 9):
         expected = oracle.filtered(world.initial_probs, [K10, K10], scores[n].tolist())
-        np.testing.assert_allclose(said[n], expected, atol=1e-9)
+        np.testing.assert_allclose(filtered[n], expected, atol=1e-9)
 
 
 def test_a_model_that_knows_almost_everything_scores_almost_like_the_oracle(small_bank):
@@ -210,11 +210,11 @@ def test_value_at_risk_is_the_gap_to_the_mirror_stage(small_bank):
 
 def test_the_year_ahead_is_four_moves(small_bank):
     matrix = small_bank.matrices.values[1, 3]
-    law = small_bank.probs_now.values[1, 3, 7]
+    probs = small_bank.probs_now.values[1, 3, 7]
     for _ in range(bank.N_HIDDEN):
-        law = law @ matrix
+        probs = probs @ matrix
     left = small_bank.prob_left_later.transpose("chain", "draw", "customer_id").values
-    assert left[1, 3, 7] == pytest.approx(law[bank.LEFT])
+    assert left[1, 3, 7] == pytest.approx(probs[bank.LEFT])
 
 
 def test_the_year_is_judged_by_who_really_left(small_bank):
@@ -274,8 +274,8 @@ def log_gain(counts, parameters):
         [y * math.log(r) - r - math.lgamma(y + 1) for r in parameters["repeat_orders_rate"]]
         for y in counts
     ]
-    law, P = parameters["initial_probs"], parameters["transition_matrix"]
-    return oracle.loglik(law, [P] * 3, logs) - oracle.loglik(law, [P], logs[:2])
+    initial, P = parameters["initial_probs"], parameters["transition_matrix"]
+    return oracle.loglik(initial, [P] * 3, logs) - oracle.loglik(initial, [P], logs[:2])
 
 
 def test_expected_orders_and_tracks_agree(small_shop):
@@ -291,11 +291,11 @@ def test_expected_orders_and_tracks_agree(small_shop):
 def test_before_the_cutoff_a_model_knows_first_orders_only(small_shop):
     """Customer by customer and week by week, instead of by cohort."""
     first = small_shop.panel["observed"].values.argmax(axis=1)
-    law, P, rate = (
+    initial, P, rate = (
         small_shop.drawn.posterior[n].isel(chain=0, draw=0).values for n in SHOP_PARAMETERS
     )
     expected = sum(
-        law @ np.linalg.matrix_power(P, t - start) @ rate
+        initial @ np.linalg.matrix_power(P, t - start) @ rate
         for start in first
         for t in range(start, shop.N_SEEN)
     )
@@ -661,39 +661,39 @@ def test_the_same_results_make_the_same_bytes(small_bank, small_shop, customers)
 @pytest.mark.bits
 def test_draws_that_differ_in_the_last_bit_make_the_same_bytes(small_bank):
     """What another processor may do to a sum must not reach the file."""
-    law = small_bank.probs_now * (1 + 1e-14)
+    probs = small_bank.probs_now * (1 + 1e-14)
     other = bank.Bank(
         small_bank.fit, small_bank.truth, small_bank.probs, small_bank.oracle,
-        small_bank.hindsight, law,
+        small_bank.hindsight, probs,
     )  # fmt: skip
     assert to_csv(bank.list_customers(other)) == to_csv(bank.list_customers(small_bank))
 
 
 def test_a_file_in_an_older_demo_survives(small_bank, small_shop, tmp_path, monkeypatch):
-    monkeypatch.setattr(bank, "study_bank", lambda tell: small_bank)
-    monkeypatch.setattr(shop, "study_shop", lambda tell: small_shop)
+    monkeypatch.setattr(bank, "study_bank", lambda say: small_bank)
+    monkeypatch.setattr(shop, "study_shop", lambda say: small_shop)
     for _ in range(2):
-        writing.write_demo(tmp_path / "demo", tell=lambda line: None)
+        writing.write_demo(tmp_path / "demo", say=lambda line: None)
     (tmp_path / "demo/notes.txt").write_text("mine")
     told = []
     with pytest.raises(SpecError, match=r"also holds notes\.txt"):
-        writing.write_demo(tmp_path / "demo", tell=told.append)
+        writing.write_demo(tmp_path / "demo", say=told.append)
     assert (tmp_path / "demo/notes.txt").read_text() == "mine"
     assert told == [], "refused before anything is studied"
     (tmp_path / "demo/notes.txt").unlink()
     before = {path.name: path.read_bytes() for path in (tmp_path / "demo").iterdir()}
     with refused("new"):
-        writing.write_demo(tmp_path / "demo", tell=lambda line: None)
+        writing.write_demo(tmp_path / "demo", say=lambda line: None)
     assert {path.name: path.read_bytes() for path in (tmp_path / "demo").iterdir()} == before
 
 
 def test_the_demo_writes_three_files_and_tells_its_progress(
     small_bank, small_shop, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(bank, "study_bank", lambda tell: tell("fitting") or small_bank)
-    monkeypatch.setattr(shop, "study_shop", lambda tell: tell("rehearsing") or small_shop)
+    monkeypatch.setattr(bank, "study_bank", lambda say: say("fitting") or small_bank)
+    monkeypatch.setattr(shop, "study_shop", lambda say: say("rehearsing") or small_shop)
     told = []
-    writing.write_demo(tmp_path, tell=told.append)
+    writing.write_demo(tmp_path, say=told.append)
     names = sorted(path.name for path in tmp_path.iterdir())
     assert names == ["bank_customers.csv", "crmlab.json", "index.html", "orders_customers.csv"]
     assert told == [

@@ -28,9 +28,9 @@ def test_confusions_are_counted_by_true_row_and_said_column():
 
 
 def test_confusions_take_arrays_of_any_shape():
-    truth, said = np.array([[0, 1], [2, 1]]), np.array([[0, 1], [1, 1]])
-    flat = confusion_counts(truth.ravel(), said.ravel(), SPACE)
-    assert confusion_counts(truth, said, SPACE).equals(flat)
+    truth, predicted = np.array([[0, 1], [2, 1]]), np.array([[0, 1], [1, 1]])
+    flat = confusion_counts(truth.ravel(), predicted.ravel(), SPACE)
+    assert confusion_counts(truth, predicted, SPACE).equals(flat)
 
 
 def test_what_is_no_stage_is_refused_on_both_sides_at_once():
@@ -40,12 +40,12 @@ def test_what_is_no_stage_is_refused_on_both_sides_at_once():
     assert "[-1]" in str(caught.value)
 
 
-@pytest.mark.parametrize("said", [[0], [0, 1, 2]])
-def test_unequal_lengths_are_refused(said):
+@pytest.mark.parametrize("predicted", [[0], [0, 1, 2]])
+def test_unequal_lengths_are_refused(predicted):
     with pytest.raises(DataError, match="lengths differ"):
-        confusion_counts([0, 1], said, SPACE)
+        confusion_counts([0, 1], predicted, SPACE)
     with pytest.raises(DataError, match="lengths differ"):
-        flag_quality([True, False], said)
+        flag_quality([True, False], predicted)
 
 
 def test_log_score_of_ignorance_is_minus_log_of_the_number_of_stages():
@@ -200,10 +200,10 @@ def test_forecasts_are_checked_together():
 
 def test_means_by_class_weigh_back_to_the_mean():
     rng = np.random.default_rng(3)
-    actual, said, classes = rng.random(50), rng.random(50), rng.integers(0, 4, 50)
-    table = mean_by_class(actual, {"said": said}, classes)
+    actual, predicted, classes = rng.random(50), rng.random(50), rng.integers(0, 4, 50)
+    table = mean_by_class(actual, {"said": predicted}, classes)
     assert table["customers"].sum() == 50
-    for name, values in {"actual": actual, "said": said}.items():
+    for name, values in {"actual": actual, "said": predicted}.items():
         assert np.average(table[name], weights=table["customers"]) == pytest.approx(values.mean())
     with pytest.raises(DataError, match="lengths differ"):
-        mean_by_class(actual, {"said": said}, classes[:-1])
+        mean_by_class(actual, {"said": predicted}, classes[:-1])

@@ -68,8 +68,8 @@ def test_a_folder_is_replaced_whole(tmp_path_factory, older, newer):
     for tree in (older, newer):
         write(home / "notes", tree)
         assert read(home / "notes") == tree
-        said = json.loads((home / "notes" / MARK).read_text(encoding="utf-8"))
-        assert (said["format"], set(said["files"])) == ("crmlab notes", set(tree))
+        mark = json.loads((home / "notes" / MARK).read_text(encoding="utf-8"))
+        assert (mark["format"], set(mark["files"])) == ("crmlab notes", set(tree))
     assert os.listdir(home) == ["notes"]
 
 
@@ -162,8 +162,8 @@ def test_a_mark_with_more_to_say_is_completed(tmp_path):
         with new_folder(tmp_path / "out", NOTES) as aside:
             (aside / MARK).write_text('{"seed": 7}')
             (aside / "a").touch()
-    said = json.loads((tmp_path / "out" / MARK).read_text())
-    assert said == {"format": "crmlab notes", "version": 1, "seed": 7, "files": ["a"]}
+    mark = json.loads((tmp_path / "out" / MARK).read_text())
+    assert mark == {"format": "crmlab notes", "version": 1, "seed": 7, "files": ["a"]}
 
 
 # Failing ------------------------------------------------------------------------------------------
@@ -315,12 +315,12 @@ def test_killed_before_each_touch_of_the_disk(tmp_path):
 # What is left -------------------------------------------------------------------------------------
 
 
-def leave(home, *, target="out", **said):
+def leave(home, *, target="out", **changes):
     """What a process that was killed between the two renames leaves."""
     left = make_aside(home, target)
     write(left / "old", {"a": target.encode()})
     mark = json.loads((left / MARK).read_text())
-    (left / MARK).write_text(json.dumps({**mark, "process": finished_process(), **said}))
+    (left / MARK).write_text(json.dumps({**mark, "process": finished_process(), **changes}))
     return left
 
 
@@ -343,7 +343,7 @@ def test_a_newer_folder_is_not_replaced_by_the_older_one(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "said",
+    "changes",
     [
         {"process": os.getpid()},
         {"host": "another computer"},
@@ -352,8 +352,8 @@ def test_a_newer_folder_is_not_replaced_by_the_older_one(tmp_path):
     ],
     ids=["our own process", "another computer", "another format", "no number"],
 )
-def test_what_may_be_at_work_or_is_not_ours_stays(tmp_path, said):
-    left = leave(tmp_path, **said)
+def test_what_may_be_at_work_or_is_not_ours_stays(tmp_path, changes):
+    left = leave(tmp_path, **changes)
     sweep(tmp_path)
     assert list(tmp_path.iterdir()) == [left]
     assert read(left / "old") == {"a": b"out"}

@@ -249,7 +249,7 @@ def test_channels_must_fit_the_space_of_the_world():
 
 @pytest.mark.parametrize("n_customers", [0, -1, 2.5, "many"])
 def test_the_number_of_customers_is_a_positive_integer(n_customers):
-    with pytest.raises(SpecError, match="`n_customers` parameter of `simulate`"):
+    with pytest.raises(SpecError, match="simulate: `n_customers`"):
         crm.simulate(WORLD, n_customers, seed=1)
 
 

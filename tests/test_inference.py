@@ -128,7 +128,7 @@ def test_posterior_means_are_counts_plus_prior(reports, exact):
 
 def test_a_method_must_be_one_that_the_model_has(reports, loyalty_model, loyalty_panel):
     with pytest.raises(
-        SpecError, match="`method` parameter of `fit` must be 'exact', 'nuts', 'laplace' or 'map'"
+        SpecError, match="fit: `method` must be 'exact', 'nuts', 'laplace' or 'map'"
     ):
         crm.fit(OBSERVED, reports, method="gibbs", seed=1)
     with pytest.raises(SpecError, match="must be 'nuts', 'laplace' or 'map', got 'exact'"):
@@ -157,9 +157,7 @@ def test_a_variable_shifts_every_seed(reports, exact, monkeypatch):
 
 @pytest.mark.parametrize("seed", [-1, 0.5, None, "one"])
 def test_a_seed_is_a_non_negative_integer(reports, seed):
-    with pytest.raises(
-        SpecError, match="`seed` parameter of `fit` must be a whole number of at least 0"
-    ):
+    with pytest.raises(SpecError, match="fit: `seed` must be a whole number of at least 0"):
         crm.fit(OBSERVED, reports, seed=seed)
 
 
@@ -329,9 +327,9 @@ def test_an_incomplete_folder_is_refused(exact, tmp_path):
 def test_a_model_whose_class_is_gone_is_refused(exact, tmp_path, home):
     exact.save(tmp_path / "fit")
     path = tmp_path / "fit" / "model.json"
-    said = json.loads(path.read_text())
-    said["model"]["class"] = home
-    path.write_text(json.dumps(said))
+    stored = json.loads(path.read_text())
+    stored["model"]["class"] = home
+    path.write_text(json.dumps(stored))
     with pytest.raises(DataError, match="needs the class"):
         crm.load_fit(tmp_path / "fit")
 
@@ -416,7 +414,7 @@ def test_too_few_draws_are_reported_at_the_fit_and_at_every_use(loyalty_model, l
         lambda: crm.current_stage_probs(hasty, draws=2),
     )
     for use in (*uses, *uses):
-        with pytest.warns(SamplingWarning, match="Draw longer"):
+        with pytest.warns(SamplingWarning, match="Increase `draws` and `tune`"):
             use()
 
 

@@ -266,7 +266,7 @@ def test_everything_wrong_with_an_audit_is_reported_at_once(tables):
     assert "`alpha` must be at least 1 / (n_draws + 1)" in str(error.value)
     with pytest.raises(SpecError, match="`reference` must have shape"):
         audit_leakage(tables, np.ones((2, 2, 2)), space=RULED.space, seed=1)
-    with pytest.raises(SpecError, match="`n_draws` must be an integer of at least 19"):
+    with pytest.raises(SpecError, match="`n_draws` must be a whole number of at least 19"):
         audit_leakage(tables, RULED, seed=1, n_draws=5)
 
 

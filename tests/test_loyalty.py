@@ -211,7 +211,7 @@ def test_one_class_is_the_mean():
 def test_classes_refuse_what_they_cannot_learn_from():
     with pytest.raises(SpecError, match="more parameters"):
         fit_classes([[0, 1], [1, 0]], seed=1)
-    with pytest.raises(SpecError, match="1 or more"):
+    with pytest.raises(SpecError, match="`n_starts` must be a whole number of at least 1"):
         fit_classes([[0, 1, 1]], n_starts=0, seed=1)
     with pytest.raises(DataError, match=r"(?s)2 problems.*cut scores.*nobody"):
         fit_classes([[2, 0, np.nan]], seed=1)

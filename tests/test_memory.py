@@ -126,9 +126,9 @@ def test_sojourns_follow_their_closed_form_and_not_the_geometric():
     paths = truth["stage"].to_numpy().reshape(4000, 40)
     lengths = np.minimum(sojourns(paths, "on"), 9)
     seen = np.bincount(lengths, minlength=10)[1:]
-    law = world.sojourn_probs("on", 39)
-    law = np.append(law[:8], law[8:].sum()) / law.sum()
-    assert stats.chisquare(seen, law * seen.sum()).pvalue > ALARM
+    probs = world.sojourn_probs("on", 39)
+    probs = np.append(probs[:8], probs[8:].sum()) / probs.sum()
+    assert stats.chisquare(seen, probs * seen.sum()).pvalue > ALARM
     geometric = 0.6 ** np.arange(9) * np.append(np.full(8, 0.4), 1)
     assert stats.chisquare(seen, geometric * seen.sum()).pvalue < ALARM
 

@@ -776,8 +776,8 @@ def _assert_dirichlet(draws, alpha):
     if len(alpha) == 1:
         assert (draws == 1).all()
         return
-    law = stats.dirichlet(alpha)
-    assert (np.abs(draws.mean(axis=0) - law.mean()) < 5 * np.sqrt(law.var() / len(draws))).all()
+    exact = stats.dirichlet(alpha)
+    assert (np.abs(draws.mean(axis=0) - exact.mean()) < 5 * np.sqrt(exact.var() / len(draws))).all()
     bound = np.sqrt(np.log(2 / 1e-6) / (2 * len(draws)))
     for column, a in zip(draws.T, alpha, strict=True):
         assert stats.kstest(column, stats.beta(a, alpha.sum() - a).cdf).statistic < bound

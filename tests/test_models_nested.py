@@ -95,16 +95,20 @@ VISITS = crm.Poisson("visits", rate=(0.5, 4.0))
 @pytest.fixture(scope="module")
 def driven_panel():
     model = crm.HiddenMarkov(PAIR, channels=(VISITS,))
-    law = {"initial_probs": [0.4, 0.6], "transition_matrix": MATRIX, "visits_rate": [0.5, 4.0]}
-    law = {name: np.asarray(value) for name, value in law.items()}
-    panel = simulate_panel(model, empty_panel(7, 5), law, rng=np.random.default_rng(3))
+    parameters = {
+        "initial_probs": [0.4, 0.6],
+        "transition_matrix": MATRIX,
+        "visits_rate": [0.5, 4.0],
+    }
+    parameters = {name: np.asarray(value) for name, value in parameters.items()}
+    panel = simulate_panel(model, empty_panel(7, 5), parameters, rng=np.random.default_rng(3))
     x = np.random.default_rng(4).normal(size=(7, 5))
     return panel.assign(contacts=(DIMS, x))
 
 
 def homogeneous(panel):
-    law = {"initial_probs": [0.4, 0.6], "transition_matrix": MATRIX}
-    return loglik_at(crm.HiddenMarkov(PAIR, channels=(VISITS,)), panel, **law)
+    parameters = {"initial_probs": [0.4, 0.6], "transition_matrix": MATRIX}
+    return loglik_at(crm.HiddenMarkov(PAIR, channels=(VISITS,)), panel, **parameters)
 
 
 ODDS = np.log([MATRIX[0, 1] / MATRIX[0, 0], MATRIX[1, 0] / MATRIX[1, 1]])
@@ -132,14 +136,14 @@ def test_customers_without_spread_are_alike(driven_panel):
     alike = crm.transitions.CustomerEffects(shared="all")
     transitions = crm.CovariateLogit(("contacts",), shared="all", customers=alike)
     model = crm.HiddenMarkov(PAIR, transitions, (VISITS,), initial_probs=(0.4, 0.6))
-    law = {
+    parameters = {
         "base_of_moves": ODDS,
         "effects": np.zeros((1, 1)),
         "customer_normals": np.random.default_rng(5).normal(size=(7, 1)),
     }
-    found = loglik_at(model, driven_panel, customer_sd_by_group=[0.0], **law)
+    found = loglik_at(model, driven_panel, customer_sd_by_group=[0.0], **parameters)
     assert found == pytest.approx(homogeneous(driven_panel), rel=1e-12)
-    spread = loglik_at(model, driven_panel, customer_sd_by_group=[1.0], **law)
+    spread = loglik_at(model, driven_panel, customer_sd_by_group=[1.0], **parameters)
     assert abs(spread - found) > 0.01
 
 
@@ -184,12 +188,12 @@ def test_stages_with_the_same_channels_are_one():
         space, channels=(crm.Poisson("y", rate=(2.0,) * 3 + (2.0 + 1e-15,)),), ordered_by=None
     )
     one = crm.HiddenMarkov(ONE, channels=(crm.Poisson("y", rate=(2.0,)),))
-    law = {
+    parameters = {
         "initial_probs": rng.dirichlet(np.ones(k)),
         "transition_matrix": rng.dirichlet(np.ones(k), size=k),
     }
     panel = panel_of(y=COUNTS)
-    assert loglik_at(many, panel, **law) == pytest.approx(loglik_at(one, panel), rel=1e-12)
+    assert loglik_at(many, panel, **parameters) == pytest.approx(loglik_at(one, panel), rel=1e-12)
 
 
 # Reports that are never wrong show the chain ------------------------------------------------------

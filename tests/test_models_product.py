@@ -78,12 +78,12 @@ SETS = [(c,) for c in KNOWN] + [KNOWN]
 def make_laws():
     """One prior draw of each law: parameters and customers' normals."""
     made = {}
-    for name, law in LAWS.items():
+    for name, transitions in LAWS.items():
         if name == "homogeneous":
             rows = np.array([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1], [0.0, 0.0, 1.0]])
             made[name] = ({"transition_matrix": rows}, None)
         else:
-            parameters, normals, _ = drawn(law, SPACE, FULL)
+            parameters, normals, _ = drawn(transitions, SPACE, FULL)
             made[name] = (parameters, normals)
     return made
 
@@ -93,7 +93,7 @@ def laws():
     return make_laws()
 
 
-def matrices_by_hand(law, name, parameters, normals):
+def matrices_by_hand(transitions, name, parameters, normals):
     """Matrices (customer, move, K, K), by the oracle."""
     if name == "homogeneous":
         return np.broadcast_to(parameters["transition_matrix"], (N, T - 1, 3, 3))
@@ -101,11 +101,13 @@ def matrices_by_hand(law, name, parameters, normals):
         [
             [
                 rows_by_hand(
-                    law,
+                    transitions,
                     SPACE,
                     parameters,
-                    covariates_by_hand(law, FULL, n, t),
-                    None if normals is None else offset_by_hand(law, parameters, normals[n], SPACE),
+                    covariates_by_hand(transitions, FULL, n, t),
+                    None
+                    if normals is None
+                    else offset_by_hand(transitions, parameters, normals[n], SPACE),
                 )
                 for t in range(T - 1)
             ]
@@ -127,12 +129,12 @@ def seen(which, gaps):
     return Scorer(panel, channels, SPACE)(given_parameters(KNOWN)), logs
 
 
-def reference(law, parameters, normals, which, gaps):
+def reference(transitions, parameters, normals, which, gaps):
     """Log-likelihood of each customer who was seen, in NumPy."""
     panel, (score, _) = GAPS[gaps], seen(which, gaps)
-    covariates = law.design.read(panel).get("covariates")
-    offsets = law.customer_offsets(SPACE, parameters, normals)
-    matrices = law.matrices(SPACE, parameters, covariates, offsets)
+    covariates = transitions.design.read(panel).get("covariates")
+    offsets = transitions.customer_offsets(SPACE, parameters, normals)
+    matrices = transitions.matrices(SPACE, parameters, covariates, offsets)
     first, last = find_window(panel)
     some = last >= 0
     moves = matrices[some] if len(matrices) > 1 else matrices
@@ -154,10 +156,10 @@ def enumerated(matrices, which, gaps):
 @pytest.mark.parametrize("name", LAWS)
 def test_the_reference_is_the_sum_over_paths(laws, name):
     """Six sets of channels x five kinds of gap, for each law of motion."""
-    law, (parameters, normals) = LAWS[name], laws[name]
-    by_hand = matrices_by_hand(law, name, parameters, normals)
+    transitions, (parameters, normals) = LAWS[name], laws[name]
+    by_hand = matrices_by_hand(transitions, name, parameters, normals)
     for which, gaps in itertools.product(range(len(SETS)), GAPS):
-        found = reference(law, parameters, normals, which, gaps)
+        found = reference(transitions, parameters, normals, which, gaps)
         expected = enumerated(by_hand, which, gaps)
         assert found == pytest.approx(expected, abs=1e-9), (which, gaps)
 
@@ -165,7 +167,7 @@ def test_the_reference_is_the_sum_over_paths(laws, name):
 def test_the_product_is_whole():
     """Every channel and every law of the package is in it."""
     assert {type(c) for c in KNOWN} == set(crm.Channel.__subclasses__()) - _of_others(crm.Channel)
-    kinds = {type(law) for law in LAWS.values()}
+    kinds = {type(transitions) for transitions in LAWS.values()}
     assert kinds == {crm.StickyDirichlet, crm.CovariateLogit, crm.transitions.OrderedLogit}
     assert math.prod(map(len, (LAWS, SETS, GAPS))) == 390
 
@@ -236,9 +238,9 @@ def test_a_compiled_model_is_the_interpreted_one(name, which, gaps):
 
 def variables_of(name):
     """What the likelihood of a law depends on."""
-    law = LAWS[name]
-    own = getattr(law, "customers", None)
-    return [*law.posterior_names(SPACE), *(["customer_normals"] if own else [])]
+    transitions = LAWS[name]
+    own = getattr(transitions, "customers", None)
+    return [*transitions.posterior_names(SPACE), *(["customer_normals"] if own else [])]
 
 
 def test_any_two_meet_in_the_part():
@@ -249,6 +251,6 @@ def test_any_two_meet_in_the_part():
 
 
 def test_nothing_seen_says_nothing():
-    law, parameters = LAWS["homogeneous"], {"transition_matrix": np.eye(3)}
-    found = reference(law, parameters, None, len(SETS) - 1, "nothing seen")
+    transitions, parameters = LAWS["homogeneous"], {"transition_matrix": np.eye(3)}
+    found = reference(transitions, parameters, None, len(SETS) - 1, "nothing seen")
     assert found == pytest.approx(np.zeros(N), abs=1e-12)

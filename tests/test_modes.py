@@ -172,9 +172,9 @@ def test_a_poor_approximation_is_said_loudly(loyalty_model, loyalty_panel, monke
 
 @pytest.mark.parametrize("method", ["map", "laplace"])
 def test_customers_with_effects_of_their_own_are_refused(method, loyalty_panel):
-    law = crm.CovariateLogit(customers=crm.transitions.CustomerEffects())
+    transitions = crm.CovariateLogit(customers=crm.transitions.CustomerEffects())
     visits = crm.Poisson("visits")
-    model = crm.HiddenMarkov(LOYALTY, law, (visits,), ordered_by="visits_rate")
+    model = crm.HiddenMarkov(LOYALTY, transitions, (visits,), ordered_by="visits_rate")
     with pytest.raises(SpecError, match=f"cannot be '{method}'.*segments"):
         crm.fit(model, loyalty_panel, method=method, seed=1)
 

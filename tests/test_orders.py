@@ -78,9 +78,7 @@ def test_later_orders_and_later_customers_are_left_out():
 
 @pytest.mark.parametrize("end", ["soon", 39, None])
 def test_the_end_of_observation_is_a_date(cdnow, end):
-    with pytest.raises(
-        SpecError, match="`observation_end` parameter of `rfm_summary` must be a date"
-    ):
+    with pytest.raises(SpecError, match="rfm_summary: `observation_end` must be a date"):
         rfm_summary(cdnow, observation_end=end)
 
 
@@ -90,7 +88,7 @@ def test_an_end_before_the_first_order_is_refused(cdnow):
 
 
 def test_only_units_of_fixed_length_are_accepted(cdnow):
-    with pytest.raises(SpecError, match="`freq` parameter of `rfm_summary` must be 'D' or 'W'"):
+    with pytest.raises(SpecError, match="rfm_summary: `freq` must be 'D' or 'W'"):
         rfm_summary(cdnow, observation_end=END, freq="M")
 
 
@@ -190,7 +188,7 @@ def test_reading_an_orders_file(tmp_path, cdnow, format):
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "words"),
     [
         ("", "orders.csv: is empty"),
         ("customer_id,date\n", "orders.csv: orders: has no rows"),
@@ -214,11 +212,11 @@ def test_reading_an_orders_file(tmp_path, cdnow, format):
         ),
     ],
 )
-def test_a_bad_orders_file(tmp_path, text, said):
+def test_a_bad_orders_file(tmp_path, text, words):
     (tmp_path / "orders.csv").write_text(text)
     with pytest.raises(DataError) as caught:
         read_orders(tmp_path / "orders.csv")
-    assert said in str(caught.value)
+    assert words in str(caught.value)
 
 
 def test_a_missing_orders_file(tmp_path):

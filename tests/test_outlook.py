@@ -18,7 +18,7 @@ from crmlab.stages import StageSpace
 from crmlab.tables import CustomerTables, rfm_summary, split_holdout, tables_from_orders
 from crmlab.transitions import StickyDirichlet
 from crmlab.value import lifetime_value, per_year
-from crmlab.value.customers import customer_value, expected_purchases, expected_spend, prob_alive
+from crmlab.value.any_model import customer_value, expected_purchases, expected_spend, prob_alive
 
 ROOT = Path(__file__).resolve().parents[1]
 MATRICES = np.array([[[0.7, 0.2, 0.1], [0.3, 0.6, 0.1], [0, 0, 1]],
@@ -227,7 +227,7 @@ def test_buyers_say_what_they_lack(cdnow, buyers):
     _, first, _ = cdnow
     with pytest.raises(SpecError, match="must be a buy-till-you-die model"):
         fit_buyers("BG/NBD", first)
-    with pytest.raises(SpecError, match="`freq` parameter"):
+    with pytest.raises(SpecError, match="fit_buyers: `freq`"):
         fit_buyers(BGNBD, first, freq="M")
     periods = CustomerTables(
         pd.DataFrame({"customer_id": [1]}),

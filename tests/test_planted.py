@@ -40,50 +40,53 @@ def test_without_the_mistake_nothing_is_found():
 def law_of(model, seed=5):
     """Numbers for everything that is learned, rates in order."""
     rng = np.random.default_rng(seed)
-    law = {"initial_probs": np.array([0.4, 0.6]), "visits_rate": np.array([0.7, 3.0])}
+    parameters = {"initial_probs": np.array([0.4, 0.6]), "visits_rate": np.array([0.7, 3.0])}
     if model.transitions.design.variables:
         base = np.array([[0.0, -1.0], [-1.5, 0.0]])
         effect = np.array([[0.0, 1.5], [-1.0, 0.0]])
-        return {**law, "base_logits": base, "contacts_effect": effect}
-    return {**law, "transition_matrix": rng.dirichlet([2, 2], size=2)}
+        return {**parameters, "base_logits": base, "contacts_effect": effect}
+    return {**parameters, "transition_matrix": rng.dirichlet([2, 2], size=2)}
 
 
-def by_paths(panel, law):
+def by_paths(panel, parameters):
     """Log-likelihood of a panel, all paths of all customers added up in plain Python."""
     total = 0.0
     for n, row in enumerate(panel["visits"].values):
         logs = [
-            [0.0 if np.isnan(y) else channels.poisson(y, rate) for rate in law["visits_rate"]]
+            [
+                0.0 if np.isnan(y) else channels.poisson(y, rate)
+                for rate in parameters["visits_rate"]
+            ]
             for y in row
         ]
-        matrices = [matrix_by_hand(panel, law, n, t) for t in range(len(row) - 1)]
-        total += paths.loglik(law["initial_probs"], matrices, logs)
+        matrices = [matrix_by_hand(panel, parameters, n, t) for t in range(len(row) - 1)]
+        total += paths.loglik(parameters["initial_probs"], matrices, logs)
     return total
 
 
-def matrix_by_hand(panel, law, n, t):
-    if "transition_matrix" in law:
-        return law["transition_matrix"]
+def matrix_by_hand(panel, parameters, n, t):
+    if "transition_matrix" in parameters:
+        return parameters["transition_matrix"]
     x = panel["contacts"].values[n, t + 1]
-    odds = law["base_logits"] + x * law["contacts_effect"]
+    odds = parameters["base_logits"] + x * parameters["contacts_effect"]
     return moves.as_matrix([moves.logit_row(k, {1 - k: odds[k, 1 - k]}) for k in range(2)])
 
 
-def by_model(model, panel, law):
+def by_model(model, panel, parameters):
     """The log-likelihood that a sampler would see, at the same numbers."""
     import pytensor.tensor as pt
     from pytensor.graph.replace import graph_replace
 
     built = model.build(panel)
-    given = {built[name]: pt.constant(value) for name, value in law.items()}
+    given = {built[name]: pt.constant(value) for name, value in parameters.items()}
     return float(interpreted.evaluate(graph_replace([built["loglik"]], given)[0])[0])
 
 
 def some_world(bug):
     """A few customers of the bug's design, with numbers at which it can be seen."""
     design = bug.design.isel(customer_id=slice(3), period=slice(6))
-    law = law_of(bug.right)
-    return simulate_panel(bug.right, design, law, rng=np.random.default_rng(1)), law
+    parameters = law_of(bug.right)
+    return simulate_panel(bug.right, design, parameters, rng=np.random.default_rng(1)), parameters
 
 
 @pytest.mark.parametrize(
@@ -91,10 +94,10 @@ def some_world(bug):
 )
 def test_a_mistake_in_the_likelihood_is_caught(name):
     bug = SAMPLED[name]
-    panel, law = some_world(bug)
-    expected = by_paths(panel, law)
-    assert by_model(bug.right, panel, law) == pytest.approx(expected, rel=1e-10)
-    assert abs(by_model(bug.wrong, panel, law) - expected) > 0.1
+    panel, parameters = some_world(bug)
+    expected = by_paths(panel, parameters)
+    assert by_model(bug.right, panel, parameters) == pytest.approx(expected, rel=1e-10)
+    assert abs(by_model(bug.wrong, panel, parameters) - expected) > 0.1
 
 
 def test_the_scale_of_a_rate_breaks_the_contract_of_channels():

@@ -22,8 +22,8 @@ def run(expression: str):
     program = (
         f"const m = require({json.dumps(str(SCRIPT))}); console.log(JSON.stringify({expression}))"
     )
-    said = subprocess.run(["node", "-e", program], capture_output=True, text=True, check=True)
-    return json.loads(said.stdout)
+    output = subprocess.run(["node", "-e", program], capture_output=True, text=True, check=True)
+    return json.loads(output.stdout)
 
 
 @pytest.mark.parametrize("piece", PIECES, ids=lambda piece: piece.name)
@@ -39,8 +39,8 @@ def test_a_piece_stands_alone_without_its_script(piece):
 def test_the_staircase_computes_as_crmlab_does():
     rate = 0.02
     P, margins = json.dumps(crm.K10.tolist()), json.dumps(crm.K10_MARGINS.tolist())
-    law = run(f"m.occupancy({P}, {[1] + [0] * 9}, 8)")
-    np.testing.assert_allclose(law, np.linalg.matrix_power(crm.K10, 8)[0], atol=1e-12)
+    occupancy = run(f"m.occupancy({P}, {[1] + [0] * 9}, 8)")
+    np.testing.assert_allclose(occupancy, np.linalg.matrix_power(crm.K10, 8)[0], atol=1e-12)
     value = run(f"m.stageValue({P}, {margins}, {1 / (1 + rate)})")
     expected = stage_value(crm.K10, crm.K10_MARGINS, discount_rate=rate, first="current")
     np.testing.assert_allclose(value, expected, atol=1e-5)
@@ -58,10 +58,10 @@ def test_a_dragged_move_leaves_a_transition_matrix():
 
 @needs_node
 def test_the_posterior_is_the_beta_law():
-    law = run("m.betaLaw(40, 20)")
+    posterior = run("m.betaLaw(40, 20)")
     exact = stats.beta(40, 20)
-    assert [law["low"], law["high"]] == pytest.approx(exact.ppf([0.05, 0.95]), abs=2e-3)
-    np.testing.assert_allclose(law["density"], exact.pdf(law["x"]), atol=2e-3)
+    assert [posterior["low"], posterior["high"]] == pytest.approx(exact.ppf([0.05, 0.95]), abs=2e-3)
+    np.testing.assert_allclose(posterior["density"], exact.pdf(posterior["x"]), atol=2e-3)
 
 
 @needs_node

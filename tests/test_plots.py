@@ -274,7 +274,7 @@ def test_plots_draw_into_axes_of_the_user(plot):
     _, axes = plt.subplots(1, 2, figsize=(14, 5))
     assert plot(axes[1]) is axes[1]
     assert len(plt.get_fignums()) == 1
-    with pytest.raises(SpecError, match="ax must be matplotlib Axes or None, got str"):
+    with pytest.raises(SpecError, match="`ax` must be matplotlib Axes or None, got str"):
         plot("axes")
 
 
@@ -591,10 +591,10 @@ def test_a_staircase_needs_two_phases():
     [
         ({"transition_matrix": np.eye(9)}, r"must have shape \(10, 10\)"),
         ({"transition_matrix": np.full((10, 10), 0.1)}, "does not allow this move"),
-        ({"occupancy": [0.5] * 9}, r"occupancy: must have shape \(10,\), got \(9,\)"),
-        ({"occupancy": [1.5] * 10}, "occupancy: must be shares between 0 and 1"),
-        ({"value": [np.nan] * 10}, "value: must be finite, got 10 missing"),
-        ({"value": ["much"] * 10}, "value: must hold numbers only"),
+        ({"occupancy": [0.5] * 9}, r"`occupancy` must have shape \(10,\), got \(9,\)"),
+        ({"occupancy": [1.5] * 10}, "`occupancy` must be shares between 0 and 1"),
+        ({"value": [np.nan] * 10}, "`value` must be finite, got 10 missing"),
+        ({"value": ["much"] * 10}, "`value` must hold numbers only"),
     ],
 )
 def test_the_staircase_refuses_what_does_not_fit(arguments, message):
@@ -711,16 +711,16 @@ def test_a_row_without_spread_is_a_line():
 @pytest.mark.parametrize(
     ("draws", "options", "message"),
     [
-        ([[0.5, 0.3, 0.2]], {}, "stage_from must name the stage of this row"),
+        ([[0.5, 0.3, 0.2]], {}, "`stage_from` must be the name of the stage"),
         ([[0.5, 0.3, 0.2]], {"stage_from": "asleep"}, "no stage is called 'asleep'"),
         (
             [[0.5, 0.5]],
             {"stage_from": "active"},
-            r"draws: must have shape \('n', 3\), got \(1, 2\)",
+            r"`draws` must have shape \('n', 3\), got \(1, 2\)",
         ),
-        ([[0.5, np.nan, 0.2]], {"stage_from": "active"}, "draws: must be finite, got 1 missing"),
-        (P3, {"stage_from": "active", "truth": [1.0]}, r"truth: must have shape \(3,\)"),
-        (P3, {"stage_from": "active", "prob": 90}, "prob: must lie between 0 and 1, got 90"),
+        ([[0.5, np.nan, 0.2]], {"stage_from": "active"}, "`draws` must be finite, got 1 missing"),
+        (P3, {"stage_from": "active", "truth": [1.0]}, r"`truth` must have shape \(3,\)"),
+        (P3, {"stage_from": "active", "prob": 90}, "prob` must be above 0 and below 1 .* got 90"),
     ],
 )
 def test_a_row_refuses_what_does_not_fit(draws, options, message):
@@ -845,16 +845,16 @@ PROBS = one_customer()
 @pytest.mark.parametrize(
     ("probs", "options", "message"),
     [
-        (PROBS.values, {}, "probs: must be an xarray DataArray, got ndarray"),
-        (PROBS.rename(stage="state"), {}, "probs: needs a dimension 'stage'"),
+        (PROBS.values, {}, "`probs` must be an xarray DataArray, got ndarray"),
+        (PROBS.rename(stage="state"), {}, "`probs` needs a dimension 'stage'"),
         (PROBS.rename(period="time"), {}, "needs the dimension 'period' or 'horizon'"),
         (PROBS.expand_dims("segment"), {}, "needs the dimension 'period' or 'horizon' besides"),
-        (PROBS[:, :9], {}, "probs: 'stage' must name"),
+        (PROBS[:, :9], {}, "the 'stage' of `probs` must name"),
         (2 * PROBS, {}, "must be probabilities that sum to 1"),
         (PROBS.where(PROBS > 0.001), {}, "must be probabilities that sum to 1"),
-        (PROBS * np.nan, {}, "probs: every value is missing"),
+        (PROBS * np.nan, {}, "`probs`: every value is missing"),
         (PROBS, {"events": {"visits": [1, 2]}}, r"'visits' must have one value per period \(24\)"),
-        (PROBS, {"prob": 0}, "prob: must lie between 0 and 1"),
+        (PROBS, {"prob": 0}, "`prob` must be above 0 and below 1"),
         (base(), {"events": {"visits": np.ones(9)}}, "can only be shown for one customer"),
     ],
 )
@@ -893,17 +893,17 @@ def test_survival_is_a_fan_of_named_curves_with_the_observed_dots():
 @pytest.mark.parametrize(
     ("curves", "options", "message"),
     [
-        ({}, {}, "curves: must map names to curves"),
-        ([1, 0.5], {}, "curves: must map names to curves"),
-        ({"a": [1, 0.5], "b": [1, 0.5, 0.2]}, {}, "curves: must be equally long"),
+        ({}, {}, "`curves` must map names to curves"),
+        ([1, 0.5], {}, "`curves` must map names to curves"),
+        ({"a": [1, 0.5], "b": [1, 0.5, 0.2]}, {}, "`curves` must be equally long"),
         ({"a": [1, 1.5], "b": [-1, 0]}, {}, "2 problems\n  - 'a' must hold shares from 0 to 1"),
-        ({"a": [1, np.inf]}, {}, r"curves\['a'\]: must be finite"),
-        ({"a": [1]}, {}, "periods: must be two or more, and ascend"),
-        ({"a": [1, 0.5]}, {"periods": [2, 1]}, "periods: must be two or more, and ascend"),
-        ({"a": [1, 0.5]}, {"periods": [1, 2, 3]}, r"periods: must have shape \(2,\)"),
-        ({"a": [1, 0.5]}, {"observed": [1, 1, 1]}, "observed: must have at most 2 values, got 3"),
+        ({"a": [1, np.inf]}, {}, r"`curves\['a'\]` must be finite"),
+        ({"a": [1]}, {}, "`periods` must be two or more, in increasing order"),
+        ({"a": [1, 0.5]}, {"periods": [2, 1]}, "periods` must be two or more, in increasing order"),
+        ({"a": [1, 0.5]}, {"periods": [1, 2, 3]}, r"`periods` must have shape \(2,\)"),
+        ({"a": [1, 0.5]}, {"observed": [1, 1, 1]}, "`observed` must have at most 2 values, got 3"),
         ({"a": [1, 0.5]}, {"observed": [1, 2]}, "'observed' must hold shares from 0 to 1"),
-        ({"a": [1, 0.5]}, {"prob": 1}, "prob: must lie between 0 and 1, got 1"),
+        ({"a": [1, 0.5]}, {"prob": 1}, "`prob` must be above 0 and below 1 .* got 1"),
     ],
 )
 def test_survival_refuses_what_does_not_fit(curves, options, message):
@@ -939,10 +939,10 @@ def test_lines_of_models_differ_in_dash_as_well():
 @pytest.mark.parametrize(
     ("actual", "forecasts", "options", "message"),
     [
-        ([1, 2, 3], {"m": [1, 2]}, {"cutoff": 1}, "actual: must have 2 values, as periods, got 3"),
-        ([1, np.nan], {"m": [1, 2]}, {"cutoff": 1}, "actual: must be finite"),
-        ([1, 2], {}, {"cutoff": 1}, "forecasts: must map names to curves"),
-        ([1, 2], {"m": [1, 2]}, {"cutoff": 3}, "cutoff: must lie in 1 to 2, got 3"),
+        ([1, 2, 3], {"m": [1, 2]}, {"cutoff": 1}, "`actual` must have 2 values, as periods, got 3"),
+        ([1, np.nan], {"m": [1, 2]}, {"cutoff": 1}, "`actual` must be finite"),
+        ([1, 2], {}, {"cutoff": 1}, "`forecasts` must map names to curves"),
+        ([1, 2], {"m": [1, 2]}, {"cutoff": 3}, "`cutoff` must lie in 1 to 2, got 3"),
     ],
 )
 def test_predictions_refuse_what_does_not_fit(actual, forecasts, options, message):
@@ -970,7 +970,7 @@ def test_calibration_draws_every_stage_with_its_marker_and_its_bins():
 @pytest.mark.parametrize(
     ("table", "space", "message"),
     [
-        ([1, 2], None, "table must be a pandas DataFrame, got list"),
+        ([1, 2], None, "`table` must be a pandas DataFrame, got list"),
         (pd.DataFrame({"n": [1]}), None, "2 problems\n  - table has no column 'predicted'"),
         (calibration_table()[:0], KNAPP, "table has no rows"),
         (calibration_table(), None, "'stage' names"),
@@ -1021,9 +1021,9 @@ def test_value_puts_coming_together_first_and_reads_stages_by_name():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ([[1, 2]], r"values: must have shape \('n', 3\), got \(1, 2\)"),
-        ([[1, 2, np.nan]], "values: must be finite, got 1 missing"),
-        (xr.DataArray([1.0], dims="stage", coords={"stage": ["new"]}), "values: 'stage' must name"),
+        ([[1, 2]], r"`values` must have shape \('n', 3\), got \(1, 2\)"),
+        ([[1, 2, np.nan]], "`values` must be finite, got 1 missing"),
+        (xr.DataArray([1.0], dims="stage", coords={"stage": ["new"]}), "the 'stage' of `values`"),
     ],
 )
 def test_value_refuses_what_does_not_fit(values, message):
@@ -1161,13 +1161,13 @@ def test_a_figure_in_html_stands_alone():
 @pytest.mark.parametrize("act", [show, figure_html])
 @pytest.mark.parametrize("sentence", ["", "  ", "two\nlines", None, 7.1])
 def test_a_figure_needs_a_sentence_of_one_line(act, sentence):
-    with pytest.raises(SpecError, match="sentence must be one line of text"):
+    with pytest.raises(SpecError, match="`sentence` must be one line of text"):
         act(plt.figure(), sentence)
 
 
 @pytest.mark.parametrize("act", [show, figure_html])
 def test_a_sentence_needs_a_figure(act):
-    with pytest.raises(SpecError, match="ax_or_fig must be matplotlib Axes or a Figure, got list"):
+    with pytest.raises(SpecError, match="ax_or_fig` must be matplotlib Axes or a Figure, got list"):
         act([1, 2], SENTENCE)
 
 

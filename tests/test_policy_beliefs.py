@@ -34,10 +34,10 @@ def tree(P, margin, cost, signals, belief, n_periods):
 def test_a_belief_moves_by_bayes_rule():
     P = np.array([[0.85, 0.13, 0.02], [0.15, 0.70, 0.15], [0.02, 0.18, 0.80]])
     p = np.array([0.05, 0.40, 0.90])
-    law = np.array([0.3, 0.4, 0.3]) * p / (np.array([0.3, 0.4, 0.3]) @ p)
+    belief = np.array([0.3, 0.4, 0.3]) * p / (np.array([0.3, 0.4, 0.3]) @ p)
     for y in (1, 0, 0, 0):
-        law = policy.update_belief(law, P, p if y else 1 - p)
-    np.testing.assert_allclose(law, (0.6062, 0.3755, 0.0183), rtol=0, atol=0.00005)
+        belief = policy.update_belief(belief, P, p if y else 1 - p)
+    np.testing.assert_allclose(belief, (0.6062, 0.3755, 0.0183), rtol=0, atol=0.00005)
     with pytest.raises(SpecError, match="impossible"):
         policy.update_belief([1.0, 0.0], [[1, 0], [0, 1]], [0.0, 1.0])
     with pytest.raises(SpecError, match="sum to 1"):

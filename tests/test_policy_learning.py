@@ -156,7 +156,7 @@ def test_transformed_outcome_has_the_effect_as_its_mean():
     for k in range(3):
         part = z[stage == k]
         assert abs(part.mean() - EFFECT[k]) < 4 * part.std() / math.sqrt(len(part))
-    with pytest.raises(SpecError, match="both excluded"):
+    with pytest.raises(SpecError, match="above 0 and below 1"):
         policy.transformed_outcome(outcome, treated, 1.0)
 
 

@@ -155,11 +155,11 @@ def test_draws_add_an_interval_to_each_tread():
 
 
 def test_the_sentence_of_the_steps_names_moves_that_happen():
-    said = describe_steps(KNAPP, K10, VALUE, discount_rate=RATE, unit=" EUR")
+    sentence = describe_steps(KNAPP, K10, VALUE, discount_rate=RATE, unit=" EUR")
     worth = step_worth(VALUE, RATE)
     best = worth[KNAPP.index("differentiating"), KNAPP.index("bonding")]
-    assert f"differentiating to bonding (+{best:,.0f} EUR per customer)" in said
-    assert "bonding to terminating" in said
+    assert f"differentiating to bonding (+{best:,.0f} EUR per customer)" in sentence
+    assert "bonding to terminating" in sentence
     still = describe_steps(KNAPP, np.eye(10), VALUE)
     assert still == "No customer ever moves, so no move is worth anything."
 
@@ -188,8 +188,8 @@ def test_the_map_shows_the_majority_and_doubts():
 
 def test_the_sentence_of_the_map_says_where_action_starts():
     plan = [[0, 0, 0], [0, 0, 1], [0, 2, 1]]
-    said = describe_policy_map(plan, [0, 50, 90], THREE, action_names=NAMES, unit=" EUR")
-    assert said == (
+    sentence = describe_policy_map(plan, [0, 50, 90], THREE, action_names=NAMES, unit=" EUR")
+    assert sentence == (
         "As the budget grows, action starts with active (at 50 EUR), then occasional (at 90 EUR); "
         "never with dormant."
     )
@@ -200,13 +200,13 @@ def test_the_sentence_of_the_map_says_where_action_starts():
 def test_a_map_that_cannot_be_read_is_refused_at_once():
     with pytest.raises(SpecError) as caught:
         plot_policy_map([[0, 5], [0, 0]], [3, 2], THREE, action_names=NAMES)
-    for part in ("actions must have shape", "0 to 2", "budgets must ascend"):
+    for part in ("`actions` must have shape", "0 to 2", "`budgets` must be in increasing order"):
         assert part in str(caught.value)
 
 
 def test_the_sentence_of_qini_reads_the_mean_curves():
-    said = describe_qini(SHARE, gains(), unit="orders per customer")
-    assert "risk gains most, 0.200, at 100%" in said
+    sentence = describe_qini(SHARE, gains(), unit="orders per customer")
+    assert "risk gains most, 0.200, at 100%" in sentence
     with pytest.raises(SpecError, match="from 0 to 1"):
         plot_qini(SHARE[1:], {"x": SHARE[1:]}, unit="orders")
 
@@ -215,8 +215,8 @@ def test_regret_starts_at_nothing_and_is_named_at_its_end():
     ax = plot_regret(regrets(), SIZES, unit="EUR")
     assert ax.get_ylim()[0] == 0
     assert {"even split", "Thompson"} <= {text.get_text() for text in ax.texts}
-    said = describe_regret(regrets(), SIZES, unit="EUR")
-    assert said.index("Thompson") < said.index("even split")
+    sentence = describe_regret(regrets(), SIZES, unit="EUR")
+    assert sentence.index("Thompson") < sentence.index("even split")
     with pytest.raises(SpecError, match="sizes"):
         plot_regret({"x": [1, 2]}, [0, 5], unit="EUR", log=True)
 
@@ -225,8 +225,8 @@ def test_the_alive_map_needs_probabilities():
     assert "alive with" in describe_alive_map(*alive())
     with pytest.raises(SpecError) as caught:
         plot_alive_map([[0.5, 1.5], [0, 0]], [2, 1], [1, 2])
-    assert "probs must lie" in str(caught.value)
-    assert "recency must hold" in str(caught.value)
+    assert "`probs` must be at least 0 and at most 1" in str(caught.value)
+    assert "`recency` must hold" in str(caught.value)
 
 
 # Sentences of survival and of worth ---------------------------------------------------------------
@@ -234,8 +234,8 @@ def test_the_alive_map_needs_probabilities():
 
 def test_the_sentence_of_survival_says_the_end_of_each_curve():
     curves = {"known": [1.0, 0.8, 0.64], "doubtful": np.array([[1, 0.9, 0.8], [1, 0.7, 0.4]])}
-    said = describe_survival(curves, periods=[0, 6, 12], period_name="month", prob=0.5)
-    assert said == (
+    sentence = describe_survival(curves, periods=[0, 6, 12], period_name="month", prob=0.5)
+    assert sentence == (
         "After 12 months, 64% of the customers are left under known; 60% of the customers are "
         "left under doubtful (central 50% interval: 50% to 70%)."
     )

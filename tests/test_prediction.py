@@ -72,10 +72,10 @@ def strangers(panel, model=MODEL):
     crowd = panel.isel(customer_id=np.full(N_FUTURES // 2, 4))
     crowd = crowd.assign_coords(customer_id=np.arange(N_FUTURES // 2))
     fit = hand_made_fit(crowd, 1, 2, model)
-    law = {"initial_probs": INITIAL, "transition_matrix": np.array(MATRIX)}
+    parameters = {"initial_probs": INITIAL, "transition_matrix": np.array(MATRIX)}
     same = {
         name: fit.posterior[name].copy(data=np.broadcast_to(value, (1, 2, *value.shape)))
-        for name, value in law.items()
+        for name, value in parameters.items()
     }
     return replace(fit, idata=xr.DataTree.from_dict({"posterior": fit.posterior.assign(same)}))
 
@@ -159,10 +159,10 @@ def test_where_nothing_was_seen_the_chain_runs_on_alone(panel, fit, kind):
     blank = panel.isel(customer_id=[0])
     blank = blank.assign({c.name: blank[c.name] * np.nan for c in KNOWN})
     found = crm.stage_probs(fit, kind=kind, panel=blank).values[:, :, 0]
-    law = fit.posterior["initial_probs"].values[:, :, None]
+    probs = fit.posterior["initial_probs"].values[:, :, None]
     for t in range(T):
-        assert found[:, :, t] == pytest.approx(law[:, :, 0], abs=1e-12)
-        law = law @ fit.posterior["transition_matrix"].values
+        assert found[:, :, t] == pytest.approx(probs[:, :, 0], abs=1e-12)
+        probs = probs @ fit.posterior["transition_matrix"].values
 
 
 def test_a_customer_without_events_is_evidence(panel, fit):
@@ -311,8 +311,8 @@ def test_sampled_channels_have_the_expectation_of_their_stages(futures, h):
     assert_mean(stranger["complaint"].values, probs[h], prob, prob * (1 - prob))
     spending, median, sigma = (KNOWN[2].known[name] for name in ("prob", "median", "sigma"))
     amount = [stats.lognorm(s=s, scale=m) for s, m in zip(sigma, median, strict=True)]
-    means = spending * np.array([law.mean() for law in amount])
-    squares = spending * np.array([law.moment(2) for law in amount])
+    means = spending * np.array([dist.mean() for dist in amount])
+    squares = spending * np.array([dist.moment(2) for dist in amount])
     assert_mean(stranger["spend"].values, probs[h], means, squares - means**2)
 
 
@@ -377,16 +377,16 @@ def test_a_forecast_is_repeatable_and_its_seed_counts(fit):
 
 
 def test_options_that_are_wrong_are_refused(fit):
-    with pytest.raises(SpecError, match="`kind` parameter of `stage_probs` must be 'filtered'"):
+    with pytest.raises(SpecError, match="stage_probs: `kind` must be 'filtered'"):
         crm.stage_probs(fit, kind="smooth")
     for draws in (0, -1, 2.5):
-        with pytest.raises(SpecError, match="`draws` parameter must be a positive integer"):
+        with pytest.raises(SpecError, match="`draws` must be a whole number of at least 1"):
             crm.stage_probs(fit, kind="filtered", draws=draws)
     for n_periods in (0, 1.5, "all"):
-        with pytest.raises(SpecError, match="`n_periods` parameter of `forecast`"):
+        with pytest.raises(SpecError, match="forecast: `n_periods`"):
             crm.forecast(fit, n_periods=n_periods, seed=1)
     for seed in (-1, None, 0.5):
-        with pytest.raises(SpecError, match="`seed` parameter of `forecast`"):
+        with pytest.raises(SpecError, match="forecast: `seed`"):
             crm.forecast(fit, n_periods=1, seed=seed)
 
 
@@ -445,7 +445,7 @@ def test_the_average_of_the_last_period_is_the_mean_over_draws(fit):
 
 
 def test_one_pass_refuses_a_look_ahead_and_what_does_not_fit(fit, monkeypatch):
-    with pytest.raises(SpecError, match="`ago` parameter of `score_histories`"):
+    with pytest.raises(SpecError, match="score_histories: `ago`"):
         crm.prediction.score_histories(fit, ago=-1)
     monkeypatch.setattr(kept, "MEMORY_BUDGET", 8 * 6 * N * (2 * K + 1) - 1)
     with pytest.raises(SpecError, match="score_histories would need"):

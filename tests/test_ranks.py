@@ -96,8 +96,8 @@ def test_simulated_panels_follow_the_law():
     design, rng = empty_panel(4000, 3), np.random.default_rng(1)
     label = crm.StageLabel("stage", confusion=np.eye(2))
     model = crm.HiddenMarkov(PAIR, channels=(label, crm.Poisson("visits")))
-    law = {**LAW, "stage_confusion": np.eye(2)}
-    panel = simulate_panel(model, design, law, rng=rng)
+    parameters = {**LAW, "stage_confusion": np.eye(2)}
+    panel = simulate_panel(model, design, parameters, rng=rng)
     stages = panel["stage"].values.astype(int)
     starts, before, after = stages[:, 0], stages[:, :-1].ravel(), stages[:, 1:].ravel()
     assert abs(starts.mean() - 0.8) < 4 * np.sqrt(0.16 / 4000)
@@ -132,13 +132,13 @@ def test_customers_with_effects_of_their_own_differ():
         crm.CovariateLogit(customers=own),
         (crm.StageLabel("stage", confusion=np.eye(2)),),
     )
-    law = {
+    parameters = {
         "initial_probs": np.array([1.0, 0.0]),
         "base_logits": np.zeros((2, 2)),
         "customer_sd": np.array([[0.0, 50.0], [50.0, 0.0]]),
         "stage_confusion": np.eye(2),
     }
-    panel = simulate_panel(model, empty_panel(200, 12), law, rng=_rng())
+    panel = simulate_panel(model, empty_panel(200, 12), parameters, rng=_rng())
     n_moves = np.abs(np.diff(panel["stage"].values, axis=1)).sum(axis=1)
     assert ((n_moves == 0) | (n_moves == 11)).mean() > 0.9
     assert 0.3 < (n_moves == 11).mean() < 0.7
@@ -200,10 +200,12 @@ def test_the_loglik_is_the_sum_over_paths():
     other = {**LAW, "visits_rate": np.array([1.0, 4.0])}
     draws = {name: np.stack([LAW[name], other[name]]) for name in LAW}
     found = _logliks(VISITS, panel, LAW, draws)
-    for value, law in zip(found, (LAW, LAW, other), strict=True):
-        rows = poisson.logpmf(panel["visits"].values[..., None], law["visits_rate"])
-        matrices = [law["transition_matrix"].tolist()] * 3
-        total = sum(paths.loglik(law["initial_probs"], matrices, row.tolist()) for row in rows)
+    for value, parameters in zip(found, (LAW, LAW, other), strict=True):
+        rows = poisson.logpmf(panel["visits"].values[..., None], parameters["visits_rate"])
+        matrices = [parameters["transition_matrix"].tolist()] * 3
+        total = sum(
+            paths.loglik(parameters["initial_probs"], matrices, row.tolist()) for row in rows
+        )
         assert value == pytest.approx(total, rel=1e-10)
 
 
@@ -236,7 +238,7 @@ def test_wrong_numbers_are_all_named():
 @pytest.mark.parametrize("name", CASES)
 def test_every_case_of_the_study_can_be_simulated_and_read(name):
     case = CASES[name]
-    law = next(draw_prior(case.model, case.design, seed=2))
-    panel = simulate_panel(case.model, case.design, law, rng=_rng())
+    parameters = next(draw_prior(case.model, case.design, seed=2))
+    panel = simulate_panel(case.model, case.design, parameters, rng=_rng())
     case.model.check(panel)
     assert isinstance(panel, xr.Dataset)

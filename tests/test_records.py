@@ -33,10 +33,10 @@ def message_of(**tables):
 
 
 @pytest.mark.parametrize(
-    ("tables", "said"),
+    ("tables", "words"),
     [
         ({"customers": CUSTOMERS.iloc[:0]}, "customers: has no rows"),
-        ({"customers": None}, "customers: must be a pandas DataFrame, got NoneType"),
+        ({"customers": None}, "`customers` must be a pandas DataFrame, got NoneType"),
         (
             {"customers": pd.DataFrame({"id": [1]})},
             "column `customer_id` is missing (there are: id)",
@@ -189,17 +189,17 @@ def message_of(**tables):
         ),
         ({}, "there are no records and no window: pass window=(first, last)"),
         ({"events": VISITS.iloc[:0]}, "there are no records and no window"),
-        ({"window": (3, 0)}, "window: first must not be after last, got (3, 0)"),
-        ({"window": 24}, "window: must be (first, last), two periods or two dates, got 24"),
-        ({"window": (0, "2024-01-01")}, "window: must be (first, last), two periods or two dates"),
-        ({"window": (0.5, 2)}, "window: must be (first, last), two periods or two dates"),
-        ({"window": (0, None)}, "window: must be (first, last), two periods or two dates"),
-        ({"events": [1, 2]}, "events: must be a pandas DataFrame, got list"),
+        ({"window": (3, 0)}, "`window` must not end before it begins, got (3, 0)"),
+        ({"window": 24}, "`window` must be (first, last), two periods or two dates, got 24"),
+        ({"window": (0, "2024-01-01")}, "`window` must be (first, last), two periods or two dates"),
+        ({"window": (0.5, 2)}, "`window` must be (first, last), two periods or two dates"),
+        ({"window": (0, None)}, "`window` must be (first, last), two periods or two dates"),
+        ({"events": [1, 2]}, "`events` must be a pandas DataFrame, got list"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_broken_rule_is_named(tables, said):
-    assert said in message_of(**tables)
+def test_a_broken_rule_is_named(tables, words):
+    assert words in message_of(**tables)
 
 
 def test_a_file_without_columns_says_so():
@@ -224,7 +224,7 @@ def test_all_problems_are_reported_at_once():
         window=("2024-01-01", "2024-12-31"),
     )
     assert message.startswith("CustomerTables: 11 problems\n  - ")
-    for said in (
+    for words in (
         "customers: 1 row whose customer_id is missing",
         "customers: 2 rows whose customer_id appears more than once",
         "events: 1 row whose date cannot be read",
@@ -237,7 +237,7 @@ def test_all_problems_are_reported_at_once():
         "labels: 2 rows whose customer_id is not in customers",
         "events: 1 row outside the window 2024-01-01 to 2024-12-31",
     ):
-        assert said in message
+        assert words in message
 
 
 def test_examples_are_few_and_the_rest_is_counted():

@@ -27,7 +27,7 @@ def known_fit(panel, n_draws=60):
     """A fit that knows the world: every draw is the truth."""
     visits = crm.Poisson("visits", rate=RATES)
     model = crm.HiddenMarkov(PAIR, channels=(visits,), initial_probs=(0.5, 0.5))
-    law = {"initial_probs": (0.5, 0.5), "transition_matrix": MATRIX, "visits_rate": RATES}
+    parameters = {"initial_probs": (0.5, 0.5), "transition_matrix": MATRIX, "visits_rate": RATES}
     dims = {"transition_matrix": ("stage_from", "stage_to")}
     posterior = xr.Dataset(
         {
@@ -35,7 +35,7 @@ def known_fit(panel, n_draws=60):
                 ("chain", "draw", *dims.get(name, ("stage",))),
                 np.broadcast_to(value, (1, n_draws, *np.shape(value))),
             )
-            for name, value in law.items()
+            for name, value in parameters.items()
         },
         coords={"chain": [0], "draw": np.arange(n_draws)},
     )
@@ -83,12 +83,12 @@ def test_replicates_have_the_cells_of_the_data_and_no_others(awkward):
 def test_replicates_follow_the_law_of_the_draw(checks):
     """Mean visits by period: pi P^t rate, within five standard errors."""
     made = checks["posterior_predictive"]["visits"].values.reshape(-1, 8)
-    law = np.array([0.5, 0.5])
+    probs = np.array([0.5, 0.5])
     for t in range(8):
-        mean = law @ RATES
-        variance = law @ (np.array(RATES) + np.square(RATES)) - mean**2
+        mean = probs @ RATES
+        variance = probs @ (np.array(RATES) + np.square(RATES)) - mean**2
         assert made[:, t].mean() == pytest.approx(mean, abs=5 * math.sqrt(variance / len(made)))
-        law = law @ np.array(MATRIX)
+        probs = probs @ np.array(MATRIX)
 
 
 @pytest.mark.bits
@@ -262,13 +262,13 @@ def test_log_priors_are_those_of_the_model():
     }
     panel = test_covariates.panel._get_wrapped_function()()
     for name, variables in free.items():
-        law = EVERY[name]
+        transitions = EVERY[name]
         with pm.Model(coords=coords(SPACE)) as model:
-            law.matrix(SPACE, panel)
-        names = law.posterior_names(SPACE)
+            transitions.matrix(SPACE, panel)
+        names = transitions.posterior_names(SPACE)
         scores = [pm.logp(model[v], model[v]).sum() for v in variables]
         *values, total = interpreted.draw([*(model[n] for n in names), sum(scores)], 5, 3)
-        fit = test_covariates.hand_made_fit(law, panel, n_draws=5)
+        fit = test_covariates.hand_made_fit(transitions, panel, n_draws=5)
         posterior = fit.posterior
         for variable, draws in zip(names, values, strict=True):
             posterior = posterior.assign(
@@ -308,7 +308,7 @@ def test_log_priors_of_rows_and_channels(loyal_panel):
 
 @pytest.mark.parametrize("prob", [0, 1.0, 3])
 def test_an_interval_needs_a_probability(prob, checks):
-    with pytest.raises(SpecError, match="`prob` must lie between 0 and 1"):
+    with pytest.raises(SpecError, match="`prob` must be above 0 and below 1"):
         crm.evaluation.check_statistics(checks, prob=prob)
-    with pytest.raises(SpecError, match="`prob` must lie between 0 and 1"):
+    with pytest.raises(SpecError, match="`prob` must be above 0 and below 1"):
         crm.evaluation.describe_priors(MODEL, prob=prob, seed=1)

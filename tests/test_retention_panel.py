@@ -122,8 +122,8 @@ def test_the_verdict_by_hand():
     spend["true"] = np.ones(4)
     table = score_spend(spend, np.ones(4), "mine", seed=1)
     assert table.loc["far", "MAE gained"] == pytest.approx(7.0)
-    said = verdict(table.drop(index="mine"), "MAE", "mine")
-    assert said.endswith("is better than far; not told apart from near; worse than true.\n")
+    sentence = verdict(table.drop(index="mine"), "MAE", "mine")
+    assert sentence.endswith("is better than far; not told apart from near; worse than true.\n")
 
 
 def test_the_line_of_calibration_finds_overconfidence():

@@ -55,10 +55,10 @@ def assert_same(found, expected):
 
 
 def test_scores_are_the_filtered_law_of_the_last_period(fit, panel, whole):
-    law = crm.current_stage_probs(fit, panel=panel, draws=10).mean(("chain", "draw"))
-    assert whole[["p_dormant", "p_active"]].values == pytest.approx(law.values, abs=1e-14)
-    assert (whole["stage"] == np.where(law[:, 1] > law[:, 0], "active", "dormant")).all()
-    assert whole["expected_worth"].values == pytest.approx(law.values @ [1.0, 10.0])
+    probs = crm.current_stage_probs(fit, panel=panel, draws=10).mean(("chain", "draw"))
+    assert whole[["p_dormant", "p_active"]].values == pytest.approx(probs.values, abs=1e-14)
+    assert (whole["stage"] == np.where(probs[:, 1] > probs[:, 0], "active", "dormant")).all()
+    assert whole["expected_worth"].values == pytest.approx(probs.values @ [1.0, 10.0])
     never = fit.posterior["initial_probs"].isel(draw=[0, 7, 14, 22, 29]).mean(("chain", "draw"))
     assert whole.loc[7, ["p_dormant", "p_active"]].tolist() == pytest.approx(never.values)
 

@@ -127,9 +127,9 @@ def test_a_folder_from_elsewhere_is_read_and_never_replaced(tmp_path):
 def test_tables_of_an_older_version_are_replaced(tmp_path):
     """Their mark names the tables and not the files."""
     folder = write_tables(CustomerTables(ONE, VISIT, window=(0, 3)), tmp_path / "firm")
-    said = json.loads((folder / "tables.json").read_text())
-    del said["files"]
-    (folder / "tables.json").write_text(json.dumps(said))
+    mark = json.loads((folder / "tables.json").read_text())
+    del mark["files"]
+    (folder / "tables.json").write_text(json.dumps(mark))
     (folder / "notes.txt").write_text("mine")
     with pytest.raises(SpecError, match=r"also holds notes\.txt"):
         write_tables(CustomerTables(ONE, window=(0, 9)), folder)
@@ -146,7 +146,7 @@ def test_what_json_cannot_say_is_refused_before_anything_is_written(tmp_path):
 
 
 def test_an_unknown_format_is_refused(tmp_path):
-    with pytest.raises(SpecError, match="`format` parameter of `write_tables` must be 'csv' or"):
+    with pytest.raises(SpecError, match="write_tables: `format` must be 'csv' or"):
         write_tables(CustomerTables(ONE, VISIT), tmp_path / "firm", format="xlsx")
 
 
@@ -231,7 +231,7 @@ def test_all_problems_of_the_files_are_reported_at_once(tmp_path):
     with pytest.raises(DataError) as caught:
         read_tables(folder)
     message = str(caught.value)
-    for said in (
+    for words in (
         ": 7 problems",
         "event.csv: unknown table",
         "customers.csv (or .parquet) is missing",
@@ -241,7 +241,7 @@ def test_all_problems_of_the_files_are_reported_at_once(tmp_path):
         "labels.parquet: cannot be read",
         "actions.csv: cannot be read",
     ):
-        assert said in message
+        assert words in message
 
 
 def test_a_missing_folder_says_so(tmp_path):

@@ -138,9 +138,7 @@ def test_zero_and_one_never_occur():
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "1", None])
 def test_a_seed_is_a_non_negative_integer(seed):
-    with pytest.raises(
-        SpecError, match="`seed` parameter of `Streams` must be a whole number of at least 0"
-    ):
+    with pytest.raises(SpecError, match="Streams: `seed` must be a whole number of at least 0"):
         Streams(seed=seed)
 
 
@@ -153,5 +151,5 @@ def test_an_address_has_32_bits(address):
 
 @pytest.mark.parametrize("size", [0, -1, 1.5])
 def test_size_is_a_whole_number_of_at_least_1(size):
-    with pytest.raises(SpecError, match="`size` parameter of `uniforms` must be a whole"):
+    with pytest.raises(SpecError, match="uniforms: `size` must be a whole"):
         STREAMS.uniforms("visits", 0, 0, size=size)

@@ -117,7 +117,7 @@ def test_channels_can_be_chosen(firm):
     for name in panel.data_vars:
         xr.testing.assert_identical(panel[name], full[name])
     with pytest.raises(
-        SpecError, match=r"`channels` .* names 'visit', but the tables have 'spend'"
+        SpecError, match=r"to_panel: `channels` names 'visit', but the tables have 'spend'"
     ):
         to_panel(firm, freq="M", channels=["visit"])
 
@@ -128,9 +128,10 @@ def test_a_panel_survives_a_netcdf_file(firm, tmp_path):
     loaded = xr.load_dataset(tmp_path / "panel.nc", engine="h5netcdf")
     xr.testing.assert_equal(loaded, panel)
     for name in panel.data_vars:
-        said = {"categories": [], **loaded[name].attrs}
-        said["categories"] = list(np.atleast_1d(said["categories"]))  # netCDF unwraps a list of one
-        assert said == {"categories": [], **panel[name].attrs}
+        attrs = {"categories": [], **loaded[name].attrs}
+        # netCDF unwraps a list of one.
+        attrs["categories"] = list(np.atleast_1d(attrs["categories"]))
+        assert attrs == {"categories": [], **panel[name].attrs}
 
 
 def test_one_customer_without_any_record():
@@ -227,7 +228,7 @@ def test_the_last_day_of_a_window_is_whole():
 
 @pytest.mark.parametrize("freq", ["ME", "2W", "B", "h", "week", "Q-ABC", "", None, 7])
 def test_a_wrong_freq_of_dates_is_refused(freq):
-    with pytest.raises(SpecError, match=r"`freq` parameter of `to_panel` must be a period alias"):
+    with pytest.raises(SpecError, match=r"to_panel: `freq` must be a period alias"):
         to_panel(dated(["2024-01-15"]), freq=freq)
 
 
@@ -388,13 +389,13 @@ def test_a_split_by_date_cuts_at_midnight():
 
 @pytest.mark.parametrize("cutoff", [0, 4, -1, "2024-01-01", 1.5, None, "soon", True])
 def test_a_wrong_cutoff_of_periods_is_refused(cutoff):
-    with pytest.raises(SpecError, match="`cutoff` parameter of `split_holdout`"):
+    with pytest.raises(SpecError, match="split_holdout: `cutoff`"):
         split_holdout(CustomerTables(ONE, VISIT, window=(0, 3)), cutoff=cutoff)
 
 
 @pytest.mark.parametrize("cutoff", [3, "2024-01-15", "2024-01-18", "later"])
 def test_a_wrong_cutoff_of_dates_is_refused(cutoff):
-    with pytest.raises(SpecError, match="`cutoff` parameter of `split_holdout`"):
+    with pytest.raises(SpecError, match="split_holdout: `cutoff`"):
         split_holdout(dated(["2024-01-15", "2024-01-17"]), cutoff=cutoff)
 
 

@@ -50,12 +50,12 @@ def test_rows_have_the_moments_of_dirichlet_distributions(draws):
         allowed = weights > 0
         if allowed.sum() == 1:
             continue
-        law = stats.dirichlet(weights[allowed])
-        n, sd = len(draws), np.sqrt(law.var())
+        exact = stats.dirichlet(weights[allowed])
+        n, sd = len(draws), np.sqrt(exact.var())
         # Five standard errors. That of a covariance is at most sqrt(sd_i sd_j / n), since
         # deviations of probabilities stay below 1.
-        assert (np.abs(row[:, allowed].mean(axis=0) - law.mean()) < 5 * sd / np.sqrt(n)).all()
-        gap = np.abs(np.cov(row[:, allowed].T) - law.cov())
+        assert (np.abs(row[:, allowed].mean(axis=0) - exact.mean()) < 5 * sd / np.sqrt(n)).all()
+        gap = np.abs(np.cov(row[:, allowed].T) - exact.cov())
         assert (gap < 5 * np.outer(sd, sd) ** 0.5 / np.sqrt(n)).all()
 
 

@@ -263,9 +263,9 @@ def test_the_law_of_the_stages_follows_the_policy():
     for policy in (WORLD.policy, crm.actions.RandomPolicy({"call": 0.3}, periods=(0, 2))):
         laws = period_stage_probs(WORLD, policy)
         stages = crm.simulate(WORLD, 10_000, seed=2, policy=policy).truth["stages"]
-        for t, law in enumerate(laws):
+        for t, probs in enumerate(laws):
             counts = stages.loc[stages["period"] == t, "stage"].value_counts()
-            for name, prob in zip(WORLD.space.names, law, strict=True):
+            for name, prob in zip(WORLD.space.names, probs, strict=True):
                 spread = np.sqrt(prob * (1 - prob) * 10_000)
                 assert abs(counts.get(name, 0) - 10_000 * prob) < 6 * spread
 

@@ -36,10 +36,10 @@ from tests.test_covariates import (
 panel = test_covariates.panel
 MARGIN = np.array([3.0, 10.0, -1.0])
 RATE, AHEAD = 0.05, 3
-LAWS = pytest.mark.parametrize("law", [MOVING, STEP_BACK, ORDERED["ordered"]], ids=repr)
+LAWS = pytest.mark.parametrize("transitions", [MOVING, STEP_BACK, ORDERED["ordered"]], ids=repr)
 
 
-def last_covariates(law, panel, n):
+def last_covariates(transitions, panel, n):
     """Of the last period in which the customer was observed; 0 of one who never was."""
     at = max(LAST[n], 0)
     known = {
@@ -47,7 +47,7 @@ def last_covariates(law, panel, n):
         AGE: panel[AGE].values[n],
         SEASON: panel[SEASON].values[at],
     }
-    return {name: known[name] for name in law.covariates}
+    return {name: known[name] for name in transitions.covariates}
 
 
 def start_of(fit, panel, draw, n):
@@ -68,14 +68,20 @@ def worth_of_paths(start, matrix, margins, rate):
 
 
 @LAWS
-def test_every_customer_has_the_matrix_of_the_last_covariates(law, panel):
-    fit = hand_made_fit(law, panel)
+def test_every_customer_has_the_matrix_of_the_last_covariates(transitions, panel):
+    fit = hand_made_fit(transitions, panel)
     found = transition_matrices(fit)
     assert found.dims == ("chain", "draw", "customer_id", "stage_from", "stage_to")
     by_hand = np.array(
         [
             [
-                rows_by_hand(law, SPACE, draw_of(fit, d), last_covariates(law, panel, n), None)
+                rows_by_hand(
+                    transitions,
+                    SPACE,
+                    draw_of(fit, d),
+                    last_covariates(transitions, panel, n),
+                    None,
+                )
                 for n in range(N)
             ]
             for d in range(2)
@@ -97,14 +103,16 @@ def test_covariates_may_be_set(panel):
 
 
 @LAWS
-def test_value_and_purchases_are_those_of_all_paths(law, panel):
-    fit = hand_made_fit(law, panel)
+def test_value_and_purchases_are_those_of_all_paths(transitions, panel):
+    fit = hand_made_fit(transitions, panel)
     worth = value.lifetime_value(fit, margin=MARGIN, discount_rate=RATE, n_periods=AHEAD)
     bought = value.expected_purchases(fit, channel="visits", n_periods=AHEAD)
     assert worth.dims == bought.dims == ("chain", "draw", "customer_id")
     for d, n in itertools.product(range(2), range(N)):
         parameters, start = draw_of(fit, d), start_of(fit, panel, d, n)
-        matrix = rows_by_hand(law, SPACE, parameters, last_covariates(law, panel, n), None)
+        matrix = rows_by_hand(
+            transitions, SPACE, parameters, last_covariates(transitions, panel, n), None
+        )
         by_hand = worth_of_paths(start, matrix, MARGIN, RATE)
         assert worth.values[0, d, n] == pytest.approx(by_hand, rel=1e-10)
         by_hand = worth_of_paths(start, matrix, parameters["visits_rate"], 0.0)

@@ -71,7 +71,7 @@ def test_the_long_run_differs_between_any_two():
     world = crm.StageWorld(space, (0.3, 0.4, 0.3), P)
     made = [own_world(world, who, key=KEY).transition_matrix for who in IDS]
     laws = [np.linalg.matrix_power(np.asarray(P), 4096)[0].round(3) for P in made]
-    assert_all_differ([law.tolist() for law in laws])
+    assert_all_differ([probs.tolist() for probs in laws])
 
 
 def test_time_to_the_end_differs_between_any_two(worlds):

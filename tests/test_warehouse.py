@@ -124,7 +124,7 @@ def test_rows_read_and_set_aside_add_up(systems, tables):
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "words"),
     [
         ({"party": "NAME"}, "`NAME` is missing"),
         ({"codes": {"channel": {}}}, "`channel`, which is not in columns"),
@@ -132,8 +132,8 @@ def test_rows_read_and_set_aside_add_up(systems, tables):
         ({"constant": {"product": "x"}}, "both read and constant"),
     ],
 )
-def test_a_description_that_does_not_fit_is_refused(changes, said):
-    with pytest.raises(SpecError, match=said):
+def test_a_description_that_does_not_fit_is_refused(changes, words):
+    with pytest.raises(SpecError, match=words):
         read(**changes)
 
 

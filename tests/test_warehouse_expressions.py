@@ -115,7 +115,7 @@ GOOD = pd.DataFrame({"customer_id": [1], "date": pd.to_datetime(["2024-01-01"])}
 
 
 @pytest.mark.parametrize(
-    ("call", "said"),
+    ("call", "words"),
     [
         (
             lambda t: order_summary(t.drop("date"), observation_end="2024-01-01"),
@@ -129,8 +129,8 @@ GOOD = pd.DataFrame({"customer_id": [1], "date": pd.to_datetime(["2024-01-01"])}
         (lambda t: purchase_gaps(t, window=WINDOW, freq="2W"), "freq"),
     ],
 )
-def test_what_cannot_be_computed_is_refused_before_any_query(call, said):
-    with pytest.raises((SpecError, DataError), match=said):
+def test_what_cannot_be_computed_is_refused_before_any_query(call, words):
+    with pytest.raises((SpecError, DataError), match=words):
         call(as_expression(GOOD))
 
 

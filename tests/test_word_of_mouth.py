@@ -37,11 +37,11 @@ BRIDGE = [(0, 1), (1, 2), (0, 2), (2, 3), (3, 4), (4, 2)]
 
 @given(st.floats(0.2, 60), st.floats(0.1, 50))
 def test_tails_are_scipy_s(mean, shape):
-    law, k = NegativeBinomialReach(mean, shape), np.arange(40)
+    reach, k = NegativeBinomialReach(mean, shape), np.arange(40)
     peer = oracle.reach_law(mean, shape)
-    np.testing.assert_allclose(law.beyond(k), peer.sf(k), rtol=1e-8, atol=1e-12)
-    np.testing.assert_allclose(law.at_least(k[1:]), peer.sf(k[1:] - 1), rtol=1e-8, atol=1e-12)
-    assert law.variance == pytest.approx(peer.var())
+    np.testing.assert_allclose(reach.beyond(k), peer.sf(k), rtol=1e-8, atol=1e-12)
+    np.testing.assert_allclose(reach.at_least(k[1:]), peer.sf(k[1:] - 1), rtol=1e-8, atol=1e-12)
+    assert reach.variance == pytest.approx(peer.var())
 
 
 @pytest.mark.parametrize("k", [0, 10, 20])
@@ -57,9 +57,9 @@ def test_published_conflict_of_two_claims():
 
 
 def test_published_law_through_both_claims():
-    law = negative_binomial_through(SEED_CLAIMS)
-    assert_prints_as([law.mean, law.shape], ["11.70", "2.705"])
-    np.testing.assert_allclose(law.beyond([10, 20]), [0.48, 0.13], rtol=1e-9)
+    reach = negative_binomial_through(SEED_CLAIMS)
+    assert_prints_as([reach.mean, reach.shape], ["11.70", "2.705"])
+    np.testing.assert_allclose(reach.beyond([10, 20]), [0.48, 0.13], rtol=1e-9)
 
 
 def test_published_geometric_and_poisson_readings():
@@ -76,37 +76,37 @@ def test_ten_or_more_is_another_claim_than_more_than_ten():
 @given(st.floats(2, 40), st.floats(0.3, 20))
 @example(mean=33.0, shape=0.5)
 def test_a_law_comes_back_from_its_tail(mean, shape):
-    law = NegativeBinomialReach(mean, shape)
-    claims = [(k, float(law.beyond(k))) for k in (3, 15)]
+    reach = NegativeBinomialReach(mean, shape)
+    claims = [(k, float(reach.beyond(k))) for k in (3, 15)]
     if claims[1][1] < 1e-6 or claims[0][1] > 1 - 1e-6:
         return
     found = negative_binomial_through(claims[::-1])
     assert found.mean == pytest.approx(mean, rel=1e-5)
     assert found.shape == pytest.approx(shape, rel=1e-4)
     roots = shapes_for_tail(mean, claims[1])
-    assert any(root == pytest.approx(shape, rel=1e-4) for root in roots) or _near_turn(law)
+    assert any(root == pytest.approx(shape, rel=1e-4) for root in roots) or _near_turn(reach)
 
 
-def _near_turn(law):
+def _near_turn(reach):
     """Where the tail turns in the shape, two roots melt into one and no sign changes."""
-    tails = [NegativeBinomialReach(law.mean, law.shape * f).beyond(15) for f in (0.93, 1, 1.07)]
+    tails = [NegativeBinomialReach(reach.mean, reach.shape * f).beyond(15) for f in (0.93, 1, 1.07)]
     return (tails[1] - tails[0]) * (tails[2] - tails[1]) <= 0
 
 
 def test_lognormal_goes_through_both_claims_and_has_the_heavier_tail():
-    law = lognormal_through(SEED_CLAIMS)
-    np.testing.assert_allclose(law.beyond([10, 20]), [0.48, 0.13])
-    assert law.beyond(60) > 3 * negative_binomial_through(SEED_CLAIMS).beyond(60)
+    reach = lognormal_through(SEED_CLAIMS)
+    np.testing.assert_allclose(reach.beyond([10, 20]), [0.48, 0.13])
+    assert reach.beyond(60) > 3 * negative_binomial_through(SEED_CLAIMS).beyond(60)
 
 
 def test_lognormal_counts_whole_people():
     """400,000 draws; four standard errors: fails once in 16,000 seeds for each k."""
-    law = LogNormalReach(median=9, sigma=0.8)
+    reach = LogNormalReach(median=9, sigma=0.8)
     people = np.floor(9 * np.exp(0.8 * np.random.default_rng(1).standard_normal(400_000)))
     for k in (0, 5, 10, 20):
         error = 4 * np.std(people > k) / np.sqrt(len(people))
-        assert abs(np.mean(people > k) - law.beyond(k)) < error
-    assert law.at_least(6) == law.beyond(5)
+        assert abs(np.mean(people > k) - reach.beyond(k)) < error
+    assert reach.at_least(6) == reach.beyond(5)
 
 
 @pytest.mark.parametrize("through", [negative_binomial_through, lognormal_through])
@@ -159,10 +159,10 @@ def test_tellers_are_those_of_news_told_person_by_person(pass_on):
 
 def test_moments_are_those_of_the_law():
     run, n = NewsRun(REACH, 0.05), np.arange(1, 3000)
-    law = run.prob_tellers(n)
-    assert law.sum() == pytest.approx(1)
-    assert law @ n == pytest.approx(run.mean_tellers)
-    assert law @ n**2 - (law @ n) ** 2 == pytest.approx(run.variance_tellers)
+    probs = run.prob_tellers(n)
+    assert probs.sum() == pytest.approx(1)
+    assert probs @ n == pytest.approx(run.mean_tellers)
+    assert probs @ n**2 - (probs @ n) ** 2 == pytest.approx(run.variance_tellers)
     assert run.mean_told == pytest.approx(11.70 * run.mean_tellers)
 
 
@@ -281,7 +281,7 @@ def test_cascades_refuse():
         cascade(graph, [9], pass_on=0.5, uniforms=[0.1, 0.2])
     with pytest.raises(SpecError, match="one number per edge"):
         cascade(graph, [0], pass_on=0.5, uniforms=[0.1])
-    with pytest.raises(SpecError, match="between 0 and 1"):
+    with pytest.raises(SpecError, match="at least 0 and at most 1"):
         cascade(graph, [0], pass_on=50, uniforms=[0.1, 0.2])
     with pytest.raises(SpecError, match="n_runs"):
         cascade_sizes(graph, [0], pass_on=0.5, n_runs=0, rng=rng)

@@ -302,9 +302,9 @@ def check_propensities(policy: Policy, given: ArrayLike, shape: tuple[int, int])
     values = np.asarray(given, dtype=float)
     problems = []
     if values.shape != shape:
-        problems = [f"propensities must have shape {shape}, got {values.shape}"]
+        problems = [f"`propensities` must have shape {shape}, got {values.shape}"]
     elif not ((values >= 0) & (values <= 1)).all():
-        problems = ["propensities must be probabilities from 0 to 1"]
+        problems = ["`propensities` must be probabilities from 0 to 1"]
     elif values.size and values.sum(axis=1).max() > 1 + 1e-9:
         worst = values.sum(axis=1).max()
         problems = [f"propensities of a customer sum to {worst:.6g}, must be at most 1"]

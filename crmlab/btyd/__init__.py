@@ -1,16 +1,16 @@
-"""Buy till you die: customers who never say goodbye, and whose stages nobody sees but two.
+"""Buy till you die: customers never say goodbye; alive and dead are two stages, neither observed.
 
 In a shop without contracts a customer who has not ordered for ten weeks may be about to order or
 may have left, and the records look the same. Each model here is a story about that, short enough
 for its likelihood to be written down. They are the standard that models of stages must beat.
 
-| model | a living customer buys | she dies | her time |
+| model | a living customer buys | she dies | time |
 |---|---|---|---|
-| `BGNBD` | at random, at her rate | with her probability after each repeat purchase | runs |
-| `MBGNBD` | the same | the same, after the first purchase too | runs |
-| `ParetoNBD` | the same | at any moment, at her own rate | runs |
-| `BGBB` | with her probability in each period | with her probability before each | periods |
-| `GammaGamma` | says what a purchase is worth, beside any of them | | |
+| `BGNBD` | at random, at her rate | with her probability after each repeat purchase | continuous |
+| `MBGNBD` | the same | the same, after the first purchase too | continuous |
+| `ParetoNBD` | the same | at any moment, at her own rate | continuous |
+| `BGBB` | with her probability in each period | with her probability before each | discrete |
+| `GammaGamma` | gives the spend per purchase, with any of them | | |
 
 All but the last answer the same four questions (`BuyTillYouDie`): `loglik`, `prob_alive`,
 `expected_purchases`, `mean_purchases`. `crmlab.value` asks these models and models of stages the

@@ -28,7 +28,7 @@ class Positive:
         """Refuse parameters outside their range; all problems at once."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         problems = [
-            f"{name} must be a positive, finite number, got {value!r}"
+            f"`{name}` must be a positive, finite number, got {value!r}"
             for name, value in values.items()
             if not (isinstance(value, (int, float, np.number)) and 0 < value < np.inf)
         ]

@@ -149,7 +149,7 @@ def _mean_life(t: Floats, gamma: float, delta: Floats) -> Floats:
 def _whole(t: ArrayLike) -> Floats:
     times = np.asarray(t, dtype=float)
     if not (np.isfinite(times) & (times >= 0) & (times % 1 == 0)).all():
-        raise DataError(f"BGBB: t must be a whole number of periods, 0 or more, got {t!r}")
+        raise DataError(f"BGBB: `t` must be a whole number of periods, 0 or more, got {t!r}")
     return times
 
 
@@ -202,7 +202,7 @@ def _check_counts(counts: ArrayLike | None, like: Floats) -> Floats | None:
     weights = np.asarray(counts, dtype=float)
     if weights.shape != like.shape or not (np.isfinite(weights) & (weights >= 0)).all():
         raise DataError(
-            f"fit_bgbb: counts must hold one number, 0 or more, per history ({like.shape}), "
+            f"fit_bgbb: `counts` must hold one number, 0 or more, per history ({like.shape}), "
             f"got {counts!r}"
         )
     return weights

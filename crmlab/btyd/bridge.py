@@ -1,4 +1,4 @@
-"""The bridge: a chain of two stages, alive and dead, mixed over customers, is BG/BB.
+"""A chain of two stages, alive and dead, mixed over customers, is BG/BB.
 
 One customer with known probabilities p and theta is a chain over the stages alive and dead. She
 dies at the start of a period with probability theta, the dead stay dead, and what we see is a
@@ -49,7 +49,7 @@ def mixed_chain_loglik(params: BGBB, purchases: ArrayLike) -> Floats:
     """
     bought = np.asarray(purchases)
     if bought.ndim != 2 or 0 in bought.shape or not np.isin(bought, (0, 1)).all():
-        raise DataError("mixed_chain_loglik: purchases must be a table (n, T) of zeros and ones")
+        raise DataError("mixed_chain_loglik: `purchases` must be a table (n, T) of zeros and ones")
     n_nodes = bought.shape[1] // 2 + 1  # Gauss's rule with m nodes is exact up to degree 2 m - 1
     p, p_weights = _beta_rule(params.alpha, params.beta, n_nodes)
     theta, theta_weights = _beta_rule(params.gamma, params.delta, n_nodes)

@@ -1,7 +1,7 @@
 """The common interface of fitted purchase models: customers, and what each is expected to do.
 
 `Buyers` has one set of parameters, `BuyersPosterior` one per draw, `MarketingBuyers` wraps
-PyMC-Marketing. `crmlab.value.customers` works with all of them.
+PyMC-Marketing. `crmlab.value.any_model` works with all of them.
 """
 
 from abc import ABC, abstractmethod

@@ -80,7 +80,7 @@ class GammaGamma(Positive):
         x, mean = check_numbers(
             "GammaGamma.expected_spend", {"frequency": frequency, "monetary_value": monetary_value}
         )
-        rules = _rules(x, mean) | {"monetary_value must be a number, 0 or more": ~(mean >= 0)}
+        rules = _rules(x, mean) | {"`monetary_value` must be a number, 0 or more": ~(mean >= 0)}
         raise_problems(
             DataError,
             "GammaGamma.expected_spend",
@@ -101,8 +101,8 @@ def _loglik(params: GammaGamma, x: Floats, mean: Floats) -> Floats:
 
 def _rules(x: Floats, mean: Floats) -> dict[str, Bools]:
     return {
-        "frequency must be a whole number, 0 or more": ~((x >= 0) & (x % 1 == 0)),
-        "monetary_value must be finite": ~np.isfinite(mean),
+        "`frequency` must be a whole number, 0 or more": ~((x >= 0) & (x % 1 == 0)),
+        "`monetary_value` must be finite": ~np.isfinite(mean),
     }
 
 
@@ -111,10 +111,10 @@ def _check_spenders(
 ) -> tuple[Floats, Floats]:
     x, mean = check_numbers(owner, {"frequency": frequency, "monetary_value": monetary_value})
     rules = {
-        "frequency must be a whole number, 1 or more (leave out customers without one)": ~(
+        "`frequency` must be a whole number, 1 or more (leave out customers without one)": ~(
             (x >= 1) & (x % 1 == 0)
         ),
-        "monetary_value must be a number above 0": ~((mean > 0) & np.isfinite(mean)),
+        "`monetary_value` must be a number above 0": ~((mean > 0) & np.isfinite(mean)),
     }
     raise_problems(DataError, owner, broken_rules(rules, {"frequency": x, "monetary_value": mean}))
     return x, mean

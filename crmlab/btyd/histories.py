@@ -28,11 +28,11 @@ def check_opportunities(
     """As `check_histories`, for whole periods with at most one purchase each."""
     x, t_x, n = check_numbers(owner, {"frequency": frequency, "recency": recency, "n": n})
     rules = {
-        "frequency must be a whole number, 0 or more": ~((x >= 0) & (x % 1 == 0)),
-        "recency must be a whole number of periods, 0 or more": ~((t_x >= 0) & (t_x % 1 == 0)),
-        "n must be a whole number of periods, 0 or more": ~((n >= 0) & (n % 1 == 0)),
-        "recency must not exceed n": t_x > n,
-        "frequency must not exceed recency: at most one purchase per period": x > t_x,
+        "`frequency` must be a whole number, 0 or more": ~((x >= 0) & (x % 1 == 0)),
+        "`recency` must be a whole number of periods, 0 or more": ~((t_x >= 0) & (t_x % 1 == 0)),
+        "`n` must be a whole number of periods, 0 or more": ~((n >= 0) & (n % 1 == 0)),
+        "`recency` must not exceed `n`": t_x > n,
+        "`frequency` must not exceed `recency`: at most one purchase per period": x > t_x,
         "frequency 0 needs recency 0": (x == 0) & (t_x > 0),
     }
     raise_problems(DataError, owner, broken_rules(rules, {"frequency": x, "recency": t_x, "n": n}))
@@ -43,7 +43,7 @@ def check_numbers(owner: str, columns: Mapping[str, ArrayLike]) -> list[Floats]:
     """Return the columns as float arrays of the same shape, with at least one customer."""
     read = {name: _as_numbers(values) for name, values in columns.items()}
     arrays = {name: values for name, values in read.items() if values is not None}
-    problems = [f"{name} must hold numbers" for name in read if name not in arrays]
+    problems = [f"`{name}` must hold numbers" for name in read if name not in arrays]
     raise_problems(DataError, owner, problems)
     shapes = {name: array.shape for name, array in arrays.items()}
     if len(set(shapes.values())) > 1:
@@ -57,10 +57,10 @@ def check_numbers(owner: str, columns: Mapping[str, ArrayLike]) -> list[Floats]:
 
 def _impossible(x: Floats, t_x: Floats, T: Floats) -> list[str]:
     rules = {
-        "frequency must be a whole number, 0 or more": ~((x >= 0) & (x % 1 == 0)),
-        "recency must be a number, 0 or more": ~((t_x >= 0) & np.isfinite(t_x)),
-        "T must be a number, 0 or more": ~((T >= 0) & np.isfinite(T)),
-        "recency must not exceed T": t_x > T,
+        "`frequency` must be a whole number, 0 or more": ~((x >= 0) & (x % 1 == 0)),
+        "`recency` must be a number, 0 or more": ~((t_x >= 0) & np.isfinite(t_x)),
+        "`T` must be a number, 0 or more": ~((T >= 0) & np.isfinite(T)),
+        "`recency` must not exceed `T`": t_x > T,
         "frequency 0 needs recency 0: the first purchase is the last": (x == 0) & (t_x > 0),
     }
     return broken_rules(rules, {"frequency": x, "recency": t_x, "T": T})
@@ -83,7 +83,7 @@ def check_times(owner: str, t: ArrayLike) -> Floats:
     """Return a horizon as a float array; refuse anything but a time of at least 0."""
     times = _as_numbers(t)
     if times is None or not (np.isfinite(times) & (times >= 0)).all():
-        raise DataError(f"{owner}: t must be a time, 0 or more, got {t!r}")
+        raise DataError(f"{owner}: `t` must be a time, 0 or more, got {t!r}")
     return times
 
 

@@ -2,7 +2,7 @@
 
 Their model is fitted and queried; nothing is computed twice. `method="map"` with flat priors is
 maximum likelihood and must agree with the `fit_` functions of this package; `method="mcmc"` samples
-their posterior under their default priors. The result works with `crmlab.value.customers` like any
+their posterior under their default priors. The result works with `crmlab.value.any_model` like any
 other.
 """
 

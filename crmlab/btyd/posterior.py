@@ -127,7 +127,7 @@ def buyers_posterior(
     -------
     BuyersPosterior
         Rates and amounts are independent, as in the model. All functions of
-        `crmlab.value.customers` accept it; their results have dims (chain, draw, customer_id), with
+        `crmlab.value.any_model` accept it; their results have dims (chain, draw, customer_id), with
         one chain.
 
     Raises

@@ -1,4 +1,4 @@
-"""Markov chains on relationship stages: what a transition matrix implies, and what data say of it.
+"""Markov chains on relationship stages: what a matrix implies, and what data say about it.
 
 A customer is in stage s_t in period t. The chain forgets all but the present:
 

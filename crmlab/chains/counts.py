@@ -100,12 +100,12 @@ def _read_paths(paths: ArrayLike, n_stages: int) -> NDArray[np.integer]:
     read_count("n_stages", n_stages)
     if stages.ndim != 2 or stages.dtype.kind not in "iu":
         raise DataError(
-            f"paths must be integers of shape (customers, periods), -1 where the stage is "
+            f"`paths` must be integers of shape (customers, periods), -1 where the stage is "
             f"unknown, got {stages.dtype} of shape {stages.shape}"
         )
     wrong = np.unique(stages[(stages < -1) | (stages >= n_stages)])
     if len(wrong):
-        raise DataError(f"paths must lie between -1 and {n_stages - 1}, got {wrong.tolist()}")
+        raise DataError(f"`paths` must lie between -1 and {n_stages - 1}, got {wrong.tolist()}")
     return stages
 
 

@@ -97,7 +97,7 @@ def dirichlet_mean(concentration: ArrayLike) -> Floats:
     a = _read_concentration("concentration", concentration)
     totals = a.sum(axis=-1, keepdims=True)
     if (totals == 0).any():
-        raise SpecError("concentration must have a positive entry in each row")
+        raise SpecError("`concentration` must have a positive entry in each row")
     return a / totals
 
 
@@ -238,11 +238,11 @@ def _read_prior(prior: ArrayLike, shape: tuple[int, ...]) -> Floats:
     try:
         return np.broadcast_to(concentration, shape)
     except ValueError:
-        raise SpecError(f"prior must broadcast to {shape}, got {concentration.shape}") from None
+        raise SpecError(f"`prior` must broadcast to {shape}, got {concentration.shape}") from None
 
 
 def _read_concentration(name: str, concentration: ArrayLike) -> Floats:
     values = read_numbers(name, concentration)
     if not np.isfinite(values).all() or (values < 0).any():
-        raise SpecError(f"{name} must be finite and not negative: a concentration, in moves")
+        raise SpecError(f"`{name}` must be finite and not negative: a concentration, in moves")
     return values

@@ -54,7 +54,7 @@ def read_evidence(
     """Check the inputs of a recursion and bring them into one layout."""
     logs = read_numbers("log_likelihoods", log_likelihoods, DataError)
     if logs.ndim != 3 or 0 in logs.shape[1:]:
-        raise SpecError(f"log_likelihoods must have shape (N, T, K), got {logs.shape}")
+        raise SpecError(f"`log_likelihoods` must have shape (N, T, K), got {logs.shape}")
     initial = read_numbers("initial_probs", initial_probs)
     matrices = _four_dimensional(read_numbers("transition_matrix", transition_matrix))
     problems = [
@@ -81,7 +81,7 @@ def _four_dimensional(matrices: Floats) -> Floats:
 def _problems_of_initial(initial: Floats, shape: tuple[int, int, int]) -> list[str]:
     n, _, k = shape
     if initial.shape not in {(k,), (1, k), (n, k)}:
-        return [f"initial_probs must have shape ({k},) or ({n}, {k}), got {initial.shape}"]
+        return [f"`initial_probs` must have shape ({k},) or ({n}, {k}), got {initial.shape}"]
     return [f"initial_probs: {problem}" for problem in problems_of_probs("row", initial)]
 
 
@@ -95,7 +95,7 @@ def _problems_of_matrices(matrices: Floats, shape: tuple[int, int, int]) -> list
     )
     if not fits:
         return [
-            f"transition_matrix must broadcast to ({n}, {t - 1}, {k}, {k}), got {matrices.shape}"
+            f"`transition_matrix` must broadcast to ({n}, {t - 1}, {k}, {k}), got {matrices.shape}"
         ]
     return [f"transition_matrix: {problem}" for problem in problems_of_probs("row", matrices)]
 
@@ -120,7 +120,7 @@ def _bound(name: str, values: ArrayLike, n_customers: int) -> Ints:
     bound = np.asarray(values)
     if bound.dtype.kind not in "iu" or bound.shape not in {(), (n_customers,)}:
         raise SpecError(
-            f"{name} must be {n_customers} integers, got {bound.dtype} of shape {bound.shape}"
+            f"`{name}` must be {n_customers} integers, got {bound.dtype} of shape {bound.shape}"
         )
     return np.broadcast_to(bound.astype(np.int64), (n_customers,))
 
@@ -130,7 +130,7 @@ def _blank_outside(logs: Floats, inside: Bools) -> Floats:
     wrong = np.argwhere(np.isnan(known) | (known == np.inf))
     if len(wrong):
         raise DataError(
-            f"log_likelihoods must be below infinity and not NaN inside the window (0 where "
+            f"`log_likelihoods` must be below infinity and not NaN inside the window (0 where "
             f"nothing was seen), but customer {wrong[0, 0]}, period {wrong[0, 1]}, stage "
             f"{wrong[0, 2]} has {known[tuple(wrong[0])]} ({len(wrong)} such cells)"
         )

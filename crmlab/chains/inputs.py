@@ -9,8 +9,8 @@ pass (a list, a frame, one index or several) and returns an array. What cannot b
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from crmlab.arrays import Bools, Floats
-from crmlab.errors import DataError, SpecError, raise_problems
+from crmlab.arrays import Bools, Floats, is_count
+from crmlab.errors import DataError, SpecError, raise_problems, wrong
 
 
 def read_numbers(name: str, values: ArrayLike, error: type[ValueError] = SpecError) -> Floats:
@@ -18,14 +18,14 @@ def read_numbers(name: str, values: ArrayLike, error: type[ValueError] = SpecErr
     try:
         return np.asarray(values, dtype=float)
     except (TypeError, ValueError) as problem:
-        raise error(f"{name} must be a regular array of numbers ({problem})") from problem
+        raise error(f"`{name}` must be a regular array of numbers ({problem})") from problem
 
 
 def read_matrix(transition_matrix: ArrayLike) -> Floats:
     """Return one transition matrix (K, K) whose rows are probabilities."""
     P = read_numbers("transition_matrix", transition_matrix)
     if P.ndim != 2 or P.shape[0] != P.shape[1] or not len(P):
-        raise SpecError(f"transition_matrix must be square, (K, K), got shape {P.shape}")
+        raise SpecError(f"`transition_matrix` must be square, (K, K), got shape {P.shape}")
     raise_problems(SpecError, "transition_matrix", problems_of_probs("row", P))
     return P
 
@@ -58,8 +58,8 @@ def _name_row(row: str, place: tuple[int, ...]) -> str:
 
 def read_count(name: str, value: int) -> int:
     """Return a whole number of at least 0."""
-    if not isinstance(value, (int, np.integer)) or value < 0:
-        raise SpecError(f"{name} must be a whole number of at least 0, got {value!r}")
+    if not is_count(value, at_least=0):
+        raise SpecError(wrong(name, "a whole number of at least 0", value))
     return int(value)
 
 
@@ -68,11 +68,11 @@ def read_stages(name: str, stages: ArrayLike, n_stages: int) -> NDArray[np.intp]
     indices = np.atleast_1d(np.asarray(stages))
     if not len(indices) or indices.dtype.kind not in "iu" or indices.ndim != 1:
         raise SpecError(
-            f"{name} must be the index of a stage, or several indices, got {stages!r}; "
+            f"`{name}` must be the index of a stage, or several indices, got {stages!r}; "
             "`space.index(name)` gives it"
         )
     if (indices < 0).any() or (indices >= n_stages).any():
-        raise SpecError(f"{name} must lie between 0 and {n_stages - 1}, got {indices.tolist()}")
+        raise SpecError(f"`{name}` must lie between 0 and {n_stages - 1}, got {indices.tolist()}")
     return indices
 
 
@@ -94,7 +94,7 @@ def read_probs(name: str, values: ArrayLike, n_stages: int) -> Floats:
     """Return one probability per stage, (K,)."""
     probs = read_numbers(name, values)
     if probs.shape != (n_stages,):
-        raise SpecError(f"{name} must give {n_stages} probabilities, got shape {probs.shape}")
+        raise SpecError(f"`{name}` must give {n_stages} probabilities, got shape {probs.shape}")
     raise_problems(SpecError, name, problems_of_probs("the vector", probs))
     return probs
 
@@ -103,7 +103,7 @@ def read_counts(counts: ArrayLike) -> Floats:
     """Return counts; they may be fractions, for example after weighting."""
     values = read_numbers("counts", counts, DataError)
     if not np.isfinite(values).all() or (values < 0).any():
-        raise DataError("counts must be finite and not negative")
+        raise DataError("`counts` must be finite and not negative")
     return values
 
 
@@ -112,5 +112,5 @@ def read_move_counts(counts: ArrayLike, *leading: str) -> Floats:
     values = read_counts(counts)
     if values.ndim != len(leading) + 2 or values.shape[-1] != values.shape[-2]:
         expected = ", ".join([*leading, "K", "K"])
-        raise DataError(f"counts must have shape ({expected}), got {values.shape}")
+        raise DataError(f"`counts` must have shape ({expected}), got {values.shape}")
     return values

@@ -100,7 +100,7 @@ def lump(
     members = membership(blocks, len(rows)) * _read_weights(weights, len(rows))[:, None]
     totals = members.sum(axis=0)
     if (totals <= 0).any():
-        raise SpecError("weights must be positive for at least one stage of each block")
+        raise SpecError("`weights` must be positive for at least one stage of each block")
     return (members / totals).T @ rows
 
 
@@ -145,7 +145,7 @@ def membership(blocks: Sequence[Hashable], n_stages: int) -> Floats:
     """Whether a stage (row) belongs to a block (column), blocks in order of appearance."""
     labels = list(blocks)
     if len(labels) != n_stages:
-        raise SpecError(f"blocks must name one block per stage ({n_stages}), got {len(labels)}")
+        raise SpecError(f"`blocks` must name one block per stage ({n_stages}), got {len(labels)}")
     names = list(dict.fromkeys(labels))
     return np.array([[float(label == name) for name in names] for label in labels])
 
@@ -156,6 +156,6 @@ def _read_weights(weights: ArrayLike | None, n_stages: int) -> Floats:
     values = read_numbers("weights", weights)
     if values.shape != (n_stages,) or not np.isfinite(values).all() or (values < 0).any():
         raise SpecError(
-            f"weights must be {n_stages} finite numbers that are not negative, got {weights!r}"
+            f"`weights` must be {n_stages} finite numbers that are not negative, got {weights!r}"
         )
     return values

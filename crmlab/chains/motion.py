@@ -272,7 +272,7 @@ def eventual_path_prob(transition_matrix: ArrayLike, path: ArrayLike) -> float:
     stages = read_stages("path", path, len(P))
     if (stages[1:] == stages[:-1]).any():
         raise SpecError(
-            f"path must not repeat a stage directly, because stays of any length are included, "
+            f"`path` must not repeat a stage directly, because stays of any length are included, "
             f"got {stages.tolist()}"
         )
     return path_prob(jump_chain(P), stages)
@@ -310,10 +310,10 @@ def block_moves(transition_matrix: ArrayLike, blocked: ArrayLike) -> Floats:
     blocked = np.asarray(blocked)
     if blocked.shape != P.shape or blocked.dtype != bool:
         raise SpecError(
-            f"blocked must be an array of bool of shape {P.shape}, got {blocked.dtype} of shape "
+            f"`blocked` must be an array of bool of shape {P.shape}, got {blocked.dtype} of shape "
             f"{blocked.shape}"
         )
     if np.diag(blocked).any():
-        raise SpecError("blocked must be False on its diagonal: a customer can always stay")
+        raise SpecError("`blocked` must be False on its diagonal: a customer can always stay")
     kept = np.where(blocked, 0.0, P)
     return kept + np.diag(np.where(blocked, P, 0.0).sum(axis=1))

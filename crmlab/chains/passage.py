@@ -29,10 +29,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import linalg
 
-from crmlab.arrays import Bools, Floats
+from crmlab.arrays import Bools, Floats, number_problems
 from crmlab.chains.inputs import mark_stages, read_count, read_matrix, read_start
 from crmlab.chains.reach import is_recurrent, reachable
-from crmlab.errors import SpecError
+from crmlab.errors import SpecError, raise_problems
 
 
 def fundamental_matrix(transition_matrix: ArrayLike) -> Floats:
@@ -142,8 +142,8 @@ def first_passage_quantile(
     """
     P = read_matrix(transition_matrix)
     target = mark_stages("to", to, len(P))
-    if not 0 < prob < 1:
-        raise SpecError(f"prob must lie between 0 and 1, got {prob!r}")
+    problems = number_problems({"prob": prob}, above=0, below=1)
+    raise_problems(SpecError, "first_passage_quantile", problems)
     # A tie that only rounding decides (a fair coin reaches 0.5 after one period) counts as reached.
     tolerance = 1e-12
     way = ~target

@@ -67,7 +67,7 @@ def make_variants(
             say(f"Made a new key, {keyfile}. Keep it, outside the repository: only with it can "
                 "the same variants be made again.")  # fmt: skip
         folder = project.root / "build" / "variants"
-        write_variants(source, students, folder, key=secret, with_checks=with_checks, tell=say)
+        write_variants(source, students, folder, key=secret, with_checks=with_checks, on_done=say)
         say(f"Hand out a folder of {folder / 'handout'} to each student; {folder / 'keys'} stays "
             "with you.")  # fmt: skip
         return 0
@@ -94,7 +94,7 @@ def grade(project: Project, *, folder: Path, number: str | None, seconds: int) -
                 data_of=data_of,
                 limits=Limits(seconds=seconds, seconds_per_cell=max(2, seconds // 5)),
                 forbidden=[variants, project.root / "notebooks"],
-                tell=lambda one: say(grades_text([one])),
+                on_grade=lambda one: say(grades_text([one])),
             )
             write_file(aside / "grades.csv", grades_table(grades).to_csv())
             write_file(aside / "grades.txt", grades_text(grades) + "\n")

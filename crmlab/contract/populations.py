@@ -236,7 +236,7 @@ def whole_numbers(owner: str, t: ArrayLike, least: int = 0) -> Floats:
     """Return periods as a float array; refuse anything but whole numbers of at least `least`."""
     values = np.asarray(t, dtype=float)
     if not (np.isfinite(values) & (values >= least) & (values % 1 == 0)).all():
-        raise SpecError(f"{owner}: periods must be whole numbers of at least {least}, got {t!r}")
+        raise SpecError(f"{owner}: `periods` must be whole numbers of at least {least}, got {t!r}")
     return values
 
 

@@ -11,10 +11,10 @@ from crmlab.course.keyring import (
     judge as judge,
     set_answer as set_answer,
 )
+from crmlab.course.learner_progress import (
+    progress as progress,
+)
 from crmlab.course.outline import (
     course_table as course_table,
     plot_course_map as plot_course_map,
-)
-from crmlab.course.standing import (
-    progress as progress,
 )

@@ -1,4 +1,4 @@
-"""The firm in a notebook: the student's own, if there is one, otherwise that of the course."""
+"""The firm in a notebook: the student's own firm if there is one, otherwise the course's."""
 
 from dataclasses import replace
 from pathlib import Path

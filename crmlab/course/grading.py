@@ -163,7 +163,7 @@ def grade_folder(
     data_of: Callable[[str], Path | None] = lambda student_id: None,
     limits: Limits | None = None,
     forbidden: Sequence[Path] = (),
-    tell: Callable[[Grade], None] = lambda grade: None,
+    on_grade: Callable[[Grade], None] = lambda grade: None,
 ) -> list[Grade]:
     """Grade submissions one by one; a bad one does not stop the others.
 
@@ -179,7 +179,7 @@ def grade_folder(
     limits : Limits
     forbidden : sequence of path
         Folders that a submission may not read, in addition to the course's keys.
-    tell : callable
+    on_grade : callable
         Called with each grade.
 
     Returns
@@ -199,7 +199,7 @@ def grade_folder(
             forbidden=forbidden,
         )
         grades.append(grade)
-        tell(grade)
+        on_grade(grade)
     return grades
 
 

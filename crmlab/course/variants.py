@@ -100,7 +100,7 @@ def write_variants(
     *,
     key: bytes,
     with_checks: bool = False,
-    tell: Callable[[str], None] = lambda student_id: None,
+    on_done: Callable[[str], None] = lambda student_id: None,
 ) -> Path:
     """Write one folder and, separately, one key per student.
 
@@ -117,7 +117,7 @@ def write_variants(
     with_checks : bool
         Whether students get the hashed key, so that `crm.check` works for them. Not for an exam:
         numbers can be guessed from their hashes.
-    tell : callable
+    on_done : callable
         Called with each id when it is done.
 
     Returns
@@ -149,7 +149,7 @@ def write_variants(
             write_notebook(student, handout / source.name)
             if with_checks:
                 _hand_out_checks(own, handout)
-        tell(student_id)
+        on_done(student_id)
     return folder
 
 

@@ -200,20 +200,20 @@ def simulate_bank() -> CustomerTables:
     return simulate(build_world(), N_CUSTOMERS, seed=WORLD_SEED)
 
 
-def study_bank(tell: Tell) -> Bank:
+def study_bank(say: Tell) -> Bank:
     """Simulate the bank, fit its first two years, and derive the results of the model.
 
     Parameters
     ----------
-    tell : callable
+    say : callable
         Takes one line of progress.
     """
     tables = simulate_bank()
     seen, _ = split_holdout(tables, cutoff=N_SEEN)
     panel = to_panel(seen, freq="Q")
-    tell(f"fitting ten stages to {N_CUSTOMERS:,} customers (the longest step, a minute or two)")
+    say(f"fitting ten stages to {N_CUSTOMERS:,} customers (the longest step, a minute or two)")
     fitted = fit(build_model(), panel, draws=DRAWS, tune=TUNE, seed=FIT_SEED)
-    tell("reading off stages, value and risk")
+    say("reading off stages, value and risk")
     return read_bank(tables, fitted)
 
 

@@ -189,24 +189,24 @@ class Shop:
         return self.probs_now.mean(("chain", "draw")).values.argmax(axis=1)
 
 
-def study_shop(tell: Tell) -> Shop:
+def study_shop(say: Tell) -> Shop:
     """Rehearse, choose, fit weeks 1 to 39, and derive the results of the stages.
 
     Parameters
     ----------
-    tell : callable
+    say : callable
         Takes one line of progress.
     """
     orders = load_cdnow_sample()
     tables = tables_from_orders(orders, window=(FIRST_DAY, LAST_DAY), currency="USD")
     panel = to_panel(tables, freq="W", channels=[CHANNEL])
-    rehearsal = rehearse(panel, tell)
+    rehearsal = rehearse(panel, say)
     version = "lost" if rehearsal.may_lose else "asleep"
-    tell(f"fitting four stages ('{version}' won) to weeks 1 to 39 of 2,357 customers (a minute)")
+    say(f"fitting four stages ('{version}' won) to weeks 1 to 39 of 2,357 customers (a minute)")
     model = build_shop_model(may_lose=rehearsal.may_lose)
     seen = panel.isel(period=slice(N_SEEN))
     fitted = fit(model, seen, **CAREFULLY, seed=FIT_SEED)
-    tell("reading off stages, forecasts and value")
+    say("reading off stages, forecasts and value")
     return read_shop(orders, panel, rehearsal, fitted)
 
 
@@ -215,11 +215,11 @@ def read_shop(orders: pd.DataFrame, panel: xr.Dataset, rehearsal: Rehearsal, fit
     return Shop(orders, panel, rehearsal, fitted, current_stage_probs(fitted, draws=DRAWS_READ))
 
 
-def rehearse(panel: xr.Dataset, tell: Tell) -> Rehearsal:
+def rehearse(panel: xr.Dataset, say: Tell) -> Rehearsal:
     """Fit both versions to weeks 1 to 26 of every other customer; score weeks 27 to 39 of all."""
     rows, early = {}, panel.isel(period=slice(N_REHEARSED))
     for version in VERSIONS:
-        tell(f"rehearsing the version in which silent customers are {version}")
+        say(f"rehearsing the version in which silent customers are {version}")
         fitted = fit(
             build_shop_model(may_lose=VERSIONS[version]),
             early.isel(customer_id=slice(None, None, EVERY)),

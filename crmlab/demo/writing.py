@@ -12,7 +12,7 @@ from crmlab.tables.folders import FolderKind, new_folder, write_file
 DEMO = FolderKind("crmlab demo")
 
 
-def write_demo(folder: str | Path, *, tell: Tell | None = None) -> None:
+def write_demo(folder: str | Path, *, say: Tell | None = None) -> None:
     """Study the bank and the shop, and write the report.
 
     Parameters
@@ -21,7 +21,7 @@ def write_demo(folder: str | Path, *, tell: Tell | None = None) -> None:
         A folder that is new, empty, or holds only an older demo, which is replaced. It gets
         ``index.html``, ``bank_customers.csv`` and ``orders_customers.csv``; the same versions write
         the same bytes.
-    tell : callable, optional
+    say : callable, optional
         Takes each line of progress; prints it with the seconds since the start if left out.
 
     Raises
@@ -29,13 +29,13 @@ def write_demo(folder: str | Path, *, tell: Tell | None = None) -> None:
     SpecError
         The folder is anything else; it is checked before anything is studied.
     """
-    tell = tell or clock()
+    say = say or clock()
     with new_folder(folder, DEMO) as aside:
-        tell("Part one: Banque Méridienne, an invented bank")
-        first = bank.study_bank(tell)
-        tell("Part two: CDNOW, real orders")
-        second = shop.study_shop(tell)
-        tell("drawing and writing")
+        say("Part one: Banque Méridienne, an invented bank")
+        first = bank.study_bank(say)
+        say("Part two: CDNOW, real orders")
+        second = shop.study_shop(say)
+        say("drawing and writing")
         customers = {
             BANK_FILE: bank.list_customers(first),
             SHOP_FILE: shop.list_customers(second),
@@ -43,4 +43,4 @@ def write_demo(folder: str | Path, *, tell: Tell | None = None) -> None:
         for name, frame in customers.items():
             write_file(aside / name, to_csv(frame))
         write_file(aside / "index.html", render_page(first, second, customers))
-    tell("done")
+    say("done")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from crmlab.arrays import Floats, Ints, count_problems, length_problems
+from crmlab.arrays import Floats, Ints, count_problems, length_problems, number_problems
 from crmlab.errors import DataError, SpecError, raise_problems
 
 
@@ -130,6 +130,5 @@ def _check_calibration(predicted: Floats, came: Floats, who: NDArray) -> None:
 
 def _check_bins(n_bins: int, prob: float) -> None:
     problems = count_problems({"n_bins": n_bins})
-    if not 0 < prob < 1:
-        problems.append(f"`prob` must lie between 0 and 1, got {prob!r}")
+    problems += number_problems({"prob": prob}, above=0, below=1)
     raise_problems(SpecError, "calibration_table", problems)

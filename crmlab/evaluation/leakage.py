@@ -19,7 +19,7 @@ Resampling-Based Multiple Testing; from memory), so **the false alarm rate of a 
 most `alpha`**, however many columns there are.
 
 A world that is not a StageWorld has no such oracle. Then `reference` is an array of stage
-probabilities given the channels, or None, and they are learned (`crmlab.evaluation.learned`).
+probabilities given the channels, or None; `crmlab.evaluation.stage_regression` then learns them.
 Permuting the unexplained residuals among the customers replaces the draws. That is exact for a
 column unrelated to everything else. It also names columns whose information the probabilities do
 not use fully: outside influences on the relationship (a segment), and columns that the regression
@@ -33,10 +33,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from crmlab.arrays import Bools, Floats, Ints
+from crmlab.arrays import Bools, Floats, Ints, count_problems, is_count
 from crmlab.errors import DataError, SpecError, error_of, raise_problems
-from crmlab.evaluation.learned import learned_probs
 from crmlab.evaluation.oracle import Oracle, sample_stage_paths, stage_oracle
+from crmlab.evaluation.stage_regression import learned_probs
 from crmlab.evaluation.stages import log_score
 from crmlab.generators.stage_world import StageWorld
 from crmlab.stages import StageSpace
@@ -195,12 +195,11 @@ def _check(
     problems = []
     if space is None:
         problems.append("`space` must be given where `reference` is not a StageWorld")
-    if not isinstance(n_draws, (int, np.integer)) or n_draws < 19:
-        problems.append(f"`n_draws` must be an integer of at least 19, got {n_draws!r}")
-    elif not 1 / (n_draws + 1) <= alpha < 1:
+    problems += count_problems({"n_draws": n_draws}, at_least=19)
+    if is_count(n_draws, 19) and not 1 / (n_draws + 1) <= alpha < 1:
         problems.append(
             f"`alpha` must be at least 1 / (n_draws + 1) = {1 / (n_draws + 1):.4g} and below 1, "
-            f"got {alpha!r}; draw more"
+            f"got {alpha!r}; increase `n_draws`"
         )
     if tables.is_dated:
         problems.append("`tables` must have periods, as simulated ones do")

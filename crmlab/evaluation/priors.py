@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from crmlab.arrays import Floats
-from crmlab.errors import SpecError
+from crmlab.arrays import Floats, number_problems
+from crmlab.errors import SpecError, raise_problems
 from crmlab.evaluation.ranks import draw_prior, empty_panel
 from crmlab.models.base import StageModel
 from crmlab.transitions import Design
@@ -57,8 +57,7 @@ def describe_priors(
     >>> f"{table.loc['visits_rate', 'median']:.0f} {table.loc['visits_rate', 'unit']}"
     '2 events per period'
     """
-    if not 0 < prob < 1:
-        raise SpecError(f"describe_priors: `prob` must lie between 0 and 1, got {prob!r}")
+    raise_problems(SpecError, "describe_priors", number_problems({"prob": prob}, above=0, below=1))
     prior = prior_draws(model, _design(model.transitions.design), draws, seed)
     values = {str(name): cells.values[0] for name, cells in prior.data_vars.items()}
     matrices = np.stack(

@@ -7,8 +7,8 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from crmlab.arrays import Floats
-from crmlab.errors import SpecError
+from crmlab.arrays import Floats, number_problems
+from crmlab.errors import SpecError, raise_problems
 from crmlab.evaluation.replicates import PATHS, replicated_group
 
 
@@ -50,8 +50,7 @@ def check_statistics(tree: xr.DataTree, *, prob: float = 0.9) -> pd.DataFrame:
     >>> check_statistics(tree).loc[("visits", "silent_share"), ["observed", "p_value"]].tolist()
     [0.5, 0.25]
     """
-    if not 0 < prob < 1:
-        raise SpecError(f"check_statistics: `prob` must lie between 0 and 1, got {prob!r}")
+    raise_problems(SpecError, "check_statistics", number_problems({"prob": prob}, above=0, below=1))
     group = replicated_group(tree)
     replicated, observed = tree[group].to_dataset(), tree["observed_data"].to_dataset()
     rows = {}

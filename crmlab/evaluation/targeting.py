@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from crmlab.actions import FirmView, Policy
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, number_problems
 from crmlab.errors import DataError, SpecError, raise_problems
 from crmlab.generators.base import Generator
 from crmlab.generators.twins import Margins, true_effects, true_regrets
@@ -109,11 +109,12 @@ def _check_forecasts(forecasts: Mapping[str, ValueForecast], actual: Floats, pro
             )
         total = forecast.total
         if total is not None and (np.ndim(total) != 1 or not np.isfinite(total).all()):
+            bad = np.count_nonzero(~np.isfinite(total))
             problems.append(
-                f"`total` of {name!r} must be finite draws, got shape {np.shape(total)}"
+                f"`total` of {name!r} must be finite draws in one dimension, got shape "
+                f"{np.shape(total)}, {bad} of them not finite"
             )
-    if not 0 < prob < 1:
-        problems.append(f"`prob` must lie between 0 and 1, got {prob!r}")
+    problems += number_problems({"prob": prob}, above=0, below=1)
     raise_problems(DataError, "score_values", problems)
 
 

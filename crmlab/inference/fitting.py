@@ -213,10 +213,10 @@ def _sample_around_mode(
 def _refuse_own_effects(model: StageModel, method: str) -> None:
     if model.transitions.n_customer_effects(model.space):
         raise SpecError(
-            f"The `method` parameter of `fit` cannot be {method!r} where customers have effects of "
-            "their own (`customers`): at the mode all are alike. Use method='nuts' on a "
-            "sample of the customers, or leave `customers` out and let covariates or `segments` "
-            "tell them apart."
+            f"fit: `method` cannot be {method!r} where customers have effects of their own "
+            "(`customers`), because the joint mode shrinks all customers' own effects to the same "
+            "value. Use method='nuts' on a sample of the customers, or leave `customers` out and "
+            "let covariates or `segments` tell them apart."
         )
 
 

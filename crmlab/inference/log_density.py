@@ -228,7 +228,7 @@ def _as_nutpie_model(density: LogDensity) -> "CompiledModel":
 def _follow(progress: Progress, cores: int) -> Callable[[Sequence], None]:
     """Return a function that puts nutpie's report on all chains into words."""
 
-    def tell(chains: Sequence) -> None:
+    def describe(chains: Sequence) -> None:
         words = describe_draws(
             sum(chain.finished_draws for chain in chains),
             sum(chain.total_draws for chain in chains),
@@ -238,4 +238,4 @@ def _follow(progress: Progress, cores: int) -> Callable[[Sequence], None]:
         )
         progress.say(words)
 
-    return tell
+    return describe

@@ -116,5 +116,5 @@ def warn_if_unconverged(result: Fit) -> None:
 def _way_out(result: Fit) -> str:
     if result.idata.attrs.get("method") in ("laplace", "map"):
         return "Use method='nuts', state priors more tightly, or use fewer stages."
-    longer = "Draw longer (`draws`, `tune`) in shorter steps (`target_accept`)"
-    return f"{longer}, state priors more tightly, or use fewer stages."
+    longer = "Increase `draws` and `tune`, or raise `target_accept`"
+    return f"{longer}; or state priors more tightly, or use fewer stages."

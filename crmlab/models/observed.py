@@ -15,7 +15,7 @@ from crmlab.channels import Channel, StageLabel
 from crmlab.errors import DataError, SpecError, raise_problems
 from crmlab.models.base import StageModel, coords
 from crmlab.models.emissions import check_panel, read_cells
-from crmlab.models.patterns import Patterns, count_patterns
+from crmlab.models.move_counts import Patterns, count_patterns
 from crmlab.stages import StageSpace
 from crmlab.tables import observed_cells
 from crmlab.transitions import StickyDirichlet, TransitionModel

@@ -26,19 +26,19 @@ Customers over time (`lives`, `shares`, `curves`):
 * `plot_lives`: the contacts of some customers, a strip each
 * `plot_stage_probs`: the probabilities of the stages over time
 * `plot_survival`: the share of customers left after each period
-* `plot_prediction`: what happened beside what models said
+* `plot_prediction`: what happened, compared with what models predicted
 
 Value and decisions (`worth`, `decisions`):
 
 * `plot_stage_value`: the worth of each stage with its uncertainty
 * `plot_policy_map`: the best action by stage and budget
 * `plot_qini`: the gain from treating the best-scored customers
-* `plot_regret`: the cost of not knowing, as more is seen
+* `plot_regret`: the cost of not knowing, as data come in
 * `plot_alive_map`: the probability of being alive, by frequency and recency
 
 Checks (`curves`, `ranks`):
 
-* `plot_calibration`: predicted probabilities beside how often the stage came
+* `plot_calibration`: predicted probabilities compared with how often the stage occurred
 * `plot_rank_ecdf`: how far ranks are from uniform
 
 Sentences:
@@ -47,10 +47,10 @@ Sentences:
 * `describe_steps`: which moves gain and lose most
 * `describe_survival`: the share left where each curve ends
 * `describe_stage_value`: which stage is worth most and least
-* `describe_policy_map`: from which budget on each stage gets an offer
+* `describe_policy_map`: the smallest budget at which each stage gets an offer
 * `describe_qini`: whom each score should treat, and the gain
 * `describe_regret`: what each rule has lost at the end
-* `describe_alive_map`: what is believed of frequent buyers who fell silent
+* `describe_alive_map`: how likely frequent buyers who fell silent are still alive
 * `describe_trend`: the start, end, peak and low of a series
 """
 

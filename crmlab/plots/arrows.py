@@ -1,4 +1,4 @@
-"""Moves as drawn: arrows, ladders, their key, and percentages beside them.
+"""How moves are drawn: arrows, ladders, their key, and percentages next to them.
 
 Lengths are in inches and sizes in points of a page-wide figure; `scale` enlarges the points.
 """

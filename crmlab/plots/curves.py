@@ -127,9 +127,9 @@ def plot_prediction(
     counted = np.arange(1, common_length(models) + 1)
     times = _times(counted if periods is None else periods, common_length(models))
     if happened.shape != times.shape:
-        raise SpecError(f"actual: must have {len(times)} values, as periods, got {len(happened)}")
+        raise SpecError(f"`actual` must have {len(times)} values, as periods, got {len(happened)}")
     if not times[0] <= cutoff <= times[-1]:
-        raise SpecError(f"cutoff: must lie in {times[0]:g} to {times[-1]:g}, got {cutoff!r}")
+        raise SpecError(f"`cutoff` must lie in {times[0]:g} to {times[-1]:g}, got {cutoff!r}")
 
     ax = take_axes(ax, 0.58)
     draw_curves(ax, times, models, prob)
@@ -201,7 +201,7 @@ def plot_calibration(
 def find_curves(parameter: str, curves: Mapping[str, ArrayLike]) -> dict[str, NDArray]:
     """Check named curves: all of the same length, each with or without draws."""
     if not isinstance(curves, Mapping) or not curves:
-        raise SpecError(f"{parameter}: must map names to curves, got {curves!r}")
+        raise SpecError(f"`{parameter}` must map names to curves, got {curves!r}")
     found = {}
     for name, curve in curves.items():
         n_dims = np.ndim(curve)
@@ -209,7 +209,7 @@ def find_curves(parameter: str, curves: Mapping[str, ArrayLike]) -> dict[str, ND
         found[str(name)] = check_numbers(f"{parameter}[{name!r}]", curve, shape)
     lengths = {name: curve.shape[-1] for name, curve in found.items()}
     if len(set(lengths.values())) > 1:
-        raise SpecError(f"{parameter}: must be equally long, got {lengths}")
+        raise SpecError(f"`{parameter}` must be equally long, got {lengths}")
     return found
 
 
@@ -221,14 +221,14 @@ def common_length(curves: Mapping[str, NDArray]) -> int:
 def _times(periods: ArrayLike | None, length: int) -> NDArray:
     times = check_numbers("periods", np.arange(length) if periods is None else periods, (length,))
     if length < 2 or (np.diff(times) <= 0).any():
-        raise SpecError(f"periods: must be two or more, and ascend, got {times.tolist()}")
+        raise SpecError(f"`periods` must be two or more, in increasing order, got {times.tolist()}")
     return times
 
 
 def _dots(observed: ArrayLike, length: int) -> NDArray:
     dots = check_numbers("observed", observed, (None,))
     if len(dots) > length:
-        raise SpecError(f"observed: must have at most {length} values, got {len(dots)}")
+        raise SpecError(f"`observed` must have at most {length} values, got {len(dots)}")
     return dots
 
 
@@ -306,7 +306,7 @@ def label_ends(ax: "Axes", ends: Mapping[str, float], colours: Sequence[str]) ->
 
 def _problems_of_table(table: pd.DataFrame, space: StageSpace | None) -> list[str]:
     if not isinstance(table, pd.DataFrame):
-        return [f"table must be a pandas DataFrame, got {type(table).__name__}"]
+        return [f"`table` must be a pandas DataFrame, got {type(table).__name__}"]
     missing = [c for c in ("predicted", "observed", "n") if c not in table]
     if missing or table.empty:
         empty = ["table has no rows"] if table.empty else []

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from crmlab.arrays import number_problems
 from crmlab.errors import SpecError, raise_problems
 from crmlab.plots.curves import common_length, draw_curves, find_curves, label_ends, with_notes
 from crmlab.plots.layout import check_numbers, check_prob, points_of, take_axes
@@ -94,13 +95,13 @@ def _read_map(
     problems = []
     if chosen.ndim != 3 or chosen.shape[1:] != (len(money), len(space)) or not len(chosen):
         problems.append(
-            f"actions must have shape ([draws,] {len(money)}, {len(space)}), got "
+            f"`actions` must have shape ([draws,] {len(money)}, {len(space)}), got "
             f"{np.shape(actions)}"
         )
     if chosen.dtype.kind not in "iu" or (chosen < 0).any() or (chosen >= len(names)).any():
-        problems.append(f"actions must hold whole numbers from 0 to {len(names) - 1}")
+        problems.append(f"`actions` must hold whole numbers from 0 to {len(names) - 1}")
     if (np.diff(money) <= 0).any():
-        problems.append("budgets must ascend")
+        problems.append(f"`budgets` must be in increasing order, got {money.tolist()}")
     raise_problems(SpecError, "plot_policy_map", problems)
     return chosen, money
 
@@ -226,7 +227,7 @@ def plot_qini(
     curves = find_curves("gains", gains)
     shares = check_numbers("share", share, (common_length(curves),))
     if shares[0] != 0 or not np.isclose(shares[-1], 1) or (np.diff(shares) <= 0).any():
-        raise SpecError(f"share: must ascend from 0 to 1, got {shares.tolist()[:5]} ...")
+        raise SpecError(f"`share` must increase from 0 to 1, got {shares.tolist()[:5]} ...")
     ax = take_axes(ax, 0.62)
     draw_curves(ax, 100 * shares, curves, prob)
     end = float(np.mean([_mean(curve)[-1] for curve in curves.values()]))
@@ -352,7 +353,7 @@ def plot_regret(
     curves = find_curves("regrets", regrets)
     x = check_numbers("sizes", sizes, (common_length(curves),))
     if len(x) < 2 or (np.diff(x) <= 0).any() or (log and x[0] <= 0):
-        raise SpecError(f"sizes: must be two or more and ascend, got {x.tolist()[:5]} ...")
+        raise SpecError(f"`sizes` must be two or more, increasing, got {x.tolist()[:5]} ...")
     ax = take_axes(ax, 0.58)
     draw_curves(ax, x, curves, prob)
     if log:
@@ -438,10 +439,10 @@ def plot_alive_map(
         check_numbers("frequency", frequency, (None,)),
     )
     alive = check_numbers("probs", probs, (len(y), len(x)))
-    problems = ["probs must lie between 0 and 1"] if (alive < 0).any() or (alive > 1).any() else []
+    problems = number_problems({"probs": alive}, least=0, most=1)
     for name, axis in (("recency", x), ("frequency", y)):
         if len(axis) < 2 or (np.diff(axis) <= 0).any():
-            problems.append(f"{name} must hold two values or more and ascend")
+            problems.append(f"`{name}` must hold two values or more, in increasing order")
     raise_problems(SpecError, "plot_alive_map", problems)
     from matplotlib.colors import LinearSegmentedColormap
 

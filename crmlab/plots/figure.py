@@ -165,14 +165,14 @@ def _figure_of(ax_or_fig: object) -> "Figure":
     figure = ax_or_fig.get_figure(root=True) if isinstance(ax_or_fig, Axes | Figure) else None
     if figure is None:
         raise SpecError(
-            f"ax_or_fig must be matplotlib Axes or a Figure, got {type(ax_or_fig).__name__}"
+            f"`ax_or_fig` must be matplotlib Axes or a Figure, got {type(ax_or_fig).__name__}"
         )
     return figure
 
 
 def _checked(sentence: str) -> str:
     if not isinstance(sentence, str) or not sentence.strip() or "\n" in sentence:
-        raise SpecError(f"sentence must be one line of text, got {sentence!r}")
+        raise SpecError(f"`sentence` must be one line of text, got {sentence!r}")
     return sentence
 
 

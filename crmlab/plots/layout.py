@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, number_problems
 from crmlab.errors import SpecError
 from crmlab.stages import StageSpace
 
@@ -56,7 +56,7 @@ def take_axes(ax: "Axes | None", aspect: float) -> "Axes":
         height = min(aspect * width, height) if is_screen else aspect * width
         return plt.subplots(figsize=(width, height), layout="constrained")[1]
     if not isinstance(ax, Axes):
-        raise SpecError(f"ax must be matplotlib Axes or None, got {type(ax).__name__}")
+        raise SpecError(f"`ax` must be matplotlib Axes or None, got {type(ax).__name__}")
     return ax
 
 
@@ -64,7 +64,7 @@ def settle(ax: "Axes") -> "Figure":
     """Settle the layout of the figure of axes, so that lengths on paper are known; return it."""
     figure = ax.get_figure(root=True)
     if figure is None:
-        raise SpecError("ax is in no figure any more; make new axes")
+        raise SpecError("`ax` no longer belongs to a figure; create new axes")
     figure.draw_without_rendering()
     return figure
 
@@ -195,10 +195,10 @@ def stage_draws(
 def in_order(parameter: str, values: xr.DataArray, space: StageSpace, dim: str) -> xr.DataArray:
     """Move the stage dimension last and put it in the order of the space."""
     if dim not in values.dims:
-        raise SpecError(f"{parameter}: needs a dimension {dim!r}, got {values.dims}")
+        raise SpecError(f"`{parameter}` needs a dimension {dim!r}, got {values.dims}")
     names = [str(name) for name in values[dim].values]
     if sorted(names) != sorted(space.names):
-        raise SpecError(f"{parameter}: {dim!r} must name {list(space.names)}, got {names}")
+        raise SpecError(f"the {dim!r} of `{parameter}` must name {list(space.names)}, got {names}")
     return values.sel({dim: list(space.names)}).transpose(..., dim)
 
 
@@ -207,16 +207,16 @@ def check_numbers(parameter: str, values: ArrayLike, shape: tuple[int | None, ..
     try:
         array = np.array(values, dtype=float)
     except (TypeError, ValueError) as error:
-        raise SpecError(f"{parameter}: must hold numbers only ({error})") from error
+        raise SpecError(f"`{parameter}` must hold numbers only ({error})") from error
     wanted = tuple("n" if length is None else length for length in shape)
     fits = array.ndim == len(shape) and all(
         length in (None, found) for length, found in zip(shape, array.shape, strict=True)
     )
     if not fits or not array.size:
-        raise SpecError(f"{parameter}: must have shape {wanted}, got {array.shape}")
+        raise SpecError(f"`{parameter}` must have shape {wanted}, got {array.shape}")
     if not np.isfinite(array).all():
         raise SpecError(
-            f"{parameter}: must be finite, got {(~np.isfinite(array)).sum()} missing or infinite "
+            f"`{parameter}` must be finite, got {(~np.isfinite(array)).sum()} missing or infinite "
             f"of {array.size} values"
         )
     return array
@@ -224,5 +224,5 @@ def check_numbers(parameter: str, values: ArrayLike, shape: tuple[int | None, ..
 
 def check_prob(parameter: str, prob: float) -> None:
     """Raise `SpecError` unless `prob` is above 0 and below 1."""
-    if not 0 < prob < 1:
-        raise SpecError(f"{parameter}: must lie between 0 and 1, got {prob!r}")
+    for problem in number_problems({parameter: prob}, above=0, below=1):
+        raise SpecError(problem)

@@ -7,7 +7,7 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from crmlab.arrays import Floats
-from crmlab.errors import SpecError
+from crmlab.errors import refuse
 from crmlab.plots.layout import check_numbers, check_prob, points_of, stage_draws, take_axes
 from crmlab.plots.styles import INK, MUTED, stage_colours, stage_title
 from crmlab.stages import StageSpace, check_transition_matrix
@@ -173,7 +173,7 @@ def _row(
             space.index(stage_from)
             draws = draws.sel(stage_from=stage_from)
     if stage_from is None:
-        raise SpecError("plot_row_posterior: stage_from must name the stage of this row, got None")
+        refuse("plot_row_posterior", "stage_from", "the name of the stage of this row", None)
     space.index(stage_from)
     return stage_from, stage_draws("draws", draws, space, "stage_to")
 

@@ -101,13 +101,13 @@ def plot_stage_probs(
 def _shares_by_draw(probs: xr.DataArray, space: StageSpace) -> tuple[tuple[NDArray, str], Floats]:
     """Return time, its label, and probabilities (draws, periods, K), averaged over customers."""
     if not isinstance(probs, xr.DataArray):
-        raise SpecError(f"probs: must be an xarray DataArray, got {type(probs).__name__}")
+        raise SpecError(f"`probs` must be an xarray DataArray, got {type(probs).__name__}")
     ordered = in_order("probs", probs, space, "stage")
     dim = next((dim for dim in _TIMES if dim in probs.dims), None)
     unknown = set(probs.dims) - {"chain", "draw", "customer_id", "stage", dim}
     if dim is None or unknown:
         raise SpecError(
-            "probs: needs the dimension 'period' or 'horizon' besides stage, chain, draw and "
+            "`probs` needs the dimension 'period' or 'horizon' besides stage, chain, draw and "
             f"customer_id, got {probs.dims}"
         )
     _check_probabilities(ordered.values)
@@ -118,7 +118,7 @@ def _shares_by_draw(probs: xr.DataArray, space: StageSpace) -> tuple[tuple[NDArr
     shares = ordered.transpose("chain", "draw", dim, "stage", missing_dims="ignore").values
     shares = shares.reshape(-1, *shares.shape[-2:])
     if not np.isfinite(shares).any():
-        raise SpecError("probs: every value is missing")
+        raise SpecError("`probs`: every value is missing")
     return (_times(probs, dim), _time_label(probs, dim)), shares
 
 
@@ -127,7 +127,7 @@ def _check_probabilities(values: NDArray) -> None:
     sums = values.sum(axis=-1)
     wrong = (values < -1e-9).any() or (np.abs(sums - 1) > 1e-6)[~missing.any(axis=-1)].any()
     if wrong or (missing.any(axis=-1) != missing.all(axis=-1)).any():
-        raise SpecError("probs: must be probabilities that sum to 1 over the stages, or missing")
+        raise SpecError("`probs` must be probabilities that sum to 1 over the stages, or missing")
 
 
 def _times(probs: xr.DataArray, dim: str) -> NDArray:
@@ -151,12 +151,12 @@ def _event_rows(
     if not events:
         return {}
     if is_base:
-        raise SpecError("events: can only be shown for one customer, but probs has several")
+        raise SpecError("`events` can only be shown for one customer, but `probs` has several")
     rows = {str(name): np.array(events[name], dtype=float) for name in events}
     for name, values in rows.items():
         if values.shape != (n_periods,):
             raise SpecError(
-                f"events: {name!r} must have one value per period ({n_periods}), got shape "
+                f"`events`: {name!r} must have one value per period ({n_periods}), got shape "
                 f"{values.shape}"
             )
     return rows

@@ -147,7 +147,7 @@ def _facts(
 def _shares(occupancy: ArrayLike, n_stages: int) -> NDArray:
     shares = check_numbers("occupancy", occupancy, (n_stages,))
     if (shares < 0).any() or (shares > 1).any():
-        raise SpecError(f"occupancy: must be shares between 0 and 1, got {shares.tolist()}")
+        raise SpecError(f"`occupancy` must be shares between 0 and 1, got {shares.tolist()}")
     return shares
 
 

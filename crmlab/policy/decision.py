@@ -10,8 +10,8 @@ from crmlab.actions import Action, check_actions
 from crmlab.errors import SpecError, check_one_of
 from crmlab.inference import Fit
 from crmlab.policy.choice import choose_policy
-from crmlab.policy.effects import EffectDraws, draw_action_matrices
 from crmlab.policy.inputs import read_weights
+from crmlab.policy.uncertain_effects import EffectDraws, draw_action_matrices
 from crmlab.prediction import transition_matrices
 from crmlab.value.inputs import FIRSTS, by_stage, margins_by_draw
 from crmlab.value.rates import DiscountRate, rate_per_period, spell

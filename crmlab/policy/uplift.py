@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from crmlab.arrays import Bools, Floats
+from crmlab.arrays import Bools, Floats, number_problems
 from crmlab.errors import DataError, SpecError, raise_problems
 
 
@@ -94,8 +94,8 @@ def transformed_outcome(outcome: ArrayLike, treated: ArrayLike, propensity: Arra
     """
     y, t = _read_experiment(outcome, treated)
     e = np.asarray(propensity, dtype=float)
-    if not ((e > 0) & (e < 1)).all():
-        raise SpecError("transformed_outcome: `propensity` must lie between 0 and 1, both excluded")
+    problems = number_problems({"propensity": e}, above=0, below=1)
+    raise_problems(SpecError, "transformed_outcome", problems)
     return y * (t - e) / (e * (1 - e))
 
 

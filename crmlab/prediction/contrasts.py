@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
-from crmlab.arrays import Floats, count_problems
+from crmlab.arrays import Floats, count_problems, number_problems
 from crmlab.errors import SpecError, raise_problems
 from crmlab.inference import Fit
 from crmlab.prediction.customers import Customers, Parameters, read_customers
@@ -284,8 +284,7 @@ def _read_contrast(
         for name, value in [*low.items(), *high.items()]
         if not np.isfinite(value)
     ]
-    if not 0 < prob < 1:
-        problems.append(f"`prob` must lie between 0 and 1, got {prob!r}")
+    problems += number_problems({"prob": prob}, above=0, below=1)
     raise_problems(SpecError, owner, problems)
     places = tuple(columns.index(name) for name in low)
     return Contrast(places, tuple(low.values()), tuple(high[name] for name in low))

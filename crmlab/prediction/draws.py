@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from crmlab.arrays import is_count, spread_evenly
+from crmlab.arrays import check_count, spread_evenly
 from crmlab.errors import SpecError
 from crmlab.inference import Fit
 from crmlab.prediction.customers import Parameters
@@ -33,8 +33,7 @@ def thin_draws(fit: Fit, draws: int = 200) -> xr.Dataset:
     SpecError
         `draws` is not a positive integer.
     """
-    if not is_count(draws):
-        raise SpecError(f"The `draws` parameter must be a positive integer, got {draws!r}.")
+    check_count("thin_draws", "draws", draws)
     posterior = fit.posterior
     per_chain = -(-draws // posterior.sizes["chain"])
     return posterior.isel(draw=spread_evenly(posterior.sizes["draw"], per_chain))

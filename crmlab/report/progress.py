@@ -16,8 +16,8 @@ def clock(now: Callable[[], float] = time.perf_counter) -> Tell:
 
     Examples
     --------
-    >>> tell = clock(iter([0.0, 12.3]).__next__)
-    >>> tell("fitting")
+    >>> say = clock(iter([0.0, 12.3]).__next__)
+    >>> say("fitting")
     [ 12 s] fitting
     """
     started = now()

@@ -151,8 +151,7 @@ def _check_units(tables: CustomerTables) -> None:
     unknown = sorted(set(tables.units) - set(known))
     if unknown:
         raise SpecError(
-            f"The `units` parameter of `CustomerTables` names {listed(unknown)}, but the tables "
-            f"have {listed(known)}."
+            f"CustomerTables: `units` names {listed(unknown)}, but the tables have {listed(known)}"
         )
 
 
@@ -217,13 +216,13 @@ def _check_cutoff(tables: CustomerTables, cutoff: object) -> Time:
     kind = "a date" if tables.is_dated else "a whole number"
     if cut is None or isinstance(cut, int) == tables.is_dated:
         raise SpecError(
-            f"The `cutoff` parameter of `split_holdout` must be {kind}, because the tables have "
-            f"{'dates' if tables.is_dated else 'periods'}; got {cutoff!r}."
+            f"split_holdout: `cutoff` must be {kind}, because the tables have "
+            f"{'dates' if tables.is_dated else 'periods'}, got {cutoff!r}"
         )
     if not first < cut <= last:
         raise SpecError(
-            "The `cutoff` parameter of `split_holdout`, where the holdout begins, must be later "
-            f"than {first} and no later than {last}, got {cutoff!r}."
+            f"split_holdout: `cutoff`, where the holdout begins, must be later than {first} and no "
+            f"later than {last}, got {cutoff!r}"
         )
     return cut
 

@@ -182,8 +182,8 @@ def rfm_summary(orders: pd.DataFrame, *, observation_end: Any, freq: str = "W") 
     seen = days[days["date"] <= end]
     if seen.empty:
         raise SpecError(
-            "The `observation_end` parameter of `rfm_summary` must not be before the first order "
-            f"({days['date'].min().date()}), got {observation_end!r}."
+            "rfm_summary: `observation_end` must not be before the first order "
+            f"({days['date'].min().date()}), got {observation_end!r}"
         )
     return _summarise(seen, end, pd.Timedelta(days=_DAYS[freq]))
 

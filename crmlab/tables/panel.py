@@ -101,8 +101,7 @@ def _chosen(tables: CustomerTables, channels: Sequence[str] | None) -> list[str]
     unknown = [name for name in chosen if name not in known]
     if unknown:
         raise SpecError(
-            f"The `channels` parameter of `to_panel` names {listed(unknown)}, but the tables "
-            f"have {listed(known)}."
+            f"to_panel: `channels` names {listed(unknown)}, but the tables have {listed(known)}"
         )
     return list(chosen)
 
@@ -169,8 +168,8 @@ def _alias(freq: object, window_start: pd.Timestamp) -> str:
             last_weekday = _WEEKDAYS[(window_start.weekday() - 1) % 7]
             return f"W-{last_weekday}" if freq == "W" else freq
     raise SpecError(
-        "The `freq` parameter of `to_panel` must be a period alias: 'D', 'W', 'M', 'Q', 'Y', or "
-        f"one with an anchor, such as 'W-SUN' or 'Q-JAN'; got {freq!r}."
+        "to_panel: `freq` must be a period alias: 'D', 'W', 'M', 'Q', 'Y', or one with an anchor, "
+        f"such as 'W-SUN' or 'Q-JAN', got {freq!r}"
     )
 
 

@@ -431,7 +431,7 @@ def as_frame(
 ) -> tuple[pd.DataFrame | None, list[str]]:
     """Return the frame with rows numbered from 0, or the problems that prevent reading it."""
     if not isinstance(raw, pd.DataFrame):
-        return None, [f"{name}: must be a pandas DataFrame, got {type(raw).__name__}"]
+        return None, [f"`{name}` must be a pandas DataFrame, got {type(raw).__name__}"]
     listed = [str(column) for column in raw.columns]
     repeated = sorted({column for column in listed if listed.count(column) > 1})
     missing = [column for column in required if column not in listed]
@@ -441,7 +441,7 @@ def as_frame(
         for column in missing
     ]
     if has_time and ("period" in listed) == ("date" in listed):
-        problems.append(f"{name}: must have either a column `period` or a column `date`")
+        problems.append(f"`{name}` must have either a column `period` or a column `date`")
     return (None if problems else raw.set_axis(listed, axis=1).reset_index(drop=True)), problems
 
 
@@ -520,14 +520,14 @@ def clean_window(window: object) -> tuple[Window | None, list[str]]:
     """
     if window is None:
         return None, []
-    rule = f"window: must be (first, last), two periods or two dates, got {window!r}"
+    rule = f"`window` must be (first, last), two periods or two dates, got {window!r}"
     if not isinstance(window, (tuple, list)) or len(window) != 2:
         return None, [rule]
     first, last = (read_time(end) for end in window)
     if first is None or last is None or isinstance(first, int) != isinstance(last, int):
         return None, [rule]
     if first > last:
-        return None, [f"window: first must not be after last, got {window!r}"]
+        return None, [f"`window` must not end before it begins, got {window!r}"]
     return (first, last), []
 
 

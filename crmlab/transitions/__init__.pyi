@@ -9,10 +9,7 @@ from crmlab.transitions.covariates import (
 from crmlab.transitions.design import (
     Design as Design,
 )
-from crmlab.transitions.driven import (
-    DrivenTransitions as DrivenTransitions,
-)
-from crmlab.transitions.effects import (
+from crmlab.transitions.effect_priors import (
     CustomerEffects as CustomerEffects,
     Horseshoe as Horseshoe,
 )
@@ -28,4 +25,7 @@ from crmlab.transitions.ordered import (
 from crmlab.transitions.sticky import (
     StickyDirichlet as StickyDirichlet,
     break_sticks as break_sticks,
+)
+from crmlab.transitions.with_covariates import (
+    DrivenTransitions as DrivenTransitions,
 )

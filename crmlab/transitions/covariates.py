@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crmlab.arrays import Bools, Floats
+from crmlab.arrays import Bools, Floats, number_problems
 from crmlab.errors import SpecError, raise_problems
 from crmlab.tables import observed_cells
 
@@ -63,8 +63,7 @@ class Segments:
         problems = []
         if len(self.labels) < 2 or len(set(self.labels)) < len(self.labels):
             problems.append(f"`labels` must be two or more different ones, got {self.labels}")
-        if not 0 < self.scale < np.inf:
-            problems.append(f"`scale` must be finite and above 0, got {self.scale!r}")
+        problems += number_problems({"scale": self.scale}, above=0)
         raise_problems(SpecError, "Segments", problems)
 
     @property

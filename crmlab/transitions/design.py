@@ -16,7 +16,7 @@ from crmlab.transitions.covariates import (
     mean_design,
     read_design,
 )
-from crmlab.transitions.effects import (
+from crmlab.transitions.effect_priors import (
     CustomerEffects,
     EffectPrior,
     Groups,

@@ -9,7 +9,7 @@ import numpy as np
 from crmlab.arrays import Floats
 from crmlab.stages import StageSpace
 from crmlab.transitions.backend import Backend
-from crmlab.transitions.effects import Groups
+from crmlab.transitions.effect_priors import Groups
 
 if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable

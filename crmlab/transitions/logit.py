@@ -12,9 +12,9 @@ from crmlab.stages import StageSpace
 from crmlab.transitions.backend import Backend
 from crmlab.transitions.base import Drivers
 from crmlab.transitions.design import DIMS
-from crmlab.transitions.driven import DrivenTransitions
-from crmlab.transitions.effects import SHARED, Groups, group_moves, normal_log_density
+from crmlab.transitions.effect_priors import SHARED, Groups, group_moves, normal_log_density
 from crmlab.transitions.link import Link
+from crmlab.transitions.with_covariates import DrivenTransitions
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -10,9 +10,9 @@ from crmlab.errors import check_one_of
 from crmlab.stages import StageSpace
 from crmlab.transitions.backend import Backend
 from crmlab.transitions.design import DIMS, as_tuple
-from crmlab.transitions.driven import DrivenTransitions
-from crmlab.transitions.effects import Groups, group_origins, normal_log_density
+from crmlab.transitions.effect_priors import Groups, group_origins, normal_log_density
 from crmlab.transitions.link import Link
+from crmlab.transitions.with_covariates import DrivenTransitions
 
 if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crmlab.arrays import Bools, Floats, Ints
+from crmlab.arrays import Bools, Floats, Ints, number_problems
 from crmlab.errors import SpecError, raise_problems
 from crmlab.stages import StageSpace
 from crmlab.transitions.base import Parameters, TransitionModel
@@ -48,13 +48,8 @@ class StickyDirichlet(TransitionModel):
 
     def __post_init__(self) -> None:
         """Refuse weights that make no Dirichlet."""
-        problems = []
-        if not 0 <= self.stickiness < np.inf:
-            problems.append(f"`stickiness` must be finite and at least 0, got {self.stickiness!r}")
-        if not 0 < self.concentration < np.inf:
-            problems.append(
-                f"`concentration` must be finite and above 0, got {self.concentration!r}"
-            )
+        problems = number_problems({"stickiness": self.stickiness}, least=0)
+        problems += number_problems({"concentration": self.concentration}, above=0)
         raise_problems(SpecError, "StickyDirichlet", problems)
 
     def alpha(self, stages: StageSpace) -> Floats:

@@ -1,6 +1,6 @@
 """The public names of crmlab.value."""
 
-from crmlab.value.customers import (
+from crmlab.value.any_model import (
     customer_value as customer_value,
     expected_purchases as expected_purchases,
     expected_spend as expected_spend,

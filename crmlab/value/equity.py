@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, number_problems
 from crmlab.errors import SpecError, raise_problems
 from crmlab.value.inputs import as_floats, by_stage, read_customers, read_probs
 
@@ -136,8 +136,7 @@ def _check_values(values: NDArray, prob: float) -> None:
     problems = []
     if values.ndim != 2 or not values.size or not np.isfinite(values).all():
         problems.append(f"`values` must be finite, of shape (draws, K), got shape {values.shape}")
-    if not 0 < prob < 1:
-        problems.append(f"`prob` must lie between 0 and 1, got {prob!r}")
+    problems += number_problems({"prob": prob}, above=0, below=1)
     raise_problems(SpecError, "value_in_blocks", problems)
 
 

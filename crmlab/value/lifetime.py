@@ -190,8 +190,8 @@ def lifetime_spread(
     Returns
     -------
     Dataset
-        By `stage`: `mean`, and three standard deviations: `chance`, among customers under known
-        parameters, which no amount of data reduces; `ignorance`, of the posterior, which shrinks;
+        By `stage`: `mean`, and three standard deviations: `aleatoric`, among customers under known
+        parameters, which no amount of data reduces; `epistemic`, of the posterior, which shrinks;
         `total`, the root of the sum of their squares. Attrs as in `lifetime_value`.
 
     Raises
@@ -211,8 +211,8 @@ def lifetime_spread(
     spread = split_variance(values.reshape(flat), variances.reshape(flat))
     parts = {
         "mean": values.mean(axis=(0, 1)),
-        "chance": np.sqrt(spread.chance),
-        "ignorance": np.sqrt(spread.ignorance),
+        "aleatoric": np.sqrt(spread.aleatoric),
+        "epistemic": np.sqrt(spread.epistemic),
         "total": np.sqrt(spread.total),
     }
     return xr.Dataset(

@@ -39,9 +39,7 @@ def mean_spend(
     24.731
     """
     prob, median, sigma = (_keep_labels(values) for values in (prob, median, sigma))
-    problems = []
-    if not ((prob >= 0) & (prob <= 1)).all():
-        problems.append("`prob` must lie between 0 and 1")
+    problems = number_problems({"prob": prob}, least=0, most=1)
     problems += number_problems({"median": median, "sigma": sigma}, least=0)
     raise_problems(SpecError, "mean_spend", problems)
     return prob * median * np.exp(sigma**2 / 2)
@@ -80,9 +78,7 @@ def margin_from_spend(
     [0.0, 6.0, 22.5]
     """
     spend, cost = _keep_labels(spend), _keep_labels(cost)
-    problems = []
-    if not 0 <= fraction <= 1:
-        problems.append(f"`fraction` must lie between 0 and 1, got {fraction!r}; 30 % is 0.30")
+    problems = number_problems({"fraction": fraction}, least=0, most=1)
     if not np.isfinite(spend).all() or not np.isfinite(cost).all():
         problems.append("`spend` and `cost` must be finite; write 0 for none")
     raise_problems(SpecError, "margin_from_spend", problems)

@@ -83,7 +83,7 @@ def _periods_per_year(freq: str | None) -> float:
     base = str(freq).split("-")[0]
     if base not in PERIODS_PER_YEAR:
         raise SpecError(
-            f"A rate per year or month needs periods of known length: freq must be one of "
+            f"A rate per year or month needs periods of known length: `freq` must be one of "
             f"{', '.join(PERIODS_PER_YEAR)}, got {freq!r}. Give `discount_rate` as a bare number "
             "per period instead."
         )

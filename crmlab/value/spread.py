@@ -13,7 +13,7 @@ from memory):
 
     theta_i = s_i^2 + q^2 [ sum_j P_ij V_j^2 - (sum_j P_ij V_j)^2 ],    W = [I - q^2 P]^(-1) theta
 
-This is chance, not ignorance: more data narrow the posterior of V but do not change W.
+This variance is aleatoric: more data narrow the posterior of V but do not change W.
 `split_variance` adds the two.
 """
 
@@ -129,21 +129,21 @@ def _sum_horizon(
 
 
 class Spread(NamedTuple):
-    """A variance in two parts, in currency squared: chance stays, ignorance shrinks with data."""
+    """A variance in two parts, in currency squared; only the epistemic part shrinks with data."""
 
-    chance: Floats
-    ignorance: Floats
+    aleatoric: Floats
+    epistemic: Floats
 
     @property
     def total(self) -> Floats:
         """Total variance of what a customer will bring."""
-        return self.chance + self.ignorance
+        return self.aleatoric + self.epistemic
 
 
 def split_variance(values: ArrayLike, variances: ArrayLike) -> Spread:
-    """Split the predictive variance of a value into chance and ignorance, in currency squared.
+    """Split the predictive variance of a value into an aleatoric and an epistemic part.
 
-    Var G = E[Var(G | draw)] + Var(E[G | draw]), over draws.
+    Var G = E[Var(G | draw)] + Var(E[G | draw]), over draws, in currency squared.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def split_variance(values: ArrayLike, variances: ArrayLike) -> Spread:
     Examples
     --------
     >>> split_variance([[10.0], [14.0]], [[30.0], [50.0]])
-    Spread(chance=array([40.]), ignorance=array([4.]))
+    Spread(aleatoric=array([40.]), epistemic=array([4.]))
     """
     values, variances = as_floats("values", values), as_floats("variances", variances)
     if values.ndim < 1 or values.shape != variances.shape or not values.size:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, number_problems
 from crmlab.errors import SpecError, raise_problems
 
 
@@ -119,8 +119,7 @@ def blattberg_deighton_optimum(
             "shares must satisfy 0 < `response` < `ceiling` <= 1, "
             f"got response {response!r} and ceiling {ceiling!r}; write 20 % as 0.20"
         )
-    if not spend > 0:
-        problems.append(f"`spend` must be above 0, got {spend!r}")
+    problems += number_problems({"spend": spend}, above=0)
     raise_problems(SpecError, "blattberg_deighton_optimum", problems)
     steepness = -math.log1p(-response / ceiling) / spend
     best = max(0.0, math.log(max(steepness * ceiling * margin, 1.0)) / steepness)
@@ -131,13 +130,9 @@ def blattberg_deighton_optimum(
 def _check_retention(owner: str, retention: ArrayLike, discount_rate: ArrayLike) -> None:
     """Refuse a retention that is not a probability, and a rate at which the sum is infinite."""
     retention, rate = np.asarray(retention, dtype=float), np.asarray(discount_rate, dtype=float)
-    problems = []
-    if not ((retention >= 0) & (retention <= 1)).all():
-        problems.append(
-            f"`retention` must lie between 0 and 1, got {retention.tolist()}; write 75 % as 0.75"
-        )
-    if not (np.isfinite(rate) & (rate > -1)).all():
-        problems.append(f"`discount_rate` must be finite and above -1, got {rate.tolist()}")
-    elif owner == "retention_multiple" and not (1 + rate > retention).all():
+    problems = number_problems({"retention": retention}, least=0, most=1)
+    wrong_rate = number_problems({"discount_rate": rate}, above=-1)
+    problems += wrong_rate
+    if not wrong_rate and owner == "retention_multiple" and not (1 + rate > retention).all():
         problems.append("1 + `discount_rate` must exceed `retention`, or the sum has no end")
     raise_problems(SpecError, owner, problems)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from crmlab.arrays import number_problems
 from crmlab.errors import SpecError, raise_problems, refuse
 from crmlab.tables.records import read_time
 
@@ -143,6 +144,7 @@ def clean_record_prob(junk_prob: ArrayLike, n_fields: ArrayLike) -> np.ndarray:
     0.694
     """
     q = np.asarray(junk_prob, dtype=float)
-    if not ((q >= 0) & (q <= 1)).all():
-        refuse("clean_record_prob", "junk_prob", "between 0 and 1", junk_prob)
+    raise_problems(
+        SpecError, "clean_record_prob", number_problems({"junk_prob": q}, least=0, most=1)
+    )
     return (1 - q) ** np.asarray(n_fields)

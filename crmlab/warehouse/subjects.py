@@ -62,7 +62,7 @@ def to_subject(
     ends, problems = clean_window(window)
     problems += _clashes(extracts, totals or {})
     if problems or ends is None:
-        nothing = ["window: must be (first, last), two dates, got None"]
+        nothing = ["`window` must be (first, last), two dates, got None"]
         raise error_of(SpecError, "to_subject", problems or nothing)
     readings = [read_extract(extract) for extract in extracts]
     inside, late = _split_window(extracts, [reading.rows for reading in readings], ends)

@@ -16,7 +16,7 @@ from scipy.stats import poisson
 
 import crmlab as crm
 from crmlab.errors import DataWarning, SamplingWarning, SpecError
-from crmlab.transitions.effects import group_moves
+from crmlab.transitions.effect_priors import group_moves
 from tests.cases.faults import fault, need, refusal
 from validation.weak_data import DRAWS, MODEL, TUNE, simulate
 

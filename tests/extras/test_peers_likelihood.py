@@ -80,8 +80,8 @@ def test_loglik_is_that_of_hmmlearn(channel, make_peer):
 @PEERS
 def test_smoothed_probabilities_are_those_of_hmmlearn(channel, make_peer):
     panel, rows = ragged(channel)
-    law = (INITIAL, MATRIX, scores(panel, channel), np.zeros(N, int), LENGTHS - 1)
-    smoothed = chains.smooth(*law)[np.arange(T) < LENGTHS[:, None]]
+    arguments = (INITIAL, MATRIX, scores(panel, channel), np.zeros(N, int), LENGTHS - 1)
+    smoothed = chains.smooth(*arguments)[np.arange(T) < LENGTHS[:, None]]
     theirs = with_law(make_peer()).predict_proba(rows, LENGTHS)
     assert smoothed == pytest.approx(theirs, abs=1e-10)
 
@@ -89,8 +89,8 @@ def test_smoothed_probabilities_are_those_of_hmmlearn(channel, make_peer):
 @PEERS
 def test_best_paths_are_those_of_hmmlearn(channel, make_peer):
     panel, rows = ragged(channel, seed=3)
-    law = (INITIAL, MATRIX, scores(panel, channel), np.zeros(N, int), LENGTHS - 1)
-    paths = chains.viterbi(*law)[np.arange(T) < LENGTHS[:, None]]
+    arguments = (INITIAL, MATRIX, scores(panel, channel), np.zeros(N, int), LENGTHS - 1)
+    paths = chains.viterbi(*arguments)[np.arange(T) < LENGTHS[:, None]]
     theirs = with_law(make_peer()).predict(rows, LENGTHS)
     assert (paths == theirs).all()
 

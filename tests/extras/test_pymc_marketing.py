@@ -27,7 +27,7 @@ from crmlab.datasets import dataset_path, load_cdnow_sample
 from crmlab.errors import DataError
 from crmlab.tables import split_holdout, tables_from_orders
 from crmlab.value import per_year
-from crmlab.value.customers import customer_value, expected_purchases, expected_spend, prob_alive
+from crmlab.value.any_model import customer_value, expected_purchases, expected_spend, prob_alive
 
 # What PyMC-Marketing imports is deprecated elsewhere; that is not ours to mend.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

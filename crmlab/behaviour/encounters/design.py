@@ -6,7 +6,7 @@ from itertools import permutations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, number_problems
 from crmlab.errors import SpecError, raise_problems
 
 _LONGEST_SERIES = 8  # 40,320 orders
@@ -15,7 +15,7 @@ _LONGEST_SERIES = 8  # 40,320 orders
 def contact_response(n_contacts: ArrayLike, *, benefit: float, fatigue: float) -> Floats:
     """Gain in log-odds from contacts, which rises with their number per period, then falls.
 
-    benefit n - fatigue n^2. Row D74 (Fournier, Dobscha & Mick 1998 on fatigue; the form is ours).
+    benefit n - fatigue n^2 (Fournier, Dobscha & Mick 1998 on fatigue; the form is ours).
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def best_contacts(*, benefit: float, fatigue: float, cost: float = 0.0) -> int:
     """Whole number of contacts per period with the largest response net of cost.
 
     The smallest n where one more adds benefit - cost - fatigue (2 n + 1) <= 0. The
-    continuous optimum is (benefit - cost) / (2 fatigue). Row D74.
+    continuous optimum is (benefit - cost) / (2 fatigue).
 
     Parameters
     ----------
@@ -64,8 +64,7 @@ def best_contacts(*, benefit: float, fatigue: float, cost: float = 0.0) -> int:
     >>> best_contacts(benefit=0.8, fatigue=0.1), best_contacts(benefit=0.8, fatigue=0.1, cost=0.4)
     (4, 2)
     """
-    if not fatigue > 0:
-        raise SpecError(f"best_contacts: `fatigue` must be above 0, got {fatigue!r}")
+    raise_problems(SpecError, "best_contacts", number_problems({"fatigue": fatigue}, above=0))
     optimum = (benefit - cost) / (2 * fatigue)
     # Rounding may put an exact tie between n and n + 1 a hair above the half.
     return max(0, int(np.ceil(optimum - 0.5 - 1e-9)))
@@ -80,7 +79,7 @@ def best_order(
     """Order of the steps that leaves the best memory, as positions in the given list.
 
     All orders that keep the constraints are tried. Among equals, the first in dictionary order
-    wins. Rows A13, D50, D51.
+    wins.
 
     Parameters
     ----------

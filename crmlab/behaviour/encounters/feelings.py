@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, number_problems
 from crmlab.errors import SpecError, raise_problems
 
 
@@ -13,7 +13,7 @@ def prospect_value(
     """Felt value of gains and losses, in currency ** curvature.
 
     v(x) = x^c for gains and -l (-x)^c for losses. As v is concave above 0 and convex below, gains
-    are worth more apart, and losses hurt less together (Thaler 1985). Row D52.
+    are worth more apart, and losses hurt less together (Thaler 1985).
 
     Parameters
     ----------
@@ -40,11 +40,8 @@ def prospect_value(
     >>> [round(float(v), 1) for v in (2 * prospect_value(-50), prospect_value(-100))]
     [-140.7, -129.5]
     """
-    problems = []
-    if not 0 < curvature <= 1:
-        problems.append(f"`curvature` must be above 0 and at most 1, got {curvature!r}")
-    if not loss_aversion > 0:
-        problems.append(f"`loss_aversion` must be above 0, got {loss_aversion!r}")
+    problems = number_problems({"curvature": curvature}, above=0, most=1)
+    problems += number_problems({"loss_aversion": loss_aversion}, above=0)
     raise_problems(SpecError, "prospect_value", problems)
     x = np.asarray(outcome, dtype=float)
     size = np.abs(x) ** curvature
@@ -62,7 +59,7 @@ def adjust_encounters(
     """Adjust what encounters feel like for choice and broken rituals, in their units.
 
     A bad encounter that the customer chose hurts less by the share `relief`; one that breaks a
-    ritual loses `penalty`. Rows D53, D54 (Chase & Dasu 2001 name both principles; the form is
+    ritual loses `penalty` (Chase & Dasu 2001 name both principles; the form is
     ours).
 
     Parameters
@@ -89,11 +86,8 @@ def adjust_encounters(
     >>> adjust_encounters([-4, 4], chosen=True, relief=0.25, penalty=1).tolist()
     [-3.0, 4.0]
     """
-    problems = []
-    if not 0 <= relief <= 1:
-        problems.append(f"`relief` must lie between 0 and 1, got {relief!r}")
-    if not penalty >= 0:
-        problems.append(f"`penalty` must be 0 or more, got {penalty!r}")
+    problems = number_problems({"relief": relief}, least=0, most=1)
+    problems += number_problems({"penalty": penalty}, least=0)
     raise_problems(SpecError, "adjust_encounters", problems)
     x = np.asarray(encounters, dtype=float)
     eased = np.where(np.asarray(chosen) & (x < 0), (1 - relief) * x, x)

@@ -4,15 +4,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
-from crmlab.arrays import Floats
-from crmlab.errors import SpecError
+from crmlab.arrays import Floats, number_problems
+from crmlab.errors import SpecError, raise_problems
 
 
 def all_go_well(probs: ArrayLike) -> Floats:
     """Probability that every contact of a series goes well, if contacts are independent.
 
     The product along the last axis, as for a system in series. The back office counts as much as
-    the front. Rows C11, C14, C15.
+    the front.
 
     Parameters
     ----------
@@ -33,8 +33,7 @@ def all_go_well(probs: ArrayLike) -> Floats:
     [0.774, 0.57]
     """
     probs = np.asarray(probs, dtype=float)
-    if not ((probs >= 0) & (probs <= 1)).all():
-        raise SpecError("all_go_well: `probs` must lie between 0 and 1; write 95 % as 0.95")
+    raise_problems(SpecError, "all_go_well", number_problems({"probs": probs}, least=0, most=1))
     return probs.prod(axis=-1)
 
 
@@ -42,8 +41,7 @@ def power_mean(scores: ArrayLike, exponent: float) -> Floats:
     """One score for several pillars, from additive to weakest link, in the units of the scores.
 
     (mean of s^e)^(1/e): the mean at e = 1, the geometric mean at e = 0, and the minimum as e goes
-    to minus infinity. The lower the exponent, the less one pillar makes up for another. Rows C11,
-    D48.
+    to minus infinity. The lower the exponent, the less one pillar makes up for another.
 
     Parameters
     ----------
@@ -93,7 +91,7 @@ def _log_power_mean(logs: Floats, exponent: float) -> Floats:
 def message_agreement(messages: ArrayLike) -> float:
     """Probability that two different channels, picked at random, say the same thing.
 
-    sum n_m (n_m - 1) / (n (n - 1)) over the messages m. Row C12.
+    sum n_m (n_m - 1) / (n (n - 1)) over the messages m.
 
     Parameters
     ----------

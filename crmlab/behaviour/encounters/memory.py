@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from crmlab.arrays import Floats
-from crmlab.errors import SpecError
+from crmlab.arrays import Floats, number_problems
+from crmlab.errors import SpecError, raise_problems
 
 
 def remember_peak_end(encounters: ArrayLike, *, peak_weight: float = 0.5) -> Floats:
@@ -38,10 +38,8 @@ def remember_peak_end(encounters: ArrayLike, *, peak_weight: float = 0.5) -> Flo
     >>> remember_peak_end([-2, -4, -8])[-1], remember_peak_end([-2, -4, -8, -4])[-1]
     (np.float64(-8.0), np.float64(-6.0))
     """
-    if not 0 <= peak_weight <= 1:
-        raise SpecError(
-            f"remember_peak_end: `peak_weight` must lie between 0 and 1, got {peak_weight!r}"
-        )
+    problems = number_problems({"peak_weight": peak_weight}, least=0, most=1)
+    raise_problems(SpecError, "remember_peak_end", problems)
     x = _series(encounters)
     best, worst = np.fmax.accumulate(x, axis=-1), np.fmin.accumulate(x, axis=-1)
     peak = np.where(-worst >= best, worst, best)
@@ -49,7 +47,7 @@ def remember_peak_end(encounters: ArrayLike, *, peak_weight: float = 0.5) -> Flo
 
 
 def remember_mean(encounters: ArrayLike) -> Floats:
-    """Memory after each encounter as the mean of all so far, in its units. Rows A15, C19.
+    """Memory after each encounter as the mean of all so far, in its units.
 
     Parameters
     ----------
@@ -75,8 +73,8 @@ def remember_sum(encounters: ArrayLike, *, keep: float = 1.0) -> Floats:
     """Memory after each encounter as a sum that fades, in its units.
 
     M_t = keep M_{t-1} + x_t, from M_0 = 0. With `keep` 1 the relationship is the plain sum of its
-    encounters. Below 1 the recent ones weigh more, and half of an encounter is left after
-    ln(1/2) / ln(keep) others. Row C19.
+    encounters. Below 1 the recent ones weigh more: an encounter's weight halves after
+    ln(1/2) / ln(keep) further encounters.
 
     Parameters
     ----------
@@ -99,8 +97,7 @@ def remember_sum(encounters: ArrayLike, *, keep: float = 1.0) -> Floats:
     >>> remember_sum([-2, -4, -8])[-1], remember_sum([-2, -4, -8, -4])[-1]
     (np.float64(-14.0), np.float64(-18.0))
     """
-    if not 0 <= keep <= 1:
-        raise SpecError(f"remember_sum: `keep` must lie between 0 and 1, got {keep!r}")
+    raise_problems(SpecError, "remember_sum", number_problems({"keep": keep}, least=0, most=1))
     x = _series(encounters)
     memory, held = np.empty(x.shape), np.zeros(x.shape[:-1])
     for t in range(x.shape[-1]):

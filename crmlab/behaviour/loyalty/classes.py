@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import logsumexp, xlog1py, xlogy
 
-from crmlab.arrays import Floats, Ints
+from crmlab.arrays import Floats, Ints, count_problems
 from crmlab.errors import DataError, SpecError, raise_problems
 
 
@@ -44,8 +44,8 @@ def fit_classes(
     """Fit latent classes to yes-or-no indicators by maximum likelihood.
 
     P(y) = sum_c share_c prod_j p_cj^y_j (1 - p_cj)^(1 - y_j), by expectation-maximisation from
-    several random starts (Lazarsfeld's model, from memory). Row D60: attitude, behaviour and
-    alternatives as indicators, active and passive loyalty as classes. Two classes need three
+    several random starts (Lazarsfeld's model, from memory). The indicators may be attitude,
+    behaviour and alternatives, the classes active and passive loyalty. Two classes need three
     indicators.
 
     Parameters
@@ -77,10 +77,9 @@ def fit_classes(
     """
     y = _indicators(indicators)
     n_indicators = y.shape[1]
-    problems = []
-    if n_classes < 1 or n_starts < 1 or max_rounds < 1:
-        problems.append("`n_classes`, `n_starts` and `max_rounds` must be 1 or more")
-    elif n_classes * (n_indicators + 1) - 1 > 2**n_indicators - 1:
+    sizes = {"n_classes": n_classes, "n_starts": n_starts, "max_rounds": max_rounds}
+    problems = count_problems(sizes)
+    if not problems and n_classes * (n_indicators + 1) - 1 > 2**n_indicators - 1:
         problems.append(
             f"{n_classes} classes have more parameters than {n_indicators} indicators have "
             "patterns; add an indicator or drop a class"

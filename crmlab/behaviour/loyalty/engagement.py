@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, log_expit
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, number_problems
 from crmlab.errors import SpecError, raise_problems
 
 
@@ -15,7 +15,7 @@ def prob_engaged(
 
     Conjunctive: prod_k logistic(steepness (s_k - b_k)), so a low score closes the gate whatever
     the others are. Otherwise logistic(steepness mean_k (s_k - b_k)), where they make up for each
-    other. Row C10: strong satisfaction *and* excellent experience (the form is ours).
+    other. The source asks for strong satisfaction *and* excellent experience (the form is ours).
 
     Parameters
     ----------
@@ -45,9 +45,7 @@ def prob_engaged(
     [0.88, 0.88]
     """
     s, b = np.asarray(scores, dtype=float), np.asarray(thresholds, dtype=float)
-    problems = []
-    if not steepness > 0:
-        problems.append(f"`steepness` must be above 0, got {steepness!r}")
+    problems = number_problems({"steepness": steepness}, above=0)
     if s.ndim < 1 or b.shape != s.shape[-1:]:
         problems.append(f"`thresholds` needs one number per score, got {b.shape} for {s.shape}")
     raise_problems(SpecError, "prob_engaged", problems)

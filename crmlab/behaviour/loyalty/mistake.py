@@ -1,12 +1,11 @@
 """What it costs to take passive customers for satisfied ones."""
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, number_problems
 from crmlab.errors import DataError, SpecError, raise_problems
 
 
@@ -23,7 +22,7 @@ def mistake_passive(
 ) -> Mistake:
     """Count the customers lost to a rival when everybody who had stayed was taken for active.
 
-    Expected n ((1 - s) q_active + s q_passive); forecast n q_active. Row D61 (Jones & Sasser 1995
+    Expected n ((1 - s) q_active + s q_passive); forecast n q_active (Jones & Sasser 1995
     on the claim). Times the value of a customer, this is the cost of the mistake, in currency.
 
     Parameters
@@ -54,7 +53,7 @@ def mistake_passive(
         "leave_active": leave_active,
         "leave_passive": leave_passive,
     }
-    problems = _prob_problems(named)
+    problems = number_problems(named, least=0, most=1)
     if not n_customers >= 0:
         problems.append(f"`n_customers` must be 0 or more, got {n_customers!r}")
     raise_problems(SpecError, "mistake_passive", problems)
@@ -77,7 +76,6 @@ def passive_share_from_leavers(
 
     s = (leavers / n - q_active) / (q_passive - q_active), cut to 0 ... 1, with the binomial
     standard error of the uncut estimate. Behaviour before the entry says nothing about s.
-    Rows D60, D61.
 
     Parameters
     ----------
@@ -102,7 +100,9 @@ def passive_share_from_leavers(
     >>> f"{found.value:.2f}, standard error {found.standard_error:.2f}"
     '0.45, standard error 0.03'
     """
-    problems = _prob_problems({"leave_active": leave_active, "leave_passive": leave_passive})
+    problems = number_problems(
+        {"leave_active": leave_active, "leave_passive": leave_passive}, least=0, most=1
+    )
     gap = leave_passive - leave_active
     if gap == 0:
         problems.append("`leave_active` and `leave_passive` must differ, or leaving tells nothing")
@@ -121,7 +121,7 @@ def shares_among_leavers(shares: ArrayLike, leave_probs: ArrayLike) -> Floats:
     """Shares of each group among those who left, by Bayes' rule.
 
     If most customers are satisfied, many leavers are too: "satisfied, so loyal for ever" is
-    refuted by a satisfied group that leaves at all. Row D17.
+    refuted by a satisfied group that leaves at all.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ def shares_among_leavers(shares: ArrayLike, leave_probs: ArrayLike) -> Floats:
     [0.133, 0.867]
     """
     w, q = np.asarray(shares, dtype=float), np.asarray(leave_probs, dtype=float)
-    problems = _prob_problems({"leave_probs": q})
+    problems = number_problems({"leave_probs": q}, least=0, most=1)
     if w.ndim != 1 or w.shape != q.shape:
         problems.append(f"one share and probability per group, got shapes {w.shape}, {q.shape}")
     if not (w >= 0).all() or abs(w.sum() - 1) > 1e-8:
@@ -155,11 +155,3 @@ def shares_among_leavers(shares: ArrayLike, leave_probs: ArrayLike) -> Floats:
         problems.append("nobody leaves: some group with customers needs a probability above 0")
     raise_problems(SpecError, "shares_among_leavers", problems)
     return w * q / (w @ q)
-
-
-def _prob_problems(named: Mapping[str, ArrayLike]) -> list[str]:
-    return [
-        f"`{name}` must lie between 0 and 1, got {np.asarray(value).tolist()}; write 5 % as 0.05"
-        for name, value in named.items()
-        if not ((np.asarray(value) >= 0) & (np.asarray(value) <= 1)).all()
-    ]

@@ -15,7 +15,7 @@ class Ties:
     """How attitude, switching cost and rivals weigh in the decision to stay, in log-odds per unit.
 
     P(stay) = logistic(base + attitude a + switching_cost k - rival c). A passive customer stays
-    because c = 0. Rows D60, D61.
+    because c = 0.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def loyalty_type(
     """Classify by attitude and behaviour: loyal, latent, spurious or none.
 
     High attitude and high patronage are loyalty; attitude alone is latent and patronage alone
-    spurious (Dick & Basu 1994). Rows D59, D60.
+    spurious (Dick & Basu 1994).
 
     Parameters
     ----------

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, number_problems
 from crmlab.errors import SpecError, raise_problems
 
 
@@ -12,7 +12,7 @@ def answer_probs(latent: ArrayLike, *, discrimination: float, thresholds: ArrayL
     """Probability of each answer to one question, for customers at a point of the latent scale.
 
     P(Y >= k) = logistic(a (theta - b_k)) (Samejima 1969). Several questions about one trait, such
-    as the nine of relationship marketing, are independent given theta. Rows B2, D44.
+    as the nine of relationship marketing, are independent given theta.
 
     Parameters
     ----------
@@ -42,11 +42,9 @@ def answer_probs(latent: ArrayLike, *, discrimination: float, thresholds: ArrayL
     [3.0, 3.914]
     """
     b = np.asarray(thresholds, dtype=float)
-    problems = []
-    if not discrimination > 0:
-        problems.append(f"`discrimination` must be above 0, got {discrimination!r}")
+    problems = number_problems({"discrimination": discrimination}, above=0)
     if b.ndim != 1 or not len(b) or not (np.diff(b) > 0).all() or not np.isfinite(b).all():
-        problems.append(f"`thresholds` must be finite and ascend, got {b.tolist()}")
+        problems.append(f"`thresholds` must be finite and in increasing order, got {b.tolist()}")
     raise_problems(SpecError, "answer_probs", problems)
     theta = np.asarray(latent, dtype=float)[..., None]
     above, below = expit(discrimination * (theta - b)), expit(discrimination * (b - theta))

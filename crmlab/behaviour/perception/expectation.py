@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, count_problems, number_problems
 from crmlab.errors import DataError, SpecError, raise_problems
 
 
@@ -19,9 +19,9 @@ class Confirmation(NamedTuple):
 def learning_gains(prior_var: float, noise_var: float, n_experiences: int) -> Floats:
     """Weight of each new experience for a customer who learns a constant quality by Bayes' rule.
 
-    To the customer, quality is Normal(E_0, v) beforehand, and an experience is quality plus
+    The customer's prior for quality is Normal(E_0, v); each experience is quality plus
     Normal(0, s) noise. The t-th experience then has weight v / (s + t v), t = 1, 2, ... Early
-    experiences weigh most. Rows C18, C19.
+    experiences weigh most.
 
     Parameters
     ----------
@@ -43,13 +43,8 @@ def learning_gains(prior_var: float, noise_var: float, n_experiences: int) -> Fl
     >>> learning_gains(1, 1, 3).round(3).tolist()
     [0.5, 0.333, 0.25]
     """
-    problems = [
-        f"`{name}` must be finite and above 0, got {value!r}"
-        for name, value in (("prior_var", prior_var), ("noise_var", noise_var))
-        if not (np.isfinite(value) and value > 0)
-    ]
-    if n_experiences < 1:
-        problems.append(f"`n_experiences` must be at least 1, got {n_experiences!r}")
+    problems = number_problems({"prior_var": prior_var, "noise_var": noise_var}, above=0)
+    problems += count_problems({"n_experiences": n_experiences})
     raise_problems(SpecError, "learning_gains", problems)
     return prior_var / (noise_var + prior_var * np.arange(1.0, n_experiences + 1))
 
@@ -59,7 +54,6 @@ def follow_expectation(experience: ArrayLike, *, start: ArrayLike, gain: ArrayLi
 
     C = P - E and E' = E + gain C (Oliver 1980; Bhattacherjee 2001, *MIS Quarterly* 25, from
     memory). A customer with a constant gain forgets; one with `learning_gains` averages.
-    Row B2.
 
     Parameters
     ----------
@@ -88,8 +82,8 @@ def follow_expectation(experience: ArrayLike, *, start: ArrayLike, gain: ArrayLi
     """
     P = np.atleast_1d(np.asarray(experience, dtype=float))
     gains = np.asarray(gain, dtype=float)
-    if not ((gains >= 0) & (gains <= 1)).all():
-        raise SpecError(f"follow_expectation: `gain` must lie between 0 and 1, got {gain!r}")
+    problems = number_problems({"gain": gain}, least=0, most=1)
+    raise_problems(SpecError, "follow_expectation", problems)
     gains = np.broadcast_to(gains, P.shape[-1:])
     held = np.broadcast_to(np.asarray(start, dtype=float), P.shape[:-1])
     expectation = np.empty(P.shape)
@@ -111,7 +105,7 @@ def satisfaction(
     """Satisfaction, in units of quality, from what was perceived and how it surprised.
 
     S = surprise_weight * C + level_weight * P, where a negative C counts `loss_weight` times
-    (Oliver 1980; Anderson & Mittal 2000 on negatives that weigh more). Rows D16, B2.
+    (Oliver 1980; Anderson & Mittal 2000 on negatives that weigh more).
 
     Parameters
     ----------
@@ -140,7 +134,7 @@ def when_gap_opens(indicator: ArrayLike, perception: ArrayLike) -> int:
 
     The gap is perception minus indicator, both on one scale. The series is cut into two parts,
     each with its own mean, where the squared error is smallest: the maximum-likelihood estimate
-    for one step in independent Normal noise. Row C18 (gap model: Parasuraman, Zeithaml & Berry
+    for one step in independent Normal noise (gap model: Parasuraman, Zeithaml & Berry
     1985, *Journal of Marketing* 49, from memory).
 
     Parameters

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from crmlab.arrays import number_problems
 from crmlab.errors import SpecError, raise_problems
 
 
@@ -22,15 +23,14 @@ class Score(NamedTuple):
         >>> round(100 * net_promoter(0.45, 0.25, n=400).half_width(0.95), 1)
         8.0
         """
-        if not 0 < prob < 1:
-            raise SpecError(f"half_width: `prob` must lie between 0 and 1, got {prob!r}")
+        raise_problems(SpecError, "half_width", number_problems({"prob": prob}, above=0, below=1))
         return NormalDist().inv_cdf((1 + prob) / 2) * self.standard_error
 
 
 def net_promoter(promoters: float, detractors: float, *, n: int) -> Score:
     """Net promoter score, as a fraction from -1 to 1, with its sampling error.
 
-    NPS = p - d; variance (p + d - (p - d)^2) / n, from one multinomial sample. Row D16. Whether
+    NPS = p - d; variance (p + d - (p - d)^2) / n, from one multinomial sample. Whether
     the score predicts growth is disputed: Keiningham et al. 2007 could not replicate the claim.
 
     Parameters
@@ -70,7 +70,7 @@ def net_promoter(promoters: float, detractors: float, *, n: int) -> Score:
 
 
 def top_box(share: float, *, n: int) -> Score:
-    """Share of the top answers, with its sampling error sqrt(p (1 - p) / n). Row C18.
+    """Share of the top answers, with its sampling error sqrt(p (1 - p) / n).
 
     Parameters
     ----------
@@ -87,9 +87,7 @@ def top_box(share: float, *, n: int) -> Score:
     >>> top_box(0.5, n=100)
     Score(value=0.5, standard_error=0.05)
     """
-    problems = []
-    if not 0 <= share <= 1:
-        problems.append(f"`share` must lie between 0 and 1, got {share!r}; write 60 % as 0.60")
+    problems = number_problems({"share": share}, least=0, most=1)
     raise_problems(SpecError, "top_box", problems + _size_problems(n))
     return Score(share, float(np.sqrt(share * (1 - share) / n)))
 

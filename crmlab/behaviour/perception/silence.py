@@ -10,7 +10,7 @@ from crmlab.errors import SpecError, raise_problems
 def shares_seen(shares: ArrayLike, response: ArrayLike) -> Floats:
     """Shares of the answers that come in when the wish to answer depends on the answer.
 
-    Seen share = true share x response probability, scaled to sum to 1. Row C18. If the two ends
+    Seen share = true share x response probability, scaled to sum to 1. If the two ends
     answer most, an average may stand still while the top boxes fill.
 
     Parameters
@@ -39,7 +39,7 @@ def nonresponse_bias(values: ArrayLike, shares: ArrayLike, response: ArrayLike) 
 
     Bias = Cov(value, response probability) / mean response probability (Bethlehem 1988, *Journal
     of Official Statistics* 4, from memory). A low response alone does no harm; a response that
-    depends on the answer does. Row C18.
+    depends on the answer does.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def weigh_answers(seen: ArrayLike, response: ArrayLike) -> Floats:
 
     This undoes `shares_seen` if the response probabilities are right. They come from a follow-up
     of the silent, never from the answers themselves (Horvitz & Thompson 1952, *JASA* 47, from
-    memory; scaled to sum to 1). Row C18.
+    memory; scaled to sum to 1).
 
     Parameters
     ----------
@@ -111,11 +111,11 @@ def _shares_and_response(
     problems = []
     if shares.ndim != 1 or shares.shape != response.shape or not shares.size:
         problems.append(
-            f"shares and `response` need one number per answer each, got shapes {shares.shape} "
-            f"and {response.shape}"
+            f"the shares and `response` must each have one number per answer, got shapes "
+            f"{shares.shape} and {response.shape}"
         )
     if not (shares >= 0).all() or abs(shares.sum() - 1) > 1e-8:
-        problems.append(f"shares must be 0 or more and sum to 1, got {shares.tolist()}")
+        problems.append(f"the shares must be 0 or more and sum to 1, got {shares.tolist()}")
     if not ((response >= 0) & (response <= 1)).all() or not (response > 0).any():
         problems.append(
             f"`response` must hold probabilities, not all of them 0, got {response.tolist()}"

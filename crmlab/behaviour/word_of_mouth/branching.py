@@ -3,7 +3,7 @@
 Each teller tells N ~ NB(mean m, shape r) people who have not heard it yet, and each of these
 becomes a teller with probability p. Thinning a negative binomial keeps its shape, so a teller
 recruits NB(m p, r) others. The process approximates a cascade well as long as the audience is
-large compared with it. Rows A18, A20.
+large compared with it.
 """
 
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import gammaln, xlogy
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, number_problems
 from crmlab.behaviour.word_of_mouth.reach import NegativeBinomialReach
-from crmlab.errors import SpecError
+from crmlab.errors import SpecError, raise_problems
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class NewsRun:
 
     def __post_init__(self) -> None:
         """Refuse a pass-on probability outside 0 to 1."""
-        if not 0 <= self.pass_on <= 1:
-            raise SpecError(f"NewsRun: `pass_on` must lie between 0 and 1, got {self.pass_on!r}")
+        problems = number_problems({"pass_on": self.pass_on}, least=0, most=1)
+        raise_problems(SpecError, "NewsRun", problems)
 
     @property
     def recruits(self) -> float:

@@ -4,7 +4,6 @@ Toss every edge once: with probability `pass_on` it is *live*. Whoever is reache
 over live edges hears the news. The result has the same distribution as tossing an edge when news
 arrives at it (Kempe, Kleinberg & Tardos 2003), and the caller supplies the randomness: the same
 uniforms under two policies give twins. On an undirected graph, one toss decides for both ways.
-Rows A18, A20, B13, C6.
 """
 
 from collections.abc import Hashable, Iterable, Mapping
@@ -13,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from crmlab.arrays import Floats, Ints
-from crmlab.errors import SpecError
+from crmlab.arrays import Floats, Ints, check_count, number_problems
+from crmlab.errors import SpecError, raise_problems
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -46,11 +45,10 @@ def live_edges(graph: "nx.Graph", pass_on: ArrayLike, uniforms: ArrayLike) -> "n
     u, p = np.asarray(uniforms, dtype=float), np.asarray(pass_on, dtype=float)
     if u.shape != (n_edges,) or p.shape not in ((), (n_edges,)):
         raise SpecError(
-            f"live_edges: `uniforms` needs one number per edge ({n_edges}) and `pass_on` one or as "
-            f"many, got shapes {u.shape} and {p.shape}"
+            f"live_edges: `uniforms` needs one number per edge ({n_edges}); `pass_on` needs one "
+            f"number, or one per edge, got shapes {u.shape} and {p.shape}"
         )
-    if not ((p >= 0) & (p <= 1)).all():
-        raise SpecError("live_edges: `pass_on` must lie between 0 and 1")
+    raise_problems(SpecError, "live_edges", number_problems({"pass_on": p}, least=0, most=1))
     edges = graph.edges(keys=True) if graph.is_multigraph() else graph.edges
     live = graph.__class__()
     live.add_nodes_from(graph)
@@ -203,6 +201,5 @@ def _known_seeds(owner: str, graph: "nx.Graph", seeds: Iterable[Hashable]) -> li
 
 
 def _positive(owner: str, parameter: str, value: int) -> int:
-    if value < 1:
-        raise SpecError(f"{owner}: `{parameter}` must be 1 or more, got {value!r}")
+    check_count(owner, parameter, value)
     return value

@@ -1,11 +1,11 @@
-"""A market that imitates: the Bass model. Rows A14, C6."""
+"""A market that imitates: the Bass model."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, number_problems
 from crmlab.errors import SpecError, raise_problems
 
 
@@ -36,11 +36,8 @@ class Bass:
 
     def __post_init__(self) -> None:
         """Refuse coefficients with which nobody starts, or imitation repels."""
-        problems = []
-        if not (np.isfinite(self.innovation) and self.innovation > 0):
-            problems.append(f"`innovation` must be finite and above 0, got {self.innovation!r}")
-        if not (np.isfinite(self.imitation) and self.imitation >= 0):
-            problems.append(f"`imitation` must be finite and 0 or more, got {self.imitation!r}")
+        problems = number_problems({"innovation": self.innovation}, above=0)
+        problems += number_problems({"imitation": self.imitation}, least=0)
         raise_problems(SpecError, "Bass", problems)
 
     @property

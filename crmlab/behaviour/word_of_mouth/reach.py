@@ -2,7 +2,7 @@
 
 Claims come as shares: so many told more than ten, so many more than twenty. "More than ten" and
 "ten or more" are different events. A distribution with two parameters satisfies two claims but
-seldom three, so claims can be checked against each other. Row A19.
+seldom three, so claims can be checked against each other.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betainc, betaincc, ndtr, ndtri
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, number_problems
 from crmlab.errors import SpecError, raise_problems
 
 Claim = tuple[float, float]
@@ -111,12 +111,7 @@ class LogNormalReach:
 
 
 def _refuse_what_is_not_positive(owner: str, **parameters: float) -> None:
-    problems = [
-        f"`{name}` must be finite and above 0, got {value!r}"
-        for name, value in parameters.items()
-        if not (np.isfinite(value) and value > 0)
-    ]
-    raise_problems(SpecError, owner, problems)
+    raise_problems(SpecError, owner, number_problems(parameters, above=0))
 
 
 def _whole(k: ArrayLike) -> Floats:
@@ -130,7 +125,7 @@ def shapes_for_tail(mean: float, claim: Claim) -> tuple[float, ...]:
     """Shapes of the negative binomial distributions with a given mean and share beyond k.
 
     There may be none, one or two: a very unequal distribution puts its mass on the few who tell
-    very many, and the share beyond k falls again. Row A19.
+    very many, and the share beyond k falls again.
 
     Parameters
     ----------
@@ -178,8 +173,6 @@ def shapes_for_tail(mean: float, claim: Claim) -> tuple[float, ...]:
 
 def negative_binomial_through(claims: Sequence[Claim]) -> NegativeBinomialReach:
     """Negative binomial distribution of the reach that satisfies two claims about its tail.
-
-    Row A19.
 
     Parameters
     ----------
@@ -233,7 +226,7 @@ def lognormal_through(claims: Sequence[Claim]) -> LogNormalReach:
     """Log-normal distribution of the reach that satisfies two claims about its tail.
 
     In closed form: ln(k + 1) = ln median + sigma z(1 - share) for both claims; z is the Normal
-    quantile. Row A19.
+    quantile.
 
     Parameters
     ----------

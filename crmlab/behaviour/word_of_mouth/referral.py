@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from crmlab.arrays import count_problems, number_problems
 from crmlab.behaviour.word_of_mouth.branching import NewsRun
 from crmlab.behaviour.word_of_mouth.diffusion import Bass
 from crmlab.errors import SpecError, raise_problems
@@ -30,7 +31,7 @@ def referral_value(
 
     CRV = sum_t [n1_t (value + saving) + n2_t saving] / (1 + d)^t, t = 0, 1, ... Friends of type
     one would not have come otherwise and bring their whole value; those of type two would have
-    come anyway and save the cost of acquiring them (Kumar, Petersen & Leone 2007). Row D62.
+    come anyway and save the cost of acquiring them (Kumar, Petersen & Leone 2007).
 
     Parameters
     ----------
@@ -76,7 +77,7 @@ def referral_value(
 class EngagementValue:
     """The four parts of what an engaged customer is worth, in currency.
 
-    CEV = CLV + CRV + CIV + CKV (Kumar et al. 2010). Rows C10, D35. The parts must not overlap: a
+    CEV = CLV + CRV + CIV + CKV (Kumar et al. 2010). The parts must not overlap: a
     friend counted in the referral value is not counted again as influence.
 
     Parameters
@@ -102,11 +103,11 @@ class EngagementValue:
 
 
 def ripple_cost(run: NewsRun, *, put_off: float, lifetime_value: float) -> float:
-    """Value those whom the news of one bad ending keeps away: expected, in currency.
+    """Return the expected value, in currency, of customers deterred by news of one bad ending.
 
     Number of people told x probability that one who is told stays away because of it x value.
     Infinite where the news may run for ever: then use a network
-    (`crm.behaviour.word_of_mouth.cascade`). Row A18.
+    (`crm.behaviour.word_of_mouth.cascade`).
 
     Parameters
     ----------
@@ -132,8 +133,7 @@ def ripple_cost(run: NewsRun, *, put_off: float, lifetime_value: float) -> float
     >>> round(ripple_cost(run, put_off=0.01, lifetime_value=100), 9)
     20.0
     """
-    if not 0 <= put_off <= 1:
-        raise SpecError(f"ripple_cost: `put_off` must lie between 0 and 1, got {put_off!r}")
+    raise_problems(SpecError, "ripple_cost", number_problems({"put_off": put_off}, least=0, most=1))
     if put_off == 0 or lifetime_value == 0:
         return 0.0
     return run.mean_told * put_off * lifetime_value
@@ -165,7 +165,7 @@ def lost_customer_value(
     Two discrete Bass markets are compared: in one of them, one customer stops talking for good.
     Each adopter of period t = 1, 2, ... is worth `lifetime_value` / (1 + d)^t; the social part is
     the difference. It is largest early, when few talk and many can still be won (the idea of
-    Hogan, Lemon & Libai 2003; the form is ours). The lost customer is not won again. Row A18.
+    Hogan, Lemon & Libai 2003; the form is ours). The lost customer is not won again.
 
     Parameters
     ----------
@@ -205,8 +205,7 @@ def lost_customer_value(
     problems = _rate_problems(discount_rate)
     if not 1 <= adopted <= size:
         problems.append(f"1 <= `adopted` <= `size` must hold, got {adopted!r} of {size!r}")
-    if n_periods < 1:
-        problems.append(f"`n_periods` must be 1 or more, got {n_periods!r}")
+    problems += count_problems({"n_periods": n_periods})
     raise_problems(SpecError, "lost_customer_value", problems)
     kept, lost = (
         _discounted_adopters(market, size, adopted, silent, n_periods, discount_rate)
@@ -228,6 +227,4 @@ def _discounted_adopters(
 
 
 def _rate_problems(discount_rate: float) -> list[str]:
-    if np.isfinite(discount_rate) and discount_rate > -1:
-        return []
-    return [f"`discount_rate` must be finite and above -1, got {discount_rate!r}"]
+    return number_problems({"discount_rate": discount_rate}, above=-1)

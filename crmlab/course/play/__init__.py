@@ -2,7 +2,7 @@
 
 Each piece is one element of HTML that needs no network. Before its script runs, or where none may
 run, it shows a figure of its first frame and the sentence that says what it shows; the script then
-redraws both when a slider moves. The script (``play.js``) is small and our own: none is vendored.
+redraws both when a slider moves. The script (``play.js``) is small and our own; it uses no library.
 """
 
 from collections.abc import Callable

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from crmlab.arrays import Floats, Ints, count_problems
+from crmlab.arrays import Floats, Ints, count_problems, number_problems
 from crmlab.errors import SpecError, raise_problems
 
 
@@ -72,8 +72,7 @@ def rank_band(n_ranks: int, n_draws: int, prob: float = 0.95) -> tuple[Floats, F
     [0.405, 0.595]
     """
     problems = count_problems({"n_ranks": n_ranks, "n_draws": n_draws})
-    if not 0 < prob < 1:
-        problems.append(f"`prob` must lie between 0 and 1, got {prob!r}")
+    problems += number_problems({"prob": prob}, above=0, below=1)
     raise_problems(SpecError, "rank_band", problems)
     low, high = 1e-12, 1.0
     for _ in range(30):  # bisection on the logarithm of the pointwise tail

@@ -1,6 +1,7 @@
 """The likelihood of hidden stages and its exact gradient, one customer after the other.
 
-For each customer the forward recursion multiplies what is believed by what moves and what is seen,
+For each customer the forward recursion multiplies the current belief by the transition
+probabilities and by the likelihood of the observation,
 
     alpha_t(j) = [ sum_i alpha_{t-1}(i) P(i, j) ] * b_t(j) / c_t,        log L = sum_t log c_t,
 

@@ -103,7 +103,8 @@ def _one_per_draw(name: str, key: Key, values: object, matrices: xr.DataArray) -
                 f"decide: `effects` of {name!r} at {key!r} must have shape (n_draws,), or dims "
                 f"chain and draw, got shape {given.shape}"
             )
-        # A separate posterior, independent of the matrices: any pairing is valid; this one is even.
+        # A separate posterior, independent of the matrices: any pairing is valid. This one is even,
+        # and repeats draws where there are fewer than matrices; `spread_evenly` never repeats.
         places = np.linspace(0, len(given) - 1, n_draws).round().astype(int)
         chosen = given[places]
     if not np.isfinite(chosen).all():

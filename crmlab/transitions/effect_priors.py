@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from crmlab.arrays import Bools, Floats, Ints
+from crmlab.arrays import Bools, Floats, Ints, number_problems
 from crmlab.errors import SpecError, check_one_of, raise_problems, refuse
 from crmlab.stages import StageSpace
 from crmlab.transitions.backend import Backend
@@ -119,15 +119,7 @@ class Horseshoe:
 
     def __post_init__(self) -> None:
         """Refuse numbers that are not above 0."""
-        raise_problems(
-            SpecError,
-            "Horseshoe",
-            [
-                f"`{name}` must be finite and above 0, got {value!r}"
-                for name, value in vars(self).items()
-                if not 0 < value < np.inf
-            ],
-        )
+        raise_problems(SpecError, "Horseshoe", number_problems(vars(self), above=0))
 
     def tau_scale(self, n_effects: int) -> float:
         """Scale of the common factor, for `n_effects` effects in all."""

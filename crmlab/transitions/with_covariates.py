@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, number_problems
 from crmlab.errors import SpecError, raise_problems
 from crmlab.stages import StageSpace
 from crmlab.transitions.backend import numpy_backend, pytensor_backend
 from crmlab.transitions.base import Parameters, TransitionModel
 from crmlab.transitions.covariates import Segments
 from crmlab.transitions.design import Design, Effects, as_tuple
-from crmlab.transitions.effects import CustomerEffects, EffectPrior
+from crmlab.transitions.effect_priors import CustomerEffects, EffectPrior
 from crmlab.transitions.link import Link
 
 if TYPE_CHECKING:
@@ -54,13 +54,9 @@ class DrivenTransitions(TransitionModel):
         object.__setattr__(self, "covariates", design.covariates)
         object.__setattr__(self, "effect_scale", design.effect_scale)
         object.__setattr__(self, "typical_stay", as_tuple(self.typical_stay))
-        problems, stay = design.problems, np.asarray(self.typical_stay, dtype=float)
-        if not ((stay > 0) & (stay < 1)).all():
-            problems.append(
-                f"`typical_stay` must be probabilities above 0 and below 1, got {self.typical_stay}"
-            )
-        if not 0 < self.spread < np.inf:
-            problems.append(f"`spread` must be finite and above 0, got {self.spread!r}")
+        problems = design.problems
+        problems += number_problems({"typical_stay": self.typical_stay}, above=0, below=1)
+        problems += number_problems({"spread": self.spread}, above=0)
         raise_problems(SpecError, type(self).__name__, problems)
 
     @abstractmethod

@@ -1,12 +1,11 @@
-"""The same questions for both kinds of model.
+"""Alive probability, expected purchases and value, asked alike of both kinds of model.
 
-Is a customer alive, what will they buy, what are they worth? A model of stages (`Fit`) has a
-posterior, a matrix and channels; a buy-till-you-die model has four parameters and a likelihood,
-known by their most likely values (`Buyers`), by a posterior (`BuyersPosterior`), or through
-PyMC-Marketing (`MarketingBuyers`). For the same `CustomerTables`, all answer in the same form: one
-number per customer, for the same periods, in the same units, so that they can be compared.
-Answers have dims (chain, draw, customer_id); those of `Buyers`, which have one set of parameters,
-(customer_id,).
+A model of stages (`Fit`) has a posterior, a matrix and channels. A buy-till-you-die model has four
+parameters and a likelihood, known by their most likely values (`Buyers`), by a posterior
+(`BuyersPosterior`), or through PyMC-Marketing (`MarketingBuyers`). For the same `CustomerTables`,
+all answer in the same form: one number per customer, for the same periods, in the same units, so
+that they can be compared. Answers have dims (chain, draw, customer_id); those of `Buyers`, which
+have one set of parameters, (customer_id,).
 """
 
 from collections.abc import Mapping, Sequence

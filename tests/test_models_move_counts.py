@@ -9,8 +9,8 @@ from hypothesis import given, strategies as st
 
 import crmlab as crm
 from crmlab.errors import DataError, SpecError
-from crmlab.models import patterns
-from crmlab.models.patterns import count_patterns
+from crmlab.models import move_counts
+from crmlab.models.move_counts import count_patterns
 from tests import interpreted
 
 SPACE = crm.StageSpace(
@@ -118,7 +118,7 @@ def test_customers_with_effects_of_their_own_are_refused():
 
 
 def test_covariates_that_never_repeat_are_refused(monkeypatch):
-    monkeypatch.setattr(patterns, "MANY", 20)
+    monkeypatch.setattr(move_counts, "MANY", 20)
     with pytest.raises(DataError, match=r"6 different sets.*round the covariates"):
         MODEL.build(PANEL)
 
