@@ -305,6 +305,7 @@ def score_file(request: Request, report: str | Path, *, tell: Tell) -> pd.DataFr
     """
     said = read_manifest(report)
     fitted = load_fit(Path(report) / "fit")
+    fitted.check()
     sales = drop_unfinished_month(read_request(request))
     old = said["plan"]
     plan = Plan(**{**old, **{k: pd.Timestamp(old[k]) for k in ("first", "last", "cutoff")}})

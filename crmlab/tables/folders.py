@@ -183,13 +183,15 @@ def _is_foreign(path: Path) -> bool:
 def read_mark(path: Path, kind: FolderKind) -> Mark:
     """Read the mark of a folder, or a mark file; {} if it is not of this kind."""
     mark = kind.upgrade(_read_object(path / kind.mark if path.is_dir() else path))
-    return mark if mark.get("format") == kind.format else {}
+    names = mark.get("files")
+    is_ours = mark.get("format") == kind.format and isinstance(names, list | tuple)
+    return mark if is_ours and all(isinstance(name, str) for name in names) else {}
 
 
 def _read_object(path: Path) -> Mark:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -32,7 +32,6 @@ def edited_fit(desk, monkeypatch):
     sys.modules.pop("evilmod", None)
 
 
-@fault("a module that a saved fit names is imported from the working folder")
 def test_a_saved_fit_imports_nothing_of_others(edited_fit):
     code = analyst.main(["score", "o.csv", "--report", "rep"])
     assert not (edited_fit / "PWNED").exists()
