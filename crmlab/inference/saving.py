@@ -24,7 +24,7 @@ def _upgrade(said: Mark) -> Mark:
     return {"format": FIT.format, "files": FILES, "model": said} if is_older else said
 
 
-FIT = FolderKind("crmlab fit", "model.json", _upgrade)
+FIT = FolderKind("crmlab fit", "model.json", _upgrade, private=True)
 
 
 def to_spec(value: object) -> object:
