@@ -126,8 +126,8 @@ def _check_sources(request: Request, folder: Path) -> None:
     sources = [request.source, request.same_person, *(file.source for file in request.events)]
     inside = [
         path.name
-        for path in sources
-        if isinstance(path, str | Path) and folder.resolve() in Path(path).resolve().parents
+        for path in (Path(source) for source in sources if isinstance(source, str | Path))
+        if folder.resolve() in path.resolve().parents
     ]
     if inside:
         raise SpecError(

@@ -276,8 +276,9 @@ def read_mark(path: Path, kind: FolderKind) -> Mark:
     """Read the mark of a folder, or a mark file; {} if it is not of this kind."""
     mark = kind.upgrade(_read_object(path / kind.mark if path.is_dir() else path))
     names = mark.get("files")
-    is_ours = mark.get("format") == kind.format and isinstance(names, list | tuple)
-    return mark if is_ours and all(isinstance(name, str) for name in names) else {}
+    if mark.get("format") != kind.format or not isinstance(names, list | tuple):
+        return {}
+    return mark if all(isinstance(name, str) for name in names) else {}
 
 
 def _read_object(path: Path) -> Mark:
