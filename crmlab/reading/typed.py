@@ -52,9 +52,9 @@ def read_parquet(path: Path) -> RawTable:
         _check_rows(file.metadata.num_rows)
         table = file.read()
         return _from_arrow(table, _nested_in(table), path.name, (IS_PARQUET,))
+    except DataError:
+        raise
     except (pa.ArrowException, OSError, ValueError, MemoryError) as problem:
-        if isinstance(problem, DataError):
-            raise
         raise DataError(bad_parquet(problem)) from None
 
 
@@ -192,8 +192,6 @@ def open_duckdb(path: Path, table: str | None, folder: Path | None = None) -> "I
         The one place in which the engine may write.
     """
     import duckdb
-    import ibis
-    import pyarrow as pa
 
     connection = None
     try:
@@ -206,7 +204,9 @@ def open_duckdb(path: Path, table: str | None, folder: Path | None = None) -> "I
             "the table is a view that reads a file or an address outside the database, which "
             "crmlab does not open: store its rows as a table"
         ) from None
-    except (duckdb.Error, ibis.IbisError, pa.ArrowException) as problem:
+    except DataError:
+        raise
+    except Exception as problem:  # the engine, Ibis and Arrow share no base class of errors
         raise DataError(f"the DuckDB file cannot be read ({in_brief(problem)})") from None
     finally:
         if connection is not None:
