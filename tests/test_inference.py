@@ -334,6 +334,30 @@ def test_a_model_whose_class_is_gone_is_refused(exact, tmp_path, home):
         crm.load_fit(tmp_path / "fit")
 
 
+def test_a_fit_of_parts_that_do_not_belong_together_is_refused(exact):
+    exact.check()
+    fewer = crm.StageSpace(SPACE.names[:-1])
+    with pytest.raises(DataError, match="stages of the posterior are not those of the model"):
+        replace(exact, model=crm.ObservedMarkov(fewer)).check()
+    hidden = crm.HiddenMarkov(SPACE, channels=(crm.StageLabel("report"),))
+    with pytest.raises(DataError, match="the posterior lacks report_"):
+        replace(exact, model=hidden).check()
+    with pytest.raises(DataError):
+        replace(exact, panel=exact.panel.drop_vars("stage")).check()
+
+
+def test_a_damaged_file_of_a_fit_is_refused(exact, tmp_path):
+    exact.save(tmp_path / "fit")
+    for name in ("panel.nc", "posterior.nc"):
+        whole = (tmp_path / "fit" / name).read_bytes()
+        for torn in (b"", b"no file of arrays", whole[: len(whole) // 2]):
+            (tmp_path / "fit" / name).write_bytes(torn)
+            with pytest.raises(DataError, match="a file is damaged"):
+                crm.load_fit(tmp_path / "fit")
+        (tmp_path / "fit" / name).write_bytes(whole)
+    assert_same(crm.load_fit(tmp_path / "fit"), exact)
+
+
 # The convergence gate -----------------------------------------------------------------------------
 
 
@@ -495,7 +519,9 @@ class HalfFrozen(crm.StickyDirichlet):
 def test_a_users_own_parts_come_back_from_a_saved_fit(exact, tmp_path):
     model = crm.ObservedMarkov(SPACE, HalfFrozen(shares=np.array([0.25, 0.75])))
     replace(exact, model=model).save(tmp_path / "fit")
-    loaded = crm.load_fit(tmp_path / "fit").model.transitions
+    with pytest.raises(DataError, match=rf"trust=\('{__name__}',\)"):
+        crm.load_fit(tmp_path / "fit")
+    loaded = crm.load_fit(tmp_path / "fit", trust=(__name__,)).model.transitions
     assert type(loaded).__name__ == "HalfFrozen"
     assert loaded.shares == (0.25, 0.75)
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -19,7 +19,7 @@ from crmlab.analyst.purchase_models import fit_purchase_models
 from crmlab.analyst.scoring import read_draws, score_orders
 from crmlab.analyst.sources import Sources, blank_channels
 from crmlab.analyst.study import Settings, Study, study_sales
-from crmlab.errors import DataError
+from crmlab.errors import DataError, SpecError
 from crmlab.inference import load_fit
 from crmlab.inference.saving import FILES
 from crmlab.reading import (
@@ -46,7 +46,7 @@ def _upgrade(said: Mark) -> Mark:
     return {"files": (*names, *(f"fit/{name}" for name in FILES)), **said}
 
 
-REPORT = FolderKind("crmlab report", "manifest.json", _upgrade)
+REPORT = FolderKind("crmlab report", "manifest.json", _upgrade, private=True)
 _SHOWN_VERSIONS = ("numpy", "pandas", "scipy", "pymc", "pytensor", "nutpie", "numba")
 
 
@@ -80,6 +80,7 @@ def write_report(
     *,
     tell: Tell,
     show: Callable[[Quality, str], None] = lambda quality, noun: None,
+    giving_up: Collection[str] = (),
 ) -> Study:
     """Read, study, and write the folder, all of it or nothing.
 
@@ -92,6 +93,8 @@ def write_report(
         Takes each line of progress.
     show : callable, optional
         Takes the record of each reading, and the name of its rows, before anything is fitted.
+    giving_up : collection of str
+        Files of others in an older report that may go with it.
 
     Returns
     -------
@@ -102,9 +105,11 @@ def write_report(
     DataError
         The file cannot be read, or does not support a model of stages.
     SpecError
-        The folder is anything else; it is checked before anything is read.
+        The folder is anything else, or holds what the report is made from; it is checked before
+        anything is read.
     """
-    with new_folder(folder, REPORT) as aside:
+    _check_sources(request, Path(folder))
+    with new_folder(folder, REPORT, giving_up=giving_up) as aside:
         sales = drop_unfinished_month(read_request(request))
         show(sales.quality, "orders")
         events = read_event_files(request, sales)
@@ -114,6 +119,21 @@ def write_report(
         tell("drawing and writing")
         _write(aside, study, request, Path(folder).resolve())
     return study
+
+
+def _check_sources(request: Request, folder: Path) -> None:
+    """Refuse to replace a folder that holds a file which the report is made from."""
+    sources = [request.source, request.same_person, *(file.source for file in request.events)]
+    inside = [
+        path.name
+        for path in (Path(source) for source in sources if isinstance(source, str | Path))
+        if folder.resolve() in path.resolve().parents
+    ]
+    if inside:
+        raise SpecError(
+            f"{folder} holds {', '.join(inside)}, which the report is made from: "
+            "name another folder"
+        )
 
 
 def read_request(request: Request) -> Sales:
@@ -305,6 +325,7 @@ def score_file(request: Request, report: str | Path, *, tell: Tell) -> pd.DataFr
     """
     said = read_manifest(report)
     fitted = load_fit(Path(report) / "fit")
+    fitted.check()
     sales = drop_unfinished_month(read_request(request))
     old = said["plan"]
     plan = Plan(**{**old, **{k: pd.Timestamp(old[k]) for k in ("first", "last", "cutoff")}})

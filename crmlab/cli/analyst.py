@@ -141,6 +141,7 @@ ReportFolder = Annotated[
     Path, typer.Option(help="Folder to write; an older report there is replaced.")
 ]
 FitFolder = Annotated[Path, typer.Option(help="Folder to write; an older fit there is replaced.")]
+Force = Annotated[bool, typer.Option(help="Replace files that exist; says which go.")]
 
 
 @app.command(epilog=_EPILOG)
@@ -155,6 +156,10 @@ def report(
     from_: Annotated[
         Path | None, typer.Option("--from", help="Make a report again from its manifest.json.")
     ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(help="Replace an older report with all that lies in it; says what goes."),
+    ] = False,
 ) -> int:
     """Read orders and write a report: a page, a table of customers, the fit, a manifest.
 
@@ -171,7 +176,8 @@ def report(
     To try it: crmlab simulate --with-files files, then crmlab report orders.csv
     --touchpoints files/touchpoints.csv --surveys files/surveys.csv.
     """
-    from crmlab.analyst.folder import request_again, write_report
+    from crmlab.analyst.folder import REPORT, request_again, write_report
+    from crmlab.tables.folders import list_others
 
     with _told() as tell:
         if from_ is not None:
@@ -181,7 +187,9 @@ def report(
         else:
             request = make_request(orders, file, identity, study, events)
         _check_key(out, request.key)
-        done = write_report(request, out, tell=tell, show=_show_quality)
+        others = list_others(out, REPORT) if force else ()
+        _tell_what_goes([out / name for name in others])
+        done = write_report(request, out, tell=tell, show=_show_quality, giving_up=others)
     print(out / "report.html")
     return Code.UNCONVERGED if done.fit.problems else Code.FINE
 
@@ -231,19 +239,26 @@ def score(
         Path | None, typer.Option(help="CSV to write; standard output if left out.")
     ] = None,
     margin: Margin = 1.0,
+    force: Force = False,
 ) -> int:
     """Score other customers, or the same ones later, under the fit of a report."""
     from crmlab.analyst.folder import score_file
     from crmlab.report.parts import to_csv
-    from crmlab.tables.folders import write_file
+    from crmlab.tables.folders import check_files, write_file
 
+    outs = [] if out is None else [out]
     with _told() as tell:
+        if out is not None and out.resolve() == orders.resolve():
+            raise SpecError(f"{out} is the file of orders: name another file with --out")
+        check_files(outs, replace=force)  # so that nobody waits for scores in vain
+        _tell_what_goes(outs)
         request = make_request(orders, file, identity, StudyOptions(margin=margin))
         text = to_csv(score_file(request, report, tell=tell))
+        check_files(outs, replace=force)
     if out is None:
         sys.stdout.write(text)
     else:
-        write_file(out.resolve(), text)
+        write_file(out.resolve(), text, private=True)
     return Code.FINE
 
 
@@ -257,6 +272,7 @@ def simulate(
         typer.Option(help="Folder for touchpoints.csv, surveys.csv, cases.csv, actions.csv."),
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same numbers.", min=0)] = 1,
+    force: Force = False,
 ) -> int:
     """Write the orders of an invented shop, and further files, to try the other commands on.
 
@@ -264,16 +280,19 @@ def simulate(
     change nothing: what a report says about them shows only the choice of whom to treat.
     """
     from crmlab.analyst.example_shop import simulate_shop
+    from crmlab.reading.events import KINDS
     from crmlab.report.parts import to_csv
-    from crmlab.tables.folders import write_file
+    from crmlab.tables.folders import check_files, write_file
 
+    beside = {} if with_files is None else {name: with_files / f"{name}.csv" for name in KINDS}
+    paths = {**beside, "orders": out}
     with _told():
-        shop = {name: to_csv(frame) for name, frame in
-                simulate_shop(customers, weeks, seed=seed).items()}  # fmt: skip
-        if with_files is not None:
-            for name in sorted({*shop} - {"orders"}):
-                write_file(with_files.resolve() / f"{name}.csv", shop[name])
-        write_file(out.resolve(), shop["orders"])
+        check_files([*paths.values()], replace=force)
+        _tell_what_goes([*paths.values()])
+        shop = simulate_shop(customers, weeks, seed=seed)
+        check_files([*paths.values()], replace=force)
+        for name, path in paths.items():
+            write_file(path.resolve(), to_csv(shop[name]))
     print(out)
     if with_files is not None:
         print(with_files)
@@ -326,6 +345,14 @@ def _check_key(out: Path, key: Path | None) -> None:
         raise SpecError(
             "--pseudonymise: the key must not be in the folder of the report that it protects"
         )
+
+
+def _tell_what_goes(paths: Sequence[Path]) -> None:
+    """Say which files will be replaced, before anything is done."""
+    for path in paths:
+        if path.is_file():
+            size = f"{path.stat().st_size:,} bytes"
+            _errors().print(f"--force: {path} ({size}) goes", markup=False, highlight=False)
 
 
 def _show_quality(quality: "Quality", noun: str = "orders") -> None:

@@ -2,12 +2,13 @@
 
 import json
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import xarray as xr
 
-from crmlab.errors import DataError, SamplingWarning, raise_problems
+from crmlab.errors import DataError, SamplingWarning, raise_problems, refuse
 from crmlab.inference.saving import FILES, FIT, from_spec, mend_attrs, to_spec
 from crmlab.inference.summary import Summary, summarise
 from crmlab.models.base import StageModel
@@ -58,6 +59,23 @@ class Fit:
         """What the panel says nothing about, where the answer is the prior's."""
         return tuple(find_remarks(self.model, self.panel))
 
+    def check(self) -> None:
+        """Raise `DataError` unless the panel and the posterior are those of the model.
+
+        `load_fit` reads model, panel and posterior from three files, and trusts that they belong
+        together; a program that reads fits of others asks first.
+        """
+        problems = [
+            f"the posterior lacks {name}"
+            for name in self.model.posterior_names
+            if name not in self.posterior
+        ]
+        stages = self.posterior.coords.get("stage", xr.DataArray([])).values.tolist()
+        if stages != list(self.model.space.names):
+            problems.append("the stages of the posterior are not those of the model")
+        raise_problems(DataError, "The saved fit does not belong to its model", problems)
+        self.model.check(self.panel)
+
     def save(self, folder: str | Path) -> None:
         """Write model, panel and posterior into `folder`, all or nothing.
 
@@ -82,25 +100,45 @@ def find_remarks(model: StageModel, panel: xr.Dataset) -> list[str]:
     return data_remarks(panel, model.channels, model.space, model.transitions)
 
 
-def load_fit(folder: str | Path) -> Fit:
+def load_fit(folder: str | Path, *, trust: Sequence[str] = ()) -> Fit:
     """Read a fit that `Fit.save` has written.
+
+    A saved fit names the classes of its model. Only classes of crmlab are used, and those of the
+    packages in `trust`: a file cannot make crmlab import anything.
+
+    Parameters
+    ----------
+    folder : path
+    trust : sequence of str
+        Packages or modules with classes of your own, such as ``("mypackage",)``.
 
     Raises
     ------
     DataError
-        The folder does not hold a complete fit.
+        The folder does not hold a complete fit, or the model needs a class that is not trusted.
+    SpecError
+        `trust` is not a sequence of names of modules that can be imported.
     """
     folder = Path(folder)
+    if isinstance(trust, str) or not all(isinstance(name, str) for name in trust):
+        refuse("load_fit", "trust", "a sequence of names such as ('mypackage',)", trust)
     said = read_mark(folder, FIT)
     problems = [f"{name} is missing" for name in FILES if not (folder / name).is_file()]
     if not ("model" in said or problems):
         problems = [f"{FIT.mark} is not of the format {FIT.format!r}"]
     raise_problems(DataError, f"{folder} holds no saved fit", problems)
-    model = from_spec(said["model"])
-    panel = mend_attrs(xr.load_dataset(folder / "panel.nc", engine="h5netcdf"))
-    with xr.open_datatree(folder / "posterior.nc", engine="h5netcdf") as stored:
-        idata = stored.load()
-    return Fit(model, panel, idata)
+    model = from_spec(said["model"], trust)
+    return Fit(model, *_read_arrays(folder))
+
+
+def _read_arrays(folder: Path) -> tuple[xr.Dataset, xr.DataTree]:
+    try:
+        panel = mend_attrs(xr.load_dataset(folder / "panel.nc", engine="h5netcdf"))
+        with xr.open_datatree(folder / "posterior.nc", engine="h5netcdf") as stored:
+            return panel, stored.load()
+    except Exception as problem:  # a damaged file makes the library raise anything
+        message = " ".join(str(problem).split())[:200]
+        raise DataError(f"{folder} holds no saved fit: a file is damaged ({message})") from None
 
 
 def warn_if_unconverged(result: Fit) -> None:

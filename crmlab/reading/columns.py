@@ -15,8 +15,8 @@ from crmlab.errors import DataError
 from crmlab.reading.amounts import read_amounts
 from crmlab.reading.cells import as_words
 from crmlab.reading.dates import read_dates
-from crmlab.reading.files import RawTable
 from crmlab.reading.quality import Decision
+from crmlab.reading.raw import RawTable
 
 # Best words first. Accents and case do not count.
 _WORDS = {
@@ -219,6 +219,10 @@ def find_roles(
         for role in needed
         if role not in found and not any(f"{option}{role}" in problem for problem in problems)
     ]
+    if problems and raw.nested_names:
+        problems.append(
+            f"{_shown(raw.nested_names)} cannot be used: their cells are lists, records or bytes"
+        )
     if problems:
         raise DataError("; ".join(problems))
     return found, decisions

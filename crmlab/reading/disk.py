@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from crmlab.reading.files import quietly
+from crmlab.reading.typed import quietly
 from crmlab.tables.folders import make_aside, remove_aside, sweep
 
 if TYPE_CHECKING:

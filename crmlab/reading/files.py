@@ -6,58 +6,29 @@ are opened read-only and queried through Ibis expressions, never through SQL tex
 
 import codecs
 import csv
-import datetime
 import gzip
 import io
 import warnings
-import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import pandas as pd
 
 from crmlab.errors import DataError
 from crmlab.reading.quality import Decision
+from crmlab.reading.raw import MOST_BYTES, MOST_COLUMNS, RawTable, check_shape, check_table
+from crmlab.reading.typed import read_duckdb, read_ibis, read_parquet
+from crmlab.reading.workbooks import read_workbook
 
 if TYPE_CHECKING:
-    from ibis.backends import BaseBackend
     from ibis.expr.types import Table
 
-MOST_COLUMNS = 1_000
-LONGEST_FIELD = 32_767  # what a spreadsheet's cell can hold
-MOST_BYTES = 4 * 2**30
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", r"\s+": "spaces"}
 _SAMPLE = 64 * 1024
 HEADED = "first line"
-IS_PARQUET = Decision("format", "Parquet", "first bytes of the file")
-IS_DUCKDB = Decision("format", "DuckDB", "first bytes of the file")
 LARGE_TEXT, LARGE_PACKED = 128 * 2**20, 24 * 2**20  # bytes; some two to four million orders
-
-
-@dataclass(frozen=True)
-class RawTable:
-    """The cells of a file, unchanged.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Text, or the types that the file stores; names may repeat.
-    source : str
-        The file or table.
-    decisions : tuple of Decision
-        How it was read.
-    has_header : bool
-        Whether the names come from the file.
-    """
-
-    frame: pd.DataFrame
-    source: str
-    decisions: tuple[Decision, ...]
-    has_header: bool = True
 
 
 def is_large(source: "str | Path | pd.DataFrame | Table") -> bool:
@@ -101,9 +72,9 @@ def read_raw(
         The message says what is wrong and what to do.
     """
     if isinstance(source, pd.DataFrame):
-        return _checked(RawTable(source.reset_index(drop=True), "a table in memory", ()))
+        return check_table(RawTable(source.reset_index(drop=True), "a table in memory", ()))
     if not isinstance(source, str | Path):
-        return _checked(_from_ibis(source))
+        return check_table(read_ibis(source))
     path = Path(source)
     check_file(path)
     if path.stat().st_size > MOST_BYTES:
@@ -112,7 +83,7 @@ def read_raw(
             "`crmlab report` leaves such a file to an engine (--large)"
         )
     try:
-        return _checked(_read_kind(path, table, encoding, delimiter))
+        return check_table(_read_kind(path, table, encoding, delimiter))
     except DataError as problem:
         raise DataError(f"{path.name}: {problem}") from None
 
@@ -130,11 +101,11 @@ def _read_kind(
 ) -> RawTable:
     kind = tell_kind(path)
     if kind == "parquet":
-        return _read_parquet(path)
+        return read_parquet(path)
     if kind == "excel":
-        return _read_excel(path, table)
+        return read_workbook(path, table)
     if kind == "duckdb":
-        return _read_duckdb(path, table)
+        return read_duckdb(path, table)
     content = _gunzip(path) if kind == "gzip" else path.read_bytes()
     return _read_text(content, path.name, encoding, delimiter)
 
@@ -149,7 +120,8 @@ def tell_kind(path: Path) -> str:
     for magic, kind in kinds.items():
         if head.startswith(magic):
             return kind
-    known = {b"\xd0\xcf\x11\xe0": "an old Excel file (.xls): save it as .xlsx or .csv",
+    known = {b"\xd0\xcf\x11\xe0": "an old Excel file (.xls), or one with a "
+             "password: save it as .xlsx or .csv, without a password",
              b"SQLite format": "a SQLite file: open it with ibis.sqlite.connect and pass a table",
              b"%PDF": "a PDF: export a table instead", b"BZh": "bzip2: unpack it",
              b"\xfd7zXZ": "xz: unpack it", b"\x80\x04\x95": "a pickle, which is never loaded: it "
@@ -158,39 +130,6 @@ def tell_kind(path: Path) -> str:
         if head.startswith(magic):
             raise DataError(f"is {advice}")
     return "text"
-
-
-def _checked(raw: RawTable) -> RawTable:
-    """Refuse a table without rows, with too many columns, or with overlong cells."""
-    frame = raw.frame
-    check_shape(len(frame), frame.shape[1])
-    for place, name in enumerate(frame.columns):
-        cells = frame.iloc[:, place]
-        if not (pd.api.types.is_string_dtype(cells) or cells.dtype == object):
-            continue
-        sizes = cells.astype("str").str.len()
-        if (sizes > LONGEST_FIELD).any():
-            raise DataError(too_long(int(sizes.to_numpy().argmax()), int(sizes.max()), str(name)))
-    return raw
-
-
-def check_shape(n_rows: int, n_columns: int) -> None:
-    """Refuse a table without rows, or with far too many columns."""
-    if n_columns > MOST_COLUMNS:
-        raise DataError(
-            f"has {n_columns:,} columns; a table of orders has a few. Export one row per order, "
-            "with the columns customer, date and amount"
-        )
-    if not n_rows:
-        raise DataError("has a header but no rows: there is nothing to report on")
-
-
-def too_long(row: int, size: int, name: str) -> str:
-    """Say which cell is too long for a table."""
-    return (
-        f"row {row + 1} holds {size:,} characters in column {name[:60]!r} (limit "
-        f"{LONGEST_FIELD:,}): a quotation mark is never closed, or the file is not a table"
-    )
 
 
 # --- text -----------------------------------------------------------------------------------------
@@ -403,127 +342,3 @@ def parse_text(file: TextIO, delimiter: str, *, rows: int | None = None) -> Iter
 def _is_data(names: Sequence[str]) -> bool:
     """Whether a first line is data: it holds a number or a date, which no header would."""
     return any(name and not any(letter.isalpha() for letter in name) for name in names)
-
-
-# --- other kinds ----------------------------------------------------------------------------------
-
-
-def _read_parquet(path: Path) -> RawTable:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        frame = pq.ParquetFile(path).read().to_pandas(date_as_object=False)
-    except (pa.ArrowInvalid, pa.ArrowException, OSError, ValueError) as problem:
-        raise DataError(bad_parquet(problem)) from None
-    return RawTable(frame.reset_index(drop=True), path.name, (IS_PARQUET,))
-
-
-def bad_parquet(problem: Exception) -> str:
-    """Say that a Parquet file cannot be read."""
-    return f"the Parquet file cannot be read ({' '.join(str(problem).split())[:200]})"
-
-
-def _read_excel(path: Path, sheet: str | None) -> RawTable:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            size = sum(member.file_size for member in archive.infolist())
-    except zipfile.BadZipFile:
-        raise DataError("the workbook or archive is damaged or cut short") from None
-    if not any(PurePosixPath(name).name == "workbook.xml" for name in names):
-        raise DataError("is a zip archive, not an Excel workbook: unpack it first")
-    if size > MOST_BYTES // 4:
-        raise DataError("the workbook unpacks to more than 1 GiB: save it as CSV or Parquet")
-    book = _load_sheets(path)
-    filled = {name: cells for name, cells in book.items() if len(cells.dropna(how="all"))}
-    if not filled:
-        raise DataError("the workbook is empty")
-    if sheet is not None and sheet not in book:
-        raise DataError(f"has no sheet {sheet!r}; there are {', '.join(map(repr, book))}")
-    chosen = sheet or next(iter(filled))
-    others = [name for name in filled if name != chosen]
-    why = "as you said" if sheet else f"the first with cells (others: {others or 'none'})"
-    cells = book[chosen].dropna(how="all").dropna(how="all", axis=1).map(_excel_cell)
-    names = [str(cell) for cell in cells.iloc[0]] if len(cells) else []
-    kind = Decision("format", "Excel workbook", "first bytes of the file")
-    body = cells.iloc[1:].reset_index(drop=True).astype("str").set_axis(names, axis=1)
-    return RawTable(body, path.name, (kind, Decision("sheet", chosen, why)))
-
-
-def _load_sheets(path: Path) -> dict[str, pd.DataFrame]:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about styles, which do not affect values
-            return pd.read_excel(
-                path, sheet_name=None, header=None, dtype=object, engine="openpyxl"
-            )
-    except Exception as problem:  # openpyxl raises anything from KeyError to XML errors
-        message = " ".join(str(problem).split())[:200]
-        raise DataError(f"the workbook cannot be read ({message})") from None
-
-
-def _excel_cell(value: object) -> str:
-    if value is None or (isinstance(value, float) and pd.isna(value)) or value is pd.NaT:
-        return ""
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return value.isoformat() if isinstance(value, (datetime.date, datetime.time)) else str(value)
-
-
-def _read_duckdb(path: Path, table: str | None) -> RawTable:
-    with open_duckdb(path, table) as found:
-        raw = _from_ibis(found)
-    return RawTable(raw.frame, path.name, (IS_DUCKDB, *raw.decisions))
-
-
-@contextmanager
-def open_duckdb(path: Path, table: str | None) -> "Iterator[Table]":
-    """Open a table of a DuckDB file, for reading only."""
-    import ibis
-
-    try:
-        connection = ibis.duckdb.connect(path, read_only=True)
-    except Exception as problem:  # the engine may raise any error of its own
-        message = " ".join(str(problem).split())[:200]
-        raise DataError(f"the DuckDB file cannot be opened ({message})") from None
-    try:
-        names = quietly(lambda: _list_tables(connection))
-        if table is None and len(names) != 1:
-            raise DataError(f"holds the tables {names}: choose one with --table")
-        if table is not None and table not in names:
-            raise DataError(f"has no table {table!r}; there are {names}")
-        yield quietly(lambda: connection.table(table or names[0]))
-    finally:
-        connection.disconnect()
-
-
-def _list_tables(connection: "BaseBackend") -> list[str]:
-    """List the tables with an expression: Ibis's own method needs an older engine."""
-    listed = connection.table("tables", database="information_schema")
-    own = listed.filter(listed.table_catalog == connection.current_catalog)
-    return sorted(own["table_name"].to_pyarrow().to_pylist())
-
-
-def _from_ibis(table: "Table") -> RawTable:
-    if not hasattr(table, "to_pyarrow"):
-        raise DataError(
-            "orders must be a path, a DataFrame or an Ibis table, got " + type(table).__name__
-        )
-    found = name_table(table)
-    named = found.choice
-    frame = quietly(table.to_pyarrow).to_pandas(date_as_object=False)
-    return RawTable(frame.reset_index(drop=True), named, (found,))
-
-
-def name_table(table: "Table") -> Decision:
-    """Say which table is read."""
-    named = table.get_name() if table.op().__class__.__name__ == "DatabaseTable" else "a query"
-    return Decision("table", named, "read through an Ibis expression")
-
-
-def quietly[T](ask: Callable[[], T]) -> T:
-    """Query an engine without its deprecation warnings."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return ask()

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from crmlab.reading.amounts import numbers_of
 from crmlab.reading.cells import Cells, collect_cells
 from crmlab.reading.dates import days_of
-from crmlab.reading.files import RawTable
 from crmlab.reading.quality import show_rows
+from crmlab.reading.raw import RawTable
 from crmlab.reading.returns import settle_returns
 
 Spread = Any  # a column of the rows: a Series, or an engine's recipe for one
@@ -164,7 +164,7 @@ class FrameRawRows(RawRows):
             name: (column[0] * column[1]).round(4) if isinstance(column, tuple) else column
             for name, column in columns.items()
         }
-        marks = {"repeated": frame.duplicated()} if repeats else {}
+        marks = {"repeated": self.raw.repeats()} if repeats else {}
         examples = frame.iloc[:, shown].set_axis(names, axis=1)
         return FrameOrderRows(examples, pd.DataFrame(made | marks))
 

@@ -9,7 +9,7 @@ engine could read differently from the reader of small files is refused by name.
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
@@ -21,24 +21,29 @@ from crmlab.errors import DataError
 from crmlab.reading.disk import Disk, open_disk
 from crmlab.reading.files import (
     HEADED,
-    IS_DUCKDB,
-    IS_PARQUET,
-    LONGEST_FIELD,
-    bad_parquet,
     check_file,
-    check_shape,
     cut_short,
     find_encoding,
-    name_table,
-    open_duckdb,
     parse_text,
-    quietly,
     tell_header,
     tell_kind,
     tell_layout,
-    too_long,
 )
+from crmlab.reading.quality import Decision
+from crmlab.reading.raw import LONGEST_FIELD, check_shape, too_long
 from crmlab.reading.stored_rows import StoredRawRows
+from crmlab.reading.typed import (
+    IS_DUCKDB,
+    IS_PARQUET,
+    as_texts,
+    bad_parquet,
+    is_pandas_index,
+    name_table,
+    nested_columns,
+    open_duckdb,
+    quietly,
+    say_nested,
+)
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -157,27 +162,47 @@ def _store_parquet(path: Path, disk: Disk) -> StoredRawRows:
     try:
         names = pq.ParquetFile(path).schema_arrow.names
         table = quietly(lambda: disk.connection.read_parquet(path, file_row_number=True))
-    except (pa.ArrowInvalid, pa.ArrowException, OSError, ValueError) as problem:
+    except (pa.ArrowException, OSError, ValueError) as problem:
         raise DataError(bad_parquet(problem)) from None
     if len(set(names)) < len(names):
         raise DataError("two columns have the same name, which an engine cannot tell apart")
-    raw = table.select(
-        row="file_row_number", **{f"c{k}": table[name] for k, name in enumerate(names)}
-    )
-    return StoredRawRows(disk, raw, tuple(names), path.name, (IS_PARQUET,), True)
+    table, kept, nested = _number_columns(table, names, {"row": table["file_row_number"]})
+    return _stored(disk, table, kept, nested, path, (IS_PARQUET,))
 
 
 def _store_duckdb(path: Path, disk: Disk, table: str | None) -> StoredRawRows:
     import ibis
 
-    with open_duckdb(path, table) as found:
-        names = found.columns
-        columns = {f"c{k}": found[name] for k, name in enumerate(names)}
-        numbered = found.select(row=ibis.row_number(), **columns)
-        quietly(lambda: numbered.to_parquet(disk.path("raw.parquet")))
+    with open_duckdb(path, table, disk.folder) as found:
         decisions = (IS_DUCKDB, name_table(found))
+        numbered, kept, nested = _number_columns(found, found.columns, {"row": ibis.row_number()})
+        quietly(lambda: numbered.to_parquet(disk.path("raw.parquet")))
     raw = quietly(lambda: disk.connection.read_parquet(disk.path("raw.parquet")))
-    return StoredRawRows(disk, raw, tuple(names), path.name, decisions, True)
+    return _stored(disk, raw, kept, nested, path, decisions)
+
+
+def _number_columns(
+    table: "ir.Table", names: Sequence[str], first: Mapping[str, "ir.Column"]
+) -> tuple["ir.Table", tuple[str, ...], tuple[str, ...]]:
+    """Name columns c0, c1, ..., and n0, n1, ... those whose cells are no single values."""
+    nested = tuple(name for name in nested_columns(table) if name in names)
+    kept = tuple(name for name in names if name not in nested and not is_pandas_index(name))
+    table = table.mutate(**as_texts(table))
+    columns = {f"c{k}": table[name] for k, name in enumerate(kept)}
+    columns |= {f"n{k}": table[name] for k, name in enumerate(nested)}
+    return table.select(**first, **columns), kept, nested
+
+
+def _stored(
+    disk: Disk,
+    raw: "ir.Table",
+    names: tuple[str, ...],
+    nested: tuple[str, ...],
+    path: Path,
+    decisions: tuple[Decision, ...],
+) -> StoredRawRows:
+    said = (say_nested(nested),) if nested else ()
+    return StoredRawRows(disk, raw, names, path.name, (*decisions, *said), True, nested)
 
 
 def _checked(rows: StoredRawRows) -> StoredRawRows:

@@ -14,8 +14,8 @@ from crmlab.errors import DataError
 from crmlab.reading.amounts import LARGEST
 from crmlab.reading.cells import Cells, as_words
 from crmlab.reading.disk import Disk, Stored, count_rows, day_of, part_codes
-from crmlab.reading.files import RawTable
 from crmlab.reading.quality import Decision, show_rows
+from crmlab.reading.raw import RawTable
 from crmlab.reading.returns import settle_returns
 from crmlab.reading.rows import RETURN_MARKS, OrderRows, RawRows
 
@@ -49,6 +49,8 @@ class StoredRawRows(RawRows):
     source : str
     decisions : tuple of Decision
     has_header : bool
+    nested : tuple of str
+        The names of `n0`, `n1`, ...: columns that have no role, as in `RawTable`.
     """
 
     disk: Disk
@@ -57,13 +59,17 @@ class StoredRawRows(RawRows):
     source: str
     decisions: tuple[Decision, ...]
     has_header: bool
+    nested: tuple[str, ...] = ()
 
     @cached_property
     def head(self) -> RawTable:
         """The first two thousand rows."""
-        first = self.disk.collect(self.raw.order_by("row").limit(HEAD_ROWS)).drop(columns="row")
-        frame = first.set_axis(list(self.names), axis=1)
-        return RawTable(frame, self.source, self.decisions, self.has_header)
+        first = self.disk.collect(self.raw.order_by("row").limit(HEAD_ROWS))
+        places = [f"c{k}" for k in range(len(self.names))]
+        beside = [f"n{k}" for k in range(len(self.nested))]
+        frame = first[places].set_axis(list(self.names), axis=1)
+        nested = first[beside].set_axis(list(self.nested), axis=1) if beside else None
+        return RawTable(frame, self.source, self.decisions, self.has_header, nested)
 
     @cached_property
     def n_rows(self) -> int:
@@ -80,7 +86,8 @@ class StoredRawRows(RawRows):
             )
         if kind.is_date() or kind.is_timestamp():
             return "dates"
-        return "numbers" if kind.is_integer() or kind.is_floating() else "text"
+        is_number = kind.is_integer() or kind.is_floating() or kind.is_decimal()
+        return "numbers" if is_number else "text"
 
     def stored(self, place: int) -> "ir.Column":
         """Return a column that is stored as dates (their days) or numbers."""
@@ -101,7 +108,7 @@ class StoredRawRows(RawRows):
             text = column.cast("string")
         elif self.type_of(place) == "dates":
             text = column.cast("date").cast("string")
-        elif kind.is_floating() and self._are_whole(column):
+        elif (kind.is_floating() or kind.is_decimal()) and self._are_whole(column):
             text = column.cast("int64").cast("string")
         else:
             raise DataError(
@@ -284,6 +291,7 @@ def _mark_repeats(rows: StoredRawRows, table: "ir.Table") -> "ir.Table":
     import ibis
 
     names = [f"c{k}" for k in range(len(rows.names))]
+    names += [f"n{k}" for k in range(len(rows.nested))]
     whole = rows.raw[names[0]].cast("string").fill_null("")
     for name in names[1:]:
         whole = whole + "\x1f" + rows.raw[name].cast("string").fill_null("")

@@ -13,19 +13,20 @@ import json
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from tempfile import mkdtemp
+from tempfile import TemporaryFile, mkdtemp
 from typing import Any
 
-from crmlab.errors import SpecError
+from crmlab.errors import SpecError, error_of
 
 Mark = dict[str, Any]
 MARK = "crmlab.json"
 UNFINISHED = ".crmlab-part"  # suffix of a file until it is complete
 _ASIDE = "crmlab unfinished"
+_PRIVATE_FILE, _PRIVATE_FOLDER = 0o600, 0o700
 _OF_THE_SYSTEM = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # created by file browsers
 
 
@@ -41,15 +42,20 @@ class FolderKind:
         The name of that JSON file.
     upgrade : callable
         Converts a mark of an older version into one with `format` and `files`.
+    private : bool
+        Whether only its owner may read it, because it tells of single customers.
     """
 
     format: str
     mark: str = MARK
     upgrade: Callable[[Mark], Mark] = dict
+    private: bool = False
 
 
 @contextmanager
-def new_folder(folder: str | Path, kind: FolderKind) -> Iterator[Path]:
+def new_folder(
+    folder: str | Path, kind: FolderKind, *, giving_up: Collection[str] = ()
+) -> Iterator[Path]:
     """Write a folder under a temporary name, then rename it: it is complete or absent.
 
     Parameters
@@ -59,6 +65,8 @@ def new_folder(folder: str | Path, kind: FolderKind) -> Iterator[Path]:
     kind : FolderKind
         Its mark is written after the body of the ``with`` statement. To add entries, the body
         writes a JSON object into the file of the mark, which is then completed.
+    giving_up : collection of str
+        Files of others in an older folder that may go with it: what `list_others` has found.
 
     Yields
     ------
@@ -80,16 +88,17 @@ def new_folder(folder: str | Path, kind: FolderKind) -> Iterator[Path]:
     ['crmlab.json', 'one.txt']
     """
     target = Path(folder).resolve()
+    check_folder(target, kind, giving_up)
     target.parent.mkdir(parents=True, exist_ok=True)
     sweep(target.parent)
-    check_folder(target, kind)
+    check_folder(target, kind, giving_up)  # once more, as the sweep may have put one back
     aside = make_aside(target.parent, target.name)
     new = aside / "new"
     try:
         new.mkdir()
         yield new
         _finish(new, kind)
-        check_folder(target, kind)
+        check_folder(target, kind, giving_up)
         if target.exists():
             os.rename(target, aside / "old")
         os.rename(new, target)
@@ -97,7 +106,7 @@ def new_folder(folder: str | Path, kind: FolderKind) -> Iterator[Path]:
         _settle(aside, target)
 
 
-def write_file(path: Path, content: bytes | str) -> None:
+def write_file(path: Path, content: bytes | str, *, private: bool = False) -> None:
     """Write a file under a temporary name, then rename it, so that no reader sees half of it.
 
     Parameters
@@ -106,10 +115,15 @@ def write_file(path: Path, content: bytes | str) -> None:
         Its folder is created if necessary.
     content : bytes or str
         Text is written as UTF-8, with its line endings unchanged.
+    private : bool
+        Whether only its owner may read it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}{UNFINISHED}")
     try:
+        if private:
+            aside.touch(_PRIVATE_FILE)
+            aside.chmod(_PRIVATE_FILE)
         aside.write_bytes(content.encode() if isinstance(content, str) else content)
         flush(aside)
         os.replace(aside, path)
@@ -139,41 +153,119 @@ def _finish(new: Path, kind: FolderKind) -> None:
     for path in files:
         with suppress(PermissionError):  # a read-only copy
             flush(path)
+    if kind.private:
+        _close(new)
+
+
+def _close(new: Path) -> None:
+    """Let nobody but the owner read a folder and what is in it."""
+    for path in (new, *new.rglob("*")):
+        path.chmod(_PRIVATE_FOLDER if path.is_dir() else _PRIVATE_FILE)
 
 
 # --- ownership ------------------------------------------------------------------------------------
 
 
-def check_folder(folder: str | Path, kind: FolderKind) -> None:
-    """Refuse a folder that must not be replaced.
+def check_folder(folder: str | Path, kind: FolderKind, giving_up: Collection[str] = ()) -> None:
+    """Refuse a folder that must not be replaced, or that cannot be written.
 
     Raises
     ------
     SpecError
-        If it exists, is not empty, and is anything other than a folder of this kind.
+        If it exists, is not empty, and is anything other than a folder of this kind; if it holds
+        files of others, except those in `giving_up`; or if its place cannot be written to.
     """
-    problem = _reason_to_stay(Path(folder), kind)
+    folder = Path(folder)
+    problem = _reason_to_stay(folder, kind, giving_up)
     if problem:
         raise SpecError(
             f"{folder} {problem} and stays as it is: crmlab replaces only a folder that says "
             f"{kind.format!r} in its {kind.mark} and holds nothing else. Name a new or an empty "
             "folder, or move the contents of this one."
         )
+    problem = _reason_not_to_write(folder.resolve().parent)
+    if problem:
+        raise SpecError(f"{folder} cannot be written: {problem}. Name another place.")
 
 
-def _reason_to_stay(folder: Path, kind: FolderKind) -> str:
+def _reason_to_stay(folder: Path, kind: FolderKind, giving_up: Collection[str]) -> str:
     if not folder.exists():
         return ""
     if not folder.is_dir():
         return "is a file"
+    if not os.access(folder, os.W_OK):
+        return "is read-only"
+    if not read_mark(folder, kind):
+        return "is something else" if any(map(_is_foreign, folder.iterdir())) else ""
+    others = [name for name in list_others(folder, kind) if name not in giving_up]
+    more = f" and {len(others) - 3:,} more" if len(others) > 3 else ""
+    return f"also holds {', '.join(others[:3])}{more}" if others else ""
+
+
+def list_others(folder: str | Path, kind: FolderKind) -> tuple[str, ...]:
+    """List what a folder of this kind holds that crmlab did not write; nothing if it is another.
+
+    Parameters
+    ----------
+    folder : path
+    kind : FolderKind
+
+    Returns
+    -------
+    tuple of str
+        Paths in the folder, sorted.
+    """
+    folder = Path(folder)
     content = read_mark(folder, kind)
     if not content:
-        return "is something else" if any(map(_is_foreign, folder.iterdir())) else ""
-    own = {kind.mark, *map(str, content.get("files", ()))}
+        return ()
+    own = {kind.mark, *content["files"]}
     own |= {str(parent) for name in own for parent in PurePosixPath(name).parents}
-    found = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if _is_foreign(p))
-    others = sorted(name for name in found if name not in own)
-    return f"also holds {', '.join(others[:3])}" if others else ""
+    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if _is_foreign(path))
+    return tuple(sorted(name for name in found if name not in own))
+
+
+def check_files(paths: Sequence[Path], *, replace: bool = False) -> None:
+    """Refuse files that exist, which carry no mark of crmlab, and places that cannot be written.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        Files that are to be written.
+    replace : bool
+        Whether files that exist may be replaced.
+
+    Raises
+    ------
+    SpecError
+        All problems at once.
+    """
+    found = {path: _reason_not_to_replace(path.resolve(), replace) for path in paths}
+    problems = [f"{path} {problem}" for path, problem in found.items() if problem]
+    if problems:
+        raise error_of(SpecError, "nothing was written", problems)
+
+
+def _reason_not_to_replace(path: Path, replace: bool) -> str:
+    if path.is_dir():
+        return "is a folder: name a file in it"
+    if path.exists() and not path.is_file():
+        return "is a device, not a file"
+    if path.exists() and not replace:
+        return "exists and stays as it is: name another file, or replace it with --force"
+    problem = _reason_not_to_write(path.parent)
+    return f"cannot be written: {problem}. Name another place" if problem else ""
+
+
+def _reason_not_to_write(home: Path) -> str:
+    """Try to make a file in a folder, or in the nearest one above it that exists."""
+    while not home.exists():
+        home = home.parent
+    try:
+        with TemporaryFile(dir=home):
+            return ""
+    except OSError as problem:
+        return f"{home}: {problem.strerror or problem}"
 
 
 def _is_foreign(path: Path) -> bool:
@@ -183,13 +275,16 @@ def _is_foreign(path: Path) -> bool:
 def read_mark(path: Path, kind: FolderKind) -> Mark:
     """Read the mark of a folder, or a mark file; {} if it is not of this kind."""
     mark = kind.upgrade(_read_object(path / kind.mark if path.is_dir() else path))
-    return mark if mark.get("format") == kind.format else {}
+    names = mark.get("files")
+    if mark.get("format") != kind.format or not isinstance(names, list | tuple):
+        return {}
+    return mark if all(isinstance(name, str) for name in names) else {}
 
 
 def _read_object(path: Path) -> Mark:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 
