@@ -31,7 +31,6 @@ def said_once(desk):
     return desk
 
 
-@fault("`score` does not read as its report did: the option has to be given again")
 def test_score_reads_as_its_report_did(said_once, capsys):
     capsys.readouterr()
     assert analyst.main(["score", str(given(OPEN)), "--report", "r28"]) == analyst.Code.FINE
