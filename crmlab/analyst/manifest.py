@@ -8,7 +8,7 @@ import datetime
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,6 @@ def _upgrade(said: Mark) -> Mark:
 
 REPORT = FolderKind("crmlab report", "manifest.json", _upgrade)
 _SHOWN_VERSIONS = ("numpy", "pandas", "scipy", "pymc", "pytensor", "nutpie", "numba")
-_IDENTITIES = ("same_person", "key")
 
 
 @dataclass(frozen=True)
@@ -103,11 +102,7 @@ class Manifest:
         These are how files are written, and the first day. When the observation ends, and how
         large a file is, is the other file's own.
         """
-        own = {f.name: f.default for f in fields(ReadingOptions) if f.name in _OF_ONE_FILE}
-        return replace(self.reading, **own)
-
-
-_OF_ONE_FILE = ("until", "today", "large")
+        return replace(self.reading, until=None, today=None, large=None)
 
 
 # --- writing --------------------------------------------------------------------------------------
@@ -168,6 +163,7 @@ def checksum(path: Path) -> str:
 
 # --- reading --------------------------------------------------------------------------------------
 
+_NUMBER = number_within(-1e12, 1e12)
 _FILE = Rule(
     "an object with two texts, path and sha256",
     lambda x: OBJECT.holds(x) and all(_is_line(x.get(name)) for name in ("path", "sha256")),
@@ -177,7 +173,6 @@ _LEVELS = Rule(
     lambda x: isinstance(x, list) and all(map(_NUMBER.holds, x)) and x == sorted(set(x)),
 )
 _VERSIONS = Rule("an object of texts", lambda x: OBJECT.holds(x) and all(map(_is_line, x.values())))
-_NUMBER = number_within(-1e12, 1e12)
 _PLAN_RULES = {
     "freq": one_of("D", "W", "M"),
     "first": DAY,
@@ -203,7 +198,7 @@ def _columns_of(kind: str) -> Rule:
 
 # The parts of a manifest: the rules of what is in them, and the names that must be there.
 _PARTS: dict[str, tuple[Mapping[str, Rule], tuple[str, ...]]] = {
-    "inputs": (dict.fromkeys(("source", *_IDENTITIES, *KINDS), _FILE), ("source",)),
+    "inputs": (dict.fromkeys(("source", "same_person", "key", *KINDS), _FILE), ("source",)),
     "columns": ({kind: _columns_of(kind) for kind in KINDS}, ()),
     "levels": ({"surveys": _LEVELS}, ()),
     "reading": (READING_RULES, ()),

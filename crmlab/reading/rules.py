@@ -40,7 +40,7 @@ def number_within(least: float, most: float, *, whole: bool = False) -> Rule:
     >>> share.words, share.holds(0.5), share.holds(float("nan")), share.holds(True)
     ('a number from 0 to 1', True, False, False)
     """
-    kind = numbers.Integral if whole else numbers.Real
+    kind: Any = numbers.Integral if whole else numbers.Real
     words = f"a {'whole ' if whole else ''}number from {least:,} to {most:,}"
 
     def holds(x: Any) -> bool:

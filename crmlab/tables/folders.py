@@ -183,13 +183,14 @@ def _is_foreign(path: Path) -> bool:
 def read_mark(path: Path, kind: FolderKind) -> Mark:
     """Read the mark of a folder, or a mark file; {} if it is not of this kind."""
     mark = kind.upgrade(_read_object(path / kind.mark if path.is_dir() else path))
-    return mark if mark.get("format") == kind.format else {}
+    is_sound = isinstance(mark.get("files", ()), list | tuple)
+    return mark if is_sound and mark.get("format") == kind.format else {}
 
 
 def _read_object(path: Path) -> Mark:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):  # the last: nested too deep
         return {}
     return content if isinstance(content, dict) else {}
 
