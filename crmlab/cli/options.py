@@ -213,7 +213,7 @@ def make_request(
     read, valued = _given(file), _given(study)
     problems = find_broken(read, READING_RULES, spell=_spell)
     problems += find_broken(valued, SETTINGS_RULES, spell=_spell)
-    raise_problems(DataError, "the command line", problems)
+    raise_problems(DataError, "options", problems)
     reading = ReadingOptions() if like is None else like.reading_of_others()
     return Request(
         orders,
