@@ -77,7 +77,7 @@ def home(tmp_path_factory):
 
 def ask(folder, said):
     (folder / "manifest.json").write_text(json.dumps(said), encoding="utf-8")
-    return manifest.request_again(folder, lambda line: None)
+    return manifest.request_again(folder, lambda line: print(line.encode()))
 
 
 def places(value, way=()):
@@ -113,6 +113,20 @@ def test_a_file_that_is_no_object_is_no_manifest(tmp_path, text):
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(DataError, match=r"manifest\.json: is not of the format"):
         manifest.read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "", 3])
+def test_a_name_that_no_file_can_have_is_refused(home, name):
+    said = copy.deepcopy(home[1])
+    said["inputs"]["source"] = {"path": name, "sha256": "0"}
+    with pytest.raises(DataError, match=r"`inputs\.source` must be an object with two texts"):
+        ask(home[0], said)
+
+
+@pytest.mark.parametrize("versions", [{"numpy": 3}, {"\ud800": "1"}, {"a": "\x1b[31m"}])
+def test_versions_that_a_terminal_would_obey_are_refused(home, versions):
+    with pytest.raises(DataError, match="`versions` must be an object of printable texts"):
+        ask(home[0], home[1] | {"versions": versions})
 
 
 def test_all_problems_of_a_manifest_are_said_at_once(home):

@@ -166,13 +166,17 @@ def checksum(path: Path) -> str:
 _NUMBER = number_within(-1e12, 1e12)
 _FILE = Rule(
     "an object with two texts, path and sha256",
-    lambda x: OBJECT.holds(x) and all(_is_line(x.get(name)) for name in ("path", "sha256")),
+    lambda x: OBJECT.holds(x) and all(_is_path(x.get(name)) for name in ("path", "sha256")),
 )
 _LEVELS = Rule(
     "a list of rising numbers",
     lambda x: isinstance(x, list) and all(map(_NUMBER.holds, x)) and x == sorted(set(x)),
 )
-_VERSIONS = Rule("an object of texts", lambda x: OBJECT.holds(x) and all(map(_is_line, x.values())))
+_VERSIONS = Rule(
+    "an object of printable texts",
+    lambda x: OBJECT.holds(x) and all(TEXT.holds(t) and t.isprintable() for t in x.values())
+    and all(name.isprintable() for name in x),
+)  # fmt: skip
 _PLAN_RULES = {
     "freq": one_of("D", "W", "M"),
     "first": DAY,
@@ -184,8 +188,9 @@ _PLAN_RULES = {
 }
 
 
-def _is_line(value: object) -> bool:
-    return TEXT.holds(value) and str(value).isprintable()
+def _is_path(value: object) -> bool:
+    """Whether a text can be the name of a file: no system takes NUL or half a character."""
+    return TEXT.holds(value) and not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in str(value))
 
 
 def _columns_of(kind: str) -> Rule:

@@ -236,8 +236,12 @@ def _file_of(like: "Manifest | None", name: str, option: str) -> Path | None:
 
 
 def _given(group: Any) -> dict[str, Any]:
-    """Return the options of a group that were given."""
-    return {name: value for name, value in asdict(group).items() if value is not None}
+    """Return the options of a group that were given; repeated ones as a tuple."""
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in asdict(group).items()
+        if value is not None
+    }
 
 
 def _spell(name: str) -> str:
