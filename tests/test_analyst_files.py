@@ -4,7 +4,9 @@ Fits are made by hand; the shop is invented.
 """
 
 import dataclasses
+import json
 import re
+from io import StringIO
 
 import numpy as np
 import pandas as pd
@@ -29,6 +31,7 @@ from crmlab.analyst.plan import describe_periods, drop_unfinished_month
 from crmlab.channels import OrdinalSurvey
 from crmlab.cli import analyst
 from crmlab.errors import DataError
+from crmlab.inference import load_fit
 from crmlab.prediction import score_histories
 from crmlab.reading import EventFile, read_events, read_sales
 from tests.test_analyst_report import NASTY, OPTIONS, hand_made
@@ -350,10 +353,10 @@ def test_odd_words_about_columns_are_refused(files, capsys):
         (["--surveys", "beside/surveys.csv", "--column", "score"], "takes FILE.COLUMN=NAME"),
         (
             ["--surveys", "beside/surveys.csv", "--column", "surveys.cost=x"],
-            "'cost' is not one of them",
+            "'cost' is not one of customer, date, score, kind",
         ),
     ):
-        assert analyst.main(["report", "orders.csv", *words]) == analyst.Code.USAGE
+        assert analyst.main(["report", "orders.csv", *words]) == analyst.Code.DATA
         assert said in capsys.readouterr().err
     wrong = ["--surveys", "beside/actions.csv"]
     assert analyst.main(["report", "orders.csv", *wrong]) == analyst.Code.DATA
@@ -365,6 +368,93 @@ def test_the_invented_files_do_not_change_the_orders(files):
     pd.testing.assert_frame_equal(frames["orders"], simulate_orders(100, 40, seed=2))
     for kind in KINDS:
         assert len(pd.read_csv(files / f"beside/{kind}.csv")) == len(frames[kind])
+
+
+# --- scores with files ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def rated(files):
+    """A report with files; only its options tell which column of the surveys is the score."""
+    path = files / "beside/surveys.csv"
+    text = path.read_text().replace("score", "q7", 1)
+    path.write_text(text)
+    ask = ["report", "orders.csv", "--touchpoints", "beside/touchpoints.csv", "--surveys",
+           "beside/surveys.csv", "--column", "surveys.score=q7", "--pseudonymise", "my.key",
+           "--sample", "100", "--margin", "0.5", "--out", "one"]  # fmt: skip
+    assert analyst.main(ask) == 0
+    return files
+
+
+BESIDE = ["--touchpoints", "beside/touchpoints.csv", "--surveys", "beside/surveys.csv"]
+
+
+def scores(capsys, *words):
+    capsys.readouterr()
+    assert analyst.main(["score", "orders.csv", "--report", "one", *words]) == 0
+    said = capsys.readouterr()
+    return pd.read_csv(StringIO(said.out)).set_index("customer_id"), " ".join(said.err.split())
+
+
+def test_a_report_with_files_scores_its_own_files_as_it_did(rated, capsys):
+    """Columns, key and margin are those of the report, and so are the numbers."""
+    found, said = scores(capsys, *BESIDE)
+    assert "not known" not in said
+    table = pd.read_csv(rated / "one/customers.csv").set_index("customer_id").loc[found.index]
+    stages = [name for name in found if name.startswith("p_")]
+    # customers.csv keeps fewer digits
+    np.testing.assert_allclose(found[stages], table[stages], atol=0.006)
+    np.testing.assert_allclose(found["value"], table["value"], rtol=0.01, atol=0.51)
+    bare, said = scores(capsys)
+    assert "touchpoints and surveys count as not known" in said
+    assert (found[stages] - bare[stages]).abs().max().max() > 0.05
+    double, _ = scores(capsys, *BESIDE, "--margin", "1")
+    np.testing.assert_allclose(double["value"], 2 * found["value"], atol=0.011)
+
+
+def test_new_files_are_graded_by_the_levels_of_the_report(rated, capsys):
+    """Answers of a few customers, all high: alone they have no levels."""
+    answers = pd.read_csv(rated / "beside/surveys.csv")
+    said = json.loads((rated / "one/manifest.json").read_text())
+    assert said["levels"]["surveys"] == sorted(said["levels"]["surveys"])
+    best, worst = (answers.head(12).assign(q7=score) for score in (answers["q7"].max(), 0))
+    for name, frame in (("best", best), ("worst", worst)):
+        frame.to_csv(rated / f"{name}.csv", index=False)
+    high, low = (scores(capsys, "--surveys", f"{name}.csv")[0] for name in ("best", "worst"))
+    changed = high["expected_orders"] - low["expected_orders"]
+    assert (changed >= -1e-9).all()
+    assert 0 < (changed > 0).sum() <= 12
+
+
+def test_a_report_that_wrote_no_levels_says_so(rated, capsys):
+    path = rated / "one/manifest.json"
+    said = json.loads(path.read_text())
+    del said["levels"]
+    path.write_text(json.dumps(said))
+    words = ["score", "orders.csv", "--report", "one"]
+    assert analyst.main([*words, *BESIDE]) == analyst.Code.DATA
+    assert "`levels.surveys` must have" in capsys.readouterr().err
+    assert analyst.main([*words, *BESIDE[:2]]) == 0
+    assert "surveys count as not known" in capsys.readouterr().err
+
+
+def test_a_key_that_is_not_there_is_not_made_anew(rated, capsys):
+    (rated / "my.key").unlink()
+    assert analyst.main(["score", "orders.csv", "--report", "one"]) == analyst.Code.DATA
+    assert "name the file with --pseudonymise" in capsys.readouterr().err
+    assert not (rated / "my.key").exists()
+
+
+def test_a_fit_sees_files_and_reads_as_a_report_did(rated, capsys):
+    assert analyst.main(["fit", "orders.csv", "--report", "one", *BESIDE, "--out", "fitted"]) == 0
+    fitted = load_fit("fitted")
+    assert [one.name for one in fitted.model.channels[1:]] == ["touchpoints", "surveys"]
+    assert fitted.panel.sizes == load_fit("one/fit").panel.sizes
+    names = fitted.panel["customer_id"].values
+    assert set(names) == set(load_fit("one/fit").panel["customer_id"].values)  # under the key
+    few = ["--cases", "beside/cases.csv", "--since", "2099-01-01"]
+    assert analyst.main(["fit", "orders.csv", *few, "--out", "none"]) == analyst.Code.DATA
+    assert not (rated / "none").exists()
 
 
 # --- months that are not over ---------------------------------------------------------------------

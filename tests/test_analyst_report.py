@@ -16,6 +16,7 @@ from crmlab.analyst import (
     fitting,
     folder,
     holdout,
+    manifest,
     model as stage_model,
     page,
     plan,
@@ -367,7 +368,7 @@ def test_orders_without_amounts_are_valued_in_orders(shop):
 def request_(shop, tmp_path, monkeypatch):
     monkeypatch.setattr(fitting, "fit", hand_made)
     shop.to_csv(tmp_path / "orders.csv", index=False)
-    return folder.Request(tmp_path / "orders.csv", OPTIONS, study.Settings(sample=100))
+    return manifest.Request(tmp_path / "orders.csv", OPTIONS, study.Settings(sample=100))
 
 
 @pytest.mark.bits
@@ -438,7 +439,7 @@ def test_a_report_of_an_older_version_is_replaced(request_, tmp_path):
         said = json.loads((tmp_path / "out" / name).read_text())
         del said[dropped]
         (tmp_path / "out" / name).write_text(json.dumps(said.get("model", said)))
-    assert folder.request_again(tmp_path / "out", print).source == tmp_path / "orders.csv"
+    assert manifest.request_again(tmp_path / "out", print).source == tmp_path / "orders.csv"
     folder.write_report(request_, tmp_path / "out", tell=lambda line: None)
     assert json.loads((tmp_path / "out/fit/model.json").read_text())["format"] == "crmlab fit"
 
@@ -447,4 +448,4 @@ def test_what_is_no_manifest_is_said_to_be_none(tmp_path):
     for text in ("", "[]", '{"format": "else"}'):
         (tmp_path / "manifest.json").write_text(text)
         with pytest.raises(DataError, match=r"manifest\.json: "):
-            folder.read_manifest(tmp_path)
+            manifest.read_manifest(tmp_path)

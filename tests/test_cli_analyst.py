@@ -60,9 +60,11 @@ def test_codes_for_scripts(orders, capsys, monkeypatch):
     assert analyst.main(["report", "empty.csv"]) == analyst.Code.DATA
     assert "empty.csv: the file is empty" in capsys.readouterr().err
     assert analyst.main(["report"]) == analyst.Code.USAGE
-    assert analyst.main(["report", "orders.csv", "--seed", "minus"]) == analyst.Code.USAGE
+    assert analyst.main(["report", "orders.csv", "--seed", "minus"]) == analyst.Code.DATA
     assert analyst.main(["nothing"]) == analyst.Code.USAGE
-    assert analyst.main(["report", "orders.csv", "--decimal", ";"]) == analyst.Code.USAGE
+    assert analyst.main(["report", "orders.csv", "--decimal", ";"]) == analyst.Code.DATA
+    assert analyst.main(["report", "orders.csv", "--no-such-option"]) == analyst.Code.USAGE
+    assert analyst.main(["score", "orders.csv"]) == analyst.Code.USAGE
     assert analyst.main(["glossary", "stage"]) == 0
     assert analyst.main(["glossary", "zzz"]) == analyst.Code.BROKEN
     key = ["--pseudonymise", "out/my.key", "--out", "out"]

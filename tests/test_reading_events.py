@@ -149,7 +149,7 @@ def test_columns_are_named_by_the_user(sales):
     frame = pd.DataFrame({"x": ["a"], "y": ["2024-02-01"], "z": ["3"], "score": ["9"]})
     events = read(sales, "surveys", frame, {"customer": "x", "date": "#2", "score": "z"})
     assert events.frame["score"].tolist() == [3.0]
-    with pytest.raises(SpecError, match="'cost' is not one of them"):
+    with pytest.raises(SpecError, match="'cost' is not one of customer, date, score, kind"):
         EventFile("surveys", frame, {"cost": "z"})
     with pytest.raises(SpecError, match="must be one of"):
         EventFile("letters", frame)

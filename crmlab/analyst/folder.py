@@ -1,32 +1,34 @@
-"""The folder of a report, and its manifest, from which it can be made again."""
+"""What is done with a request: the folder of a report, a fit alone, scores under an older fit."""
 
-import hashlib
-import os
-from collections.abc import Callable, Collection
-from dataclasses import asdict, dataclass
-from importlib import metadata
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-import xarray as xr
 
 from crmlab import __version__
 from crmlab.analyst.customers import describe_columns, write_customers
+from crmlab.analyst.fitting import fit_stages
+from crmlab.analyst.manifest import (
+    REPORT,
+    Manifest,
+    Request,
+    describe_request,
+    read_manifest,
+    request_again,
+)
+from crmlab.analyst.orders import sample_orders
 from crmlab.analyst.page import render_report
-from crmlab.analyst.plan import Plan, drop_unfinished_month
+from crmlab.analyst.plan import drop_unfinished_month, make_plan
 from crmlab.analyst.purchase_models import fit_purchase_models
 from crmlab.analyst.scoring import read_draws, score_orders
-from crmlab.analyst.sources import Sources, blank_channels
-from crmlab.analyst.study import Settings, Study, study_sales
+from crmlab.analyst.sources import Sources, choose_sources, fill_channels
+from crmlab.analyst.study import Study, study_sales, tell_verdicts
+from crmlab.channels import OrdinalSurvey
 from crmlab.errors import DataError, SpecError
-from crmlab.inference import load_fit
-from crmlab.inference.saving import FILES
+from crmlab.inference import Fit, load_fit
 from crmlab.reading import (
-    EventFile,
     Events,
     Quality,
-    ReadingOptions,
     Sales,
     neutralise,
     read_events,
@@ -34,44 +36,17 @@ from crmlab.reading import (
     read_raw,
     read_sales,
 )
+from crmlab.report.numbers import listed
 from crmlab.report.parts import to_csv
 from crmlab.report.progress import Tell
-from crmlab.tables.folders import FolderKind, Mark, new_folder, read_mark, to_json
+from crmlab.tables.folders import new_folder, to_json
 from crmlab.value import per_year
 
-
-def _upgrade(said: Mark) -> Mark:
-    """Read a manifest of older versions, which lists no files."""
-    names = ("report.html", "customers.csv", "customers_columns.csv", "quality.json")
-    return {"files": (*names, *(f"fit/{name}" for name in FILES)), **said}
+type Show = Callable[[Quality, str], None]
 
 
-REPORT = FolderKind("crmlab report", "manifest.json", _upgrade, private=True)
-_SHOWN_VERSIONS = ("numpy", "pandas", "scipy", "pymc", "pytensor", "nutpie", "numba")
-
-
-@dataclass(frozen=True)
-class Request:
-    """Everything that decides what a report says.
-
-    Parameters
-    ----------
-    source : path
-    reading : ReadingOptions
-    settings : Settings
-    same_person : path, optional
-    key : path, optional
-        Key of the pseudonyms.
-    events : tuple of EventFile
-        Touchpoints, surveys, cases, actions: at most one file of each kind.
-    """
-
-    source: Path
-    reading: ReadingOptions
-    settings: Settings
-    same_person: Path | None = None
-    key: Path | None = None
-    events: tuple[EventFile, ...] = ()
+def show_nothing(quality: Quality, noun: str) -> None:
+    """Stand in for a reader who does not watch."""
 
 
 def write_report(
@@ -79,7 +54,7 @@ def write_report(
     folder: str | Path,
     *,
     tell: Tell,
-    show: Callable[[Quality, str], None] = lambda quality, noun: None,
+    show: Show = show_nothing,
     giving_up: Collection[str] = (),
 ) -> Study:
     """Read, study, and write the folder, all of it or nothing.
@@ -110,11 +85,7 @@ def write_report(
     """
     _check_sources(request, Path(folder))
     with new_folder(folder, REPORT, giving_up=giving_up) as aside:
-        sales = drop_unfinished_month(read_request(request))
-        show(sales.quality, "orders")
-        events = read_event_files(request, sales)
-        for one in events:
-            show(one.quality, one.kind)
+        sales, events = read_files(request, show)
         study = study_sales(sales, request.settings, tell, events)
         tell("drawing and writing")
         _write(aside, study, request, Path(folder).resolve())
@@ -136,19 +107,26 @@ def _check_sources(request: Request, folder: Path) -> None:
         )
 
 
-def read_request(request: Request) -> Sales:
-    """Read the orders that a request names."""
-    people, key = _read_identities(request)
-    return read_sales(request.source, request.reading, same_person=people, key=key)
+def read_files(request: Request, show: Show) -> tuple[Sales, tuple[Events, ...]]:
+    """Read the orders that a request names, and its other files under the same ids.
 
-
-def read_event_files(request: Request, sales: Sales) -> tuple[Events, ...]:
-    """Read the files besides the orders, under the same key and list of persons."""
+    Parameters
+    ----------
+    request : Request
+    show : callable
+        Takes the record of each reading, and the name of its rows.
+    """
     people, key = _read_identities(request)
-    return tuple(
+    read = read_sales(request.source, request.reading, same_person=people, key=key)
+    sales = drop_unfinished_month(read)
+    show(sales.quality, "orders")
+    events = tuple(
         read_events(file, sales, request.reading, same_person=people, key=key)
         for file in request.events
     )
+    for one in events:
+        show(one.quality, one.kind)
+    return sales, events
 
 
 def _read_identities(request: Request) -> tuple[pd.DataFrame | None, bytes | None]:
@@ -177,120 +155,6 @@ def _write(aside: Path, study: Study, request: Request, target: Path) -> None:
     study.fit.save(aside / "fit")
 
 
-# --- the manifest ---------------------------------------------------------------------------------
-
-
-def used_versions() -> dict[str, str]:
-    """Return the versions that may change a digit; a clone of the repository has no entry."""
-    return {"crmlab": __version__, **{name: metadata.version(name) for name in _SHOWN_VERSIONS}}
-
-
-def describe_request(request: Request, study: Study, target: Path) -> dict[str, object]:
-    """Return everything needed to make the report again, as plain values."""
-    inputs: dict[str, Any] = {
-        "source": request.source,
-        "same_person": request.same_person,
-        "key": request.key,
-    }
-    inputs |= {file.kind: file.source for file in request.events}
-    plan = {name: str(v) if isinstance(v, pd.Timestamp) else v for name, v in
-            asdict(study.plan).items()}  # fmt: skip
-    return {
-        "versions": used_versions(),
-        "inputs": {
-            name: {"path": _relative(Path(path), target), "sha256": checksum(Path(path))}
-            for name, path in inputs.items()
-            if path is not None
-        },
-        "reading": asdict(request.reading),
-        "columns": {file.kind: dict(file.columns) for file in request.events},
-        "settings": asdict(request.settings),
-        "plan": plan,
-        "stages": list(study.names),
-        "currency": study.sales.currency,
-        "problems": list(study.fit.problems),
-    }
-
-
-def _relative(path: Path, target: Path) -> str:
-    """Return a path relative to the report, so that both can be moved together."""
-    try:
-        return Path(os.path.relpath(path.resolve(), target)).as_posix()
-    except ValueError:  # another drive
-        return path.resolve().as_posix()
-
-
-def checksum(path: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def read_manifest(path: str | Path) -> dict[str, Any]:
-    """Read the manifest of a report.
-
-    Parameters
-    ----------
-    path : path
-        The file, or the folder that holds it.
-
-    Raises
-    ------
-    DataError
-        The file is not the manifest of a report.
-    """
-    path = Path(path)
-    path = path / REPORT.mark if path.is_dir() else path
-    found = read_mark(path, REPORT)
-    if found.get("version") != 1:
-        problem = f"is not of the format {REPORT.format!r}, version 1"
-        raise DataError(f"{path.name}: {problem if path.is_file() else 'there is no such file'}")
-    return found
-
-
-def request_again(manifest: str | Path, tell: Tell) -> Request:
-    """Rebuild a request from a manifest; the inputs must be the same, byte for byte.
-
-    Parameters
-    ----------
-    manifest : path
-    tell : callable
-        Takes a line for each version that differs.
-
-    Raises
-    ------
-    DataError
-        An input is missing or has changed; all problems at once.
-    """
-    said, place = read_manifest(manifest), Path(manifest)
-    home = place if place.is_dir() else place.parent
-    paths = {name: (home / one["path"]).resolve() for name, one in said["inputs"].items()}
-    problems = [
-        f"{path.name} is not at {said['inputs'][name]['path']}"
-        if not path.is_file()
-        else f"{path.name} has changed since (its checksum differs)"
-        for name, path in paths.items()
-        if not path.is_file() or checksum(path) != said["inputs"][name]["sha256"]
-    ]
-    if problems:
-        raise DataError(f"the report cannot be made again: {'; '.join(problems)}")
-    now = used_versions()
-    for name, version in said["versions"].items():
-        if now.get(name) != version:
-            tell(f"{name} is {now.get(name, 'missing')} and was {version}: digits may differ")
-    return Request(
-        paths["source"],
-        ReadingOptions(**said["reading"]),
-        Settings(**said["settings"]),
-        paths.get("same_person"),
-        paths.get("key"),
-        tuple(
-            EventFile(kind, paths[kind], columns)
-            for kind, columns in said.get("columns", {}).items()
-        ),
-    )
-
-
 def rewrite_report(manifest: str | Path, folder: str | Path, *, tell: Tell) -> Study:
     """Make a report again from its manifest: the same versions give the same table, byte for byte.
 
@@ -304,47 +168,106 @@ def rewrite_report(manifest: str | Path, folder: str | Path, *, tell: Tell) -> S
     return write_report(request_again(manifest, tell), folder, tell=tell)
 
 
-# --- scoring others under an old fit --------------------------------------------------------------
+# --- a fit alone, and scores of others under the fit of a report ----------------------------------
 
 
-def score_file(request: Request, report: str | Path, *, tell: Tell) -> pd.DataFrame:
+def fit_file(request: Request, *, may_lose: bool, tell: Tell, show: Show = show_nothing) -> Fit:
+    """Fit the stages to the orders and the other files of a request.
+
+    Parameters
+    ----------
+    request : Request
+    may_lose : bool
+        Whether the lowest stage is permanent.
+    tell : callable
+    show : callable, optional
+        Takes the record of each reading, and the name of its rows.
+
+    Raises
+    ------
+    DataError
+        A file cannot be read, or does not support a model of stages.
+    """
+    sales, events = read_files(request, show)
+    seed = request.settings.seed
+    plan = make_plan(sales.orders, sales.window)
+    sources, verdicts = choose_sources(sales.orders, sales.window[0], events, plan)
+    tell_verdicts(verdicts, tell)
+    chosen = sample_orders(sales.orders, sales.window, request.settings.sample, seed=seed)
+    tell(f"fitting {chosen['customer_id'].nunique():,} customers")
+    return fit_stages(chosen, plan, sources, may_lose=may_lose, seed=seed)
+
+
+def score_file(
+    request: Request,
+    report: str | Path,
+    *,
+    tell: Tell,
+    show: Show = show_nothing,
+) -> pd.DataFrame:
     """Score the customers of another file under the fit of a report.
 
     Parameters
     ----------
     request : Request
-        Its settings, except the margin, are those of the report.
+        Its files besides the orders are read as the channels of the fit; a channel without a file
+        is not known. Its settings, except the margin, are those of the report.
     report : path
         Folder of a report.
     tell : callable
+    show : callable, optional
+        Takes the record of each reading, and the name of its rows.
 
     Returns
     -------
     DataFrame
         customer_id, a probability per stage, expected orders and value.
+
+    Raises
+    ------
+    DataError
+        The report or a file cannot be read, or a survey has no levels in an older manifest.
     """
-    said = read_manifest(report)
-    fitted = load_fit(Path(report) / "fit")
+    said, fitted = read_manifest(report), load_fit(Path(report) / "fit")
     fitted.check()
-    sales = drop_unfinished_month(read_request(request))
-    old = said["plan"]
-    plan = Plan(**{**old, **{k: pd.Timestamp(old[k]) for k in ("first", "last", "cutoff")}})
-    plan = plan.covering(sales.window)
-    settings = Settings(**said["settings"])
-    rate = per_year(settings.discount).per_period(plan.freq)
-    spend = fit_purchase_models(sales.orders, (plan.first, plan.last)).per_order() * settings.margin
+    sales, events = read_files(request, show)
+    plan = said.plan.covering(sales.window)
+    sources = _channels_of(fitted, said, sales, events, tell)
+    spend = fit_purchase_models(sales.orders, (plan.first, plan.last)).per_order()
     tell(f"scoring {len(spend):,} customers")
+    rate = per_year(said.settings.discount).per_period(plan.freq)
     drawn = read_draws(fitted, plan.year, discount=rate)
-    unseen = [channel.name for channel in fitted.model.channels[1:]]
-    if unseen:
-        tell(f"{' and '.join(unseen)} count as not known: only orders are scored")
+    scored = score_orders(
+        sales.orders, spend * request.settings.margin, plan, fitted, drawn, read=sources.panel
+    )
+    return tidy_scores(scored.customers, fitted.model.space.names)
 
-    def read(orders: pd.DataFrame, plan: Plan) -> xr.Dataset:
-        panel = Sources(sales.window[0]).panel(orders, plan)
-        return blank_channels(panel, fitted.model.channels)
 
-    frame = score_orders(sales.orders, spend, plan, fitted, drawn, read=read).customers
-    return tidy_scores(frame, fitted.model.space.names)
+def _channels_of(
+    fitted: Fit, said: Manifest, sales: Sales, events: Sequence[Events], tell: Tell
+) -> Sources:
+    """Read the files as channels of the fit, and tell what is not known or not used."""
+    channels = fitted.model.channels[1:]
+    names = [channel.name for channel in channels]
+    given = [one.kind for one in events]
+    if unknown := [name for name in names if name not in given]:
+        tell(f"{listed(unknown)} count as not known: no such file is named")
+    if unused := [kind for kind in given if kind not in names]:
+        tell(f"{listed(unused)} are not used: the fit of the report has no such channel")
+    for channel in channels:
+        edges = said.levels.get(channel.name, ())
+        if isinstance(channel, OrdinalSurvey) and channel.name in given:
+            _check_levels(channel, edges)
+    return fill_channels(channels, sales.window[0], events, said.levels)
+
+
+def _check_levels(channel: OrdinalSurvey, edges: Sequence[float]) -> None:
+    if len(edges) + 1 != channel.n_levels:
+        raise DataError(
+            f"{REPORT.mark}: `levels.{channel.name}` must have {channel.n_levels - 1} numbers, as "
+            f"the fit has {channel.n_levels} levels; got {len(edges)}. Make the report again (an "
+            f"older version wrote no levels), or leave out --{channel.name}"
+        )
 
 
 def tidy_scores(frame: pd.DataFrame, names: tuple[str, ...]) -> pd.DataFrame:

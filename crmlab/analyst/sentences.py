@@ -1,4 +1,4 @@
-"""The sentences of the report: each is computed, and reversed data reverse its verdict."""
+"""The sentences of the report: each is computed, so opposite data give the opposite verdict."""
 
 import numpy as np
 import pandas as pd

@@ -6,7 +6,7 @@ begins; otherwise the report says why not. A period in which nothing was recorde
 not zero.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,6 +25,7 @@ FEWEST_RECORDS, FEWEST_CUSTOMERS = 60, 20
 _DISCRIMINATION = 1.7
 _LEAST_SHARE = 0.1  # of the answers, in each level of a survey
 _DIMS = ("customer_id", "period")
+_NO_DAYS = pd.DataFrame({"customer_id": [], "date": pd.to_datetime([]), "value": []})
 
 
 @dataclass(frozen=True)
@@ -156,11 +157,14 @@ class Verdict:
     kind : str
     is_used : bool
     why : str
+    edges : tuple of float
+        Lowest score of each level of a survey, except the first.
     """
 
     kind: str
     is_used: bool
     why: str
+    edges: tuple[float, ...] = ()
 
 
 def make_panel(orders: pd.DataFrame, plan: Plan) -> xr.Dataset:
@@ -196,9 +200,9 @@ def choose_sources(
         if problem:
             verdicts.append(Verdict(one.kind, False, problem))
             continue
-        file, said = _make_channel(one, plan, n_cells)
+        file, verdict = _make_channel(one, plan, n_cells)
         files.append(file)
-        verdicts.append(Verdict(one.kind, True, said))
+        verdicts.append(verdict)
     return Sources(begun, tuple(files)), tuple(verdicts)
 
 
@@ -219,23 +223,56 @@ def find_problem(events: Events, plan: Plan) -> str:
     return ""
 
 
-def _make_channel(events: Events, plan: Plan, n_cells: float) -> tuple[FileChannel, str]:
+def _make_channel(events: Events, plan: Plan, n_cells: float) -> tuple[FileChannel, Verdict]:
     """Make the channel of a file, and say how it is read."""
-    frame = events.frame
     if events.kind == "surveys":
+        frame = events.frame
         early = frame["score"][frame["date"] < plan.cutoff]  # the test must not choose the scale
         edges = find_edges(early)
-        levels = grade(frame["score"], edges)
         channel: Channel = _survey(events.kind, grade(early, edges), len(edges) + 1)
         said = f"graded answers in {len(edges) + 1} levels{_tell_edges(edges)}"
     else:
-        levels = np.ones(len(frame))
-        usual = float(f"{max(len(frame) / n_cells, 1e-4):.2g}")
+        edges = ()
+        usual = float(f"{max(len(events.frame) / n_cells, 1e-4):.2g}")
         channel = Poisson(events.kind, typical_rate=usual, spread=1.0)
         said = f"days with a record, counted per {plan.period}"
+    return _read_as(channel, events, edges), Verdict(events.kind, True, said, edges)
+
+
+def _read_as(channel: Channel, events: Events, edges: Sequence[float]) -> FileChannel:
+    """Read a file as a channel: answers by their level, other records as days."""
+    frame = events.frame
+    levels = grade(frame["score"], edges) if events.kind == "surveys" else np.ones(len(frame))
     days = frame[["customer_id", "date"]].assign(value=levels)
     ordered = days.sort_values(["date", "value", "customer_id"], ignore_index=True)
-    return FileChannel(ordered, *events.recorded, channel), said
+    return FileChannel(ordered, *events.recorded, channel)
+
+
+def fill_channels(
+    channels: Sequence[Channel],
+    begun: pd.Timestamp,
+    events: Sequence[Events],
+    levels: Mapping[str, Sequence[float]],
+) -> Sources:
+    """Read new files as the channels of an older fit.
+
+    Parameters
+    ----------
+    channels : sequence of Channel
+        Those of the fit, besides orders. One without a file is not known: its cells are missing.
+    begun : Timestamp
+    events : sequence of Events
+        A file without a channel is left out.
+    levels : mapping of kind to sequence of float
+        Lowest score of each level of a survey, except the first.
+    """
+    given = {one.kind: one for one in events}
+    return Sources(begun, tuple(
+        _read_as(channel, given[channel.name], levels.get(channel.name, ()))
+        if channel.name in given
+        else FileChannel(_NO_DAYS, pd.Timestamp.min, pd.Timestamp.min, channel)
+        for channel in channels
+    ))  # fmt: skip
 
 
 def _survey(name: str, levels: Floats, n_levels: int) -> OrdinalSurvey:
@@ -290,9 +327,3 @@ def grade(scores: pd.Series, edges: Sequence[float]) -> Floats:
 
 def _tell_edges(edges: Sequence[float]) -> str:
     return ", which start at the lowest score and at " + ", ".join(f"{edge:g}" for edge in edges)
-
-
-def blank_channels(panel: xr.Dataset, channels: Sequence[Channel]) -> xr.Dataset:
-    """Add channels that a panel lacks, with every cell missing."""
-    empty = np.full([panel.sizes[dim] for dim in _DIMS], np.nan)
-    return panel.assign({c.name: (_DIMS, empty) for c in channels if c.name not in panel})

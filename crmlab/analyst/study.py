@@ -24,8 +24,10 @@ from crmlab.analyst.scoring import (
     score_orders,
 )
 from crmlab.analyst.sources import Verdict, choose_sources
+from crmlab.errors import SpecError, raise_problems
 from crmlab.inference import Fit
 from crmlab.reading import Events, Sales
+from crmlab.reading.rules import find_broken, number_within
 from crmlab.report.progress import Tell
 from crmlab.value import per_year
 
@@ -43,12 +45,29 @@ class Settings:
         Margin per currency unit of revenue; 1 values revenue.
     sample : int
         Number of customers for the fit.
+
+    Raises
+    ------
+    SpecError
+        If a value breaks its rule in `SETTINGS_RULES`; all problems at once.
     """
 
     seed: int = 1
     discount: float = 0.10
     margin: float = 1.0
     sample: int = SAMPLE
+
+    def __post_init__(self) -> None:
+        """Refuse values that are not valid."""
+        raise_problems(SpecError, "Settings", find_broken(vars(self), SETTINGS_RULES))
+
+
+SETTINGS_RULES = {
+    "seed": number_within(0, 2**32 - 1, whole=True),
+    "discount": number_within(0, 1),
+    "margin": number_within(0, 1),
+    "sample": number_within(100, 1_000_000, whole=True),
+}
 
 
 @dataclass(frozen=True)
@@ -156,7 +175,7 @@ def study_sales(
     purchases = fit_purchase_models(orders, (plan.first, plan.last))
     histories, n = purchases.histories, len(purchases.histories)
     tell(f"{n:,} customers, {plan.n_periods} {plan.period}s; the last {plan.n_ahead} are a test")
-    _tell_verdicts(verdicts, tell)
+    tell_verdicts(verdicts, tell)
     sample = orders_of(orders, histories.index[draw_sample(histories, settings.sample, seed=seed)])
     holdout = hold_out(sample, plan, sources, seed=seed, tell=tell)
     may_lose = VERSIONS[holdout.chosen]
@@ -200,7 +219,8 @@ def _tell_sizes(sizes: pd.DataFrame, plan: Plan, tell: Tell) -> None:
         )
 
 
-def _tell_verdicts(verdicts: Sequence[Verdict], tell: Tell) -> None:
+def tell_verdicts(verdicts: Sequence[Verdict], tell: Tell) -> None:
+    """Tell which files became channels, and why."""
     for one in verdicts:
         tell(f"{one.kind}: {one.why}" if one.is_used else f"{one.kind} are not used: {one.why}")
     if any(one.is_used for one in verdicts):

@@ -112,7 +112,7 @@ def _table_of_fallen(study: Study, customers: pd.DataFrame) -> Table:
         "last order": lambda row: row["last_order"],
         "stage then": lambda row: row["stage_a_season_ago"],
         "stage now": lambda row: row["most_likely_stage"],
-        "chance of an order in a year": lambda row: percent(row["p_order_next_year"]),
+        "probability of an order in a year": lambda row: percent(row["p_order_next_year"]),
         f"worth ({study.unit})": lambda row: number(row["value"], digits),
         f"repair ({study.unit})": lambda row: number(row["repair_value"], digits),
     }

@@ -18,9 +18,11 @@ from rich.console import Console
 from rich.table import Table
 
 from crmlab.cli.options import (
+    ChannelOptions,
     EventOptions,
     FileOptions,
     IdentityOptions,
+    Like,
     Margin,
     Sample,
     Seed,
@@ -31,12 +33,13 @@ from crmlab.cli.options import (
 from crmlab.errors import DataError, SpecError
 
 if TYPE_CHECKING:
+    from crmlab.analyst.manifest import Manifest
     from crmlab.reading import Quality
 
 _EPILOG = (
-    "Exit codes: 0 success; 1 something broke; 2 the command line is wrong; 3 the data break a "
-    "rule (the message says which); 4 written, but the fit has not converged; 130 stopped with "
-    "Ctrl-C."
+    "Exit codes: 0 success; 1 something broke; 2 the command line is wrong; 3 the data or the "
+    "value of an option break a rule (the message says which); 4 written, but the fit has not "
+    "converged; 130 stopped with Ctrl-C."
 )
 app = typer.Typer(
     name="crmlab",
@@ -96,10 +99,10 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         code = _run(words)
     except (DataError, SpecError) as problem:
-        _errors().print(f"crmlab: {problem}", markup=False, highlight=False)
+        _say(problem)
         return Code.DATA if isinstance(problem, DataError) else Code.USAGE
     except OSError as problem:
-        _errors().print(f"crmlab: {problem}", markup=False, highlight=False)
+        _say(problem)
         return Code.BROKEN
     if code == Code.STOPPED:
         _errors().print("Stopped. Nothing was written.")
@@ -113,10 +116,20 @@ def _run(words: Sequence[str] | None) -> int:
         return Code.STOPPED
     except typer.Exit as left:
         return int(left.exit_code)
+    except typer.BadParameter as problem:
+        if problem.message:
+            raise DataError(problem.format_message()) from None
+        problem.show()  # nothing was given
+        return Code.USAGE
     except _UsageError as problem:
         problem.show()
         return Code.USAGE
     return int(result or Code.FINE)
+
+
+def _say(problem: Exception) -> None:
+    text = str(problem).encode("utf-8", "backslashreplace").decode()  # names of files may be bytes
+    _errors().print(f"crmlab: {text}", markup=False, highlight=False)
 
 
 def _errors() -> Console:
@@ -176,7 +189,8 @@ def report(
     To try it: crmlab simulate --with-files files, then crmlab report orders.csv
     --touchpoints files/touchpoints.csv --surveys files/surveys.csv.
     """
-    from crmlab.analyst.folder import REPORT, request_again, write_report
+    from crmlab.analyst.folder import write_report
+    from crmlab.analyst.manifest import REPORT, request_again
     from crmlab.tables.folders import list_others
 
     with _told() as tell:
@@ -198,31 +212,31 @@ def report(
 @takes_groups
 def fit(
     file: FileOptions,
+    events: ChannelOptions,
+    identity: IdentityOptions,
     orders: Orders,
     out: FitFolder = Path("crmlab-fit"),
+    report: Like = None,
     lost: Annotated[
         bool, typer.Option(help="Treat silent customers as lost for good, not as asleep.")
     ] = False,
-    seed: Seed = 1,
-    sample: Sample = 1200,
+    seed: Seed = None,
+    sample: Sample = None,
 ) -> int:
-    """Fit the stages to a file of orders and save the posterior; crmlab.load_fit reads it."""
-    from crmlab.analyst.fitting import fit_stages
-    from crmlab.analyst.orders import sample_orders
-    from crmlab.analyst.plan import drop_unfinished_month, make_plan
-    from crmlab.analyst.sources import Sources
+    """Fit the stages to a file of orders and save the posterior; crmlab.load_fit reads it.
+
+    With --report, the file is read as the orders of that report were.
+    """
+    from crmlab.analyst.folder import fit_file
     from crmlab.inference.saving import FIT
-    from crmlab.reading import read_sales
     from crmlab.tables.folders import check_folder
 
     with _told() as tell:
         check_folder(out, FIT)  # so that nobody waits for a fit in vain
-        sales = drop_unfinished_month(read_sales(orders, file.reading()))
-        _show_quality(sales.quality)
-        plan = make_plan(sales.orders, sales.window)
-        chosen = sample_orders(sales.orders, sales.window, sample, seed=seed)
-        tell(f"fitting {chosen['customer_id'].nunique():,} customers")
-        fitted = fit_stages(chosen, plan, Sources(sales.window[0]), may_lose=lost, seed=seed)
+        like = None if report is None else _read_report(report, tell)
+        study = StudyOptions(seed=seed, sample=sample)
+        request = make_request(orders, file, identity, study, events, like)
+        fitted = fit_file(request, may_lose=lost, tell=tell, show=_show_quality)
         fitted.save(out)
     print(out)
     return Code.UNCONVERGED if fitted.problems else Code.FINE
@@ -232,16 +246,21 @@ def fit(
 @takes_groups
 def score(
     file: FileOptions,
+    events: ChannelOptions,
     identity: IdentityOptions,
     orders: Orders,
     report: Annotated[Path, typer.Option("--report", help="Folder of a report.")],
     out: Annotated[
         Path | None, typer.Option(help="CSV to write; standard output if left out.")
     ] = None,
-    margin: Margin = 1.0,
+    margin: Margin = None,
     force: Force = False,
 ) -> int:
-    """Score other customers, or the same ones later, under the fit of a report."""
+    """Score other customers, or the same ones later, under the fit of a report.
+
+    Files are read as those of the report were; options given here come before its own. Its --until
+    is not used: the observation ends with these orders.
+    """
     from crmlab.analyst.folder import score_file
     from crmlab.report.parts import to_csv
     from crmlab.tables.folders import check_files, write_file
@@ -252,8 +271,9 @@ def score(
             raise SpecError(f"{out} is the file of orders: name another file with --out")
         check_files(outs, replace=force)  # so that nobody waits for scores in vain
         _tell_what_goes(outs)
-        request = make_request(orders, file, identity, StudyOptions(margin=margin))
-        text = to_csv(score_file(request, report, tell=tell))
+        like = _read_report(report, tell)
+        request = make_request(orders, file, identity, StudyOptions(margin=margin), events, like)
+        text = to_csv(score_file(request, report, tell=tell, show=_show_quality))
         check_files(outs, replace=force)
     if out is None:
         sys.stdout.write(text)
@@ -335,6 +355,17 @@ def doctor() -> int:
             print(finding.text())
             fine &= not finding.advice
     return Code.FINE if fine else Code.BROKEN
+
+
+def _read_report(report: Path, tell: Progress) -> "Manifest":
+    """Read the manifest of a report, and tell how its options read other files."""
+    from crmlab.analyst.manifest import read_manifest
+
+    said = read_manifest(report)
+    if chosen := said.reading_of_others().chosen():
+        listed = ", ".join(f"{name} {value}" for name, value in chosen.items())
+        tell(f"read as for the report, unless an option says otherwise: {listed}")
+    return said
 
 
 # --- what is shown on the way ---------------------------------------------------------------------

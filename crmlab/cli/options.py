@@ -2,24 +2,26 @@
 
 A group is a frozen dataclass whose fields are options. A command that is marked with
 `takes_groups` takes a group as one argument; on the command line each field is an option.
+
+An option that is left out is None: then the report says it that a command goes on from, or it has
+its usual value. Values are checked by the rules that also check a manifest.
 """
 
 import inspect
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from crmlab.errors import SpecError
+from crmlab.errors import DataError, SpecError, raise_problems
 
 if TYPE_CHECKING:
-    from crmlab.analyst.folder import Request
-    from crmlab.analyst.study import Settings
-    from crmlab.reading import EventFile, ReadingOptions
+    from crmlab.analyst.manifest import Manifest, Request
+    from crmlab.reading import EventFile
 
 _column = partial(typer.Option, rich_help_panel="Columns and formats (guessed if left out)")
 _row = partial(typer.Option, rich_help_panel="Rows")
@@ -27,9 +29,22 @@ _file = partial(typer.Option, rich_help_panel="Other files")
 _identity = partial(typer.Option, rich_help_panel="Customers")
 _study = partial(typer.Option, rich_help_panel="Model and value")
 
-Seed = Annotated[int, _study(help="The same seed gives the same numbers.", min=0)]
-Sample = Annotated[int, _study(help="Customers in the fit.", min=100)]
-Margin = Annotated[float, _study(help="What is left of one unit of revenue.", min=0, max=1)]
+Seed = Annotated[int | None, _study(help="The same seed gives the same numbers.", show_default="1")]
+Sample = Annotated[
+    int | None, _study(help="Customers in the fit, at least 100.", show_default="1200")
+]
+Discount = Annotated[
+    float | None, _study(help="Discount rate per year: 0.1 is 10 percent.", show_default="0.1")
+]
+Margin = Annotated[
+    float | None, _study(help="What is left of one unit of revenue: 0 to 1.", show_default="1.0")
+]
+Like = Annotated[
+    Path | None,
+    typer.Option(
+        "--report", help="Read as for this report; options given here come before its own."
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -51,8 +66,12 @@ class FileOptions:
     since: Annotated[str | None, _row(help="First day to use, e.g. 2023-01-01.")] = None
     until: Annotated[str | None, _row(help="Last day of observation.")] = None
     drop_repeats: Annotated[
-        bool, _row(help="Drop rows that repeat another row in every column.")
-    ] = False
+        bool | None,
+        _row(
+            "--drop-repeats/--no-drop-repeats",
+            help="Drop rows that repeat another row in every column.",
+        ),
+    ] = None
     large: Annotated[
         bool | None,
         _row(
@@ -62,12 +81,6 @@ class FileOptions:
             "disk.",
         ),
     ] = None
-
-    def reading(self) -> "ReadingOptions":
-        """Give the options of `crmlab.reading`; today is today."""
-        from crmlab.reading import ReadingOptions
-
-        return ReadingOptions(**asdict(self), today=time.strftime("%Y-%m-%d"))
 
 
 @dataclass(frozen=True)
@@ -88,18 +101,14 @@ class IdentityOptions:
 
 
 @dataclass(frozen=True)
-class EventOptions:
-    """Files besides the orders."""
+class ChannelOptions:
+    """Files besides the orders that become channels of the stages."""
 
     touchpoints: Annotated[
         Path | None, _file(help="File of contacts that customers made: visits, calls, mails.")
     ] = None
     surveys: Annotated[Path | None, _file(help="File of survey answers, with a score.")] = None
     cases: Annotated[Path | None, _file(help="File of complaints and other cases.")] = None
-    actions: Annotated[
-        Path | None,
-        _file(help="File of what was done to customers: the action and, if known, its cost."),
-    ] = None
     column: Annotated[
         list[str] | None,
         _file(
@@ -108,12 +117,19 @@ class EventOptions:
         ),
     ] = None
 
-    def files(self) -> "tuple[EventFile, ...]":
+    def files(
+        self, said: "Mapping[str, Mapping[str, str]] | None" = None
+    ) -> "tuple[EventFile, ...]":
         """Combine the files with what `column` says about them.
+
+        Parameters
+        ----------
+        said : mapping of kind to (mapping of role to column), optional
+            The columns of earlier files of these kinds; `column` comes before them.
 
         Raises
         ------
-        SpecError
+        DataError
             If `column` says something else, or names a file that is not given.
 
         Examples
@@ -122,37 +138,48 @@ class EventOptions:
         {'score': 'NPS'}
         """
         from crmlab.reading import EventFile
+        from crmlab.reading.events import KINDS
 
-        kinds = ("touchpoints", "surveys", "cases", "actions")
-        paths = {kind: path for kind in kinds if (path := asdict(self)[kind]) is not None}
-        columns: dict[str, dict[str, str]] = {kind: {} for kind in paths}
+        given = asdict(self)
+        paths = {kind: given[kind] for kind in KINDS if given.get(kind) is not None}
+        columns = {kind: dict((said or {}).get(kind, {})) for kind in paths}
         for one in self.column or ():
-            what, _, name = one.partition("=")
-            kind, _, role = what.partition(".")
-            if not (role and name):
-                raise SpecError(
-                    f"--column takes FILE.COLUMN=NAME, e.g. surveys.score=NPS; got {one!r}"
-                )
-            if kind not in paths:
-                raise SpecError(f"--column {one}: there is no --{kind} on this command line")
+            kind, role, name = _read_column(one, paths)
             columns[kind][role] = name
-        return tuple(EventFile(kind, path, columns[kind]) for kind, path in paths.items())
+        try:
+            return tuple(EventFile(kind, path, columns[kind]) for kind, path in paths.items())
+        except SpecError as problem:
+            raise DataError(f"--column: {problem}") from None
+
+
+def _read_column(text: str, paths: "Mapping[str, Path]") -> tuple[str, str, str]:
+    what, _, name = text.partition("=")
+    kind, _, role = what.partition(".")
+    if not (role and name):
+        raise DataError(f"--column takes FILE.COLUMN=NAME, e.g. surveys.score=NPS; got {text!r}")
+    if kind not in paths:
+        raise DataError(f"--column {text}: there is no --{kind} on this command line")
+    return kind, role, name
+
+
+@dataclass(frozen=True)
+class EventOptions(ChannelOptions):
+    """Files besides the orders: channels, and actions, which only a report describes."""
+
+    actions: Annotated[
+        Path | None,
+        _file(help="File of what was done to customers: the action and, if known, its cost."),
+    ] = None
 
 
 @dataclass(frozen=True)
 class StudyOptions:
     """What is fitted, and how customers are valued."""
 
-    seed: Seed = 1
-    sample: Sample = 1200
-    discount: Annotated[float, _study(help="Discount rate per year, as a fraction.", min=0)] = 0.10
-    margin: Margin = 1.0
-
-    def settings(self) -> "Settings":
-        """Give the settings of a study."""
-        from crmlab.analyst.study import Settings
-
-        return Settings(**asdict(self))
+    seed: Seed = None
+    sample: Sample = None
+    discount: Discount = None
+    margin: Margin = None
 
 
 def make_request(
@@ -160,19 +187,65 @@ def make_request(
     file: FileOptions,
     identity: IdentityOptions,
     study: StudyOptions,
-    events: EventOptions | None = None,
+    events: ChannelOptions,
+    like: "Manifest | None" = None,
 ) -> "Request":
-    """Combine all options into the request for a report."""
-    from crmlab.analyst.folder import Request
+    """Combine all options into a request; what is left out is as in an earlier report.
 
+    Parameters
+    ----------
+    orders : path
+    file, identity, study, events : groups of options
+    like : Manifest, optional
+        Of that report.
+
+    Raises
+    ------
+    DataError
+        If values break their rules; all problems at once.
+    """
+    from crmlab.analyst.manifest import Request
+    from crmlab.analyst.study import SETTINGS_RULES, Settings
+    from crmlab.reading import ReadingOptions
+    from crmlab.reading.rules import find_broken
+    from crmlab.reading.sales import READING_RULES
+
+    read, valued = _given(file), _given(study)
+    problems = find_broken(read, READING_RULES, spell=_spell)
+    problems += find_broken(valued, SETTINGS_RULES, spell=_spell)
+    raise_problems(DataError, "options", problems)
+    reading = ReadingOptions() if like is None else like.reading_of_others()
     return Request(
         orders,
-        file.reading(),
-        study.settings(),
-        identity.same_person,
-        identity.pseudonymise,
-        () if events is None else events.files(),
+        replace(reading, **read, today=time.strftime("%Y-%m-%d")),
+        replace(Settings() if like is None else like.settings, **valued),
+        identity.same_person or _file_of(like, "same_person", "--same-person"),
+        identity.pseudonymise or _file_of(like, "key", "--pseudonymise"),
+        events.files(None if like is None else like.columns),
     )
+
+
+def _file_of(like: "Manifest | None", name: str, option: str) -> Path | None:
+    """Find a file that an earlier report used, or say how to name another."""
+    if like is None or name not in like.inputs:
+        return None
+    path = like.inputs[name].path
+    if not path.is_file():
+        raise DataError(f"the report used {path}, which is not there; name the file with {option}")
+    return path
+
+
+def _given(group: Any) -> dict[str, Any]:
+    """Return the options of a group that were given; repeated ones as a tuple."""
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in asdict(group).items()
+        if value is not None
+    }
+
+
+def _spell(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def takes_groups(command: Callable[..., int]) -> Callable[..., int]:

@@ -191,9 +191,10 @@ def tell_why(errors: pd.DataFrame, rival: str = "BG/NBD", ours: str = "stages") 
     if abs(gaps[rival]) < abs(gaps[ours]):
         pace = "too fast" if gaps[ours] < 0 else "too slowly"
         return (
-            f"The reason: {rival} gives each customer an individual rate and chance of leaving, so "
-            "those who have stayed long are expected to stay; within one level of the stages all "
-            f"slip back at the same pace, whatever their past, so the base empties {pace}."
+            f"The reason: {rival} gives each customer an individual rate and probability of "
+            "leaving, so those who have stayed long are expected to stay; within one level of the "
+            "stages all slip back at the same pace, whatever their past, so the base empties "
+            f"{pace}."
         )
     return (
         f"The reason: the stages let customers slow down and speed up again, while {rival} gives "

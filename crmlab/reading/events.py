@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from crmlab.errors import DataError, SpecError
+from crmlab.errors import DataError, SpecError, raise_problems
 from crmlab.reading.amounts import read_amounts
 from crmlab.reading.cells import as_words
 from crmlab.reading.columns import find_personal, find_roles
@@ -21,6 +21,7 @@ from crmlab.reading.files import read_raw
 from crmlab.reading.privacy import pseudonymise
 from crmlab.reading.quality import Decision, Finding, Quality, find_rows, listed_rows, show_rows
 from crmlab.reading.raw import RawTable
+from crmlab.reading.rules import TEXT, find_broken
 from crmlab.reading.sales import UNREADABLE_SHARE, ReadingOptions, Sales, read_ids, read_people
 
 # The roles of columns in the order in which they are matched; the first group is required.
@@ -35,6 +36,17 @@ _CHOOSING = ("customer", "closed", "opened", "date", "score", "cost", "action", 
 _KEPT = ("score", "kind", "action", "cost")
 _MOST_LABELS, _LONGEST_LABEL = 20, 60
 UNNAMED = "(no name)"
+
+
+def roles_of(kind: str) -> tuple[str, ...]:
+    """Return the columns that a file of some kind may have.
+
+    Examples
+    --------
+    >>> roles_of("surveys")
+    ('customer', 'date', 'score', 'kind')
+    """
+    return tuple(role for part in _ROLES[kind] for role in part)
 
 
 @dataclass(frozen=True)
@@ -52,7 +64,7 @@ class EventFile:
     Raises
     ------
     SpecError
-        If the kind or a role does not exist.
+        If the kind or a role does not exist, or a column has no name.
     """
 
     kind: str
@@ -63,9 +75,9 @@ class EventFile:
         """Refuse kinds and roles that do not exist."""
         if self.kind not in KINDS:
             raise SpecError(f"`kind` must be one of {KINDS}, got {self.kind!r}")
-        known = [role for part in _ROLES[self.kind] for role in part]
-        if odd := [role for role in self.columns if role not in known]:
-            raise SpecError(f"{self.kind} have the columns {known}; {odd[0]!r} is not one of them")
+        rules = dict.fromkeys(roles_of(self.kind), TEXT)
+        problems = find_broken(self.columns, rules, whole="the columns")
+        raise_problems(SpecError, self.kind, problems)
 
 
 @dataclass(frozen=True)

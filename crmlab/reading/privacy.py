@@ -35,6 +35,8 @@ def read_key(path: str | Path) -> bytes:
         If the file does not hold a key.
     """
     path = Path(path)
+    if path.is_dir():
+        raise DataError(f"{path.name}: is a folder; name the file that holds the key")
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -2,7 +2,7 @@
 
 import datetime
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ from crmlab.reading.files import is_large, read_raw
 from crmlab.reading.privacy import is_formula, pseudonymise
 from crmlab.reading.quality import Decision, Finding, Quality, listed_rows
 from crmlab.reading.rows import RETURN_MARKS, FrameRawRows, OrderRows, RawRows, Spread, Where
+from crmlab.reading.rules import YES_NO, Rule, find_broken, one_of, rules_of
 
 if TYPE_CHECKING:
     from ibis.expr.types import Table
@@ -77,19 +78,44 @@ class ReadingOptions:
 
     def __post_init__(self) -> None:
         """Refuse options that are not valid."""
-        problems = [
-            f"`{name}` must be one of {options}, got {value!r}"
-            for name, value, options in (
-                ("decimal", self.decimal, DECIMALS),
-                ("date_order", self.date_order, ORDERS),
-            )
-            if value is not None and value not in options
-        ]
-        for name in ("since", "until", "today"):
-            value = getattr(self, name)
-            if value is not None and pd.isna(_day(value)):
-                problems.append(f"`{name}` must be a date such as 2024-12-31, got {value!r}")
-        raise_problems(SpecError, "ReadingOptions", problems)
+        raise_problems(SpecError, "ReadingOptions", find_broken(vars(self), READING_RULES))
+
+    def chosen(self) -> dict[str, object]:
+        """Return what the user chose: the options that are not left at their default."""
+        return {f.name: vars(self)[f.name] for f in fields(self)
+                if vars(self)[f.name] != f.default}  # fmt: skip
+
+
+def _is_codec(name: object) -> bool:
+    try:
+        return isinstance(name, str) and bool("a".encode(name))
+    except (LookupError, ValueError):
+        return False
+
+
+def _is_day(value: object) -> bool:
+    """Whether a value is a day of its own: "today" is another day when it is read again."""
+    if not isinstance(value, str | datetime.date) or not str(value)[:4].isdecimal():
+        return False
+    day = _day(value)
+    return not pd.isna(day) and day.tz is None
+
+
+DAY = Rule("a date such as 2024-12-31", _is_day)
+_MARK = Rule(
+    "one character that is no letter, digit, quote or line end",
+    lambda x: isinstance(x, str) and len(x) == 1 and not x.isalnum() and x not in "\"'\r\n",
+)
+READING_RULES = rules_of(ReadingOptions, {
+    "encoding": Rule("an encoding such as utf-8 or cp1252", _is_codec),
+    "delimiter": _MARK,
+    "decimal": one_of(*DECIMALS),
+    "date_order": one_of(*ORDERS),
+    "since": DAY,
+    "until": DAY,
+    "today": DAY,
+    "large": YES_NO,
+})  # fmt: skip
 
 
 @dataclass(frozen=True)

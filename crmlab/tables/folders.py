@@ -284,7 +284,7 @@ def read_mark(path: Path, kind: FolderKind) -> Mark:
 def _read_object(path: Path) -> Mark:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError, RecursionError):  # the last: nested too deep
         return {}
     return content if isinstance(content, dict) else {}
 

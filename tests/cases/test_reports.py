@@ -31,7 +31,6 @@ def said_once(desk):
     return desk
 
 
-@fault("`score` does not read as its report did: the option has to be given again")
 def test_score_reads_as_its_report_did(said_once, capsys):
     capsys.readouterr()
     assert analyst.main(["score", str(given(OPEN)), "--report", "r28"]) == analyst.Code.FINE
@@ -39,10 +38,19 @@ def test_score_reads_as_its_report_did(said_once, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 1 + n_customers
 
 
-def test_fit_takes_the_options_of_reading(said_once):
-    words = ["fit", str(given(OPEN)), "--date-order", "day-month", "--out", "fitted"]
+@pytest.mark.parametrize("said", [["--date-order", "day-month"], ["--report", "r28"]])
+def test_fit_takes_the_options_of_reading(said_once, said):
+    words = ["fit", str(given(OPEN)), *said, "--out", "fitted"]
     assert analyst.main(words) == analyst.Code.FINE
     assert (said_once / "fitted/model.json").is_file()
+
+
+def test_an_option_comes_before_that_of_the_report(said_once, capsys):
+    words = ["score", str(given(OPEN)), "--report", "r28", "--date-order"]
+    assert analyst.main([*words, "month-day"]) == analyst.Code.FINE
+    other = capsys.readouterr().out
+    assert analyst.main([*words, "day-month"]) == analyst.Code.FINE
+    assert capsys.readouterr().out != other
 
 
 # --- customers under a contract -------------------------------------------------------------------
