@@ -22,8 +22,8 @@ from crmlab.errors import DataError, raise_problems
 from crmlab.inference.saving import FILES
 from crmlab.reading import EventFile, ReadingOptions
 from crmlab.reading.events import KINDS, roles_of
+from crmlab.reading.options import DAY, READING_RULES
 from crmlab.reading.rules import OBJECT, TEXT, Rule, find_broken, number_within, one_of
-from crmlab.reading.sales import DAY, READING_RULES
 from crmlab.report.progress import Tell
 from crmlab.tables.folders import FolderKind, Mark, read_mark
 

@@ -37,10 +37,10 @@ class RawTable:
     has_header: bool = True
     nested: pd.DataFrame | None = None
 
-    def repeats(self) -> pd.Series:
-        """Mark rows that repeat an earlier one in every column."""
-        parts = [self.frame] if self.nested is None else [self.frame, self.nested]
-        return pd.concat(parts, axis=1).duplicated()
+    @property
+    def whole(self) -> pd.DataFrame:
+        """All columns, the nested ones too."""
+        return self.frame if self.nested is None else pd.concat([self.frame, self.nested], axis=1)
 
     @property
     def nested_names(self) -> tuple[str, ...]:

@@ -252,7 +252,9 @@ def _list_tables(connection: "BaseBackend") -> dict[str, tuple[str, str]]:
 
 def read_ibis(table: "Table") -> RawTable:
     """Read an Ibis table into memory."""
-    if not hasattr(table, "to_pyarrow"):
+    from ibis.expr.types import Table
+
+    if not isinstance(table, Table):
         raise DataError(
             "orders must be a path, a DataFrame or an Ibis table, got " + type(table).__name__
         )

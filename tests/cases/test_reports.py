@@ -56,7 +56,6 @@ def test_an_option_comes_before_that_of_the_report(said_once, capsys):
 # --- customers under a contract -------------------------------------------------------------------
 
 
-@fault("monthly payments of 9.99 are taken for purchases, and nothing says so")
 def test_constant_gaps_point_to_the_models_of_contracts(desk):
     path = given("34_monthly_subscription.csv")
     days = pd.read_csv(path, parse_dates=["date"]).groupby("customer")["date"]
