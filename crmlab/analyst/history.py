@@ -29,7 +29,13 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from matplotlib.axes import Axes
 
-_PALE_TO_DARK = ("#F3F6F8", "#9CC3D5", "#3C86AB", "#12507D", "#0A2E52")
+# From pale to dark without the middle shades, on which neither ink nor white can be read.
+_PALE_TO_DARK = (
+    (0.0, "#F3F6F8"),
+    (0.5, "#639BB8"),
+    (0.5, "#33769F"),
+    (1.0, "#0A2E52"),
+)
 _KINDS = {"returning": TOGETHER_RAMP[3], "new": TOGETHER_RAMP[1]}
 _MOST_TICKS = 13
 _ROOM = 58  # % of the best fifth from which its label fits below the curve
@@ -49,7 +55,7 @@ def draw_history(study: Study) -> "dict[str, Markup]":
     sales, cohorts = sum_sales(study), follow_cohorts(study)
     brought = "Revenue" if study.has_amounts else "Orders"
     figures = {}
-    if len(sales) > 1:
+    if len(sales) > 1 and sales.to_numpy().any():
         ax = plot_sales(sales, last, f"{brought} per {PERIOD_NAMES[bars]} ({study.unit})")
         figures["sales"] = element(ax, tell_peak(sales, study.unit, last))
     if cohorts.active.shape[1] > 1:
@@ -130,7 +136,7 @@ def _ink_cells(ax: "Axes", is_known: Bools) -> None:
 
     colours = ax.collections[0].get_facecolor()[is_known]
     for text, colour in zip(ax.texts, colours, strict=True):
-        text.set_color(ink_on(to_hex(colour).upper()))
+        text.set_color(ink_on(to_hex(colour)))
 
 
 def plot_sales(
@@ -225,8 +231,8 @@ def plot_lorenz(curve: Floats, label: str, *, ax: "Axes | None" = None) -> "Axes
 def tell_peak(sales: pd.DataFrame, unit: str, last: pd.Timestamp) -> str:
     """Say when most was sold, and how the last period that is over compares."""
     total = sales.sum(axis=1)[[is_over(period, last) for period in sales.index]]
-    if not len(total):
-        return f"From {period_name(sales.index[0])} on; no period is over yet."
+    if not total.any():
+        return f"All was sold in {period_name(sales.index[-1])}, which is not over yet."
     best, end, word = total.idxmax(), total.index[-1], PERIOD_NAMES[sales.index.freqstr[0]]
     said = f"Most was sold in {period_name(best)}: {money(total[best], unit)}"
     if best == end:

@@ -26,7 +26,7 @@ FILES = {
     "quality.json": "how the files were read, and what was set aside",
     "manifest.json": "versions, parameters, seed and checksums: what is needed to make the tables "
     "again, byte for byte",
-    "fit/": "the posterior",
+    "fit/": "the fitted model, with which crmlab score scores other customers",
 }
 
 
