@@ -25,6 +25,13 @@ def test_what_a_report_asks_has_the_same_answers(routes):
         pd.testing.assert_frame_equal(
             ask(large), ask(small), check_dtype=False, check_names=False, rtol=1e-12
         )
+    for unit in "WMQY":
+        pd.testing.assert_frame_equal(
+            questions.count_cohorts(large, unit),
+            questions.count_cohorts(small, unit),
+            check_dtype=False,
+            rtol=1e-12,
+        )
     ours, theirs = questions.tally_days(small), questions.tally_days(large)
     for name in ("joined", "repeats"):
         one, other = getattr(ours, name), getattr(theirs, name)

@@ -44,8 +44,8 @@ ones, those where the next writer found an older folder aside and moved it back.
 folder that did not come back. *Left*: kills after which the next writer left something beside the
 folder, or touched a folder of somebody else that is named like crmlab's own.
 """
-FILES = {"report.html", "customers.csv", "customers_columns.csv", "quality.json", "manifest.json",
-         "fit"}  # fmt: skip
+FILES = {"report.html", "customers.csv", "next_actions.csv", "customers_columns.csv",
+         "quality.json", "manifest.json", "fit"}  # fmt: skip
 CUSTOMERS = 120
 FOREIGN = ".crmlab-4194999-mine"  # no process has so high a number
 SPACE = crm.StageSpace(("new", "regular", "gone"))

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from crmlab.analyst.orders import first_days
 from crmlab.analyst.purchase_models import LARGEST_SAMPLE
 from crmlab.analyst.scoring import Scored
 from crmlab.analyst.study import Study
@@ -33,19 +32,36 @@ def list_customers(study: Study) -> pd.DataFrame:
 
 
 def write_customers(study: Study, path: Path) -> pd.DataFrame:
-    """Write the table as CSV, block by block; return the rows that a page shows.
+    """Write the table as CSV, block by block; return the rows that a reader may act upon.
 
     Parameters
     ----------
     study : Study
     path : path
+
+    Returns
+    -------
+    DataFrame
+        The rows of `to_act_upon`.
     """
     shown = []
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for k, block in enumerate(_list_blocks(study)):
             file.write(block.to_csv(index=False, lineterminator="\n", header=k == 0))
-            shown.append(most_to_win(block))
-    return most_to_win(pd.concat(shown, ignore_index=True))
+            shown.append(to_act_upon(block))
+    return pd.concat(shown, ignore_index=True)
+
+
+def to_act_upon(customers: pd.DataFrame) -> pd.DataFrame:
+    """Choose the rows with a suggestion, and the dozen that bring most or have most to win.
+
+    Parameters
+    ----------
+    customers : DataFrame
+        As `list_customers` gives it.
+    """
+    best = most_to_win(customers).index.union(most_worth(customers).index)
+    return customers[(customers["suggested_action"] != "none") | customers.index.isin(best)]
 
 
 def most_to_win(customers: pd.DataFrame) -> pd.DataFrame:
@@ -56,13 +72,29 @@ def most_to_win(customers: pd.DataFrame) -> pd.DataFrame:
     customers : DataFrame
         As `list_customers` gives it.
     """
-    listed = customers[customers["fell"] == 1]
-    return listed.sort_values(["repair_value", "customer_id"], ascending=[False, True]).head(N_TOP)
+    return _top(
+        customers[(customers["fell"] == 1) & (customers["repair_value"] > 0)], "repair_value"
+    )
+
+
+def most_worth(customers: pd.DataFrame) -> pd.DataFrame:
+    """Choose the dozen who are expected to bring most.
+
+    Parameters
+    ----------
+    customers : DataFrame
+        As `list_customers` gives it.
+    """
+    return _top(customers[customers["value"] > 0], "value")
+
+
+def _top(customers: pd.DataFrame, column: str) -> pd.DataFrame:
+    return customers.sort_values([column, "customer_id"], ascending=[False, True]).head(N_TOP)
 
 
 def _list_blocks(study: Study) -> Iterator[pd.DataFrame]:
     """Make the table, some customers at a time, sorted by id."""
-    known = first_days(study.sales.orders)
+    known = study.known
     scored = study.scored.customers.set_index("customer_id")
     words = suggest(study.scored, study.action_cost).set_axis(scored.index)
     alive = study.purchases.prob_alive()

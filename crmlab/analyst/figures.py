@@ -1,6 +1,6 @@
 """The figures of the report, each with a sentence computed from its data."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -39,30 +39,33 @@ def _draw_shares(study: Study) -> "Markup":
     shares = xr.DataArray(
         size / np.where(total > 0, total, 1),
         dims=("chain", "draw", "period", "stage"),
-        coords={"period": np.arange(1, plan.n_periods + 1), "stage": list(study.names)},
-        attrs={"freq": plan.freq},
+        coords={"period": plan.starts, "stage": list(study.names)},
     )
     first = int(np.argmax(total[0, 0, :, 0] > 0))
     shares = shares.isel(period=slice(first, None)).expand_dims(customer_id=[0])
     ax = plot_stage_probs(shares, study.fit.model.space)
+    ax.set(xlabel=f"First day of the {plan.period}", ylabel="Customers in the stage (%)")
     return element(ax, _tell_shares(shares, plan.period))
 
 
 def _draw_tracks(study: Study) -> "Markup":
     """Draw the cumulative orders of the test, as they happened and as each rule forecast them."""
+    from matplotlib.dates import ConciseDateFormatter, date2num
+
     test, plan = study.holdout, study.plan
     names = [name_of(test.chosen), *(n for n in test.tracks if "(" not in n and n != "actual")]
     start = {name: np.insert(values, 0, 0.0, axis=-1) for name, values in test.tracks.items()}
+    ends = plan.starts[plan.n_seen :].append(pd.DatetimeIndex([plan.last + pd.Timedelta(days=1)]))
     ax = plot_prediction(
         start["actual"],
         {name: start[name] for name in names},
-        cutoff=plan.n_seen,
-        periods=np.arange(plan.n_seen, plan.n_periods + 1),
+        cutoff=float(date2num(plan.cutoff)),
+        periods=date2num(ends),
         quantity="Repeat orders in the test",
-        period_name=plan.period.capitalize(),
+        period_name=f"End of the {plan.period}",
     )
-    locator: Any = ax.xaxis.get_major_locator()
-    locator.set_params(integer=True)
+    ax.xaxis_date()
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(ax.xaxis.get_major_locator()))
     return element(ax, _tell_tracks(study, names))
 
 
@@ -78,13 +81,20 @@ def _draw_worth(study: Study) -> "Markup":
 def _tell_shares(shares: xr.DataArray, period: str) -> str:
     mean = shares.mean(("chain", "draw", "customer_id")).transpose("period", "stage").values
     names = shares["stage"].values
-    ends = [
-        f"'{name}' {'fall' if mean[-1, k] < mean[0, k] else 'rise'} from "
-        f"{percent(mean[0, k])} to {percent(mean[-1, k])}"
+    moved = [
+        f"'{name}' {_tell_course(mean[0, k], mean[-1, k])}"
         for k, name in enumerate(names)
+        if percent(mean[0, k]) != "0%" or percent(mean[-1, k]) != "0%"
     ]
-    begin, end = shares["period"].values[[0, -1]]
-    return f"From {period} {begin} to {period} {end}, customers in {listed(ends)}."
+    begin, end = (str(day)[:10] for day in shares["period"].values[[0, -1]])
+    return f"From the {period} of {begin} to the {period} of {end}, customers in {listed(moved)}."
+
+
+def _tell_course(begin: float, end: float) -> str:
+    """Say where a share began and ended."""
+    if percent(begin) == percent(end):
+        return f"stay at {percent(end)}"
+    return f"{'fall' if end < begin else 'rise'} from {percent(begin)} to {percent(end)}"
 
 
 def _tell_tracks(study: Study, names: list[str]) -> str:
@@ -108,7 +118,8 @@ def _tell_bins(table: pd.DataFrame) -> str:
 def _tell_stages(study: Study, worth: np.ndarray) -> str:
     means = worth.mean(axis=(0, 1))
     best, least = study.names[int(means.argmax())], study.names[int(means.argmin())]
+    digits = int(means.min() < 10)
     return (
-        f"An average customer is worth {money(means.max(), study.unit)} in '{best}' and "
-        f"{money(means.min(), study.unit)} in '{least}'."
+        f"An average customer is worth {money(means.max(), study.unit, digits)} in '{best}' and "
+        f"{money(means.min(), study.unit, digits)} in '{least}'."
     )

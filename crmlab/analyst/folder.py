@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from crmlab import __version__
+from crmlab.analyst.advice import describe_actions, next_actions
 from crmlab.analyst.customers import describe_columns, write_customers
 from crmlab.analyst.fitting import fit_stages
 from crmlab.analyst.manifest import (
@@ -140,13 +141,24 @@ def _describe_quality(study: Study) -> dict[str, object]:
     return study.sales.quality.to_dict() | ({"beside": beside} if beside else {})
 
 
+def _explain_columns(study: Study) -> pd.DataFrame:
+    """Explain every column of the tables in the folder."""
+    files = {
+        "customers.csv": describe_columns(study),
+        "next_actions.csv": describe_actions(study),
+    }
+    rows = [(file, *one) for file, described in files.items() for one in described.items()]
+    return pd.DataFrame(rows, columns=["file", "column", "meaning"])
+
+
 def _write(aside: Path, study: Study, request: Request, target: Path) -> None:
     shown = write_customers(study, aside / "customers.csv")
-    described = pd.DataFrame(describe_columns(study).items(), columns=["column", "meaning"])
+    actions = next_actions(study, shown)
     made = f"Written by crmlab {__version__}, seed {request.settings.seed}."
     texts = {
         "report.html": render_report(study, shown, pseudonyms=request.key is not None, made=made),
-        "customers_columns.csv": to_csv(described),
+        "next_actions.csv": to_csv(actions),
+        "customers_columns.csv": to_csv(_explain_columns(study)),
         "quality.json": to_json(_describe_quality(study)),
         REPORT.mark: to_json(describe_request(request, study, target)),
     }

@@ -125,6 +125,46 @@ def first_days(orders: Orders) -> pd.DataFrame:
     return frame.assign(amount=by["amount"].sum()) if "amount" in days else frame
 
 
+def count_cohorts(orders: Orders, unit: str) -> pd.DataFrame:
+    """Count customers and orders by the calendar period of a customer's first order, and of theirs.
+
+    Parameters
+    ----------
+    orders : DataFrame or Stored
+    unit : {"W", "M", "Q", "Y"}
+
+    Returns
+    -------
+    DataFrame
+        joined and period (first days of calendar periods), customers, orders (days with an order),
+        and amount if amounts are known; sorted, one row for each pair that holds an order.
+    """
+    if isinstance(orders, Stored):
+        return _count_stored_cohorts(orders, unit)
+    days = purchase_days(orders)
+    begun = {
+        name: days[column].dt.to_period(unit).dt.start_time
+        for name, column in (("joined", "first"), ("period", "date"))
+    }
+    by = days.assign(**begun).groupby(["joined", "period"])
+    counts = pd.DataFrame({"customers": by["customer_id"].nunique(), "orders": by.size()})
+    counts = counts.assign(amount=by["amount"].sum()) if "amount" in days else counts
+    return counts.reset_index()
+
+
+def _count_stored_cohorts(orders: Stored, unit: str) -> pd.DataFrame:
+    import ibis
+
+    days = _days_of(orders)
+    first = days["day"].min().over(ibis.window(group_by="customer_id"))
+    dated = days.mutate(joined=first.truncate(unit), period=days["day"].truncate(unit))
+    sums = {"amount": dated["amount"].sum()} if "amount" in orders else {}
+    counts = dated.group_by(["joined", "period"]).aggregate(
+        customers=dated["customer_id"].nunique(), orders=dated.count(), **sums
+    )
+    return orders.disk.collect(counts.order_by(["joined", "period"]))
+
+
 def _ids(orders: Stored, codes: pd.Series) -> pd.Index:
     names: NDArray[np.str_] = orders.names[codes.to_numpy(np.int64)]
     return pd.Index(names, dtype="str", name="customer_id")

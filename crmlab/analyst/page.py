@@ -4,17 +4,30 @@ import numpy as np
 import pandas as pd
 
 import crmlab.analyst.sentences as say
+from crmlab.analyst.advice import next_actions, tell_monday
+from crmlab.analyst.cohorts import PERIOD_NAMES, choose_unit
 from crmlab.analyst.customers import fallen
 from crmlab.analyst.figures import draw_figures
+from crmlab.analyst.history import draw_history, sum_sales, tell_begin, tell_sales
 from crmlab.analyst.holdout import name_of, other_version
 from crmlab.analyst.purchase_models import BGNBD_NAME, LARGEST_SAMPLE
 from crmlab.analyst.replicates import replicated_draws
 from crmlab.analyst.scoring import DRAWS, FEW_DRAWS, MANY
 from crmlab.analyst.study import Study
-from crmlab.analyst.tables import describe_files, make_tables
+from crmlab.analyst.tables import count_segments, describe_files, make_tables
 from crmlab.plots import style
 from crmlab.report.numbers import listed, number, percent
 from crmlab.report.parts import read_template
+
+FILES = {
+    "next_actions.csv": "whom to do what for, for import into a CRM system",
+    "customers.csv": "every customer, with stage, worth and their uncertainty",
+    "customers_columns.csv": "what each column of these two files means",
+    "quality.json": "how the files were read, and what was set aside",
+    "manifest.json": "versions, parameters, seed and checksums: what is needed to make the tables "
+    "again, byte for byte",
+    "fit/": "the fitted model, with which crmlab score scores other customers",
+}
 
 
 def render_report(study: Study, customers: pd.DataFrame, *, pseudonyms: bool, made: str) -> str:
@@ -24,7 +37,7 @@ def render_report(study: Study, customers: pd.DataFrame, *, pseudonyms: bool, ma
     ----------
     study : Study
     customers : DataFrame
-        The table of customers, as it is written, or its rows of `most_to_win`.
+        The table of customers, as it is written, or its rows of `to_act_upon`.
     pseudonyms : bool
         Whether ids are pseudonyms.
     made : str
@@ -36,7 +49,8 @@ def render_report(study: Study, customers: pd.DataFrame, *, pseudonyms: bool, ma
         **_describe_files(study),
         tiles=_tiles(study),
         sentences=_sentences(study),
-        figures=draw_figures(study),
+        monday=tell_monday(study, next_actions(study, customers)),
+        figures=draw_history(study) | draw_figures(study),
         tables=make_tables(study, customers),
         alarms=_alarms(study),
         pseudonyms=pseudonyms,
@@ -56,6 +70,7 @@ def _describe_study(study: Study) -> dict[str, object]:
         "last": plan.last.date(),
         "names": study.names,
         "chosen": chosen,
+        "cohort": PERIOD_NAMES[choose_unit(study.sales.window)],
         "other": name_of(other_version(chosen)),
         "n_customers": number(n_customers),
         "n_sample": number(n_sample),
@@ -79,6 +94,7 @@ def _describe_files(study: Study) -> dict[str, object]:
         "sources": listed(["orders", *used]),
         "used": used,
         "named": listed(used).capitalize() if used else "",
+        "files": FILES,
         "described": describe_files(study),
         "answered": _answered(study),
         "personal": [name for quality in qualities for name in quality.personal],
@@ -109,6 +125,9 @@ def _sentences(study: Study) -> dict[str, str]:
     plan, test = study.plan, study.holdout
     sentences = {
         "data": say.tell_data(study),
+        "begin": tell_begin(study.sales.window[0], len(study.known)),
+        "sales": tell_sales(sum_sales(study), study.unit),
+        "segments": say.tell_segments(count_segments(study)),
         "stand": say.tell_stand(study),
         "sure": say.tell_sure(test.reliability, plan.n_ahead, plan.period),
         "drift": say.tell_drift(study),

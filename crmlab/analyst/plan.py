@@ -62,6 +62,11 @@ class Plan:
         return _YEAR[self.freq]
 
     @property
+    def starts(self) -> pd.DatetimeIndex:
+        """First day of each period."""
+        return pd.DatetimeIndex(_periods((self.first, self.last), self.freq)[2])
+
+    @property
     def season(self) -> int:
         """Periods over which a customer may drift; at most a third of the window."""
         return max(1, min(_SEASON[self.freq], self.n_periods // 3))

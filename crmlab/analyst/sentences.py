@@ -8,6 +8,7 @@ from crmlab.analyst.customers import fallen
 from crmlab.analyst.holdout import ALONE, Holdout, name_of
 from crmlab.analyst.orders import count_until
 from crmlab.analyst.purchase_models import BGNBD_NAME, NAIVE
+from crmlab.analyst.segments import RECENT, SILENT
 from crmlab.analyst.study import Study
 from crmlab.report.numbers import listed, money, number, off_by, percent, plural, signed
 
@@ -43,9 +44,53 @@ def tell_stand(study: Study) -> str:
     verdict = verdict if fell != rose else "as many fell as rose"
     return (
         f"Most customers ({percent(shares.max())}) are in '{top}'; in the last "
-        f"{study.plan.season} {study.plan.period}s {number(fell)} fell to a lower stage and "
-        f"{number(rose)} rose to a higher one: {verdict}."
+        f"{study.plan.season} {study.plan.period}s (since {study.plan.season_start.date()}) "
+        f"{number(fell)} fell to a lower stage and {number(rose)} rose to a higher one: {verdict}."
+        if fell + rose
+        else f"Most customers ({percent(shares.max())}) are in '{top}'; nobody changed the stage "
+        f"in the last {study.plan.season} {study.plan.period}s."
     )
+
+
+def tell_segments(counts: pd.DataFrame) -> str:
+    """Say how far RFM and stages agree, and where they differ most.
+
+    Parameters
+    ----------
+    counts : DataFrame
+        As `count_segments` gives it; the first column is the lowest stage.
+    """
+    low, high = counts.iloc[:, 0], counts.iloc[:, 1:].sum(axis=1)
+    silent, recent = counts.index.isin(SILENT), counts.index.isin(RECENT)
+    judged = counts[silent | recent].to_numpy().sum()
+    if not judged:
+        return "No customer is in a segment at either end of RFM, so there is nothing to compare."
+    agree = (low[silent].sum() + high[recent].sum()) / judged
+    verdict = "mostly say the same" if agree >= 0.8 else "often differ"
+    name = counts.columns[0]
+    return (
+        "RFM compares customers with each other; stages compare what each of them does now with "
+        f"the own past. Of {plural(int(judged), 'customer')} at either end of RFM, the stages "
+        f"agree about {percent(agree)}, so the two {verdict}. "
+        f"{_tell_difference(int(low[recent].sum()), int(high[silent].sum()), name)}"
+    )
+
+
+def _tell_difference(dormant: int, awake: int, name: str) -> str:
+    said = [
+        f"{plural(n, 'customer')} whom RFM calls {how} {verb(n)} most likely {where}"
+        for n, how, where in (
+            (dormant, "recent", f"in '{name}' already"),
+            (awake, "long silent or hibernating", f"above '{name}'"),
+        )
+        if n
+    ]
+    return f"{listed(said)}." if said else "They contradict each other for nobody."
+
+
+def verb(n: int) -> str:
+    """Return the form of "to be" for a count."""
+    return "is" if n == 1 else "are"
 
 
 def tell_sure(table: pd.DataFrame, n_ahead: int, period: str) -> str:
@@ -215,6 +260,12 @@ def tell_sample(moved: pd.DataFrame, n_customers: int) -> str:
         return f"All {number(n_customers)} customers were fitted; no sample was drawn."
     shift = moved.loc[sizes[-1], "mean"] / moved.loc[sizes[-2], "mean"] - 1
     width = (moved.loc[sizes[-1], "high"] - moved.loc[sizes[-1], "low"]) / 2
+    if percent(abs(shift), 1) == "0.0%":
+        return (
+            f"When the fit grows from {number(sizes[-2])} to {number(sizes[-1])} customers, the "
+            "orders expected of the same customers stay the same: a larger sample would tell "
+            "little more."
+        )
     within = abs(shift) * moved.loc[sizes[-2], "mean"] <= width
     verdict = (
         "less than their own uncertainty, so a larger sample would tell little more"

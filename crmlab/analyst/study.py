@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import pandas as pd
 
@@ -9,7 +10,7 @@ from crmlab.analyst.actions import follow_actions, usual_cost
 from crmlab.analyst.contributions import compare_contributions
 from crmlab.analyst.fitting import compare_sizes, fit_samples
 from crmlab.analyst.holdout import VERSIONS, Holdout, hold_out
-from crmlab.analyst.orders import orders_of
+from crmlab.analyst.orders import first_days, orders_of
 from crmlab.analyst.plan import Plan, drop_unfinished_month, make_plan
 from crmlab.analyst.purchase_models import PurchaseModels, fit_purchase_models
 from crmlab.analyst.replicates import check_counts
@@ -119,6 +120,11 @@ class Study:
     def names(self) -> tuple[str, ...]:
         """Stages, lowest first."""
         return self.fit.model.space.names
+
+    @cached_property
+    def known(self) -> pd.DataFrame:
+        """First and last day, purchases and amount of each customer, as `first_days` gives them."""
+        return first_days(self.sales.orders)
 
     @property
     def used_files(self) -> list[str]:

@@ -1,52 +1,72 @@
 """The tables of the report, with cells as they are printed."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from crmlab.analyst.customers import ACTIONS, describe_columns, most_to_win, suggest
+from crmlab.analyst.advice import ADVICE, describe_actions
+from crmlab.analyst.customers import ACTIONS, describe_columns, most_to_win, most_worth, suggest
 from crmlab.analyst.holdout import name_of
 from crmlab.analyst.plan import describe_periods
+from crmlab.analyst.segments import cross_segments, rfm_segments
 from crmlab.analyst.sentences import class_name
 from crmlab.analyst.sources import Verdict
 from crmlab.analyst.study import Study
 from crmlab.channels import OrdinalSurvey
 from crmlab.reading import Events, Quality
-from crmlab.report.numbers import number, percent, percent_span, signed, signed_percent, span
+from crmlab.report.numbers import (
+    listed,
+    number,
+    percent,
+    percent_span,
+    plural,
+    signed,
+    signed_percent,
+    span,
+)
 from crmlab.report.parts import Table, tabulate
 
 _FORM = ("encoding", "delimiter", "header")
+_SOMEBODY = 0.5  # customers expected in a stage, below which it is printed as nobody
 
 
 def make_tables(study: Study, customers: pd.DataFrame) -> dict[str, Table]:
-    """Make all tables of the page, except those on how further files were read.
+    """Make all tables of the page that have a row, except those on how further files were read.
 
     Parameters
     ----------
     study : Study
     customers : DataFrame
-        The table of customers, or its rows of `most_to_win`.
+        The table of customers, or its rows of `to_act_upon`.
     """
-    return {
+    tables = {
         "decisions": _table_of_decisions(study),
         "findings": _table_of_findings(study),
         "stages": _table_of_stages(study),
         "flow": _table_of_flow(study),
+        "segments": _table_of_segments(study),
         "fallen": _table_of_fallen(study, customers),
+        "top": _table_of_top(study, customers),
         "errors": _table_of_errors(study),
         "check": _table_of_check(study),
         "sizes": _table_of_sizes(study),
-        "columns": Table(
-            "columns",
-            "customers.csv: one row per customer.",
-            ["Column", "Meaning"],
-            list(describe_columns(study).items()),
-            words=True,
+        "columns": _explain(
+            "columns", "customers.csv: one row per customer.", describe_columns(study)
+        ),
+        "next": _explain(
+            "next-columns",
+            "next_actions.csv: one row per customer with a suggested action, for a CRM system.",
+            describe_actions(study),
         ),
         "actions": _table_of_actions(study),
         **_tables_of_files(study),
     }
+    return {name: table for name, table in tables.items() if table.rows}
+
+
+def _explain(anchor: str, caption: str, meanings: Mapping[str, str]) -> Table:
+    return Table(anchor, caption, ["Column", "Meaning"], list(meanings.items()), words=True)
 
 
 def _table_of_decisions(study: Study) -> Table:
@@ -77,6 +97,7 @@ def _table_of_stages(study: Study) -> Table:
         {"size": size.mean(axis=0), "low": low, "high": high, "gap": 1 / drawn.rate.mean((0, 1)),
          "stay": stay}, index=study.names,
     )  # fmt: skip
+    held = frame[frame["size"] >= _SOMEBODY]
     columns = {
         "Stage": lambda row: row.name,
         "customers expected there": lambda row: number(row["size"]),
@@ -86,7 +107,14 @@ def _table_of_stages(study: Study) -> Table:
             number(1 / (1 - row["stay"])) if row["stay"] < 1 - 1e-9 else "never left"
         ),
     }
-    return tabulate("stages", f"The stages on {study.plan.last.date()}.", frame, columns)
+    caption = f"The stages on {study.plan.last.date()}.{_tell_left_out(study.names, held.index)}"
+    return tabulate("stages", caption, held, columns)
+
+
+def _tell_left_out(names: Sequence[str], held: pd.Index) -> str:
+    """Name the stages that a table leaves out because nobody is in them."""
+    empty = [f"'{name}'" for name in names if name not in held]
+    return f" Nobody is in {listed(empty).replace(' and ', ' or ')}." if empty else ""
 
 
 def _table_of_flow(study: Study) -> Table:
@@ -94,15 +122,44 @@ def _table_of_flow(study: Study) -> Table:
     counts = pd.crosstab(frame["before"], frame["now"]).reindex(
         index=range(len(names)), columns=range(len(names)), fill_value=0
     )
-    rows = [[name, *(number(n) for n in counts.loc[k])] for k, name in enumerate(names)]
+    counts = counts.set_axis(names).set_axis(names, axis=1)
+    counts = counts.loc[counts.sum(axis=1) > 0, counts.sum() > 0]
     plan = study.plan
-    return Table(
+    empty = _tell_left_out(names, counts.index.union(counts.columns))
+    return tabulate(
         "flow",
-        f"Customers by most likely stage {plan.season} {plan.period}s before the end (rows; for "
-        f"newer customers, in their first {plan.period}) and at the end (columns).",
-        ["From \\ to", *names],
-        rows,
+        f"Customers by most likely stage {plan.season} {plan.period}s before the end, on "
+        f"{plan.season_start.date()} (rows; for newer customers, in their first {plan.period}), "
+        f"and at the end, on {plan.last.date()} (columns).{empty}",
+        counts,
+        {"From \\ to": lambda row: row.name, **_count_columns(counts.columns)},
     )
+
+
+def _count_columns(names: Sequence[str]) -> dict[str, Callable[[pd.Series], str]]:
+    return {name: lambda row, name=name: number(row[name]) for name in names}
+
+
+def count_segments(study: Study) -> pd.DataFrame:
+    """Count customers by RFM segment (rows) and most likely stage (columns)."""
+    now = study.scored.customers.set_index("customer_id")["now"]
+    counts = cross_segments(rfm_segments(study.known), now, len(study.names))
+    return counts.set_axis(list(study.names), axis=1)
+
+
+def _table_of_segments(study: Study) -> Table:
+    counts = count_segments(study)
+    held = counts.loc[:, counts.sum() > 0]
+    columns = {
+        "RFM segment": lambda row: row.name,
+        "customers": lambda row: number(row.sum()),
+        **_count_columns(held.columns),
+    }
+    caption = (
+        "Customers by RFM segment (rows) and most likely stage (columns)."
+        f"{_tell_left_out(study.names, held.columns)}"
+    )
+    return tabulate("segments", caption, held, columns)
 
 
 def _table_of_fallen(study: Study, customers: pd.DataFrame) -> Table:
@@ -116,8 +173,36 @@ def _table_of_fallen(study: Study, customers: pd.DataFrame) -> Table:
         f"worth ({study.unit})": lambda row: number(row["value"], digits),
         f"repair ({study.unit})": lambda row: number(row["repair_value"], digits),
     }
-    caption = f"The {len(top)} customers with most to win, of those who fell."
+    caption = f"{_most(len(top))} to win, of those who fell."
     return tabulate("drifting", caption, top, columns, word_columns=(2, 3))
+
+
+def _table_of_top(study: Study, customers: pd.DataFrame) -> Table:
+    top = most_worth(customers)
+    digits = int(study.scored.customers["value"].max() < 10)
+    columns = {
+        "Customer": lambda row: str(row["customer_id"])[:60],
+        "last order": lambda row: row["last_order"],
+        "orders": lambda row: number(row["orders"]),
+        "paid so far": lambda row: number(row["amount"]),
+        "stage": lambda row: row["most_likely_stage"],
+        "probability of an order in a year": lambda row: percent(row["p_order_next_year"]),
+        "worth": lambda row: number(row["value"], digits),
+        "what to do": lambda row: ADVICE[row["suggested_action"]],
+    }
+    if not study.has_amounts:
+        del columns["paid so far"]
+    place = list(columns).index
+    plan = study.plan
+    ahead = f"{plan.year} {plan.period}s"
+    caption = f"{_most(len(top))} expected worth in the next {ahead} (in {study.unit})."
+    return tabulate(
+        "top", caption, top, columns, word_columns=(place("stage"), place("what to do"))
+    )
+
+
+def _most(n: int) -> str:
+    return f"The {plural(n, 'customer')} with most"
 
 
 def _table_of_errors(study: Study) -> Table:
@@ -188,7 +273,7 @@ def _table_of_sizes(study: Study) -> Table:
 
 def _table_of_actions(study: Study) -> Table:
     counts = suggest(study.scored, study.action_cost).value_counts()
-    rows = [(word, number(counts.get(word, 0)), what) for word, what in ACTIONS.items()]
+    rows = [(word, number(counts[word]), what) for word, what in ACTIONS.items() if word in counts]
     return Table(
         "actions",
         "What the table of customers suggests to test.",

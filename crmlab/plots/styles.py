@@ -46,9 +46,9 @@ def style(medium: str = "page") -> None:
     """Set the style of all figures, for print and screen or for a projector.
 
     Sizes are 7.2 x 4.8 in with 9-point text, or 12.8 x 7.2 in with 18-point text. Figures have a
-    white background and are never transparent. On a dark page, keep the white background (CSS:
-    ``figure img { background: #fff; border-radius: 6px; padding: 8px }``); do not invert the
-    colours, because only the original ones are tested.
+    white background and are never transparent. On a dark page, mirror the lightness and keep the
+    hue (CSS: ``figure img { filter: invert(1) hue-rotate(180deg); mix-blend-mode: screen }``); the
+    colours that this gives are tested like the original ones.
 
     Parameters
     ----------

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+_PHONE, _GAP = 45, 3  # characters that fit beside each other on a phone, and between two columns
+
+
 @dataclass(frozen=True)
 class Table:
     """A table of the page, cells as they are printed.
@@ -41,6 +44,18 @@ class Table:
     words: bool = False
     word_columns: Sequence[int] = ()
     best: Sequence[int] = ()
+
+    @property
+    def is_broad(self) -> bool:
+        """Whether a phone shows only a part of it: its cells do not wrap unless they are words."""
+        if self.words:
+            return False
+        columns = zip(*(map(str, row) for row in self.rows), strict=True)
+        widest = [
+            max(map(len, [*head.split(), *cells]))
+            for head, cells in zip(self.head, columns, strict=True)
+        ]
+        return sum(widest) + _GAP * len(widest) > _PHONE
 
 
 def tabulate(
