@@ -385,6 +385,16 @@ def test_everything_out_of_range_is_reported_at_once(make, named):
     assert all(name in message for name in named), message
 
 
+def test_a_name_that_a_posterior_cannot_hold_is_refused_in_a_sentence():
+    word = "has a slash, which separates the groups of a posterior: rename it"
+    with pytest.raises(SpecError, match=f"channel name 'a/b' {word}"):
+        check_channels("Shop", (crm.Poisson("a/b"),), SPACE)
+    with pytest.raises(SpecError, match=f"covariate name 'a/b' {word}"):
+        crm.CovariateLogit(("a/b",))
+    with pytest.raises(SpecError, match=f"`label` 'a/b' {word}"):
+        crm.ObservedMarkov(SPACE, label="a/b")
+
+
 def test_channels_must_fit_the_space():
     channels = (
         crm.Poisson("v", rate=(1.0, 2.0)),

@@ -15,7 +15,7 @@ from crmlab.models.remarks import data_remarks
 from crmlab.tables.folders import new_folder, read_mark, to_json
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fit:
     """A model, the panel it was fitted to, and the posterior.
 
@@ -31,6 +31,13 @@ class Fit:
     model: StageModel
     panel: xr.Dataset
     idata: xr.DataTree
+
+    def __eq__(self, other: object) -> bool:
+        """Whether another fit has an equal model, an identical panel and identical draws."""
+        if not isinstance(other, Fit):
+            return NotImplemented
+        same_data = self.panel.identical(other.panel) and self.idata.identical(other.idata)
+        return self.model == other.model and same_data
 
     def __repr__(self) -> str:
         """Describe the model, the data, whether the fit can be read, and its results."""

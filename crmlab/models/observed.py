@@ -12,6 +12,7 @@ import xarray as xr
 
 from crmlab.arrays import Floats, Ints
 from crmlab.channels import Channel, StageLabel
+from crmlab.channels.base import slash_problems
 from crmlab.errors import DataError, SpecError, raise_problems
 from crmlab.models.base import StageModel, coords
 from crmlab.models.emissions import check_panel, read_cells
@@ -62,6 +63,7 @@ class ObservedMarkov(StageModel):
     def __post_init__(self) -> None:
         """Refuse transitions that counts do not determine."""
         problems = self.transitions.design.problems + self.transitions.space_problems(self.space)
+        problems += slash_problems("`label`", [self.label])
         if self.transitions.n_customer_effects(self.space):
             problems.append(
                 "`transitions` cannot have customers' effects of their own, which counts do not "

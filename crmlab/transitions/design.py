@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from crmlab.arrays import Floats
+from crmlab.channels.base import slash_problems
 from crmlab.errors import refuse
 from crmlab.transitions.backend import Backend, numpy_backend
 from crmlab.transitions.covariates import (
@@ -79,6 +80,7 @@ class Design:
         problems = prior_problems(self.effect_scale, len(self.covariates))
         if len(set(self.columns)) < len(self.columns):
             problems.append(f"`covariates` must differ from each other, got {self.columns}")
+        problems += slash_problems("covariate name", self.columns)
         if self.lag not in (0, 1):
             problems.append(f"`lag` must be 0 or 1, got {self.lag!r}")
         return problems

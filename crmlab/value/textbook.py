@@ -136,8 +136,11 @@ def _check_retention(owner: str, retention: ArrayLike, discount_rate: ArrayLike)
         problems.append(
             f"`retention` must lie between 0 and 1, got {retention.tolist()}; write 75 % as 0.75"
         )
-    if not (np.isfinite(rate) & (rate > -1)).all():
-        problems.append(f"`discount_rate` must be finite and above -1, got {rate.tolist()}")
+    if not ((rate > -1) & (rate <= 1)).all():
+        problems.append(
+            f"`discount_rate` must be above -1 and at most 1, got {rate.tolist()}; "
+            "it is a fraction: write 10 % as 0.10"
+        )
     elif owner == "retention_multiple" and not (1 + rate > retention).all():
         problems.append("1 + `discount_rate` must exceed `retention`, or the sum has no end")
     raise_problems(SpecError, owner, problems)

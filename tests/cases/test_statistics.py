@@ -317,7 +317,6 @@ def test_observed_stages_with_gaps_are_warned_of(patients):
 # --- decisions and survival -----------------------------------------------------------------------
 
 
-@fault("a case that must be handled is left: 0.1 + 0.1 + 0.1 is above 0.3")
 def test_triage_handles_what_must_be_handled():
     need(math.fsum([0.1] * 3) > 0.3 or sum([0.1] * 3) > 0.3, "rounding goes above the capacity")
     found = crm.policy.triage([10] * 3, [0] * 3, [0.1] * 3, capacity=0.3, must=[True] * 3)
@@ -325,7 +324,6 @@ def test_triage_handles_what_must_be_handled():
     assert found.saved == 30
 
 
-@fault("a third action of 0.1 does not fit into a budget of 0.3")
 def test_a_budget_that_is_enough_is_spent():
     found = crm.policy.allocate([[0, 1]] * 3, [0, 0.1], budget=0.3)
     assert found.gain == 3
@@ -341,7 +339,6 @@ def test_a_budget_that_is_enough_is_spent():
         (0.5, 1.0, 8.0, 100, 8.8622692545275798e-9, 0.96059601),
     ],
 )
-@fault("a difference of logarithms of huge numbers: survival rises, retention is up to 1e41")
 def test_beta_discrete_weibull_keeps_its_digits(alpha, beta, c, t, survival, retention):
     model = crm.contract.BetaDiscreteWeibull(alpha, beta, c)
     periods = np.arange(t + 1)

@@ -228,6 +228,9 @@ def _discounted_adopters(
 
 
 def _rate_problems(discount_rate: float) -> list[str]:
-    if np.isfinite(discount_rate) and discount_rate > -1:
+    if -1 < discount_rate <= 1:
         return []
-    return [f"`discount_rate` must be finite and above -1, got {discount_rate!r}"]
+    return [
+        f"`discount_rate` must be above -1 and at most 1 per period, got {discount_rate!r}; "
+        "it is a fraction: write 10 % as 0.10"
+    ]
