@@ -16,7 +16,6 @@ from crmlab.errors import DataError, SpecError
 from crmlab.inference import Fit
 from crmlab.inference.fitting import check_possible
 from crmlab.inference.log_density import LogDensity
-from crmlab.inference.result import find_remarks
 from crmlab.models.base import coords
 from crmlab.models.emissions import Window, merge_histories
 from crmlab.transitions.covariates import mean_design, read_design
@@ -536,19 +535,19 @@ def test_a_panel_without_what_the_moves_read_is_refused(spoil, law, words, panel
 
 def test_a_covariate_that_can_show_no_effect_is_warned_about(panel):
     dull = panel.assign(dull=("period", [3.0] * T))
-    (remark,) = find_remarks(hidden(crm.CovariateLogit(("dull",))), dull)
+    (remark,) = hidden(crm.CovariateLogit(("dull",))).remarks(dull)
     assert re.search("'dull' is 3 in every move: .* leave it out", remark)
 
 
 @pytest.mark.parametrize("factor", [1e4, 1e-4])
 def test_a_covariate_on_a_wild_scale_is_warned_about(factor, panel):
     wild = panel.assign(wild=factor * panel[CONTACTS])
-    (remark,) = find_remarks(hidden(crm.CovariateLogit(("wild",))), wild)
+    (remark,) = hidden(crm.CovariateLogit(("wild",))).remarks(wild)
     assert re.search("'wild' has a standard deviation of .*; divide it by", remark)
 
 
 def test_usual_covariates_are_taken_in_silence(panel):
-    assert find_remarks(hidden(LOGITS["one per kind"]), panel) == []
+    assert hidden(LOGITS["one per kind"]).remarks(panel) == []
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,9 @@ from crmlab.inference.fitting import SEED_SHIFT
 from tests import interpreted
 from tests.ragged import SPACE
 
+# One report in ten is missing, of which every fit of observed stages tells.
+pytestmark = pytest.mark.filterwarnings("ignore:.* go over a gap:crmlab.errors.DataWarning")
+
 ROOT = Path(__file__).resolve().parents[1]
 OBSERVED = crm.ObservedMarkov(SPACE, crm.StickyDirichlet(stickiness=1.0))
 MATRIX = ((0.6, 0.3, 0.1), (0.2, 0.7, 0.1), (0.0, 0.0, 1.0))

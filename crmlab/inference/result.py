@@ -11,7 +11,6 @@ from crmlab.errors import DataError, SamplingWarning, raise_problems
 from crmlab.inference.saving import FILES, FIT, from_spec, mend_attrs, to_spec
 from crmlab.inference.summary import Summary, summarise
 from crmlab.models.base import StageModel
-from crmlab.models.remarks import data_remarks
 from crmlab.tables.folders import new_folder, read_mark, to_json
 
 
@@ -63,7 +62,7 @@ class Fit:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What the panel says nothing about, where the answer is the prior's."""
-        return tuple(find_remarks(self.model, self.panel))
+        return tuple(self.model.remarks(self.panel))
 
     def save(self, folder: str | Path) -> None:
         """Write model, panel and posterior into `folder`, all or nothing.
@@ -82,11 +81,6 @@ class Fit:
             (aside / "model.json").write_text(to_json({"model": to_spec(self.model)}), "utf-8")
             self.panel.to_netcdf(aside / "panel.nc", engine="h5netcdf")
             self.idata.to_netcdf(aside / "posterior.nc", engine="h5netcdf")
-
-
-def find_remarks(model: StageModel, panel: xr.Dataset) -> list[str]:
-    """List the parts of a model that a panel says nothing about."""
-    return data_remarks(panel, model.channels, model.space, model.transitions)
 
 
 def load_fit(folder: str | Path) -> Fit:

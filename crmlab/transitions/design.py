@@ -1,6 +1,6 @@
 """What the moves depend on, and the priors of these effects."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -106,6 +106,15 @@ class Design:
         if self.segments and not problems:
             problems += self.segments.problems(panel)
         return problems
+
+    def emitted_problems(self, emitted: Sequence[str]) -> list[str]:
+        """List covariates that stages emit in the period into which they drive the move."""
+        return [
+            f"covariate {name!r} is emitted by the stage of the period into which it drives the "
+            "move, so it would explain itself: use lag=1, by which a move follows the period before"
+            for name in self.covariates
+            if name in emitted and self.lag == 0
+        ]
 
     def remarks(self, panel: "xr.Dataset") -> list[str]:
         """List covariates that cannot, or can hardly, show an effect, each with the way out."""
