@@ -33,6 +33,7 @@ REAL = Rule("finite", np.isfinite)
 NOT_NEGATIVE = Rule("finite and at least 0", lambda x: (x >= 0) & np.isfinite(x))
 POSITIVE = Rule("finite and above 0", lambda x: (x > 0) & np.isfinite(x))
 SHARE = Rule("from 0 to 1", lambda x: (x >= 0) & (x <= 1))
+POSITIVE_SHARE = Rule("above 0 and at most 1", lambda x: (x > 0) & (x <= 1))
 OPEN_SHARE = Rule("above 0 and below 1", lambda x: (x > 0) & (x < 1))
 
 

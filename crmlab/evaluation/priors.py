@@ -14,6 +14,7 @@ from crmlab.transitions import Design
 
 UNITS = {
     "rate": "events per period",
+    "shape": "squared rate / extra variance",
     "prob": "probability per period",
     "median": "currency",
     "sigma": "standard deviation of the log amount",
