@@ -25,6 +25,8 @@ from crmlab import (
 from crmlab.channels import (
     Bernoulli as Bernoulli,
     Channel as Channel,
+    Geometric as Geometric,
+    NegativeBinomial as NegativeBinomial,
     OrdinalSurvey as OrdinalSurvey,
     Poisson as Poisson,
     StageLabel as StageLabel,
@@ -71,8 +73,6 @@ from crmlab.stages import (
     K10 as K10,
     K10_MARGINS as K10_MARGINS,
     KNAPP as KNAPP,
-    LIFECYCLE as LIFECYCLE,
-    SIX_STAGE as SIX_STAGE,
     StageSpace as StageSpace,
 )
 from crmlab.tables import (

@@ -21,6 +21,7 @@ back) become kinds of move:
     forward   to the next stage of the same phase
     back      to the previous stage of the same phase
     skip      two treads up at once while coming together ("an uncertain gamble")
+    drop      two treads back at once: in no space of Knapp's, but where every move is allowed
     cross     from together at column c to apart at column c or c + 1, and from column 2 up also
               to differentiating, where coming apart starts
     repair    from apart at column c back to together at column c or c - 1
@@ -39,7 +40,7 @@ Classes and checks:
 * `Crosswalk`: a translation from one space to another
 * `check_transition_matrix`: raise unless a matrix respects a space
 * `PHASES`: the two phases
-* `MOVE_KINDS`: the six kinds of move
+* `MOVE_KINDS`: the kinds of move
 
 Spaces and their translations:
 
@@ -85,7 +86,7 @@ __all__ = [
 ]  # fmt: skip
 
 PHASES = ("together", "apart")
-MOVE_KINDS = ("forward", "back", "skip", "cross", "repair", "exit")
+MOVE_KINDS = ("forward", "back", "skip", "drop", "cross", "repair", "exit")
 
 
 class Move(NamedTuple):
@@ -96,8 +97,8 @@ class Move(NamedTuple):
     stage_from, stage_to : str
         Names of stages.
     kind : str, optional
-        One of 'forward', 'back', 'skip', 'cross', 'repair', 'exit'. A space fills in a kind that
-        is left out (see `StageSpace`).
+        One of 'forward', 'back', 'skip', 'drop', 'cross', 'repair', 'exit'. A space fills in a
+        kind that is left out (see `StageSpace`).
 
     Examples
     --------
@@ -124,7 +125,7 @@ class StageSpace:
         What may happen besides staying. If left out (None), every move is allowed.
         A missing kind follows from the position: 'exit' into a stage that no move leaves, 'cross'
         from together to apart, 'repair' from apart to together, and within a phase 'forward' or
-        'back' by one listed stage, 'skip' by more.
+        'back' by one listed stage, 'skip' forward or 'drop' back by more.
 
     Raises
     ------
@@ -506,7 +507,7 @@ def _kind_by_position(
         return "exit"
     if phases[i] != phases[j]:
         return "cross" if phases[i] == "together" else "repair"
-    return {1: "forward", -1: "back"}.get(j - i, "skip")
+    return {1: "forward", -1: "back"}.get(j - i, "skip" if i < j else "drop")
 
 
 # ---------------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ def frames_of(tables):
 
 BANKS = {
     "default": crm.bank.Bank(**TIES),
-    "lifecycle": crm.bank.Bank(space=crm.LIFECYCLE, transition_matrix=np.eye(5), **TIES),
+    "lifecycle": crm.bank.Bank(space=crm.stages.LIFECYCLE, transition_matrix=np.eye(5), **TIES),
     "policy": crm.bank.Bank(policy=crm.actions.RandomPolicy({"gift": 0.3}), **TIES),
     "impressions": crm.bank.Bank(
         policy=crm.actions.ManagerImpression("gift", ("bonding",)), **TIES
@@ -211,8 +211,8 @@ def test_motions_say_whether_a_move_leads_closer():
 
 def test_every_space_has_a_profile():
     for space in (
-        crm.LIFECYCLE,
-        crm.SIX_STAGE,
+        crm.stages.LIFECYCLE,
+        crm.stages.SIX_STAGE,
         crm.stages.KNAPP_MERGED,
         TWO,
         crm.StageSpace(("one",)),

@@ -10,6 +10,7 @@ from crmlab.btyd import (
     bgnbd_loglik,
     bgnbd_mean_purchases,
     bgnbd_prob_alive,
+    dropouts,
     fit_bgnbd,
 )
 from crmlab.datasets import load_cdnow_sample, load_cdnow_summary
@@ -136,6 +137,33 @@ def test_the_mean_is_smooth_where_the_closed_form_breaks(a, b):
 def test_extreme_worlds_agree_with_integration(world, t):
     truth = oracle.mean_purchases(dataclasses.astuple(world), t)
     assert bgnbd_mean_purchases(world, t) == pytest.approx(truth, rel=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("t", "expected"),
+    # equation 9 with 60 digits (mpmath), for the population of CDNOW
+    [
+        (1e-12, 5.5052106932485631286e-14),
+        (1e-9, 5.5052106930577978131e-11),
+        (1e-6, 5.5052105022920418778e-8),
+        (1e-3, 5.5050197502677486365e-5),
+        (1.0, 5.326789117165828208e-2),
+    ],
+)
+def test_short_horizons_keep_their_digits(t, expected):
+    cdnow = BGNBD(r=0.243, alpha=4.414, a=0.793, b=2.426)
+    assert bgnbd_mean_purchases(cdnow, t) == pytest.approx(expected, rel=1e-14, abs=0)
+
+
+@given(
+    *(st.floats(*ends) for ends in ((0.01, 50), (0.1, 50), (0.02, 20), (0.02, 100), (1e-12, 0.2)))
+)
+@settings(deadline=None, max_examples=100)
+def test_the_series_for_short_horizons_is_the_integral(r, alpha, a, b, short):
+    t = short * alpha / max((r + 1) / 2, 1)
+    numbers = [np.array([value]) for value in (t, r, alpha, a, b)]
+    expected = dropouts._purchases_by_quadrature(*numbers)
+    assert dropouts.purchases_if_alive(*numbers) == pytest.approx(expected, rel=1e-9, abs=0)
 
 
 def test_extreme_histories_stay_finite():

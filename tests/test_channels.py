@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt
@@ -51,6 +53,47 @@ def test_poisson_with_rate_zero_never_happens():
 def test_poisson_samples_are_where_added_probabilities_reach_u(u, rate):
     expected = oracle.discrete_quantile(u, lambda y: oracle.poisson(y, rate))
     assert crm.Poisson("v").sample(np.array(u), rate=np.array(rate)) == expected
+
+
+@quick
+@given(u=uniforms, rate=st.floats(0.01, 20), shape=st.floats(0.1, 50))
+def test_overdispersed_samples_are_where_added_probabilities_reach_u(u, rate, shape):
+    found = crm.NegativeBinomial("c").sample(np.array(u), np.array(rate), np.array(shape))
+    below = [
+        sum(math.exp(oracle.negative_binomial(y, rate, shape)) for y in range(int(count)))
+        for count in (found, found + 1)
+    ]
+    assert below[0] - 1e-12 <= u <= below[1] + 1e-12
+
+
+@pytest.mark.parametrize("rate", [1e-9, 0.3, 4.0, 57.3, 1e4])
+@pytest.mark.parametrize("shape", [1e-3, 0.1, 1.0, 7.0, 1e6])
+def test_overdispersed_samples_are_quantiles(rate, shape):
+    u = np.concatenate([grid(), [1e-12]])
+    found = crm.NegativeBinomial("c").sample(u, rate=rate, shape=shape)
+    assert np.array_equal(found, stats.nbinom.ppf(u, shape, shape / (shape + rate)))
+
+
+@quick
+@given(u=uniforms, prob=st.floats(1e-3, 1))
+def test_periods_since_are_where_added_probabilities_reach_u(u, prob):
+    found = float(crm.Geometric("g").sample(np.array(u), prob=np.array(prob)))
+    beyond = [(1 - prob) ** count for count in (found, found + 1)]
+    assert 1 - beyond[0] - 1e-12 <= u <= 1 - beyond[1] + 1e-12
+
+
+def test_counts_keep_their_digits_far_out_in_the_tail():
+    """By hand: half of the customers are left after each period, and these lie in between."""
+    halves = np.arange(2, 52)
+    u = 1 - 1.5 * 2.0**-halves
+    assert np.array_equal(crm.Geometric("g").sample(u, prob=0.5), halves - 1)
+    # a geometric distribution is a negative binomial one of shape 1
+    assert np.array_equal(crm.NegativeBinomial("c").sample(u, rate=1.0, shape=1.0), halves - 1)
+
+
+def test_what_is_certain_is_sampled():
+    assert (crm.NegativeBinomial("c").sample(grid(), rate=np.zeros(2001), shape=2.0) == 0).all()
+    assert (crm.Geometric("g").sample(grid(), prob=np.ones(2001)) == 0).all()
 
 
 @pytest.mark.bits
@@ -157,6 +200,43 @@ def test_poisson_density():
     assert scores(crm.Poisson("v", rate=rate), values)[:-1] == pytest.approx(expected)
 
 
+def test_negative_binomial_density():
+    rate, shape = (0.0, 1.5, 40.0), (0.5, 0.1, 12.0)
+    channel, values = crm.NegativeBinomial("c", rate=rate, shape=shape), [0, 1, 2, 7, 90, 1000]
+    assert_scores(channel, values, lambda y, k: oracle.negative_binomial(y, rate[k], shape[k]))
+    probs = np.array(shape) / (np.array(shape) + rate)
+    expected = stats.nbinom.logpmf(np.array(values)[:, None], shape, probs)
+    assert scores(channel, values)[:-1, 1:] == pytest.approx(expected[:, 1:])
+
+
+def test_a_large_shape_is_poisson():
+    values, rate = np.arange(12), (0.1, 1.5, 4.0)
+    found = scores(crm.NegativeBinomial("c", rate=rate, shape=(1e7,) * 3), values)
+    assert found == pytest.approx(scores(crm.Poisson("v", rate), values), abs=1e-4)
+
+
+def test_geometric_density():
+    prob = (0.05, 0.5, 1.0)
+    channel = crm.Geometric("g", prob=prob)
+    assert_scores(channel, [0, 1, 3, 60], lambda y, k: oracle.geometric(y, prob[k]))
+
+
+@pytest.mark.parametrize(
+    ("channel", "parameters"),
+    [
+        (crm.NegativeBinomial("c"), {"rate": 3.0, "shape": 0.7}),
+        (crm.Geometric("g"), {"prob": 0.2}),
+    ],
+    ids=["negative binomial", "geometric"],
+)
+def test_means_are_those_of_the_samples(channel, parameters):
+    sampled = channel.sample(grid(200_001), **parameters)
+    assert sampled.mean() == pytest.approx(channel.mean(**parameters), rel=1e-3)
+    if "shape" in parameters:
+        rate, shape = parameters["rate"], parameters["shape"]
+        assert sampled.var() == pytest.approx(rate + rate**2 / shape, rel=1e-2)
+
+
 def test_bernoulli_density():
     prob = (0.0, 0.3, 1.0)
     channel = crm.Bernoulli("b", prob=prob)
@@ -205,11 +285,13 @@ def test_label_density():
     ("channel", "values"),
     [
         (crm.Poisson("v", rate=(0.0, 1.5, 40.0)), range(400)),
+        (crm.NegativeBinomial("c", (0.0, 1.5, 4.0), (1.0, 0.5, 9.0)), range(400)),
+        (crm.Geometric("g", prob=(0.1, 0.5, 1.0)), range(400)),
         (crm.Bernoulli("b", prob=(0.0, 0.3, 1.0)), (0, 1)),
         (crm.OrdinalSurvey("s", location=(-3.0, 0.2, 2.5)), range(1, 6)),
         (crm.StageLabel("l", confusion=CONFUSION), range(3)),
     ],
-    ids=["poisson", "bernoulli", "survey", "label"],
+    ids=["poisson", "negative binomial", "geometric", "bernoulli", "survey", "label"],
 )
 def test_discrete_laws_sum_to_one(channel, values):
     assert np.exp(scores(channel, list(values))[:-1]).sum(axis=0) == pytest.approx(1, abs=1e-12)
@@ -239,6 +321,8 @@ LEARNED = (
     crm.ZeroInflatedSpend("s", typical_spend=(5.0, 20.0, 90.0)),
     crm.OrdinalSurvey("o", typical_location=(-1.0, 0.0, 1.0), prior_sd=0.4),
     crm.StageLabel("l", accuracy=0.7, confidence=9),
+    crm.NegativeBinomial("c", typical_rate=(0.5, 2.0, 8.0), spread=0.7, typical_shape=2.0),
+    crm.Geometric("g", typical_prob=(0.1, 0.5, 0.8), confidence=6),
 )
 
 
@@ -257,13 +341,17 @@ def prior_logp(channel, name, value):
 
 
 def test_prior_scales_are_in_the_units_of_the_user():
-    visits, complaint, spend, survey, label = LEARNED
+    visits, complaint, spend, survey, label, calls, since = LEARNED
     rate = np.array([0.4, 3.0, 7.0])
     expected = stats.lognorm.logpdf(rate, s=0.7, scale=[0.5, 2.0, 8.0])
     assert prior_logp(visits, "rate", rate) == pytest.approx(expected)
+    assert prior_logp(calls, "rate", rate) == pytest.approx(expected)
+    expected = stats.lognorm.logpdf(rate, s=1.0, scale=2.0)
+    assert prior_logp(calls, "shape", rate) == pytest.approx(expected)
     prob = np.array([0.2, 0.4, 0.9])
     expected = stats.beta.logpdf(prob, [0.6, 3.0, 4.8], [5.4, 3.0, 1.2])
     assert prior_logp(complaint, "prob", prob) == pytest.approx(expected)
+    assert prior_logp(since, "prob", prob) == pytest.approx(expected)
     assert prior_logp(spend, "prob", prob) == pytest.approx(np.zeros(3), abs=1e-12)
     expected = stats.lognorm.logpdf(rate, s=1.0, scale=[5.0, 20.0, 90.0])
     assert prior_logp(spend, "median", rate) == pytest.approx(expected)
@@ -306,6 +394,9 @@ def test_channels_compare_and_hash_by_value_however_they_are_written():
         (crm.Poisson("v", typical_rate=2.0), False, False),
         (crm.Poisson("v", rate=(1, 1, 1)), False, False),
         (crm.Poisson("v", rate=(1, 3, 3)), True, True),
+        (crm.NegativeBinomial("c", shape=(1, 2, 2)), True, True),
+        (crm.NegativeBinomial("c", typical_shape=3.0), False, False),
+        (crm.Geometric("g", typical_prob=(0.5, 0.2, 0.5)), True, True),
         (crm.Poisson("v", rate=(3, 3, 1)), True, True),
         (crm.Poisson("v", typical_rate=(1, 3, 1)), True, True),
         (crm.ZeroInflatedSpend("s", sigma=(1, 1, 1)), False, False),
@@ -338,6 +429,14 @@ def test_mirror_stages_are_not_told_apart_by_values_that_both_phases_share():
             ["rate", "typical_rate", "spread"],
         ),
         (lambda: crm.Poisson("v", rate=(1, np.inf)), ["rate"]),
+        (
+            lambda: crm.NegativeBinomial("v", (-1, 2), (0, 1), 0, np.nan, typical_shape=np.inf),
+            ["rate", "shape", "typical_rate", "spread", "typical_shape"],
+        ),
+        (
+            lambda: crm.Geometric("v", prob=(0.0, 0.5), typical_prob=1.0, confidence=0),
+            ["prob", "typical_prob", "confidence"],
+        ),
         (lambda: crm.Poisson("v", rate=("a", "b")), ["rate"]),
         (
             lambda: crm.Bernoulli("v", prob=(0.5, 1.5), typical_prob=1.0, confidence=0),
@@ -385,6 +484,16 @@ def test_everything_out_of_range_is_reported_at_once(make, named):
     assert all(name in message for name in named), message
 
 
+def test_a_name_that_a_posterior_cannot_hold_is_refused_in_a_sentence():
+    word = "has a slash, which separates the groups of a posterior: rename it"
+    with pytest.raises(SpecError, match=f"channel name 'a/b' {word}"):
+        check_channels("Shop", (crm.Poisson("a/b"),), SPACE)
+    with pytest.raises(SpecError, match=f"covariate name 'a/b' {word}"):
+        crm.CovariateLogit(("a/b",))
+    with pytest.raises(SpecError, match=f"`label` 'a/b' {word}"):
+        crm.ObservedMarkov(SPACE, label="a/b")
+
+
 def test_channels_must_fit_the_space():
     channels = (
         crm.Poisson("v", rate=(1.0, 2.0)),
@@ -405,6 +514,8 @@ def test_channels_must_fit_the_space():
     ("channel", "good", "bad"),
     [
         (crm.Poisson("v"), [0, 3, 1e9], [-1, 0.5, np.inf]),
+        (crm.NegativeBinomial("v"), [0, 3, 1e9], [-1, 0.5, np.inf]),
+        (crm.Geometric("v"), [0, 3, 1e9], [-1, 0.5, np.inf]),
         (crm.Bernoulli("v"), [0, 1], [2, 0.5, -1]),
         (crm.ZeroInflatedSpend("v"), [0, 0.01, 1e9], [-0.01, np.inf]),
         (crm.OrdinalSurvey("v"), [1, 5], [0, 6, 2.5]),

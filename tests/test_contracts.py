@@ -31,6 +31,8 @@ KNOWN = (
     crm.ZeroInflatedSpend("spend", (0.2, 1.0, 0.0), (15, 30, 10), (0.5, 0.8, 1.0)),
     crm.OrdinalSurvey("survey", location=(0.0, 1.0, -2.0), response_rate=0.6),
     crm.StageLabel("report", confusion=CONFUSION, response_rate=0.6),
+    crm.NegativeBinomial("calls", rate=(1.0, 4.0, 0.0), shape=(0.5, 2.0, 1.0)),
+    crm.Geometric("since", prob=(0.1, 0.5, 1.0)),
 )
 LEARNED = (
     crm.Poisson("visits"),
@@ -38,6 +40,8 @@ LEARNED = (
     crm.ZeroInflatedSpend("spend"),
     crm.OrdinalSurvey("survey", n_levels=3, cutpoints=(-1, 1), discrimination=0.5),
     crm.StageLabel("report", confidence=3.0),
+    crm.NegativeBinomial("calls"),
+    crm.Geometric("since", typical_prob=0.3),
 )
 MATRIX = ((0.6, 0.3, 0.1), (0.2, 0.7, 0.1), (0.0, 0.0, 1.0))
 WORLD = crm.StageWorld(SPACE, (0.7, 0.3, 0.0), MATRIX, KNOWN, n_periods=5)

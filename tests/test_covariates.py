@@ -16,7 +16,6 @@ from crmlab.errors import DataError, SpecError
 from crmlab.inference import Fit
 from crmlab.inference.fitting import check_possible
 from crmlab.inference.log_density import LogDensity
-from crmlab.inference.result import find_remarks
 from crmlab.models.base import coords
 from crmlab.models.emissions import Window, merge_histories
 from crmlab.transitions.covariates import mean_design, read_design
@@ -542,19 +541,19 @@ def test_a_panel_without_what_the_moves_read_is_refused(spoil, transitions, word
 
 def test_a_covariate_that_can_show_no_effect_is_warned_about(panel):
     dull = panel.assign(dull=("period", [3.0] * T))
-    (remark,) = find_remarks(hidden(crm.CovariateLogit(("dull",))), dull)
+    (remark,) = hidden(crm.CovariateLogit(("dull",))).remarks(dull)
     assert re.search("'dull' is 3 in every move: .* leave it out", remark)
 
 
 @pytest.mark.parametrize("factor", [1e4, 1e-4])
 def test_a_covariate_on_a_wild_scale_is_warned_about(factor, panel):
     wild = panel.assign(wild=factor * panel[CONTACTS])
-    (remark,) = find_remarks(hidden(crm.CovariateLogit(("wild",))), wild)
+    (remark,) = hidden(crm.CovariateLogit(("wild",))).remarks(wild)
     assert re.search("'wild' has a standard deviation of .*; divide it by", remark)
 
 
 def test_usual_covariates_are_taken_in_silence(panel):
-    assert find_remarks(hidden(LOGITS["one per kind"]), panel) == []
+    assert hidden(LOGITS["one per kind"]).remarks(panel) == []
 
 
 @pytest.mark.parametrize(
@@ -918,3 +917,48 @@ def test_an_impossible_panel_names_its_customers_though_moves_are_driven(panel):
     density = LogDensity(interpreted.log_density(built), function, {}, flat, names)
     with pytest.raises(DataError, match="impossible under HiddenMarkov for"):
         check_possible(model, panel, density)
+
+
+# What cannot be learned is refused ----------------------------------------------------------------
+
+
+def test_kinds_that_go_both_ways_are_two_groups():
+    """Stated kinds, too: one effect would lift customers and drop them."""
+    names = ("low", "mid", "high")
+    moves = [crm.stages.Move(a, b, "skip") for a in names for b in names if a != b]
+    groups = group_moves(crm.StageSpace(names, moves=moves), "kind")
+    assert groups.names == ("skip", "skip_down")
+    assert (groups.index == groups.index.T).sum() == len(names)  # only where nothing moves
+
+
+@pytest.mark.parametrize("space", [crm.StageSpace(tuple("abcd")), crm.KNAPP, crm.stages.LIFECYCLE])
+def test_no_kind_ties_a_move_and_its_return(space):
+    index = group_moves(space, "kind").index
+    both = space.mask & space.mask.T & ~np.eye(len(space), dtype=bool)
+    assert (index != index.T)[both].all()
+
+
+def test_what_stages_emit_drives_no_move_into_the_same_period():
+    names, visits = ("a", "b"), crm.Poisson("visits", rate=(1, 2))
+    for law in (crm.CovariateLogit, crm.transitions.OrderedLogit):
+        with pytest.raises(SpecError, match=r"covariate 'visits' is emitted .* use lag=1"):
+            crm.HiddenMarkov(crm.StageSpace(names), law(("visits",)), (visits,))
+        crm.HiddenMarkov(crm.StageSpace(names), law(("visits",), lag=1), (visits,))
+    with pytest.raises(SpecError, match=r"covariate 'stage' is emitted .* use lag=1"):
+        crm.ObservedMarkov(crm.StageSpace(names), crm.CovariateLogit(("stage",)))
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        crm.CovariateLogit(("x",)),
+        crm.CovariateLogit(customers=crm.transitions.CustomerEffects()),
+        crm.CovariateLogit(segments=crm.transitions.Segments("s", (1, 2))),
+        crm.transitions.OrderedLogit(("x",)),
+    ],
+    ids=["covariate", "customers", "segments", "ordered"],
+)
+def test_nothing_drives_moves_where_nothing_can_move(law):
+    space = crm.StageSpace(("a", "b"), moves=())
+    with pytest.raises(SpecError, match="nothing can move in this space"):
+        crm.HiddenMarkov(space, law, (crm.Poisson("visits", rate=(1, 2)),))

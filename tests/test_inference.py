@@ -10,14 +10,18 @@ import arviz_stats
 import numpy as np
 import pytest
 import xarray as xr
+from hypothesis import assume, given, strategies as st
 
 import crmlab as crm
 from crmlab.errors import DataError, DataWarning, SamplingWarning, SpecError
 from crmlab.inference import Fit, log_density
-from crmlab.inference.convergence import RHAT_LIMIT, find_problems
+from crmlab.inference.convergence import RHAT_LIMIT, find_problems, print_beside
 from crmlab.inference.fitting import SEED_SHIFT
 from tests import interpreted
 from tests.ragged import SPACE
+
+# One report in ten is missing, of which every fit of observed stages tells.
+pytestmark = pytest.mark.filterwarnings("ignore:.* go over a gap:crmlab.errors.DataWarning")
 
 ROOT = Path(__file__).resolve().parents[1]
 OBSERVED = crm.ObservedMarkov(SPACE, crm.StickyDirichlet(stickiness=1.0))
@@ -420,6 +424,22 @@ def test_the_gate_looks_at_every_number_not_at_the_first():
     )
 
 
+def test_a_number_is_never_printed_as_its_limit():
+    """R-hat 1.0204 is above 1.02, and 199.97 effective draws are fewer than 200."""
+    assert print_beside(1.02, 1.02, 2) == f"{1.02:.17f}"
+    for seed in range(200):
+        values = np.random.default_rng(seed).normal(size=(2, 500, 1))
+        problems = find_problems(draws_of(values + np.array([0, 0.284])[:, None, None]))
+        assert not any("is 1.02 for" in problem for problem in problems)
+
+
+@given(st.floats(1e-3, 1e4), st.integers(0, 3))
+def test_printed_beside_its_limit_a_number_differs_from_it(value, decimals):
+    limit = round(value, decimals)
+    assume(value != limit)
+    assert float(print_beside(value, limit, decimals)) != limit
+
+
 def test_independent_draws_are_never_judged():
     assert find_problems(draws_of(GOOD[:1, :1]), method="exact") == []
 
@@ -524,6 +544,19 @@ def test_a_users_own_parts_come_back_from_a_saved_fit(exact, tmp_path):
     loaded = crm.load_fit(tmp_path / "fit", trust=(__name__,)).model.transitions
     assert type(loaded).__name__ == "HalfFrozen"
     assert loaded.shares == (0.25, 0.75)
+
+
+def test_two_fits_are_equal_or_not(exact, reports, tmp_path):
+    again = crm.fit(OBSERVED, reports, draws=2000, chains=2, seed=1)
+    others = (
+        crm.fit(OBSERVED, reports, draws=2000, chains=2, seed=2),
+        crm.fit(crm.ObservedMarkov(SPACE), reports, draws=2000, chains=2, seed=1),
+        crm.fit(OBSERVED, reports.isel(customer_id=slice(30)), draws=2000, chains=2, seed=1),
+    )
+    assert (exact == again) is True
+    assert [exact == other for other in (*others, "a fit")] == [False] * 4
+    exact.save(tmp_path / "fit")
+    assert crm.load_fit(tmp_path / "fit") == exact
 
 
 def test_fit_is_frozen(exact):

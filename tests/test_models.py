@@ -1,14 +1,17 @@
 import itertools
 import math
 from dataclasses import replace
+from datetime import date
 from functools import partial
 
 import numpy as np
+import pandas as pd
 import pymc as pm
 import pytensor
 import pytensor.tensor as pt
 import pytest
 import xarray as xr
+from hypothesis import given, settings, strategies as st
 from scipy import stats
 
 import crmlab as crm
@@ -430,6 +433,63 @@ def hole(panel):
 def test_a_panel_of_another_form_is_refused(panel, spoil, sentence):
     with pytest.raises(DataError, match=sentence):
         check(spoil(panel))
+
+
+def dated(dates, freq):
+    """A panel of two customers in periods with these dates."""
+    dims = ("customer_id", "period")
+    cells = {
+        "visits": (dims, np.ones((2, len(dates)))),
+        "observed": (dims, [[True] * len(dates)] * 2),
+    }
+    return xr.Dataset(cells, {"customer_id": [7, 8], "period": np.array(dates)}, {"freq": freq})
+
+
+COUNTED = crm.HiddenMarkov(
+    crm.StageSpace(("a", "b")), channels=(crm.Poisson("visits"),), ordered_by="visits_rate"
+)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    freq=st.sampled_from(("D", "W", "M", "Q", "Y")),
+    start=st.dates(date(1990, 1, 1), date(2030, 1, 1)),
+    n=st.integers(3, 40),
+    data=st.data(),
+)
+def test_any_dated_panel_is_read_and_none_with_a_period_left_out(freq, start, n, data):
+    order = {"customer_id": 7, "date": start, "channel": "visits", "value": 1.0}
+    last = (pd.Period(start, freq=freq) + n).start_time
+    customers, window = pd.DataFrame({"customer_id": [7]}), (pd.Timestamp(start), last)
+    tables = crm.CustomerTables(customers, pd.DataFrame([order]), window=window)
+    panel = crm.to_panel(tables, freq=freq)
+    COUNTED.check(panel)
+    k = data.draw(st.integers(1, panel.sizes["period"] - 2))
+    after = str(panel["period"].values[k + 1])[:10]
+    with pytest.raises(DataError, match=f"is followed, after a gap, by {after}"):
+        COUNTED.check(panel.drop_isel(period=k))
+    swapped = [*range(k), k + 1, k, *range(k + 2, panel.sizes["period"])]
+    with pytest.raises(DataError, match=r"is followed by .* \(\d+ such places\)"):
+        COUNTED.check(panel.isel(period=swapped))
+
+
+def test_without_a_length_of_the_period_only_the_order_is_checked():
+    days = np.array(["2024-01-01", "2024-02-01", "2024-06-01"], dtype="datetime64[ns]")
+    COUNTED.check(dated(days, None))
+    COUNTED.check(dated(days, "a season"))
+    with pytest.raises(DataError, match="2024-06-01 is followed by 2024-02-01"):
+        COUNTED.check(dated(days[[0, 2, 1]], None))
+
+
+def test_all_faults_of_the_axes_are_told_at_once_with_their_places():
+    panel = dated(np.arange(4), None).isel(customer_id=[0, 1, 0], period=[0, 1, 1, 3])
+    panel = panel.assign(observed=panel["observed"].astype(float).where(panel["period"] != 3))
+    with pytest.raises(DataError) as error:
+        COUNTED.check(panel)
+    message = str(error.value)
+    assert "1 customers more than once, e.g. [7]" in message
+    assert "but 1 is followed by 1 (1 such places)" in message
+    assert "3 cells are missing, e.g. that of customer 7 in period 3" in message
 
 
 def test_codes_without_names_must_be_stages_too(panel):

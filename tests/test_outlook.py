@@ -130,7 +130,7 @@ def test_stage_models_say_what_they_lack():
     fit = stage_fit()
     with pytest.raises(SpecError, match="unknown stage 'gone'"):
         prob_alive(fit, dead=("gone",))
-    with pytest.raises(SpecError, match="no Poisson or Bernoulli channel 'orders'"):
+    with pytest.raises(SpecError, match="or Bernoulli channel 'orders'"):
         expected_purchases(fit, n_periods=1, channel="orders")
     with pytest.raises(SpecError, match="no ZeroInflatedSpend channel 'repeat_orders'"):
         expected_spend(fit, n_periods=1, channel="repeat_orders")

@@ -296,6 +296,27 @@ def test_allocation_refuses_at_once():
     assert "`budget`" in str(caught.value)
 
 
+@settings(deadline=None, max_examples=200)
+@given(hours=st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=30), order=st.randoms())
+def test_a_capacity_that_is_the_sum_of_the_hours_is_enough_in_any_order(hours, order):
+    """Rounding depends on the order of a sum, and no case may be lost by it."""
+    capacity, n = sum(hours), len(hours)
+    order.shuffle(hours)
+    for must in (None, [True] * n):
+        found = policy.triage([1.0] * n, [0.0] * n, hours, capacity=capacity, must=must)
+        assert found.handled.all()
+    costs = [[0.0, cost] for cost in hours]
+    assert policy.allocate([[0.0, 1.0]] * n, costs, budget=capacity).gain == n
+
+
+def test_room_for_rounding_is_no_second_budget():
+    cases = [10] * 3, [0] * 3, [0.1] * 3
+    with pytest.raises(SpecError, match=r"must be handled need 0\.3 hours"):
+        policy.triage(*cases, capacity=0.2999, must=[True] * 3)
+    assert policy.triage(*cases, capacity=0.2999).handled.sum() == 2
+    assert policy.allocate([[0, 1]] * 3, [0, 0.1], budget=0.2999).gain == 2
+
+
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.8])
 def test_a_plan_within_a_budget_equals_the_linear_programme(seed, share):

@@ -83,6 +83,25 @@ def hidden_fit(tables):
     return crm.fit(model, crm.to_panel(tables, freq="M"), draws=500, tune=300, seed=1)
 
 
+@pytest.mark.sampling
+@pytest.mark.slow
+def test_bursts_and_periods_since_are_recovered():
+    """Thirteen free numbers of calls with bursts and of periods since."""
+    channels = (
+        crm.NegativeBinomial("calls", rate=(0.3, 1.0, 6.0), shape=(0.6, 2.0, 1.5)),
+        crm.Geometric("since", prob=(0.1, 0.3, 0.8)),
+    )
+    world = crm.StageWorld(SPACE, (0.3, 0.5, 0.2), MATRIX, channels, n_periods=12)
+    panel = crm.to_panel(crm.simulate(world, 250, seed=4), freq="M")
+    learned = (crm.NegativeBinomial("calls"), crm.Geometric("since"))
+    model = crm.HiddenMarkov(
+        SPACE, crm.StickyDirichlet(stickiness=1.0), learned, ordered_by="calls_rate"
+    )
+    fitted = crm.fit(model, panel, draws=300, tune=300, seed=1)
+    assert fitted.problems == ()
+    assert worst(standardised_errors(fitted.posterior, truth_of(world))) < FAR
+
+
 def truth_of(world):
     given = {f"{c.name}_{name}": v for c in world.channels for name, v in c.known.items()}
     return {

@@ -312,3 +312,9 @@ def test_an_interval_needs_a_probability(prob, checks):
         crm.evaluation.check_statistics(checks, prob=prob)
     with pytest.raises(SpecError, match="`prob` must be above 0 and below 1"):
         crm.evaluation.describe_priors(MODEL, prob=prob, seed=1)
+
+
+@pytest.mark.parametrize("draws", [True, 0, 2.5])
+def test_draws_are_counted(draws):
+    with pytest.raises(SpecError, match=r"`draws` parameter .* whole number"):
+        crm.evaluation.describe_priors(MODEL, draws=draws, seed=1)

@@ -79,7 +79,7 @@ def test_moves_left_out_allow_everything():
     assert space.kinds.tolist() == [
         ["", "forward", "skip"],
         ["back", "", "forward"],
-        ["skip", "back", ""],
+        ["drop", "back", ""],
     ]
 
 
@@ -108,7 +108,7 @@ def test_a_given_kind_is_kept():
     space = StageSpace(("a", "b", "c"), moves=[("a", "b", "cross"), Move("b", "c"), ("c", "a")])
     assert space.move_kind("a", "b") == "cross"
     assert space.move_kind("b", "c") == "forward"
-    assert space.move_kind("c", "a") == "skip"
+    assert space.move_kind("c", "a") == "drop"
     assert space.move_kind("a", "a") == ""
 
 

@@ -19,7 +19,7 @@ OBSERVED = crm.ObservedMarkov(SPACE, crm.StickyDirichlet(stickiness=1.0))
 
 @pytest.fixture(scope="module")
 def exact():
-    label = crm.StageLabel("stage", confusion=np.eye(3), response_rate=0.9)
+    label = crm.StageLabel("stage", confusion=np.eye(3))
     matrix = ((0.6, 0.3, 0.1), (0.2, 0.7, 0.1), (0.0, 0.0, 1.0))
     world = crm.StageWorld(SPACE, (0.6, 0.3, 0.1), matrix, (label,), n_periods=6)
     panel = crm.to_panel(crm.simulate(world, 40, seed=2), freq="M")

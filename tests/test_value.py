@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+import crmlab as crm
 from crmlab import value
 from crmlab.channels import Poisson, StageLabel
 from crmlab.errors import SpecError
@@ -45,7 +46,7 @@ R3 = np.array([10.0, -3.0, 1.5])
 
 
 @pytest.mark.parametrize("n_periods", [1, 2, 3, 6])
-@pytest.mark.parametrize("discount_rate", [-0.2, 0.0, 0.1, 3.0])
+@pytest.mark.parametrize("discount_rate", [-0.2, 0.0, 0.1, 1.0])
 def test_horizon_equals_the_mean_over_all_paths(n_periods, discount_rate):
     got = value.stage_value(
         P3, R3, discount_rate=discount_rate, n_periods=n_periods, first="current"
@@ -636,6 +637,22 @@ def test_equity_refuses_counts_that_do_not_fit(observed):
         value.customer_equity([1.0, 2.0, 3.0], n_customers=[1, -2, 0])
     with pytest.raises(SpecError, match="omit `n_customers`"):
         value.customer_equity(customers, n_customers=[1, 2, 3])
+
+
+def test_a_bare_rate_in_percent_is_refused_wherever_it_is_given():
+    P, margin = [[0.8, 0.2], [0, 1]], [100, 0]
+    contract = crm.contract.ShiftedBetaGeometric(1, 1)
+    for call in (
+        lambda: value.stage_value(P, margin, discount_rate=10),
+        lambda: value.discounted_occupancy(P, discount_rate=10),
+        lambda: value.retention_multiple(0.8, 10),
+        lambda: crm.policy.best_action([P], margin, [0], discount_rate=10),
+        lambda: crm.policy.best_price(unit_cost=10, intercept=6, slope=0.1, discount_rate=10),
+        lambda: contract.discounted_lifetime(10),
+    ):
+        with pytest.raises(SpecError, match=r"`discount_rate` must be .*at most 1"):
+            call()
+    assert np.isfinite(value.stage_value(P, margin, discount_rate=1.0)).all()
 
 
 @pytest.mark.parametrize("make", [value.per_year, value.per_month])

@@ -76,6 +76,15 @@ def _channels() -> StageModel:
     return crm.HiddenMarkov(THREE, STICKY, channels, "visits_rate")
 
 
+def _counts() -> StageModel:
+    """Counts that vary more than Poisson's, and periods since."""
+    channels = (
+        crm.NegativeBinomial("calls", typical_rate=(1.0, 4.0), spread=0.5, typical_shape=1.0),
+        crm.Geometric("periods_since", typical_prob=(0.2, 0.5), confidence=6),
+    )
+    return crm.HiddenMarkov(TWO, STICKY, channels, "calls_rate")
+
+
 def _driven(transitions: crm.TransitionModel, initial: str | None = None) -> StageModel:
     return crm.HiddenMarkov(TWO, transitions, (VISITS,), "visits_rate", initial)
 
@@ -102,6 +111,7 @@ CASES = {
     "observed": Case(crm.ObservedMarkov(LADDER, STICKY), empty_panel(6, 6), 99),
     "hidden": Case(crm.HiddenMarkov(TWO, STICKY, (VISITS,), "visits_rate"), SMALL),
     "channels": Case(_channels(), with_gaps(ragged(24, 9), "visits")),
+    "counts": Case(_counts(), SMALL),
     "covariates": Case(_driven(CONTACTS), with_drivers(LONGER)),
     "lagged": Case(_driven(LAGGED), with_drivers(ragged(40, 12))),
     "ordered": Case(_ordered(), with_drivers(LONGER)),

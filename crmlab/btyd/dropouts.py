@@ -11,25 +11,29 @@ from scipy.special import betaln, hyp2f1
 from crmlab.arrays import Floats
 
 _NEAR_POLE = 1e-4
+_SHORT = 0.25  # of the ratio between two terms of the series for short times
+_N_TERMS = 27  # after which such a series is exact to rounding
 _NODES = np.linspace(-8.5, 8.5, 3401)  # log odds up to 7700, so that a may be as small as 0.005
 
 
 def purchases_if_alive(t: Floats, r: Floats, alpha: Floats, a: Floats, b: Floats) -> Floats:
     """Mean of (1 - exp(-lambda p t)) / p over lambda ~ Gamma(r, alpha) and p ~ Beta(a, b).
 
-    The closed form divides by a - 1, has a pole at a + b = 1 (where the mean itself is smooth), and
-    overflows for extreme arguments. In these cases the integral is computed by quadrature.
+    The closed form subtracts from 1 what is close to 1 for short times; there a series is exact. It
+    also divides by a - 1, has a pole at a + b = 1 (where the mean itself is smooth), and overflows
+    for extreme arguments. In these cases the integral is computed by quadrature.
     """
     arguments = np.broadcast_arrays(t, r, alpha, a, b)
     with np.errstate(all="ignore"):  # non-finite values are replaced below
-        closed = np.array(_purchases_closed_form(*arguments))
-    *_, a, b = arguments
+        found = np.array(_purchases_closed_form(*arguments))
+    t, r, alpha, a, b = arguments
     near_pole = (np.abs(a - 1) < _NEAR_POLE) | (np.abs(a + b - 1) < _NEAR_POLE)
-    lost = (arguments[0] > 0) & (near_pole | ~np.isfinite(closed))
-    closed[arguments[0] == 0] = 0.0
-    if lost.any():
-        closed[lost] = _purchases_by_quadrature(*(value[lost] for value in arguments))
-    return closed
+    short = t / alpha * np.maximum((r + 1) / 2, 1) <= _SHORT
+    lost = ~short & (near_pole | ~np.isfinite(found))
+    for chosen, compute in ((short, _purchases_by_series), (lost, _purchases_by_quadrature)):
+        if chosen.any():
+            found[chosen] = compute(*(value[chosen] for value in arguments))
+    return found
 
 
 def _purchases_closed_form(t: Floats, r: Floats, alpha: Floats, a: Floats, b: Floats) -> Floats:
@@ -40,6 +44,17 @@ def _purchases_closed_form(t: Floats, r: Floats, alpha: Floats, a: Floats, b: Fl
     """
     c, z = a + b - 1, t / (alpha + t)
     return c / (a - 1) * (1 - (1 - z) ** (a - 1) * hyp2f1(c - r, a - 1, c, z))
+
+
+def _purchases_by_series(t: Floats, r: Floats, alpha: Floats, a: Floats, b: Floats) -> Floats:
+    """Sum (1 - (1 + s p)^-r) / p over the powers of s = t / alpha, by Horner's rule.
+
+    r s 3F2(r + 1, a, 1; 2, a + b; -s): the mean of p^j is (a)_j / (a + b)_j.
+    """
+    s, total = t / alpha, np.ones_like(t)
+    for j in range(_N_TERMS, 0, -1):
+        total = 1 - s * (r + j) / (1 + j) * (a + j - 1) / (a + b + j - 1) * total
+    return r * s * total
 
 
 def _purchases_by_quadrature(t: Floats, r: Floats, alpha: Floats, a: Floats, b: Floats) -> Floats:

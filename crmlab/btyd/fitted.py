@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from crmlab.arrays import check_count
 from crmlab.btyd.base import BuyTillYouDie
 from crmlab.btyd.gamma_gamma import GammaGamma
 from crmlab.errors import refuse
@@ -52,6 +53,10 @@ class FittedPurchases(ABC):
 
     def thinned(self, draws: int) -> Self:
         """Return a copy with about `draws` draws at most; itself if there are no draws."""
+        check_count("thinned", "draws", draws)
+        return self._thinned(draws)
+
+    def _thinned(self, draws: int) -> Self:
         return self
 
 

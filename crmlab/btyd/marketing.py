@@ -78,8 +78,7 @@ class MarketingBuyers(FittedPurchases):
         frame = _frame(self.histories).assign(frequency=self.histories["repeats"].to_numpy())
         return _ordered(self.spend_model.expected_customer_spend(frame))
 
-    def thinned(self, draws: int) -> Self:
-        """Return a copy with about `draws` draws at most."""
+    def _thinned(self, draws: int) -> Self:
         sizes = self.model.fit_result.sizes
         every = max(1, sizes["chain"] * sizes["draw"] // draws)
         if every == 1:

@@ -29,6 +29,7 @@ from crmlab.btyd.fitted import FittedPurchases, amounts_of, by_draw, check_kind,
 from crmlab.btyd.gamma_gamma import GammaGamma
 from crmlab.btyd.maximum import hessian
 from crmlab.errors import DataError, SpecError, raise_problems
+from crmlab.inference.convergence import print_beside
 from crmlab.inference.laplace import KHAT_LIMIT, weigh_around
 from crmlab.tables import CustomerTables
 
@@ -90,8 +91,7 @@ class BuyersPosterior(FittedPurchases):
         values = [amounts_of(self.histories, spend).values for spend in self.spends]
         return by_draw(self.histories, np.stack(values))
 
-    def thinned(self, draws: int) -> Self:
-        """Return a copy with at most `draws` draws, evenly spaced."""
+    def _thinned(self, draws: int) -> Self:
         places = spread_evenly(len(self.populations), draws)
         chosen = tuple(self.populations[i] for i in places)
         spends = None if self.spends is None else tuple(self.spends[i] for i in places)
@@ -250,9 +250,10 @@ def _draw[Kind: Positive](
         centre = found.weights @ found.places
         spread = np.cov(found.places, rowvar=False, aweights=found.weights)
     if found.khat > KHAT_LIMIT or found.n_effective < _LEAST_WORTH * n_draws:
+        khat = print_beside(found.khat, KHAT_LIMIT, 2)
         raise DataError(
             f"{owner}: the effective size of {n_proposals} weighted draws is "
-            f"{found.n_effective:.0f} (Pareto k {found.khat:.2f}, limit {KHAT_LIMIT}), too few to "
+            f"{found.n_effective:.0f} (Pareto k {khat}, limit {KHAT_LIMIT}), too few to "
             f"keep {n_draws}, because the posterior is far from normal; use more customers with "
             "repeat purchases, or PyMC-Marketing's sampler (`fit_marketing`)"
         )

@@ -13,6 +13,8 @@ known: a world simulates with it, a model holds it fixed. One that is left out i
 prior of `Channel.parameters`. Prior scales are fields in the user's units (``typical_rate=2``).
 
 * `Poisson`: counts per period: visits, orders, calls
+* `NegativeBinomial`: counts that vary more than Poisson's: calls of customers who differ
+* `Geometric`: periods since something happened
 * `Bernoulli`: something that happens or not: a complaint, a renewal
 * `ZeroInflatedSpend`: money spent: often nothing, else log-normal
 * `OrdinalSurvey`: ratings on a scale

@@ -6,6 +6,8 @@ from crmlab.channels.base import (
 )
 from crmlab.channels.counts import (
     Bernoulli as Bernoulli,
+    Geometric as Geometric,
+    NegativeBinomial as NegativeBinomial,
     Poisson as Poisson,
 )
 from crmlab.channels.label import (

@@ -33,6 +33,7 @@ REAL = Rule("finite", np.isfinite)
 NOT_NEGATIVE = Rule("finite and at least 0", lambda x: (x >= 0) & np.isfinite(x))
 POSITIVE = Rule("finite and above 0", lambda x: (x > 0) & np.isfinite(x))
 SHARE = Rule("from 0 to 1", lambda x: (x >= 0) & (x <= 1))
+POSITIVE_SHARE = Rule("above 0 and at most 1", lambda x: (x > 0) & (x <= 1))
 OPEN_SHARE = Rule("above 0 and below 1", lambda x: (x > 0) & (x < 1))
 
 
@@ -140,6 +141,7 @@ def check_channels(owner: str, channels: Sequence[Channel], stages: StageSpace) 
     problems = [
         f"channel name {n!r} occurs twice" for n in sorted(set(names)) if names.count(n) > 1
     ]
+    problems += slash_problems("channel name", names)
     problems += [
         f"`{field}` of channel {channel.name!r} must have one value per stage "
         f"({len(stages)}: {', '.join(stages.names)}), got {len(np.atleast_1d(value))}"
@@ -148,6 +150,21 @@ def check_channels(owner: str, channels: Sequence[Channel], stages: StageSpace) 
         if np.shape(value)[:1] != (len(stages),)
     ]
     raise_problems(SpecError, owner, problems)
+
+
+def slash_problems(what: str, names: Sequence[str]) -> list[str]:
+    """Say which names cannot name a variable of a posterior.
+
+    Examples
+    --------
+    >>> slash_problems("channel name", ["visits", "shop/web"])
+    ["channel name 'shop/web' has a slash, which separates the groups of a posterior: rename it"]
+    """
+    return [
+        f"{what} {name!r} has a slash, which separates the groups of a posterior: rename it"
+        for name in names
+        if "/" in name
+    ]
 
 
 def _said_per_stage(channel: Channel, stages: StageSpace) -> list[tuple]:

@@ -1,8 +1,8 @@
-"""Counts and yes-or-no observations: visits, purchases, replies."""
+"""Counts, yes-or-no observations, and periods since: visits, purchases, replies, recency."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,9 +13,11 @@ from crmlab.channels.base import (
     NOT_NEGATIVE,
     OPEN_SHARE,
     POSITIVE,
+    POSITIVE_SHARE,
     SHARE,
     Channel,
     Compiled,
+    batch_shape,
     check_fields,
     freeze,
 )
@@ -100,12 +102,16 @@ class Poisson(Channel):
 
     def supports(self, values: Floats) -> Bools:
         """Whether each value is a count."""
-        return (values >= 0) & (values == np.floor(values)) & np.isfinite(values)
+        return _are_counts(values)
 
     @property
     def support(self) -> str:
         """The rule in words."""
         return "a count (0, 1, 2, ...)"
+
+
+def _are_counts(values: Floats) -> Bools:
+    return (values >= 0) & (values == np.floor(values)) & np.isfinite(values)
 
 
 def _poisson_table(rate: Floats) -> Floats:
@@ -116,6 +122,136 @@ def _poisson_table(rate: Floats) -> Floats:
     table = special.pdtr(np.arange(most + 1), rate[:, None])
     table[:, -1] = np.inf
     return table
+
+
+@dataclass(frozen=True)
+class NegativeBinomial(Channel):
+    """A count per period that varies more than `Poisson`: calls, visits [events per period].
+
+    Parameters
+    ----------
+    name : str
+    rate : sequence of K floats, optional
+        Mean count in each stage [events per period]; learned if left out.
+    shape : sequence of K floats, optional
+        How alike customers and periods of a stage are: the variance is rate + rate**2 / shape.
+        Learned if left out. The larger, the closer to `Poisson`.
+    typical_rate : float, or sequence of K floats
+        Prior median of the rate [events per period], for all stages or stage by stage.
+    spread : float
+        Prior standard deviation of the log rate.
+    typical_shape : float, or sequence of K floats
+        Prior median of the shape, with a log standard deviation of 1.
+
+    Notes
+    -----
+    ``P(y | stage) = Gamma(y + shape) / (Gamma(shape) y!) * (shape / (shape + rate))**shape
+    * (rate / (shape + rate))**y``: `Poisson` with a rate that is itself drawn in each period, from
+    a gamma distribution with this mean and shape. A Poisson channel on such counts takes a burst
+    for a change of stage.
+
+    Examples
+    --------
+    >>> calls = NegativeBinomial("calls", rate=(0.5, 3.0), shape=(1.0, 1.0))
+    >>> calls.sample(np.array([0.5, 0.9]), rate=np.array([0.5, 3.0]), shape=np.array([1.0, 1.0]))
+    array([0., 8.])
+    """
+
+    rate: ArrayLike | None = None
+    shape: ArrayLike | None = None
+    typical_rate: ArrayLike = 1.0
+    spread: float = 1.5
+    typical_shape: ArrayLike = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse negative rates, and shapes that are not above 0."""
+        freeze(self)
+        scales = dict.fromkeys(("shape", "typical_rate", "spread", "typical_shape"), POSITIVE)
+        check_fields(self, {"rate": NOT_NEGATIVE, **scales})
+
+    def parameters(self, stages: StageSpace) -> "Parameters":
+        """Log-normal rates and shapes around their typical values."""
+        import pymc as pm
+
+        n, rate, shape = len(stages), np.log(self.typical_rate), np.log(self.typical_shape)
+        return {
+            "rate": pm.LogNormal.dist(rate, self.spread, shape=n),
+            "shape": pm.LogNormal.dist(shape, 1.0, shape=n),
+        }
+
+    def dist(self, rate: "TensorVariable", shape: "TensorVariable") -> "TensorVariable":
+        """Negative binomial with mean `rate` and variance rate + rate**2 / shape."""
+        import pymc as pm
+
+        return pm.CustomDist.dist(
+            rate,
+            shape,
+            logp=_negative_binomial_logp,
+            random=_random_negative_binomial,
+            signature="(),()->()",
+            dtype="int64",
+        )
+
+    def sample(self, u: Floats, rate: NDArray, shape: NDArray) -> Floats:
+        """Smallest count whose distribution function reaches `u`."""
+        prob = shape / (shape + rate)
+        return _smallest_count(
+            u,
+            lambda count: special.betainc(shape, count + 1, prob),
+            lambda count: special.betaincc(shape, count + 1, prob),
+        )
+
+    def mean(self, rate: Any, shape: Any) -> Any:
+        """Events per period."""
+        return rate
+
+    def supports(self, values: Floats) -> Bools:
+        """Whether each value is a count."""
+        return _are_counts(values)
+
+    @property
+    def support(self) -> str:
+        """The rule in words."""
+        return "a count (0, 1, 2, ...)"
+
+
+def _negative_binomial_logp(
+    value: "TensorVariable", rate: "TensorVariable", shape: "TensorVariable"
+) -> "TensorVariable":
+    import pytensor.tensor as pt
+
+    ways = pt.gammaln(value + shape) - pt.gammaln(shape) - pt.gammaln(value + 1)
+    some = pt.switch(value > 0, value * (pt.log(rate) - pt.log(shape + rate)), 0.0)
+    return ways - shape * pt.log1p(rate / shape) + some
+
+
+def _random_negative_binomial(
+    rate: NDArray, shape: NDArray, rng: np.random.Generator, size: tuple[int, ...] | None
+) -> Ints:
+    return rng.poisson(rng.gamma(shape, rate / shape, batch_shape(size, rate, shape)))
+
+
+def _smallest_count(
+    u: Floats, below: Callable[[Floats], Floats], above: Callable[[Floats], Floats]
+) -> Floats:
+    """Bisect for the smallest count whose distribution function reaches `u`.
+
+    `below` gives the probability of a count or less, `above` that of more. Each is read where it
+    is the smaller one, and keeps its digits: 1 - u is exact above one half.
+    """
+
+    def reaches(count: Floats) -> Bools:
+        return np.where(u < 0.5, below(count) >= u, above(count) <= 1 - u)
+
+    high = np.ones(np.shape(below(u)))
+    while not (enough := reaches(high)).all():
+        high = np.where(enough, high, 2 * high)
+    low = np.full_like(high, -1.0)
+    while (high - low > 1).any():
+        middle = np.maximum(np.floor((low + high) / 2), 0.0)
+        enough = reaches(middle)
+        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
+    return high
 
 
 @dataclass(frozen=True)
@@ -177,3 +313,93 @@ class Bernoulli(Channel):
     def support(self) -> str:
         """The rule in words."""
         return "0 or 1 (count it with Poisson if it can happen more often in a period)"
+
+
+@dataclass(frozen=True)
+class Geometric(Channel):
+    """Periods since something happened last: 0 if in this period [periods].
+
+    Parameters
+    ----------
+    name : str
+    prob : sequence of K floats, optional
+        Probability per period, in each stage, that it happens; learned if left out.
+    typical_prob : float, or sequence of K floats
+        Prior mean of the probability, for all stages or stage by stage.
+    confidence : float
+        Weight of that prior [periods seen]; 2 around one half is the uniform prior.
+
+    Notes
+    -----
+    ``P(y | stage) = prob * (1 - prob)**y``, for what happens with the same probability in every
+    period. Values of one customer in neighbouring periods are independent given the stages, as in
+    every channel; a clock that only adds 1 until the next event is not. Use it where each value
+    stands for itself, such as the age of an order that is asked for in a survey, and count the
+    events themselves (`Poisson`, `Bernoulli`) where they are known.
+
+    Examples
+    --------
+    >>> age = Geometric("periods_since", prob=(0.05, 0.5))
+    >>> age.sample(np.array([0.5, 0.5]), prob=np.array([0.05, 0.5]))
+    array([13.,  0.])
+    """
+
+    prob: ArrayLike | None = None
+    typical_prob: ArrayLike = 0.5
+    confidence: float = 2.0
+
+    table: ClassVar[str] = "surveys"
+
+    def __post_init__(self) -> None:
+        """Refuse what is not a probability above 0."""
+        freeze(self)
+        rules = {"prob": POSITIVE_SHARE, "typical_prob": OPEN_SHARE, "confidence": POSITIVE}
+        check_fields(self, rules)
+
+    def parameters(self, stages: StageSpace) -> "Parameters":
+        """Beta probabilities around `typical_prob`."""
+        import pymc as pm
+
+        mean = np.broadcast_to(self.typical_prob, len(stages))
+        return {"prob": pm.Beta.dist(self.confidence * mean, self.confidence * (1 - mean))}
+
+    def dist(self, prob: "TensorVariable") -> "TensorVariable":
+        """Geometric from 0 on."""
+        import pymc as pm
+
+        return pm.CustomDist.dist(
+            prob, logp=_geometric_logp, random=_random_geometric, signature="()->()", dtype="int64"
+        )
+
+    def sample(self, u: Floats, prob: NDArray) -> Floats:
+        """Smallest number of periods whose distribution function reaches `u`."""
+        with np.errstate(divide="ignore"):  # where it happens in every period
+            kept = np.log1p(-np.asarray(prob, dtype=float))
+        return _smallest_count(
+            u, lambda count: -np.expm1((count + 1) * kept), lambda count: np.exp((count + 1) * kept)
+        )
+
+    def mean(self, prob: Any) -> Any:
+        """Periods."""
+        return (1 - prob) / prob
+
+    def supports(self, values: Floats) -> Bools:
+        """Whether each value is a number of whole periods."""
+        return _are_counts(values)
+
+    @property
+    def support(self) -> str:
+        """The rule in words."""
+        return "a number of whole periods (0, 1, 2, ...)"
+
+
+def _geometric_logp(value: "TensorVariable", prob: "TensorVariable") -> "TensorVariable":
+    import pytensor.tensor as pt
+
+    return pt.log(prob) + pt.switch(value > 0, value * pt.log1p(-prob), 0.0)
+
+
+def _random_geometric(
+    prob: NDArray, rng: np.random.Generator, size: tuple[int, ...] | None
+) -> Ints:
+    return rng.geometric(prob, batch_shape(size, prob)) - 1

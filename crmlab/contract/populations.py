@@ -14,18 +14,28 @@ from crmlab.errors import SpecError, raise_problems
 
 _NEGLIGIBLE = 1e-14  # share of a discounted lifetime that a truncated sum may leave out
 _LONGEST_SUM = 1_000_000
+_LARGE = 10.0  # from here on, seven terms of Stirling's series are exact to rounding
 
 
 class Contract(Positive, ABC):
     """A population of customers under contract, who differ in how easily they leave."""
 
     @abstractmethod
-    def log_survival(self, t: ArrayLike) -> Floats:
-        """Log of the probability of still being a customer after t renewals."""
+    def log_retention(self, t: ArrayLike) -> Floats:
+        """Log of the share of the customers of period t - 1 who renew for period t, at least 1."""
 
     @abstractmethod
     def discounted_lifetime(self, discount_rate: float, *, renewals: int | None = None) -> float:
         """Mean number of future payments, discounted; see `ShiftedBetaGeometric`."""
+
+    def log_survival(self, t: ArrayLike) -> Floats:
+        """Log of the probability of still being a customer after t renewals.
+
+        The sum of the log retention rates, which loses no digits and never rises.
+        """
+        t = whole_numbers("survival", t)
+        renewed = self.log_retention(np.arange(1, int(t.max(initial=0)) + 1))
+        return np.concatenate([[0.0], np.cumsum(renewed)])[t.astype(int)]
 
     def survival(self, t: ArrayLike) -> Floats:
         """Probability of still being a customer after t renewals; t are whole numbers from 0."""
@@ -33,8 +43,7 @@ class Contract(Positive, ABC):
 
     def retention_rate(self, t: ArrayLike) -> Floats:
         """Share of the customers of period t - 1 who renew for period t; t is at least 1."""
-        t = whole_numbers("retention_rate", t, least=1)
-        return np.exp(self.log_survival(t) - self.log_survival(t - 1))
+        return np.exp(self.log_retention(whole_numbers("retention_rate", t, least=1)))
 
 
 @dataclass(frozen=True)
@@ -64,15 +73,9 @@ class ShiftedBetaGeometric(Contract):
     alpha: float
     beta: float
 
-    def log_survival(self, t: ArrayLike) -> Floats:
-        """Log of S(t) = B(alpha, beta + t) / B(alpha, beta), Fader and Hardie (2007).
-
-        The sum of the log retention rates, which loses no digits even for large parameters.
-        """
-        t = whole_numbers("survival", t)
-        renewals = np.arange(1, int(t.max(initial=0)) + 1)
-        left = -np.log1p(self.alpha / (self.beta + renewals - 1))
-        return np.concatenate([[0.0], np.cumsum(left)])[t.astype(int)]
+    def log_retention(self, t: ArrayLike) -> Floats:
+        """Log of (beta + t - 1) / (alpha + beta + t - 1), Fader and Hardie (2007)."""
+        return -np.log1p(self.alpha / (self.beta + np.asarray(t, dtype=float) - 1))
 
     def discounted_lifetime(self, discount_rate: float, *, renewals: int | None = None) -> float:
         """Mean number of future payments, discounted.
@@ -141,10 +144,9 @@ class BetaDiscreteWeibull(Contract):
     beta: float
     c: float
 
-    def log_survival(self, t: ArrayLike) -> Floats:
-        """Log of S(t) = B(alpha, beta + t^c) / B(alpha, beta), Fader et al. (2018)."""
-        aged = whole_numbers("survival", t) ** self.c
-        return log_beta_ratio(self.alpha, self.beta, aged)
+    def log_retention(self, t: ArrayLike) -> Floats:
+        """Log of B(alpha, beta + t^c) / B(alpha, beta + (t - 1)^c), Fader et al. (2018)."""
+        return weibull_log_retention(self.alpha, self.beta, self.c, t)
 
     def discounted_lifetime(self, discount_rate: float, *, renewals: int | None = None) -> float:
         """Mean number of future payments, discounted; as in `ShiftedBetaGeometric`.
@@ -164,11 +166,31 @@ class BetaDiscreteWeibull(Contract):
         return _sum_lifetime(self, keep, renewals)
 
 
-def log_beta_ratio(alpha: ArrayLike, beta: ArrayLike, u: ArrayLike) -> Floats:
-    """Log of B(alpha, beta + u) / B(alpha, beta)."""
-    alpha, beta, u = (np.asarray(values, dtype=float) for values in (alpha, beta, u))
-    whole = alpha + beta
-    return (gammaln(beta + u) - gammaln(whole + u)) - (gammaln(beta) - gammaln(whole))
+def weibull_log_retention(alpha: ArrayLike, beta: ArrayLike, c: ArrayLike, t: ArrayLike) -> Floats:
+    """Log retention rate of `BetaDiscreteWeibull`; all broadcast."""
+    before = np.asarray(t, dtype=float) - 1
+    aged = before**c
+    older = np.where(before > 0, aged * np.expm1(c * np.log1p(1 / np.maximum(before, 1))), 1.0)
+    return log_beta_ratio(alpha, beta + aged, older)
+
+
+def log_beta_ratio(a: ArrayLike, b: ArrayLike, u: ArrayLike) -> Floats:
+    """Log of B(a, b + u) / B(a, b), to rounding, for a, b above 0 and u of at least 0.
+
+    Four log-gammas by Stirling's formula, whose large terms are subtracted on paper.
+    """
+    a, b, u = (np.asarray(values, dtype=float) for values in (a, b, u))
+    total = (b - 0.5) * np.log1p(a / b * (u / (b + u + a)))
+    total -= u * np.log1p(a / (b + u)) + a * np.log1p(u / (b + a))
+    return total + (_stirling(b + u) - _stirling(b)) - (_stirling(a + b + u) - _stirling(a + b))
+
+
+def _stirling(x: Floats) -> Floats:
+    """Log Gamma(x) less ``(x - 1/2) log x - x + log(2 pi) / 2``: small, as x is large."""
+    terms = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360360, 1 / 156)
+    small, large = np.minimum(x, _LARGE), np.maximum(x, _LARGE)
+    exact = gammaln(small) - (small - 0.5) * np.log(small) + small - 0.5 * np.log(2 * np.pi)
+    return np.where(x < _LARGE, exact, np.polynomial.polynomial.polyval(large**-2.0, terms) / large)
 
 
 def _sum_lifetime(contract: Contract, keep: float, renewals: int) -> float:
@@ -242,10 +264,10 @@ def whole_numbers(owner: str, t: ArrayLike, least: int = 0) -> Floats:
 
 def _check_lifetime(discount_rate: float, renewals: int | None) -> None:
     problems = []
-    if not (isinstance(discount_rate, int | float | np.number) and 0 < discount_rate < np.inf):
+    if not (isinstance(discount_rate, int | float | np.number) and 0 < discount_rate <= 1):
         problems.append(
-            f"`discount_rate` must be a fraction per period above 0, got {discount_rate!r}; "
-            "without discounting the sum may be infinite"
+            "`discount_rate` must be a fraction per period, above 0 and at most 1, got "
+            f"{discount_rate!r}; without discounting the sum may be infinite"
         )
     if renewals is not None:
         problems += count_problems({"renewals": renewals}, at_least=0)

@@ -18,7 +18,7 @@ from crmlab.contract.populations import (
     BetaDiscreteWeibull,
     Contract,
     ShiftedBetaGeometric,
-    log_beta_ratio,
+    weibull_log_retention,
 )
 
 _CUTOFF = 25.0  # drop of the log-posterior below its maximum at which a grid ends
@@ -148,10 +148,10 @@ def _log_posterior(losses: Floats, axes: Sequence[Floats]) -> Floats:
     prior = -sum(np.logaddexp(0, u) + np.logaddexp(0, -u) for u in points[:2])
     if c:
         prior = prior - 0.5 * (points[2] / _SD_LOG_C) ** 2
-        logs = log_beta_ratio(alpha, beta, t ** c[0])
+        steps = weibull_log_retention(alpha, beta, c[0], t[1:])
     else:
         steps = -np.log1p(alpha / (beta + t[:-1]))
-        logs = np.concatenate([np.zeros_like(alpha), np.cumsum(steps, axis=-1)], axis=-1)
+    logs = np.concatenate([np.zeros_like(alpha), np.cumsum(steps, axis=-1)], axis=-1)
     return prior + weigh_losses(losses, logs)
 
 

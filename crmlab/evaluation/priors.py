@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from crmlab.arrays import Floats, number_problems
+from crmlab.arrays import Floats, check_count, number_problems
 from crmlab.errors import SpecError, raise_problems
 from crmlab.evaluation.ranks import draw_prior, empty_panel
 from crmlab.models.base import StageModel
@@ -14,6 +14,7 @@ from crmlab.transitions import Design
 
 UNITS = {
     "rate": "events per period",
+    "shape": "squared rate / extra variance",
     "prob": "probability per period",
     "median": "currency",
     "sigma": "standard deviation of the log amount",
@@ -72,6 +73,7 @@ def describe_priors(
 
 def prior_draws(model: StageModel, panel: xr.Dataset, draws: int, seed: int) -> xr.Dataset:
     """Draws of all posterior variables from the prior, with ArviZ's dims, one chain."""
+    check_count("prior_draws", "draws", draws)
     found = list(islice(draw_prior(model, panel, seed=seed), draws))
     axes = {"initial_probs": ("stage",), "transition_matrix": ("stage_from", "stage_to")}
     variables = {}

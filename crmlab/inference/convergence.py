@@ -51,10 +51,25 @@ def _mixing_problems(posterior: xr.Dataset) -> list[str]:
     enough = ESS_PER_CHAIN * posterior.sizes["chain"]
     problems = []
     if rhat > RHAT_LIMIT:
-        problems.append(f"R-hat is {rhat:.2f} for {stray} (limit {RHAT_LIMIT})")
+        value = print_beside(rhat, RHAT_LIMIT, 2)
+        problems.append(f"R-hat is {value} for {stray} (limit {RHAT_LIMIT})")
     if ess < enough:
-        problems.append(f"the effective sample size is {ess:.0f} for {slow} (limit {enough})")
+        value = print_beside(ess, enough, 0)
+        problems.append(f"the effective sample size is {value} for {slow} (limit {enough})")
     return problems
+
+
+def print_beside(value: float, limit: float, decimals: int) -> str:
+    """Print a number to so many decimals, or to as many as it takes to differ from its limit.
+
+    Examples
+    --------
+    >>> print_beside(1.0374, 1.02, 2), print_beside(1.0204, 1.02, 2), print_beside(199.97, 200, 0)
+    ('1.04', '1.0204', '199.97')
+    """
+    while decimals < 17 and float(f"{value:.{decimals}f}") == limit:
+        decimals += 1
+    return f"{value:.{decimals}f}"
 
 
 def _moves(posterior: xr.Dataset) -> xr.Dataset:

@@ -18,8 +18,9 @@ from crmlab import chains
 from crmlab.arrays import Floats, check_count, count_problems
 from crmlab.errors import DataError, DataWarning, SpecError, check_one_of, raise_problems, wrong
 from crmlab.inference.convergence import find_problems
+from crmlab.inference.interruption import run_interruptibly
 from crmlab.inference.progress import Progress
-from crmlab.inference.result import Fit, find_remarks, warn_if_unconverged
+from crmlab.inference.result import Fit, warn_if_unconverged
 from crmlab.models.base import StageModel, coords
 from crmlab.models.emissions import Scorer, find_window
 
@@ -88,6 +89,8 @@ def fit(
         impossible under it.
     SpecError
         An option is wrong.
+    KeyboardInterrupt
+        Ctrl-C ends the fit within a second, at any moment; nothing is returned.
 
     Warns
     -----
@@ -98,8 +101,6 @@ def fit(
     SamplingWarning
         The chains disagree, move too slowly, or diverge; or no mode was found, or the posterior is
         far from normal around it: do not read the result yet.
-    KeyboardInterrupt
-        Ctrl-C stops the sampler; nothing is returned.
 
     Notes
     -----
@@ -114,16 +115,32 @@ def fit(
     _check_plan(plan)
     rng = make_rng("fit", seed, shift=int(os.environ.get(SEED_SHIFT, "0")))
     model.check(panel)
-    for remark in find_remarks(model, panel):
+    for remark in model.remarks(panel):
         warnings.warn(remark, DataWarning, stacklevel=2)
     with Progress("preparing the model", shown=progress) as told:
-        idata = _sample(model, panel, method, plan, rng, told)
-        told.say("checking convergence")
-        problems = json.loads(idata.attrs.get("problems", "[]")) + find_problems(idata, method)
-    idata.attrs.update(method=method, seed=int(seed), problems=json.dumps(problems))
+        idata = run_interruptibly(
+            lambda: _sample_and_judge(model, panel, method, plan, rng, told), told.stop
+        )
+    idata.attrs.update(method=method, seed=int(seed))
     result = Fit(model, panel, idata)
     warn_if_unconverged(result)
     return result
+
+
+def _sample_and_judge(
+    model: StageModel,
+    panel: xr.Dataset,
+    method: str,
+    plan: _Plan,
+    rng: np.random.Generator,
+    progress: Progress,
+) -> xr.DataTree:
+    """Draw (chain, draw), and note what is wrong with the draws."""
+    idata = _sample(model, panel, method, plan, rng, progress)
+    progress.say("checking convergence")
+    problems = json.loads(idata.attrs.get("problems", "[]")) + find_problems(idata, method)
+    idata.attrs["problems"] = json.dumps(problems)
+    return idata
 
 
 def _sample(

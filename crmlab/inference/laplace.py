@@ -18,6 +18,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from crmlab.arrays import Floats
+from crmlab.inference.convergence import print_beside
 
 LogDensity = Callable[[Floats], tuple[float, Floats]]
 
@@ -231,7 +232,7 @@ class Weighed(NamedTuple):
             return []
         return [
             f"the posterior is far from the normal distribution around its mode (Pareto k "
-            f"{self.khat:.2f}, limit {KHAT_LIMIT}): use method='nuts'"
+            f"{print_beside(self.khat, KHAT_LIMIT, 2)}, limit {KHAT_LIMIT}): use method='nuts'"
         ]
 
     def choose(self, n: int, rng: np.random.Generator) -> Floats:

@@ -11,7 +11,7 @@ or for a thousand simulated ones.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from pytensor.link.numba.linker import NumbaLinker
 from threadpoolctl import threadpool_limits
 
 from crmlab.arrays import Floats
+from crmlab.inference.interruption import Stop
 from crmlab.inference.progress import SILENT, Progress, describe_draws
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class LogDensity:
         Starting point, before jitter.
     names : tuple of str
         Names of the values that `constrain` returns.
+    stop : Stop
+        Whether anybody still wants the log-density.
     """
 
     logp_grad: Callable[..., tuple[NDArray, Floats]]
@@ -76,6 +79,7 @@ class LogDensity:
     data: dict[str, NDArray]
     start: Floats
     names: tuple[str, ...]
+    stop: Stop = field(default_factory=Stop)
 
     def with_data(self, data: Mapping[str, NDArray]) -> "LogDensity":
         """Return the log-density of the same model on other data, without compiling anything."""
@@ -84,6 +88,7 @@ class LogDensity:
 
     def __call__(self, x: Floats) -> tuple[float, Floats]:
         """Return log-density and gradient at x; minus infinity where x gives no valid parameter."""
+        self.stop.check()
         try:
             value, gradient = self.logp_grad(x, *self.data.values())
         except ParameterValueError:  # numbers overflow far out: the step was too long
@@ -133,7 +138,8 @@ def compile_log_density(
         with install_listener("numba:compile", FirstUse(function.vm.jit_fn, progress)):
             function(flat)
     data = {s.name: np.asarray(s.get_value(borrow=True)) for s in function.get_shared()}
-    return LogDensity(function.vm.jit_fn, _constrainer(model, start, names), data, flat, names)
+    constrain = _constrainer(model, start, names)
+    return LogDensity(function.vm.jit_fn, constrain, data, flat, names, progress.stop)
 
 
 def _constrainer(
@@ -196,6 +202,7 @@ def run_nuts(
     except BaseException:  # also Ctrl-C: an interrupted run gives no draws
         sampler.cancel()
         raise
+    progress.stop.check()  # nutpie gives the draws of chains that ended early, too
     progress.say("transforming the draws")
     flat = raw["posterior"]["x"].values.reshape(-1, size)
     rows = [density.constrain(x) for x in flat]

@@ -17,6 +17,8 @@ from functools import partial
 from multiprocessing import parent_process
 from typing import Literal, Self
 
+from crmlab.inference.interruption import Stop
+
 PATIENCE = 2.0  # seconds before anything is shown
 PAUSE = 0.25  # seconds between two updates of the line
 
@@ -96,6 +98,11 @@ class Progress:
     shown : bool
         False shows nothing, wherever this runs.
 
+    Attributes
+    ----------
+    stop : Stop
+        Whether the work is still wanted.
+
     Examples
     --------
     >>> with Progress("compiling") as progress:
@@ -104,6 +111,7 @@ class Progress:
 
     def __init__(self, text: str = "working", *, shown: bool = True) -> None:
         self.text = text
+        self.stop = Stop()
         self._started = time.perf_counter()
         self._done = threading.Event()
         screen = SCREENS.get(find_place()) if shown else None
@@ -112,7 +120,8 @@ class Progress:
         self._thread = threading.Thread(target=show, daemon=True) if show else None
 
     def say(self, text: str) -> None:
-        """Replace the text; any thread may do so."""
+        """Replace the text; any thread may do so. Raise `Interrupted` after Ctrl-C."""
+        self.stop.check()
         self.text = text
 
     @property

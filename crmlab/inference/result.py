@@ -12,11 +12,10 @@ from crmlab.errors import DataError, SamplingWarning, raise_problems, refuse
 from crmlab.inference.saving import FILES, FIT, from_spec, mend_attrs, to_spec
 from crmlab.inference.summary import Summary, summarise
 from crmlab.models.base import StageModel
-from crmlab.models.remarks import data_remarks
 from crmlab.tables.folders import new_folder, read_mark, to_json
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fit:
     """A model, the panel it was fitted to, and the posterior.
 
@@ -32,6 +31,13 @@ class Fit:
     model: StageModel
     panel: xr.Dataset
     idata: xr.DataTree
+
+    def __eq__(self, other: object) -> bool:
+        """Whether another fit has an equal model, an identical panel and identical draws."""
+        if not isinstance(other, Fit):
+            return NotImplemented
+        same_data = self.panel.identical(other.panel) and self.idata.identical(other.idata)
+        return self.model == other.model and same_data
 
     def __repr__(self) -> str:
         """Describe the model, the data, whether the fit can be read, and its results."""
@@ -57,7 +63,7 @@ class Fit:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What the panel says nothing about, where the answer is the prior's."""
-        return tuple(find_remarks(self.model, self.panel))
+        return tuple(self.model.remarks(self.panel))
 
     def check(self) -> None:
         """Raise `DataError` unless the panel and the posterior are those of the model.
@@ -93,11 +99,6 @@ class Fit:
             (aside / "model.json").write_text(to_json({"model": to_spec(self.model)}), "utf-8")
             self.panel.to_netcdf(aside / "panel.nc", engine="h5netcdf")
             self.idata.to_netcdf(aside / "posterior.nc", engine="h5netcdf")
-
-
-def find_remarks(model: StageModel, panel: xr.Dataset) -> list[str]:
-    """List the parts of a model that a panel says nothing about."""
-    return data_remarks(panel, model.channels, model.space, model.transitions)
 
 
 def load_fit(folder: str | Path, *, trust: Sequence[str] = ()) -> Fit:

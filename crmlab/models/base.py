@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from crmlab.arrays import Floats
 from crmlab.channels import Channel
+from crmlab.models.remarks import data_remarks
 from crmlab.stages import StageSpace
 from crmlab.transitions import StickyDirichlet, TransitionModel
 
@@ -44,6 +45,10 @@ class StageModel(ABC):
     @abstractmethod
     def build(self, panel: xr.Dataset) -> "pm.Model":
         """Posterior of this model given the panel, as an unsampled PyMC model."""
+
+    def remarks(self, panel: xr.Dataset) -> list[str]:
+        """List what a readable panel says nothing, or too little, about."""
+        return data_remarks(panel, self.channels, self.space, self.transitions)
 
     @property
     def default_method(self) -> str:

@@ -7,10 +7,12 @@ to which missing cells point.
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -82,10 +84,77 @@ def _shape_problems(panel: xr.Dataset) -> list[str]:
     if set(panel["observed"].dims) != {"customer_id", "period"}:
         return [f"'observed' must have dims (customer_id, period), got {panel['observed'].dims}"]
     empty = [dim for dim in ("customer_id", "period") if panel.sizes[dim] == 0]
-    problems = [f"it has no {dim}" for dim in empty]
-    if not empty:
-        problems += _window_problems(panel)
-    return problems
+    if empty:
+        return [f"it has no {dim}" for dim in empty]
+    problems = [*_customer_problems(panel), *_period_problems(panel), *_unknown_problems(panel)]
+    return problems or _window_problems(panel)
+
+
+def _customer_problems(panel: xr.Dataset) -> list[str]:
+    ids = pd.Index(panel["customer_id"].values)
+    if ids.is_unique:
+        return []
+    twice = ids[ids.duplicated()].unique()
+    return [
+        f"`customer_id` has {len(twice)} customers more than once, e.g. {twice[:3].tolist()}; each "
+        "customer is one row: give the rows different ids, or keep one"
+    ]
+
+
+def _period_problems(panel: xr.Dataset) -> list[str]:
+    """Name a place where a period is not the one after the period before it."""
+    periods = panel["period"].values
+    steps = np.diff(number_periods(periods, panel.attrs.get("freq")))
+    out_of_order = steps <= 0
+    wrong, words = (out_of_order, "") if out_of_order.any() else (steps > 1, ", after a gap,")
+    if not wrong.any():
+        return []
+    first = int(wrong.argmax())
+    return [
+        f"`period` must list every period once, in order, but {_as_text(periods[first])} is "
+        f"followed{words} by {_as_text(periods[first + 1])} ({int(wrong.sum())} such places); sort "
+        "the panel by period, and mark what was not seen as missing cells (NaN)"
+    ]
+
+
+def number_periods(periods: NDArray, freq: str | None) -> NDArray:
+    """Return numbers of periods, which rise by 1 from each to the next.
+
+    Whole numbers are their own; dates need the length of a period. Without it, and for anything
+    else, gaps are not seen.
+
+    Examples
+    --------
+    >>> months = np.array(["2024-01-01", "2024-02-01", "2024-04-01"], dtype="datetime64[ns]")
+    >>> number_periods(months, "M").tolist(), number_periods(months, None).tolist()
+    ([648, 649, 651], [0, 1, 2])
+    """
+    if periods.dtype.kind in "iu":
+        return periods.astype(np.int64)
+    if periods.dtype.kind == "M" and freq == "W":  # weeks are counted from the first day
+        return (periods - periods.min()) // np.timedelta64(7, "D")
+    if periods.dtype.kind == "M" and freq is not None:
+        with suppress(ValueError):  # no length that pandas knows
+            return pd.DatetimeIndex(periods).to_period(freq).asi8
+    return np.unique(periods, return_inverse=True)[1]
+
+
+def _unknown_problems(panel: xr.Dataset) -> list[str]:
+    unknown = panel["observed"].transpose("customer_id", "period").isnull().values
+    if not unknown.any():
+        return []
+    row, column = np.argwhere(unknown)[0]
+    customer, period = panel["customer_id"].values[row], panel["period"].values[column]
+    return [
+        f"'observed' must be True or False, but {int(unknown.sum())} cells are missing, e.g. that "
+        f"of customer {customer} in period {_as_text(period)}; say whether the customer was under "
+        "observation there"
+    ]
+
+
+def _as_text(period: object) -> str:
+    """Write a period: a date without its hours, or a number."""
+    return str(period)[:10] if isinstance(period, np.datetime64) else str(period)
 
 
 def _window_problems(panel: xr.Dataset) -> list[str]:

@@ -77,6 +77,7 @@ class HiddenMarkov(StageModel):
             *self._order_problems(),
             *self._initial_problems(),
             *self.transitions.design.problems,
+            *self.transitions.design.emitted_problems([channel.name for channel in self.channels]),
             *self.transitions.space_problems(self.space),
         ]
         raise_problems(SpecError, "HiddenMarkov", problems or self._meaning_problems())

@@ -12,6 +12,7 @@ import xarray as xr
 
 from crmlab.arrays import Floats, Ints
 from crmlab.channels import Channel, StageLabel
+from crmlab.channels.base import slash_problems
 from crmlab.errors import DataError, SpecError, raise_problems
 from crmlab.models.base import StageModel, coords
 from crmlab.models.emissions import check_panel, read_cells
@@ -62,6 +63,8 @@ class ObservedMarkov(StageModel):
     def __post_init__(self) -> None:
         """Refuse transitions that counts do not determine."""
         problems = self.transitions.design.problems + self.transitions.space_problems(self.space)
+        problems += slash_problems("`label`", [self.label])
+        problems += self.transitions.design.emitted_problems([self.label])
         if self.transitions.n_customer_effects(self.space):
             problems.append(
                 "`transitions` cannot have customers' effects of their own, which counts do not "
@@ -106,6 +109,23 @@ class ObservedMarkov(StageModel):
         stages = self._stages(panel)
         starts = stages[np.arange(len(stages)), observed_cells(panel).argmax(axis=1)]
         return np.bincount(starts[starts >= 0], minlength=len(self.space))
+
+    def remarks(self, panel: xr.Dataset) -> list[str]:
+        """Say also how many moves between reports are lost because they go over a gap."""
+        return [*super().remarks(panel), *self._gap_remarks(panel)]
+
+    def _gap_remarks(self, panel: xr.Dataset) -> list[str]:
+        known = self._stages(panel) >= 0
+        n_pairs = int(np.maximum(known.sum(axis=1) - 1, 0).sum())
+        n_lost = n_pairs - int((known[:, :-1] & known[:, 1:]).sum())
+        if not n_lost:
+            return []
+        return [
+            f"{n_lost / n_pairs:.1%} of the moves between two reports of {self.label!r} go over a "
+            "gap of periods without a report and are left out, which biases the matrix where "
+            "reports depend on the stage: use HiddenMarkov with StageLabel("
+            f"{self.label!r}, confusion=np.eye({len(self.space)})), which sums over the gaps"
+        ]
 
     def _stages(self, panel: xr.Dataset) -> Ints:
         """Index of the reported stage (customer, period), -1 where there is no report."""

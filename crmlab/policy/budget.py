@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from crmlab.arrays import Floats, number_problems
 from crmlab.errors import SpecError, raise_problems
-from crmlab.policy.inputs import by_action, read_actions, read_weights
+from crmlab.policy.inputs import by_action, read_actions, read_weights, with_rounding
 from crmlab.policy.programme import iterate_policy, value_policy
 from crmlab.value.inputs import as_floats
 
@@ -79,10 +79,11 @@ def allocate(gain: ArrayLike, cost: ArrayLike, *, budget: float) -> Allocation:
     ([1, 1, 0], 17.0, 8.0)
     """
     gain, cost = _read_allocation(gain, cost, budget)
-    price = _lowest_price(gain, cost, budget)
+    most = with_rounding(budget)
+    price = _lowest_price(gain, cost, most)
     rows = np.arange(len(gain))
     action = _respond(gain, cost, price)
-    action = _fill(gain, cost, action, budget - cost[rows, action].sum())
+    action = _fill(gain, cost, action, most - cost[rows, action].sum())
     chosen = cost[rows, action].sum()
     bound = (gain - price * cost).max(axis=1).sum() + price * budget
     total = gain[rows, action].sum()

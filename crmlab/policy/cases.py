@@ -27,6 +27,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from crmlab.arrays import Bools, Floats, number_problems
 from crmlab.errors import SpecError, raise_problems, wrong
+from crmlab.policy.inputs import with_rounding
 from crmlab.policy.programme import look_ahead
 from crmlab.value.inputs import as_floats, read_valued
 from crmlab.value.stage import mean_ahead
@@ -95,10 +96,9 @@ def triage(
     rate = at_risk / hours
     order = np.lexsort((-rate, ~first))
     taken = np.zeros(len(order), dtype=bool)
-    remaining = capacity
+    remaining = with_rounding(capacity)
     for case in order:
-        worth_it = first[case] or at_risk[case] > 0
-        if worth_it and hours[case] <= remaining:
+        if first[case] or (at_risk[case] > 0 and hours[case] <= remaining):
             taken[case] = True
             remaining -= hours[case]
     bound = _fractional_bound(at_risk, hours, capacity, first)
@@ -120,7 +120,7 @@ def _check_cases(
         problems.append(wrong("capacity", "at least 0", capacity))
     raise_problems(SpecError, "triage", problems)
     needed = hours[first].sum()
-    if needed > capacity * (1 + 1e-12):
+    if needed > with_rounding(capacity):
         raise SpecError(
             f"triage: the cases that must be handled need {needed:g} hours, `capacity` is "
             f"{capacity:g}: find more hours; value does not choose among them"

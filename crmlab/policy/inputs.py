@@ -38,6 +38,17 @@ def read_actions(
     return P, margin[..., None, :] - by_action(cost), 1 / (1 + discount_rate)
 
 
+def with_rounding(limit: float) -> float:
+    """Return a limit on a sum, with room for the rounding of its terms: .1 + .1 + .1 is above .3.
+
+    Examples
+    --------
+    >>> 0.1 + 0.1 + 0.1 <= 0.3, 0.1 + 0.1 + 0.1 <= with_rounding(0.3)
+    (False, True)
+    """
+    return limit * (1 + 1e-9)
+
+
 def by_action(cost: Floats) -> Floats:
     """Costs (..., A, K) from one number per action, (A,), or as they are."""
     return cost[:, None] if cost.ndim == 1 else cost

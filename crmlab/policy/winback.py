@@ -27,7 +27,7 @@ from scipy import special
 
 from crmlab.arrays import Floats, number_problems
 from crmlab.errors import SpecError, raise_problems, wrong
-from crmlab.value.inputs import as_floats
+from crmlab.value.inputs import as_floats, bare_rate_problems
 
 
 class Offer(NamedTuple):
@@ -206,6 +206,7 @@ def best_price(
     '26.47 0.966 312.3'
     """
     problems = number_problems({"slope": slope, "discount_rate": discount_rate}, above=0)
+    problems = problems or bare_rate_problems(discount_rate)
     problems += number_problems({"unit_cost": unit_cost, "intercept": intercept})
     raise_problems(SpecError, "best_price", problems)
     up = 1 + discount_rate

@@ -1,12 +1,13 @@
 """What the moves depend on, and the priors of these effects."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from crmlab.arrays import Floats
+from crmlab.channels.base import slash_problems
 from crmlab.errors import refuse
 from crmlab.transitions.backend import Backend, numpy_backend
 from crmlab.transitions.covariates import (
@@ -79,6 +80,7 @@ class Design:
         problems = prior_problems(self.effect_scale, len(self.covariates))
         if len(set(self.columns)) < len(self.columns):
             problems.append(f"`covariates` must differ from each other, got {self.columns}")
+        problems += slash_problems("covariate name", self.columns)
         if self.lag not in (0, 1):
             problems.append(f"`lag` must be 0 or 1, got {self.lag!r}")
         return problems
@@ -104,6 +106,15 @@ class Design:
         if self.segments and not problems:
             problems += self.segments.problems(panel)
         return problems
+
+    def emitted_problems(self, emitted: Sequence[str]) -> list[str]:
+        """List covariates that stages emit in the period into which they drive the move."""
+        return [
+            f"covariate {name!r} is emitted by the stage of the period into which it drives the "
+            "move, so it would explain itself: use lag=1, by which a move follows the period before"
+            for name in self.covariates
+            if name in emitted and self.lag == 0
+        ]
 
     def remarks(self, panel: "xr.Dataset") -> list[str]:
         """List covariates that cannot, or can hardly, show an effect, each with the way out."""

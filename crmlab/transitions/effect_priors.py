@@ -52,6 +52,8 @@ class Groups:
 def group_moves(stages: StageSpace, shared: str) -> Groups:
     """Group the allowed moves; staying, the reference, is in no group.
 
+    Moves of one kind that go both up and down the list of stages are two groups.
+
     Examples
     --------
     >>> group_moves(StageSpace(("dormant", "active")), "kind")
@@ -60,12 +62,23 @@ def group_moves(stages: StageSpace, shared: str) -> Groups:
     """
     names = np.array(stages.names, dtype=object)
     words = {
-        "kind": stages.kinds,
+        "kind": _kinds_by_direction(stages),
         "move": names[:, None] + "_" + names[None, :],
         "origin": np.broadcast_to(names[:, None], stages.mask.shape),
         "all": np.full(stages.mask.shape, "moving", dtype=object),
     }[shared]
     return _number(words, stages.mask & ~np.eye(len(stages), dtype=bool))
+
+
+def _kinds_by_direction(stages: StageSpace) -> NDArray[np.object_]:
+    """Kinds of move, where one that is stated for moves up and moves down is made two."""
+    words = stages.kinds.copy()
+    down = np.tril(np.ones(words.shape, dtype=bool), -1)
+    for kind in ("forward", "back", "skip", "drop"):
+        of_kind = words == kind
+        if (of_kind & down).any() and (of_kind & ~down).any():
+            words[of_kind & down] = f"{kind}_down"
+    return words
 
 
 def group_origins(stages: StageSpace, shared: str) -> Groups:

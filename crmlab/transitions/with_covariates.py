@@ -87,9 +87,15 @@ class DrivenTransitions(TransitionModel):
     def space_problems(self, stages: StageSpace) -> list[str]:
         """List what does not fit the stages."""
         n, k = np.size(self.typical_stay), len(stages)
+        problems = []
         if np.ndim(self.typical_stay) and n != k:
-            return [f"`typical_stay` has {n} values for {k} stages"]
-        return []
+            problems.append(f"`typical_stay` has {n} values for {k} stages")
+        if not self.design.is_empty and (stages.mask.sum(axis=1) <= 1).all():
+            problems.append(
+                "nothing can move in this space, so nothing can drive a move: allow moves, or "
+                "leave `covariates`, `segments` and `customers` out"
+            )
+        return problems
 
     def matrix(self, stages: StageSpace, covariates: "xr.Dataset | None") -> "TensorVariable":
         """Register the priors, and return the matrices of every move."""

@@ -15,7 +15,7 @@ import xarray as xr
 
 from crmlab.arrays import check_count, count_problems
 from crmlab.btyd.fitted import FittedPurchases
-from crmlab.channels import Bernoulli, Channel, Poisson, ZeroInflatedSpend
+from crmlab.channels import Bernoulli, Channel, NegativeBinomial, Poisson, ZeroInflatedSpend
 from crmlab.errors import SpecError, raise_problems, wrong
 from crmlab.inference import Fit
 from crmlab.prediction import current_stage_probs
@@ -73,7 +73,7 @@ def expected_purchases(
     n_periods : int
         Periods ahead, each as long as those of the fit.
     channel : str
-        For a `Fit`: the Poisson or Bernoulli channel of purchases.
+        For a `Fit`: the Poisson, NegativeBinomial or Bernoulli channel of purchases.
     at : mapping of covariate to number, optional
         For a `Fit` with covariates: those that are set, as in `transition_matrices`; the others
         stay as each customer's last period has them.
@@ -93,7 +93,7 @@ def expected_purchases(
     if isinstance(fitted, FittedPurchases):
         found = fitted.thinned(draws).purchases(n_periods)
     else:
-        kinds = (Poisson, Bernoulli)
+        kinds = (Poisson, NegativeBinomial, Bernoulli)
         found = _sum_ahead(fitted, channel, kinds, {"n_periods": n_periods}, at, draws)
     return found.rename("expected_purchases")
 

@@ -30,13 +30,7 @@ class DiscountRate:
     def __post_init__(self) -> None:
         """Refuse a rate that would make money negative, and a unit without a length."""
         check_one_of("DiscountRate", "unit", self.unit, _PERIODS_PER_YEAR_OF_UNIT)
-        problems = rate_problems(self.rate)
-        if not problems and self.rate > 1:
-            problems = [
-                f"`discount_rate` is a fraction, at most 1 a {self.unit}, got {self.rate!r}; "
-                "write 10 % as 0.10"
-            ]
-        raise_problems(SpecError, f"per_{self.unit}", problems)
+        raise_problems(SpecError, f"per_{self.unit}", rate_problems(self.rate, self.unit))
 
     def per_period(self, freq: str | None) -> float:
         """Effective rate per period of a panel with this `freq` (a fraction, by compounding).
@@ -90,16 +84,23 @@ def _periods_per_year(freq: str | None) -> float:
     return PERIODS_PER_YEAR[base]
 
 
-def rate_problems(rate: object) -> list[str]:
-    """Say why a number cannot be a discount rate (empty if it can)."""
+def rate_problems(rate: object, unit: str = "period") -> list[str]:
+    """Say why a number cannot be a discount rate of this length of time (empty if it can).
+
+    Examples
+    --------
+    >>> rate_problems(0.1), rate_problems(10)
+    ([], ['`discount_rate` must be above -1 and at most 1 per period, got 10; it is a fraction: \
+write 10 % as 0.10'])
+    """
     if not isinstance(rate, int | float | np.number) or isinstance(rate, bool):
         return [f"`discount_rate` must be a number, got {rate!r}"]
-    if not np.isfinite(rate) or rate <= -1:
-        return [
-            f"`discount_rate` must be finite and above -1, got {rate!r}; "
-            "it is a fraction: write 10 % as 0.10"
-        ]
-    return []
+    if -1 < rate <= 1:
+        return []
+    return [
+        f"`discount_rate` must be above -1 and at most 1 per {unit}, got {rate!r}; "
+        "it is a fraction: write 10 % as 0.10"
+    ]
 
 
 def spell(rate: DiscountRate | float) -> str:

@@ -131,7 +131,7 @@ def _check_retention(owner: str, retention: ArrayLike, discount_rate: ArrayLike)
     """Refuse a retention that is not a probability, and a rate at which the sum is infinite."""
     retention, rate = np.asarray(retention, dtype=float), np.asarray(discount_rate, dtype=float)
     problems = number_problems({"retention": retention}, least=0, most=1)
-    wrong_rate = number_problems({"discount_rate": rate}, above=-1)
+    wrong_rate = number_problems({"discount_rate": rate}, above=-1, most=1)
     problems += wrong_rate
     if not wrong_rate and owner == "retention_multiple" and not (1 + rate > retention).all():
         problems.append("1 + `discount_rate` must exceed `retention`, or the sum has no end")

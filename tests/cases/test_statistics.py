@@ -208,7 +208,6 @@ def with_observed_unknown() -> xr.Dataset:
         (with_observed_unknown, "observed"),
     ],
 )
-@fault("a panel as `isel`, `concat` or `where` leave it is accepted")
 def test_a_panel_out_of_order_is_refused(panel, word, loyalty_model):
     need(refusal(lambda: loyalty_model.check(sound_panel())) == "", "the sound panel is accepted")
     made = panel()
@@ -223,7 +222,6 @@ def test_a_panel_out_of_order_is_refused(panel, word, loyalty_model):
     ],
     ids=["one stage", "no move"],
 )
-@fault("KeyError: 'x_effect'", KeyError)
 def test_covariates_where_nothing_can_move_are_refused(space, ordered_by):
     panel = make_panel(visits=np.ones((5, 4)), x=np.random.default_rng(0).normal(size=(5, 4)))
     channels = (crm.Poisson("visits"),)
@@ -243,7 +241,6 @@ def driven_by_itself(lag: int) -> crm.HiddenMarkov:
     )
 
 
-@fault("visits may drive the move into the period in which they are emitted: effect +9, truth 0")
 def test_a_channel_is_no_covariate_of_its_own_period():
     """p(y_t | s_t) p(s_t | s_t-1, y_t) is no joint distribution of y."""
     panel = sound_panel()
@@ -251,7 +248,6 @@ def test_a_channel_is_no_covariate_of_its_own_period():
     assert "lag=1" in refusal(lambda: driven_by_itself(0).check(panel), SpecError)
 
 
-@fault("moving up two stages and down two stages are both a 'skip' and share one effect")
 def test_a_skip_up_is_no_skip_down():
     space = crm.StageSpace(("low", "mid", "high"))
     need(space.move_kind("low", "mid") != space.move_kind("mid", "low"), "single steps differ")
@@ -303,7 +299,6 @@ def patients():
     return crm.to_panel(crm.CustomerTables(windows, labels=labels), freq="Y")
 
 
-@fault("moves over gaps are dropped in silence: rows of P are off by .11, 'no sign of trouble'")
 def test_observed_stages_with_gaps_are_warned_of(patients):
     moves = tuple((a, b) for a in STATES[:3] for b in STATES if a != b)
     model = crm.ObservedMarkov(crm.StageSpace(STATES, moves=moves), label="state")
@@ -317,7 +312,6 @@ def test_observed_stages_with_gaps_are_warned_of(patients):
 # --- decisions and survival -----------------------------------------------------------------------
 
 
-@fault("a case that must be handled is left: 0.1 + 0.1 + 0.1 is above 0.3")
 def test_triage_handles_what_must_be_handled():
     need(math.fsum([0.1] * 3) > 0.3 or sum([0.1] * 3) > 0.3, "rounding goes above the capacity")
     found = crm.policy.triage([10] * 3, [0] * 3, [0.1] * 3, capacity=0.3, must=[True] * 3)
@@ -325,7 +319,6 @@ def test_triage_handles_what_must_be_handled():
     assert found.saved == 30
 
 
-@fault("a third action of 0.1 does not fit into a budget of 0.3")
 def test_a_budget_that_is_enough_is_spent():
     found = crm.policy.allocate([[0, 1]] * 3, [0, 0.1], budget=0.3)
     assert found.gain == 3
@@ -341,7 +334,6 @@ def test_a_budget_that_is_enough_is_spent():
         (0.5, 1.0, 8.0, 100, 8.8622692545275798e-9, 0.96059601),
     ],
 )
-@fault("a difference of logarithms of huge numbers: survival rises, retention is up to 1e41")
 def test_beta_discrete_weibull_keeps_its_digits(alpha, beta, c, t, survival, retention):
     model = crm.contract.BetaDiscreteWeibull(alpha, beta, c)
     periods = np.arange(t + 1)

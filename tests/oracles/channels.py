@@ -16,6 +16,23 @@ def poisson(value, rate):
     return value * math.log(rate) - rate - math.lgamma(value + 1)
 
 
+def negative_binomial(value, rate, shape):
+    """Failures before the shape-th success, factor by factor: no gamma function."""
+    if rate == 0:
+        return 0.0 if value == 0 else -math.inf
+    total = shape * math.log(shape / (shape + rate))
+    for k in range(int(value)):
+        total += math.log((shape + k) / (k + 1)) + math.log(rate / (shape + rate))
+    return total
+
+
+def geometric(value, prob):
+    """Nothing for `value` periods, then something."""
+    if prob == 1:
+        return 0.0 if value == 0 else -math.inf
+    return math.log(prob) + value * math.log(1 - prob)
+
+
 def bernoulli(value, prob):
     chance = prob if value == 1 else 1 - prob
     return math.log(chance) if chance > 0 else -math.inf

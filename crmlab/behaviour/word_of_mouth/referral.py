@@ -227,4 +227,4 @@ def _discounted_adopters(
 
 
 def _rate_problems(discount_rate: float) -> list[str]:
-    return number_problems({"discount_rate": discount_rate}, above=-1)
+    return number_problems({"discount_rate": discount_rate}, above=-1, most=1)
