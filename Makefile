@@ -87,7 +87,7 @@ lint: ## check the style of the code and its types
 lock: ## resolve requirements.lock again, for maintainers (UPGRADE=1: newest versions)
 	$(call run,lock $(if $(UPGRADE),--upgrade))
 
-warm: ## compile the models of the course into .cache/ (part of setup)
+warm: ## compile the kernels into .cache/ (part of setup)
 	$(call run,warm)
 
 clean: ## delete everything that can be made again, never learn/ (ALL=1: also .venv/ and .cache/)

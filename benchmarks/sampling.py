@@ -98,11 +98,11 @@ def scan_loglik(initial, drivers, tables, codes, windows, times):
 def find_top() -> dict[str, np.ndarray]:
     """Find where crmlab's first chain begins: the value of every free variable."""
     from crmlab.inference.laplace import find_start
-    from crmlab.inference.log_density import compile_log_density
+    from crmlab.inference.log_density import make_log_density
 
     model = MODEL.build(make_panel(300, 24))
     names = tuple(variable.name for variable in model.free_RVs)
-    density = compile_log_density(model, names)
+    density = make_log_density(model, names)
     top = find_start(density, density.start, np.random.default_rng(1))
     return dict(zip(names, density.constrain(top), strict=True))
 
@@ -118,10 +118,10 @@ def build_scan() -> object:
 def run_crmlab(draws: int) -> tuple[xr.Dataset, float, float]:
     """Sample as `crm.fit` does; give draws, seconds of set-up, seconds of sampling."""
     from crmlab.inference.fitting import _label_draws
-    from crmlab.inference.log_density import compile_log_density, run_nuts
+    from crmlab.inference.log_density import make_log_density, run_nuts
 
     began = time.perf_counter()
-    density = compile_log_density(MODEL.build(make_panel(300, 24)), MODEL.posterior_names)
+    density = make_log_density(MODEL.build(make_panel(300, 24)), MODEL.posterior_names)
     ready = time.perf_counter()
     kept, _ = run_nuts(density, draws=draws, tune=draws, chains=CHAINS, seed=1)
     done = time.perf_counter()

@@ -17,7 +17,7 @@ import xarray as xr
 
 import crmlab as crm
 from crmlab import chains
-from crmlab.inference.log_density import compile_log_density
+from crmlab.inference.log_density import make_log_density
 from crmlab.models.emissions import Scorer, encode, find_window, merge_histories
 from tests import interpreted
 from tests.oracles import panels, paths
@@ -230,7 +230,7 @@ def test_a_compiled_model_is_the_interpreted_one(name, which, gaps):
     """Log-density and gradient, for twelve laws and all sets of channels."""
     built = model_of(name, which).build(GAPS[gaps])
     x, _, _ = somewhere(built, [])
-    value, gradient = compile_log_density(built, ())(x)
+    value, gradient = make_log_density(built, ())(x)
     expected, slope = interpreted.log_density(built)(x)
     assert value == pytest.approx(float(expected), abs=1e-9)
     assert gradient == pytest.approx(slope, abs=1e-8)

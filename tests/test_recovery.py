@@ -18,7 +18,7 @@ from scipy import stats
 
 import crmlab as crm
 from crmlab import chains
-from crmlab.inference.log_density import compile_log_density, run_nuts
+from crmlab.inference.log_density import make_log_density, run_nuts
 from crmlab.models.emissions import Scorer, find_window
 
 # Of a standard normal, one value in ten thousand lies further out.
@@ -303,7 +303,7 @@ class LoyaltyWorlds:
             for seed, world in enumerate(worlds)
         ]
         built = model.build(self.worlds[0][1])
-        self.density = compile_log_density(built, model.posterior_names)
+        self.density = make_log_density(built, model.posterior_names)
 
     def _draw(self, rng):
         """One law from the prior; rates out of order are drawn again."""

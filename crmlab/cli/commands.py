@@ -434,7 +434,7 @@ COMMANDS = (
         "setup",
         "make .venv/ and fill the compile cache (other commands do this automatically)",
         "Install what requirements.lock pins into .venv/, each file checked against its hash, and "
-        "compile the models of the course once. What is up to date is skipped; to repair an "
+        "compile the kernels once. What is up to date is skipped; to repair an "
         "interrupted set-up, run it again. --extras makes .venv-extras/ instead.",
         _setup,
         needs="nothing",
@@ -546,7 +546,7 @@ COMMANDS = (
     ),
     Command(
         "warm",
-        "compile the models of the course into .cache/ (part of setup)",
+        "compile the kernels into .cache/ (part of setup)",
         "Fit one small model of each kind, so that a reader's first fit does not wait for a "
         "compiler.",
         _warm,

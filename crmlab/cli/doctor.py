@@ -139,12 +139,12 @@ def check_sampled_fit(project: Project) -> Finding:
 
 
 def check_cache(project: Project) -> Finding:
-    """Look for compiled models."""
+    """Look for compiled kernels."""
     size = sum(path.stat().st_size for path in project.cache.rglob("*") if path.is_file())
     seen = f".cache/ holds {size / 1e6:.0f} MB"
     if environment.is_warm(project):
         return Finding("compile cache", f"{seen}, warm")
-    return Finding("compile cache", f"{seen}, not warm: first fits will be slow", _SET_UP)
+    return Finding("compile cache", f"{seen}, not warm: first fits are slower", _SET_UP)
 
 
 def check_notebooks(project: Project) -> Finding:

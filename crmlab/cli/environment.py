@@ -21,14 +21,7 @@ from pathlib import Path
 from typing import Literal
 
 # What determines the machine code in the cache; a change here fills it again.
-KERNEL_SOURCES = (
-    "crmlab/channels/*.py",
-    "crmlab/transitions/*.py",
-    "crmlab/inference/*.py",
-    "crmlab/models/*.py",
-    "crmlab/models/kernel/*.py",
-    "crmlab/cli/warm.py",
-)
+KERNEL_SOURCES = ("crmlab/models/kernel/*.py", "crmlab/cli/warm.py")
 # A variable that names another folder for compiled code, for tests with an empty cache.
 COMPILED = "CRMLAB_COMPILED"
 # Settings of the user's shell that would put packages elsewhere, or prevent bytecode.
@@ -90,7 +83,7 @@ class Project:
 
     @property
     def cache(self) -> Path:
-        """The folder of compiled models; safe to delete, slow to fill."""
+        """The folder of compiled kernels; safe to delete."""
         return self.root / f".cache{self.edition}"
 
     @property
@@ -168,7 +161,7 @@ def packages_key(project: Project, python_version: str) -> str:
 
 
 def warm_key(project: Project, python_version: str) -> str:
-    """Return a hash of what compiled models depend on: packages, kernels and the machine."""
+    """Return a hash of what compiled kernels depend on: packages, kernels and the machine."""
     sources = sorted(path for name in KERNEL_SOURCES for path in project.root.glob(name))
     return _digest([packages_key(project, python_version).encode(), *map(_read, sources)])
 
@@ -377,7 +370,7 @@ def _compile_bytecode(project: Project, variables: Mapping[str, str]) -> None:
 
 
 def _warm(project: Project) -> bool:
-    say("Compiling the models of the course (once; a few minutes)")
+    say("Compiling the kernels (once; about half a minute)")
     key = warm_key(project, venv_version(project))
     command = [str(project.python), "-m", "crmlab", "--here", "warm"]
     variables = project_variables(project, os.environ)

@@ -1,7 +1,7 @@
-"""Fill the compile cache: fit one small model of each kind, so that no reader has to wait.
+"""Fill the compile cache: fit a small model with each kernel, so that no reader has to wait.
 
-PyTensor and numba compile each kind of model once per computer, which takes from seconds to a
-minute, and then load it from ``.cache/``. To warm another kind, add a line to `KINDS`.
+numba compiles the kernels once per computer, which takes about 15 seconds each, and then loads them
+from ``.cache/``. To warm another, add a line to `KINDS`.
 """
 
 import io
@@ -16,7 +16,6 @@ from concurrent.futures import (
     ThreadPoolExecutor,
     as_completed,
 )
-from functools import partial
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
@@ -35,7 +34,7 @@ _N_PERIODS = 6
 
 
 def warm_cache(kinds: Sequence[Kind] | None = None, *, workers: int | None = None) -> int:
-    """Compile every kind of model that the course needs, one line of progress for each.
+    """Compile all that the course needs, one line of progress for each.
 
     Parameters
     ----------
@@ -93,29 +92,25 @@ def draw_figure() -> None:
     plt.close(figure)
 
 
-def fit_observed() -> None:
-    """Fit observed stages by sampling (in closed form there is nothing to compile)."""
+def fit_alike() -> None:
+    """Fit hidden stages among which all customers move alike."""
     import crmlab as crm
 
     space = make_space()
-    model = crm.ObservedMarkov(space)
-    crm.fit(model, make_panel(space, "stage"), method="nuts", draws=20, tune=20, seed=1)
+    model = make_hidden_model(space, "visits")
+    crm.fit(model, make_panel(space, "visits"), draws=20, tune=20, seed=1)
 
 
-def fit_hidden(*channels: str) -> None:
-    """Fit hidden stages, observed through some of the channels of `make_channels`."""
+def fit_moved() -> None:
+    """Fit hidden stages among which a covariate moves the customers."""
     import crmlab as crm
 
     space = make_space()
-    model = make_hidden_model(space, *channels)
-    crm.fit(model, make_panel(space, *channels), draws=20, tune=20, seed=1)
-
-
-def fit_demo(part: str) -> None:
-    """Fit the models of one part of the demo ("bank" or "shop") to a few customers."""
-    from importlib import import_module
-
-    import_module(f"crmlab.demo.{part}").fit_small()
+    panel = make_panel(space, "visits")
+    panel = panel.assign(call=(panel["visits"] > 1).astype(float))
+    moves = crm.CovariateLogit(("call",))
+    model = crm.HiddenMarkov(space, moves, (crm.Poisson("visits"),), ordered_by="visits_rate")
+    crm.fit(model, panel, draws=20, tune=20, seed=1)
 
 
 def make_space() -> "StageSpace":
@@ -175,10 +170,6 @@ def make_panel(
 
 KINDS: tuple[Kind, ...] = (
     ("figures", draw_figure),
-    ("observed stages", fit_observed),
-    ("hidden stages: visits", partial(fit_hidden, "visits")),
-    ("hidden stages: visits, survey", partial(fit_hidden, "visits", "survey")),
-    ("hidden stages: visits, replies, spend", partial(fit_hidden, "visits", "reply", "spend")),
-    ("demo: ten stages of a bank", partial(fit_demo, "bank")),
-    ("demo: stages of a shop", partial(fit_demo, "shop")),
+    ("stages among which all customers move alike", fit_alike),
+    ("stages among which a covariate moves customers", fit_moved),
 )

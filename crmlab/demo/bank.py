@@ -107,12 +107,6 @@ def build_model() -> HiddenMarkov:
     )
 
 
-def fit_small() -> Fit:
-    """Fit the bank's model to a dozen customers, only to fill the compile cache."""
-    tables = simulate(build_world(4), 12, seed=WORLD_SEED)
-    return fit(build_model(), to_panel(tables, freq="Q"), draws=20, tune=20, seed=FIT_SEED)
-
-
 @dataclass(frozen=True)
 class Bank:
     """The bank after two years, as the model sees it, and the truth.

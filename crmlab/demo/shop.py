@@ -22,16 +22,13 @@ import pandas as pd
 import xarray as xr
 
 from crmlab.analyst.holdout import STAGES, VERSIONS, forecast_fit, orders_by_period
-from crmlab.analyst.model import CHANNEL, build_model, build_stages
+from crmlab.analyst.model import CHANNEL, build_model
 from crmlab.analyst.purchase_models import BGNBD_NAME, PurchaseModels
 from crmlab.analyst.scoring import StageDraws, read_draws
 from crmlab.arrays import Floats, Ints
 from crmlab.btyd import BGNBD, bgnbd_mean_purchases
-from crmlab.channels import Poisson
 from crmlab.datasets import load_cdnow_sample
 from crmlab.evaluation import forecast_errors, mean_by_class
-from crmlab.generators.base import simulate
-from crmlab.generators.stage_world import StageWorld
 from crmlab.inference import Fit, fit
 from crmlab.models.emissions import find_window
 from crmlab.models.hidden import HiddenMarkov
@@ -67,15 +64,6 @@ def build_shop_model(*, may_lose: bool = False) -> HiddenMarkov:
     every five weeks, frequent ones in two weeks of three.
     """
     return build_model(TYPICAL_RATES, may_lose=may_lose, spread=0.5)
-
-
-def fit_small(*, may_lose: bool = False) -> Fit:
-    """Fit the shop's model to a dozen simulated customers, only to fill the compile cache."""
-    shown = Poisson(CHANNEL, rate=TYPICAL_RATES)
-    still = tuple(map(tuple, np.eye(4).tolist()))
-    world = StageWorld(build_stages(may_lose=False), (0.25,) * 4, still, (shown,), n_periods=8)
-    panel = to_panel(simulate(world, 12, seed=1), freq="W")
-    return fit(build_shop_model(may_lose=may_lose), panel, draws=20, tune=20, seed=FIT_SEED)
 
 
 @dataclass(frozen=True)

@@ -105,9 +105,9 @@ def _log_priors(fit: Fit, posterior: xr.Dataset) -> tuple[dict[str, Floats], lis
 
 def _of_channel(channel: Channel, space: StageSpace, values: dict) -> dict[str, Floats]:
     import pymc as pm
-    import pytensor
     import pytensor.tensor as pt
-    from pytensor.compile.mode import Mode
+
+    from crmlab.models.numpy_graph import to_numpy
 
     found = {}
     for name, prior in channel.parameters(space).items():
@@ -115,8 +115,6 @@ def _of_channel(channel: Channel, space: StageSpace, values: dict) -> dict[str, 
             continue
         full = f"{channel.name}_{name}"
         draw = pt.TensorType("float64", (None,) * prior.ndim)("draw")
-        mode = Mode(linker="py", optimizer="fast_compile")
-        with pytensor.config.change_flags(cxx=""):
-            density = pytensor.function([draw], pt.sum(pm.logp(prior, draw)), mode=mode)
-        found[full] = np.array([float(density(row)) for row in values[full]])
+        density, _ = to_numpy([draw], [pt.sum(pm.logp(prior, draw))])
+        found[full] = np.array([float(density(row)[0]) for row in values[full]])
     return found

@@ -1,6 +1,6 @@
 """Fit a model to a panel: the one door to every sampler.
 
-The same seed gives the same draws, whether the compile cache is cold or warm (see
+The same seed gives the same draws, on the first run on a computer as on the thousandth (see
 `crmlab.inference.log_density`). `fit` checks the result before it returns it: a fit that has not
 converged warns at once, and again at every use.
 """
@@ -179,10 +179,10 @@ def make_rng(owner: str, seed: int, *, shift: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed + shift)
 
 
-def _compile(model: StageModel, panel: xr.Dataset, progress: Progress) -> "LogDensity":
-    from crmlab.inference.log_density import compile_log_density
+def _as_density(model: StageModel, panel: xr.Dataset, progress: Progress) -> "LogDensity":
+    from crmlab.inference.log_density import make_log_density
 
-    density = compile_log_density(model.build(panel), model.posterior_names, progress)
+    density = make_log_density(model.build(panel), model.posterior_names, progress)
     check_possible(model, panel, density)
     return density
 
@@ -202,7 +202,7 @@ def _sample_around_mode(
     from crmlab.inference.laplace import find_mode, sample_around
 
     _refuse_own_effects(model, "map" if size is None else "laplace")
-    density = _compile(model, panel, progress)
+    density = _as_density(model, panel, progress)
     progress.say("looking for the mode")
     mode = find_mode(density, density.start, rng, _subsample(model, panel, density))
     about = {
@@ -255,7 +255,7 @@ def _sample_nuts(
 ) -> xr.DataTree:
     from crmlab.inference.log_density import run_nuts
 
-    density = _compile(model, panel, progress)
+    density = _as_density(model, panel, progress)
     seed = int(rng.integers(2**31))
     kept, stats = run_nuts(density, **plan._asdict(), seed=seed, progress=progress)
     posterior = _label_draws(model, kept)["posterior"].to_dataset()

@@ -1,34 +1,29 @@
 """The log-density of a PyMC model as a function of one vector, and the sampler that uses it.
 
-PyTensor compiles the log-density and its gradient to machine code and keeps it on disk. Two things
-are decided only here:
+NumPy evaluates the model's graph (`crmlab.models.numpy_graph`), so nothing is compiled but the
+kernel that sums over the stage paths, once per computer. It releases Python's lock, so chains run
+in parallel in one process.
 
-* fast-math is off, so a cold and a warm cache give the same bits;
-* the compiled function releases Python's lock, so chains run in parallel in one process.
-
-Data are arguments of the compiled code, so the same model is not compiled again for another panel,
-or for a thousand simulated ones.
+Data are arguments of the function, so the same graph serves another panel, or a thousand simulated
+ones.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pytensor
 import pytensor.tensor as pt
 from numba.core.event import Event, Listener, install_listener
 from numpy.typing import NDArray
 from pymc.logprob.utils import ParameterValueError
 from pymc.pytensorf import join_nonshared_inputs, rewrite_pregrad
-from pytensor.compile.mode import Mode, get_mode
-from pytensor.link.numba.cache import CACHED_SRC_FUNCTIONS
-from pytensor.link.numba.linker import NumbaLinker
 from threadpoolctl import threadpool_limits
 
 from crmlab.arrays import Floats
 from crmlab.inference.interruption import Stop
 from crmlab.inference.progress import SILENT, Progress, describe_draws
+from crmlab.models.numpy_graph import to_numpy
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -36,22 +31,6 @@ if TYPE_CHECKING:
     from nutpie.sample import CompiledModel
 
 MOST_FOR_LOW_RANK = 200  # unconstrained parameters up to which a low-rank mass matrix pays
-
-
-class UnlockedLinker(NumbaLinker):
-    """PyTensor's numba linker, but the compiled function releases the interpreter lock.
-
-    Numba's cache ignores that option, so the function gets its own cache entry.
-    """
-
-    def jit_compile(self, fn_and_cache: Any) -> Callable:
-        """Compile the outermost function."""
-        from pytensor.link.numba.dispatch.basic import numba_njit
-
-        function, key = fn_and_cache
-        if key is not None:
-            CACHED_SRC_FUNCTIONS[function.py_func] = f"{key}unlocked"
-        return numba_njit(function.py_func, final_function=True, nogil=True, cache=key is not None)
 
 
 @dataclass(frozen=True)
@@ -65,7 +44,7 @@ class LogDensity:
     constrain : callable
         Values of the model's variables at x.
     data : mapping of name to ndarray
-        Values of the model's `pm.Data` at compile time.
+        Values of the model's `pm.Data`.
     start : ndarray
         Starting point, before jitter.
     names : tuple of str
@@ -74,7 +53,7 @@ class LogDensity:
         Whether anybody still wants the log-density.
     """
 
-    logp_grad: Callable[..., tuple[NDArray, Floats]]
+    logp_grad: Callable[..., Sequence[NDArray]]
     constrain: Callable[[Floats], list[NDArray]]
     data: dict[str, NDArray]
     start: Floats
@@ -82,7 +61,7 @@ class LogDensity:
     stop: Stop = field(default_factory=Stop)
 
     def with_data(self, data: Mapping[str, NDArray]) -> "LogDensity":
-        """Return the log-density of the same model on other data, without compiling anything."""
+        """Return the log-density of the same model on other data; the graph is the same."""
         swapped = {name: data[name].astype(old.dtype) for name, old in self.data.items()}
         return replace(self, data=swapped)
 
@@ -97,27 +76,26 @@ class LogDensity:
 
 
 class FirstUse(Listener):
-    """Detects that a function is compiled instead of read from the cache on disk."""
+    """Detects that the kernel is compiled instead of read from the cache on disk."""
 
-    def __init__(self, function: Callable, progress: Progress) -> None:
-        self.function, self.progress = function, progress
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
 
     def on_start(self, event: Event) -> None:
-        """Say how long this takes; numba also compiles small parts, which take no time."""
-        if event.data["dispatcher"] is self.function:
-            self.progress.say(
-                "compiling: first use of this kind of model on this computer; "
-                "takes about a minute and is kept for the next time"
-            )
+        """Say how long this takes."""
+        self.progress.say(
+            "compiling the likelihood: first use on this computer; takes about 15 seconds and is "
+            "kept for the next time"
+        )
 
     def on_end(self, event: Event) -> None:
         """Do nothing."""
 
 
-def compile_log_density(
+def make_log_density(
     model: "pm.Model", names: tuple[str, ...], progress: Progress = SILENT
 ) -> LogDensity:
-    """Compile a model, or load it from the cache.
+    """Turn a model into a function of one vector.
 
     Parameters
     ----------
@@ -125,31 +103,27 @@ def compile_log_density(
     names : tuple of str
         Free and deterministic variables to report.
     progress : Progress
-        Shows that the model is not in the cache.
+        Shows that the kernel is not in the cache.
     """
     start = model.initial_point()
     variables = model.value_vars
-    with pytensor.config.change_flags(numba__fastmath=False):
-        (logp,), x = join_nonshared_inputs(start, [rewrite_pregrad(model.logp())], variables)
-        mode = Mode(linker=UnlockedLinker(), optimizer=get_mode("NUMBA")._optimizer)
-        outputs: list[Any] = [logp, pt.grad(logp, x)]
-        function = pytensor.function([x], outputs, mode=mode)
-        flat = np.concatenate([np.ravel(start[v.name]) for v in variables]).astype(float)
-        with install_listener("numba:compile", FirstUse(function.vm.jit_fn, progress)):
-            function(flat)
-    data = {s.name: np.asarray(s.get_value(borrow=True)) for s in function.get_shared()}
+    (logp,), x = join_nonshared_inputs(start, [rewrite_pregrad(model.logp())], variables)
+    function, data = to_numpy([x], [logp, pt.grad(logp, x)])
+    flat = np.concatenate([np.ravel(start[v.name]) for v in variables]).astype(float)
+    with install_listener("numba:compile", FirstUse(progress)):
+        function(flat, *data.values())
     constrain = _constrainer(model, start, names)
-    return LogDensity(function.vm.jit_fn, constrain, data, flat, names, progress.stop)
+    return LogDensity(function, constrain, data, flat, names, progress.stop)
 
 
 def _constrainer(
     model: "pm.Model", start: dict[str, NDArray], names: tuple[str, ...]
 ) -> Callable[[Floats], list[NDArray]]:
-    """Map x to the model's variables, uncompiled: it runs only once per kept draw."""
+    """Map x to the model's variables."""
     outputs = model.replace_rvs_by_values([model[name] for name in names])
     outputs, x = join_nonshared_inputs(start, outputs, model.value_vars)
-    mode = Mode(linker="py", optimizer="fast_compile")
-    return pytensor.function([x], outputs, mode=mode, on_unused_input="ignore")
+    function, data = to_numpy([x], outputs)
+    return lambda place: function(place, *data.values())
 
 
 @threadpool_limits.wrap(limits=1, user_api="blas")

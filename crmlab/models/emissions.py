@@ -6,9 +6,8 @@ to which missing cells point.
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -26,8 +25,9 @@ from crmlab.transitions import Design
 if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable
 
+    from crmlab.models.numpy_graph import NumPyGraph
+
 FLOAT = np.float64
-_ONE_AT_A_TIME = Lock()  # a PyTensor function keeps its inputs where all threads see them
 
 
 class Encoded(NamedTuple):
@@ -333,21 +333,19 @@ class Scorer:
         for channel, (values, codes) in self.encoded:
             names = [f"{channel.name}_{name}" for name in channel.parameter_names]
             given = [np.asarray(parameters[name], dtype=FLOAT) for name in names]
-            with _ONE_AT_A_TIME:
-                table = _compiled_table(channel, tuple(g.ndim for g in given))(values, *given)
+            (table,) = _table_of(channel, tuple(g.ndim for g in given))(values, *given)
             found.append((table, codes))
         return found
 
 
 @functools.lru_cache(maxsize=64)
-def _compiled_table(channel: Channel, ndims: tuple[int, ...]) -> Callable[..., Floats]:
-    """`score_table` as a function on arrays, interpreted: nothing to compile."""
-    import pytensor
+def _table_of(channel: Channel, ndims: tuple[int, ...]) -> "NumPyGraph":
+    """`score_table` as a function on arrays."""
     import pytensor.tensor as pt
-    from pytensor.compile.mode import Mode
+
+    from crmlab.models.numpy_graph import to_numpy
 
     values = pt.dvector("values")
     inputs = [pt.TensorType("float64", (None,) * n)() for n in ndims]
     table = score_table(channel, values, dict(zip(channel.parameter_names, inputs, strict=True)))
-    mode = Mode(linker="py", optimizer="fast_compile")
-    return pytensor.function([values, *inputs], table, mode=mode, on_unused_input="ignore")
+    return to_numpy([values, *inputs], [table])[0]

@@ -74,7 +74,7 @@ def spread_start(prior: "TensorVariable", groups: Groups) -> np.ndarray:
 
 
 def _evaluate(graph: "TensorVariable") -> np.ndarray:
-    """Value of a small graph, interpreted: nothing to compile."""
-    from pytensor.compile.mode import Mode
+    """Value of a graph without inputs."""
+    from crmlab.models.numpy_graph import to_numpy
 
-    return np.array(graph.eval(mode=Mode(linker="py", optimizer="fast_compile")), dtype=float)
+    return np.array(to_numpy([], [graph])[0]()[0], dtype=float)

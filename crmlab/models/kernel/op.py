@@ -25,7 +25,7 @@ def compiled_kernel() -> Callable[..., tuple[Floats, Floats, Floats, Floats]]:
     """`loglik_and_gradient` compiled by numba, without fast-math: the same bits on every run."""
     import numba
 
-    compiled = numba.njit(error_model="numpy", fastmath=False, cache=True)
+    compiled = numba.njit(error_model="numpy", fastmath=False, nogil=True, cache=True)
     return compiled(shared.loglik_and_gradient)
 
 
@@ -70,7 +70,7 @@ def compiled_driven_kernel() -> Callable[..., tuple[Floats, ...]]:
     """`driven.loglik_and_gradient`, compiled by numba without fast-math."""
     import numba
 
-    compiled = numba.njit(error_model="numpy", fastmath=False, cache=True)
+    compiled = numba.njit(error_model="numpy", fastmath=False, nogil=True, cache=True)
     return compiled(driven.loglik_and_gradient)
 
 
