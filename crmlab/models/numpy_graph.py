@@ -24,7 +24,7 @@ from pytensor.compile.builders import OpFromGraph
 from pytensor.compile.mode import optdb
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Apply, Constant, Variable
-from pytensor.graph.fg import FunctionGraph
+from pytensor.graph.fg import AbstractFunctionGraph, FunctionGraph
 from pytensor.graph.op import HasInnerGraph, Op
 from pytensor.graph.rewriting.db import RewriteDatabaseQuery
 from pytensor.graph.traversal import graph_inputs
@@ -52,11 +52,11 @@ class NumPyGraph:
 
     Parameters
     ----------
-    graph : FunctionGraph
+    graph : AbstractFunctionGraph
         Its inputs are the arguments, its outputs the results. No operation may work in place.
     """
 
-    def __init__(self, graph: FunctionGraph) -> None:
+    def __init__(self, graph: AbstractFunctionGraph) -> None:
         order = graph.toposort()
         computed = [variable for node in order for variable in node.outputs]
         constants = {v: None for node in order for v in node.inputs if isinstance(v, Constant)}
@@ -84,7 +84,7 @@ def _step(node: Apply, place: dict[Variable, int]) -> Step:
 
 
 def to_numpy(
-    inputs: Sequence[Variable], outputs: Sequence[Variable]
+    inputs: Sequence[Variable], outputs: Sequence[Any]
 ) -> tuple[NumPyGraph, dict[str, NDArray]]:
     """Turn outputs into a function of inputs, and of the shared variables that they depend on.
 
@@ -111,25 +111,28 @@ def to_numpy(
     shared = [v for v in graph_inputs(outputs) if isinstance(v, SharedVariable)]
     graph = FunctionGraph([*inputs, *shared], outputs, clone=True)
     optdb.query(REWRITES).rewrite(graph)
-    return NumPyGraph(graph), {v.name: np.asarray(v.get_value(borrow=True)) for v in shared}
+    return NumPyGraph(graph), {str(v.name): np.asarray(v.get_value(borrow=True)) for v in shared}
 
 
 @singledispatch
 def convert(op: Op, node: Apply) -> Callable:
     """Return a function of arrays that does what a node does: `perform`, if nothing is shorter."""
-    storage = [[None]] * len(node.outputs)
-    turns = Lock() if isinstance(op, HasInnerGraph) else None  # a graph inside keeps its arguments
+    n_outputs = len(node.outputs)
 
     def perform(*inputs: Any) -> Any:
-        cells = [[None] for _ in storage]
+        cells: list[list[Any]] = [[None] for _ in range(n_outputs)]
         op.perform(node, [np.asarray(value) for value in inputs], cells)
-        return cells[0][0] if len(cells) == 1 else [cell[0] for cell in cells]
+        return cells[0][0] if n_outputs == 1 else [cell[0] for cell in cells]
+
+    if not isinstance(op, HasInnerGraph):
+        return perform
+    turns = Lock()  # a graph inside keeps its arguments where all threads see them
 
     def perform_alone(*inputs: Any) -> Any:
         with turns:
             return perform(*inputs)
 
-    return perform if turns is None else perform_alone
+    return perform_alone
 
 
 @convert.register
