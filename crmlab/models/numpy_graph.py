@@ -28,13 +28,14 @@ from pytensor.graph.fg import AbstractFunctionGraph, FunctionGraph
 from pytensor.graph.op import HasInnerGraph, Op
 from pytensor.graph.rewriting.db import RewriteDatabaseQuery
 from pytensor.graph.traversal import graph_inputs
+from pytensor.scalar.math import Softplus
 from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 
 SHORT = ("bool", "int8", "uint8", "int16", "uint16")
 REWRITES = RewriteDatabaseQuery(include=["fast_compile"], exclude=["inplace"])
 NUMPY_ONLY: dict[type, Callable] = {
     scalar.Second: lambda like, value: np.broadcast_to(value, np.broadcast(like, value).shape),
-    scalar.math.Softplus: lambda x: np.logaddexp(0.0, x),
+    Softplus: lambda x: np.logaddexp(0.0, x),
     scalar.Identity: lambda x: x,
 }
 
