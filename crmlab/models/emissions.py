@@ -11,6 +11,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
@@ -140,9 +141,8 @@ def read_cells(panel: xr.Dataset, channel: Channel, stages: StageSpace) -> Float
 def encode(panel: xr.Dataset, channel: Channel, stages: StageSpace) -> Encoded:
     """Find the distinct values of a channel, and the code of each cell."""
     cells = read_cells(panel, channel, stages)
-    values, codes = np.unique(cells, return_inverse=True)
-    values = values[~np.isnan(values)]
-    return Encoded(values, codes.reshape(cells.shape).astype(np.int64))
+    codes, values = pd.factorize(cells.ravel(), sort=True)  # -1 where missing
+    return Encoded(values, np.where(codes < 0, len(values), codes).reshape(cells.shape))
 
 
 def _recode(cells: Floats, names: Sequence[str], stages: StageSpace) -> NDArray:
@@ -192,22 +192,30 @@ def merge_histories(
     array([1., 1., 1.])
     """
     rows = np.concatenate([np.stack(window, axis=-1), *codes], axis=1)
-    values = np.empty((len(rows), 0))
-    if covariates is not None and len(covariates) > 1:
-        values = covariates.reshape(len(rows), -1)
+    has_values = covariates is not None and len(covariates) > 1
+    values = covariates.reshape(len(rows), -1) if has_values else np.empty((len(rows), 0))
     if apart:
         example = np.lexsort([*values.T[::-1], *rows.T[::-1]])
         example = example[rows[example, 1] >= 0]
         counts, which = np.ones(len(example), dtype=np.intp), np.full(len(rows), -1)
         which[example] = np.arange(len(example))
     else:
-        known = np.concatenate([rows, values], axis=1) if values.size else rows
+        known = np.concatenate([rows, values], axis=1) if has_values else _pack(rows)
+        axis = 0 if has_values else None
         _, example, which, counts = np.unique(
-            known, axis=0, return_index=True, return_inverse=True, return_counts=True
+            known, axis=axis, return_index=True, return_inverse=True, return_counts=True
         )
     parts = [np.ascontiguousarray(code[example]) for code in codes]
     first, last = window.first[example], window.last[example]
     return Histories(first, last, parts, counts.astype(FLOAT), example, which.ravel())
+
+
+def _pack(rows: Ints) -> NDArray[np.void]:
+    """Turn rows of integers from -1 up into bytes that sort as the rows do."""
+    positive = rows + 1
+    smallest = np.min_scalar_type(positive.max()).newbyteorder(">")
+    packed = np.ascontiguousarray(positive, dtype=smallest)
+    return packed.view(np.dtype((np.void, packed.strides[0]))).ravel()
 
 
 def score_table(
