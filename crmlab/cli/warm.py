@@ -103,12 +103,13 @@ def fit_observed() -> None:
 
 
 def fit_hidden(*channels: str) -> None:
-    """Fit hidden stages, observed through some of the channels of `make_channels`."""
+    """Fit hidden stages, observed through some channels, and score the customers."""
     import crmlab as crm
 
     space = make_space()
     model = make_hidden_model(space, *channels)
-    crm.fit(model, make_panel(space, *channels), draws=20, tune=20, seed=1)
+    found = crm.fit(model, make_panel(space, *channels), draws=20, tune=20, seed=1)
+    crm.prediction.score_histories(found, draws=2)
 
 
 def fit_demo(part: str) -> None:

@@ -192,18 +192,22 @@ def merge_histories(
     array([1., 1., 1.])
     """
     rows = np.concatenate([np.stack(window, axis=-1), *codes], axis=1)
-    has_values = covariates is not None and len(covariates) > 1
-    values = covariates.reshape(len(rows), -1) if has_values else np.empty((len(rows), 0))
+    values = np.empty((len(rows), 0))
+    if covariates is not None and len(covariates) > 1:
+        values = covariates.reshape(len(rows), -1)
     if apart:
         example = np.lexsort([*values.T[::-1], *rows.T[::-1]])
         example = example[rows[example, 1] >= 0]
         counts, which = np.ones(len(example), dtype=np.intp), np.full(len(rows), -1)
         which[example] = np.arange(len(example))
     else:
-        known = np.concatenate([rows, values], axis=1) if has_values else _pack(rows)
-        axis = 0 if has_values else None
+        known = np.concatenate([rows, values], axis=1) if values.size else _pack(rows)
         _, example, which, counts = np.unique(
-            known, axis=axis, return_index=True, return_inverse=True, return_counts=True
+            known,
+            axis=0 if values.size else None,
+            return_index=True,
+            return_inverse=True,
+            return_counts=True,
         )
     parts = [np.ascontiguousarray(code[example]) for code in codes]
     first, last = window.first[example], window.last[example]
