@@ -1,7 +1,7 @@
 """Customers who share their matrices: eight draws at once, and each beginning of a history once."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -9,6 +9,9 @@ from crmlab.arrays import Bools, Floats, Ints
 from crmlab.models.emissions import Histories
 from crmlab.prediction.customers import Customers, Parameters
 from crmlab.prediction.recursion import FAINT, Channel
+
+if TYPE_CHECKING:
+    from crmlab.models.kernel.draws import Laws, Walk
 
 LANES = 8  # draws in one SIMD register
 
@@ -30,39 +33,38 @@ def is_shared(customers: Customers) -> bool:
 
 def filter_draws(customers: Customers, draws: Sequence[Parameters], ago: int) -> Filtered:
     """Filter every history under at most eight draws; `ago` as in `score_histories`."""
-    from crmlab.models.kernel.draws import Found, Laws, Walk, compiled_filter
+    from crmlab.models.kernel.draws import Found, filter_histories
 
-    histories, (_, n_periods, n_stages) = customers.histories, customers.score.shape
-    draws = [*draws, *[draws[-1]] * (LANES - len(draws))]
-    codes, density, peak = _read_channels(customers, draws)
-    initial = _side_by_side([one["initial_probs"] for one in draws])
-    matrices = [_allowed_moves(customers, one) for one in draws]
-    weights, totals = _side_by_side(matrices), _side_by_side([m.sum(axis=-1) for m in matrices])
-    n = len(histories.first)
-    start = np.tile(initial, (n, 1, 1))
-    now, earlier, scales = start, start.copy(), np.tile([[1.0], [0.0], [0.0]], (n, 1, LANES))
+    (_, n_periods, n_stages), n = customers.score.shape, len(customers.histories.first)
+    codes, laws = _read_laws(customers, [*draws, *[draws[-1]] * (LANES - len(draws))])
+    now, earlier = (np.tile(laws.initial, (n, 1)).reshape(n, n_stages, LANES) for _ in range(2))
     occupancy, lowest = np.zeros((n_periods, n_stages, LANES)), np.ones(LANES)
-    compiled_filter()(
-        Laws(*(array.ravel() for array in (initial, weights, totals, density, peak))),
-        Walk(
-            codes,
-            histories.first,
-            histories.last,
-            np.maximum(histories.last - ago, histories.first),
-            find_starts(histories),
-            histories.times,
-        ),
-        Found(now.ravel(), earlier.ravel(), occupancy.ravel(), scales.ravel(), lowest),
-    )
+    scales = np.tile([[1.0], [0.0], [0.0]], (n, 1, LANES))
+    flat = (array.ravel() for array in (now, earlier, occupancy, scales, lowest))
+    filter_histories(laws, _read_walk(customers.histories, codes, ago), Found(*flat))
     with np.errstate(divide="ignore", invalid="ignore"):
         loglik = np.log(scales[:, 0]) + np.log(2.0) * scales[:, 1] + scales[:, 2]
     faint = ~(lowest > FAINT) | np.isnan(loglik).any(axis=0)
     return Filtered(now, earlier, occupancy, loglik, faint)
 
 
-def _side_by_side(arrays: Sequence[Floats]) -> Floats:
-    """Put one array per draw into lanes."""
-    return np.ascontiguousarray(np.moveaxis(np.stack(arrays), 0, -1))
+def _read_laws(customers: Customers, draws: Sequence[Parameters]) -> tuple[Ints, "Laws"]:
+    """Put the draws into lanes; return codes (history, T, channel) into the table of densities."""
+    from crmlab.models.kernel.draws import Laws
+
+    tables = [[table for table, _ in customers.score.tables(one)] for one in draws]
+    offsets = np.cumsum([0, *(len(table) for table in tables[0])])[:-1]
+    codes = np.stack(customers.histories.codes, axis=-1) + offsets
+    channels = [[Channel.read(table, codes) for table in some] for some in tables]
+    matrices = [_allowed_moves(customers, one) for one in draws]
+    parts = (
+        [one["initial_probs"] for one in draws],
+        matrices,
+        [matrix.sum(axis=-1) for matrix in matrices],
+        [np.concatenate([channel.scaled.T for channel in some]) for some in channels],
+        [np.concatenate([channel.peak for channel in some]) for some in channels],
+    )
+    return codes, Laws(*(np.stack(part, axis=-1).ravel() for part in parts))
 
 
 def _allowed_moves(customers: Customers, parameters: Parameters) -> Floats:
@@ -71,17 +73,12 @@ def _allowed_moves(customers: Customers, parameters: Parameters) -> Floats:
     return np.where(customers.fit.model.space.mask, matrices, 0.0)
 
 
-def _read_channels(
-    customers: Customers, draws: Sequence[Parameters]
-) -> tuple[Ints, Floats, Floats]:
-    """Codes (history, T, channel) into one table of densities (value, K, lane), and its scales."""
-    tables = [[table for table, _ in customers.score.tables(one)] for one in draws]
-    offsets = np.cumsum([0, *(len(table) for table in tables[0])])[:-1]
-    codes = np.stack(customers.histories.codes, axis=-1) + offsets
-    read = [[Channel.read(table, codes) for table in some] for some in tables]
-    density = [np.concatenate([channel.scaled.T for channel in some]) for some in read]
-    peak = [np.concatenate([channel.peak for channel in some]) for some in read]
-    return codes, _side_by_side(density), _side_by_side(peak)
+def _read_walk(histories: Histories, codes: Ints, ago: int) -> "Walk":
+    from crmlab.models.kernel.draws import Walk
+
+    first, last = histories.first, histories.last
+    then, start = np.maximum(last - ago, first), find_starts(histories)
+    return Walk(codes, first, last, then, start, histories.times)
 
 
 def find_starts(histories: Histories) -> Ints:

@@ -9,11 +9,10 @@ Arrays with lanes are flat: the lane varies fastest. A view of a row would cost 
 on it, so functions take whole arrays and where to begin.
 """
 
-import functools
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 from numba.extending import register_jitable
 
 from crmlab.arrays import Floats, Ints
@@ -64,14 +63,7 @@ class Found(NamedTuple):
     lowest: Floats  # (lane,) smallest scaling factor of all
 
 
-@functools.cache
-def compiled_filter() -> Callable[[Laws, Walk, Found], None]:
-    """`filter_histories`, compiled by numba without fast-math."""
-    import numba
-
-    return numba.njit(error_model="numpy", fastmath=False, nogil=True, cache=True)(filter_histories)
-
-
+@njit(error_model="numpy", fastmath=False, nogil=True, cache=True)
 def filter_histories(laws: Laws, walk: Walk, found: Found) -> None:
     """Filter all histories, in their order."""
     initial, weights, totals, density, peak = laws
