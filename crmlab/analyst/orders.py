@@ -84,7 +84,15 @@ def _tally_stored(orders: Stored) -> Tally:
 
 def _days_of(orders: Stored) -> Any:
     """Merge the orders of one customer on one day; customer_id is a code."""
-    return daily_purchases(orders.table.rename(customer_id="customer"))
+    return daily_purchases(_exact(orders))
+
+
+def _exact(orders: Stored) -> Any:
+    """Write amounts as decimals: sums of floats depend on the order of the rows, which varies."""
+    table = orders.table.rename(customer_id="customer")
+    if "amount" not in orders:
+        return table
+    return table.mutate(amount=table["amount"].cast("decimal(38, 10)"))
 
 
 def summarise_orders(orders: Orders, window: tuple[pd.Timestamp, pd.Timestamp]) -> pd.DataFrame:
@@ -97,8 +105,7 @@ def summarise_orders(orders: Orders, window: tuple[pd.Timestamp, pd.Timestamp]) 
     """
     if not isinstance(orders, Stored):
         return count_purchases(tables_from_orders(orders, window=window), freq="W")
-    table = orders.table.rename(customer_id="customer")
-    summary = order_summary(table, observation_end=window[1]).order_by("customer_id")
+    summary = order_summary(_exact(orders), observation_end=window[1]).order_by("customer_id")
     found = orders.disk.collect(summary)
     columns = ["frequency", "recency", "T"]
     frame = found[columns].assign(repeats=found["frequency"])
@@ -111,7 +118,7 @@ def first_days(orders: Orders) -> pd.DataFrame:
     """Return first and last day, purchases and amount of each customer, sorted by id."""
     if isinstance(orders, Stored):
         days = _days_of(orders)
-        sums = {"amount": days["amount"].sum()} if "amount" in orders else {}
+        sums = {"amount": days["amount"].sum().cast("float64")} if "amount" in orders else {}
         table = days.group_by("customer_id").aggregate(
             first_order=days["day"].min(), last_order=days["day"].max(), orders=days.count(), **sums
         )

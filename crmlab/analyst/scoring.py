@@ -1,6 +1,7 @@
 """What a fit of the stages says about customers, block by block, and about the future."""
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +15,11 @@ from crmlab.arrays import Floats
 from crmlab.inference import Fit
 from crmlab.models.emissions import find_window
 from crmlab.prediction import score_histories, thin_draws
+from crmlab.prediction.scoring import compute_in_order
 from crmlab.report.rounding import monte_carlo_error
 from crmlab.value import stage_value
 
-BLOCK = 5_000
+BLOCK, THREADS = 5_000, 2
 DRAWS, FEW_DRAWS = 100, 40
 MANY = 100_000  # number of customers above which fewer draws are read
 TOLD = 200_000
@@ -157,7 +159,7 @@ def score_orders(
     read: Callable[[pd.DataFrame, Plan], xr.Dataset],
     tell: Callable[[int], None] = lambda done: None,
 ) -> Scored:
-    """Score every customer of these orders, a block at a time.
+    """Score every customer of these orders, a block at a time, two at once.
 
     Parameters
     ----------
@@ -173,12 +175,17 @@ def score_orders(
     tell : callable
         Takes the number of customers done, now and then.
     """
+
+    def score(block: pd.DataFrame) -> Scored:
+        return score_panel(read(block, plan), spend, plan, fit, drawn)
+
     parts, done, told = [], 0, 0
-    for block in order_blocks(orders, BLOCK):
-        parts.append(score_panel(read(block, plan), spend, plan, fit, drawn))
-        done += len(parts[-1].customers)
-        if done - told >= TOLD:
-            tell(told := done)
+    with ThreadPoolExecutor(THREADS) as pool:
+        for part in compute_in_order(score, zip(order_blocks(orders, BLOCK)), pool):
+            parts.append(part)
+            done += len(part.customers)
+            if done - told >= TOLD:
+                tell(told := done)
     return _join(parts)
 
 

@@ -93,12 +93,13 @@ def draw_figure() -> None:
 
 
 def fit_alike() -> None:
-    """Fit hidden stages among which all customers move alike."""
+    """Fit hidden stages among which all customers move alike, and score the customers."""
     import crmlab as crm
 
     space = make_space()
     model = make_hidden_model(space, "visits")
-    crm.fit(model, make_panel(space, "visits"), draws=20, tune=20, seed=1)
+    found = crm.fit(model, make_panel(space, "visits"), draws=20, tune=20, seed=1)
+    crm.prediction.score_histories(found, draws=2)
 
 
 def fit_moved() -> None:

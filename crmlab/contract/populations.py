@@ -171,7 +171,7 @@ def weibull_log_retention(alpha: ArrayLike, beta: ArrayLike, c: ArrayLike, t: Ar
     before = np.asarray(t, dtype=float) - 1
     aged = before**c
     older = np.where(before > 0, aged * np.expm1(c * np.log1p(1 / np.maximum(before, 1))), 1.0)
-    return log_beta_ratio(alpha, beta + aged, older)
+    return log_beta_ratio(alpha, np.asarray(beta, dtype=float) + aged, older)
 
 
 def log_beta_ratio(a: ArrayLike, b: ArrayLike, u: ArrayLike) -> Floats:

@@ -209,9 +209,8 @@ def read_cells(panel: xr.Dataset, channel: Channel, stages: StageSpace) -> Float
 def encode(panel: xr.Dataset, channel: Channel, stages: StageSpace) -> Encoded:
     """Find the distinct values of a channel, and the code of each cell."""
     cells = read_cells(panel, channel, stages)
-    values, codes = np.unique(cells, return_inverse=True)
-    values = values[~np.isnan(values)]
-    return Encoded(values, codes.reshape(cells.shape).astype(np.int64))
+    codes, values = pd.factorize(cells.ravel(), sort=True)  # -1 where missing
+    return Encoded(values, np.where(codes < 0, len(values), codes).reshape(cells.shape))
 
 
 def _recode(cells: Floats, names: Sequence[str], stages: StageSpace) -> NDArray:
@@ -270,13 +269,25 @@ def merge_histories(
         counts, which = np.ones(len(example), dtype=np.intp), np.full(len(rows), -1)
         which[example] = np.arange(len(example))
     else:
-        known = np.concatenate([rows, values], axis=1) if values.size else rows
+        known = np.concatenate([rows, values], axis=1) if values.size else _pack(rows)
         _, example, which, counts = np.unique(
-            known, axis=0, return_index=True, return_inverse=True, return_counts=True
+            known,
+            axis=0 if values.size else None,
+            return_index=True,
+            return_inverse=True,
+            return_counts=True,
         )
     parts = [np.ascontiguousarray(code[example]) for code in codes]
     first, last = window.first[example], window.last[example]
     return Histories(first, last, parts, counts.astype(FLOAT), example, which.ravel())
+
+
+def _pack(rows: Ints) -> NDArray[np.void]:
+    """Turn rows of integers from -1 up into bytes that sort as the rows do."""
+    positive = rows + 1
+    smallest = np.min_scalar_type(positive.max()).newbyteorder(">")
+    packed = np.ascontiguousarray(positive, dtype=smallest)
+    return packed.view(np.dtype((np.void, packed.strides[0]))).ravel()
 
 
 def score_table(

@@ -1,6 +1,6 @@
 """Posterior draws, one after the other: thinned, handed to a function, stacked or averaged."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 import xarray as xr
@@ -12,6 +12,8 @@ from crmlab.inference import Fit
 from crmlab.prediction.customers import Parameters
 
 MEMORY_BUDGET = 2**30  # bytes
+
+type Answer = dict[str, tuple[tuple[str, ...], NDArray]]
 
 
 def thin_draws(fit: Fit, draws: int = 200) -> xr.Dataset:
@@ -75,7 +77,7 @@ def collect(
 
 
 def collect_all(
-    compute: Callable[[Parameters], dict[str, tuple[tuple[str, ...], NDArray]]],
+    compute: Callable[[Parameters], Answer],
     chosen: xr.Dataset,
     labels: Mapping[str, object],
     average: bool = False,
@@ -84,6 +86,13 @@ def collect_all(
     answers = map(compute, each_draw(chosen))
     if average:
         return xr.Dataset(_mean(answers), coords=labels)
+    return stack_draws(answers, chosen, labels)
+
+
+def stack_draws(
+    answers: Iterable[Answer], chosen: xr.Dataset, labels: Mapping[str, object]
+) -> xr.Dataset:
+    """Stack the named arrays (dims, values) of each draw."""
     found, size = {}, (chosen.sizes["chain"], chosen.sizes["draw"])
     for place, answer in zip(np.ndindex(size), answers, strict=True):
         for name, (dims, values) in answer.items():
@@ -97,7 +106,7 @@ def collect_all(
     return xr.Dataset(found, coords={**lead, **labels})
 
 
-def _mean(answers: Iterator[dict[str, tuple[tuple[str, ...], NDArray]]]) -> dict[str, tuple]:
+def _mean(answers: Iterator[Answer]) -> dict[str, tuple]:
     """Keep a running mean, ignoring what is missing."""
     found: dict[str, tuple] = {}
     for answer in answers:

@@ -5,14 +5,17 @@ is the likelihood of what was seen if the customer were there.
 """
 
 import functools
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from scipy.special import logsumexp, ndtri, softmax
 
-from crmlab.arrays import Floats, upper_edges
+from crmlab.arrays import Floats, Ints, upper_edges
 from crmlab.prediction.customers import Customers, Parameters
 from crmlab.prediction.recursion import Found, follow, inside_windows
+from crmlab.prediction.shared import LANES, Filtered, filter_draws, is_shared
 
 N_POINTS = 64
 
@@ -90,12 +93,34 @@ def _sum_out(probs: Floats, logs: Floats) -> Floats:
         return joint / total
 
 
-def summarise(customers: Customers, parameters: Parameters, ago: int) -> Summary:
-    """Return the result of one pass for each customer: now, `ago` periods before, and in total.
+def summarise(customers: Customers, draws: Iterable[Parameters], ago: int) -> Iterator[Summary]:
+    """Yield the result of one pass for each draw: now, `ago` periods before, and in total.
 
     Times before a customer's first period count as that period; customers who were never seen have
     the initial probabilities.
     """
+    if not is_shared(customers):
+        yield from (summarise_one(customers, one, ago) for one in draws)
+        return
+    for some in itertools.batched(draws, LANES):
+        found = filter_draws(customers, some, ago)
+        for lane, one in enumerate(some):
+            if found.faint[lane]:
+                yield summarise_one(customers, one, ago)
+            else:
+                yield _read_lane(found, lane, customers.histories.which)
+
+
+def _read_lane(found: Filtered, lane: int, which: Ints) -> Summary:
+    """Give each customer what their history says under one of several draws."""
+    now, earlier, loglik = (
+        part[..., lane][which] for part in (found.now, found.earlier, found.loglik)
+    )
+    return Summary(now, earlier, found.occupancy[..., lane], loglik)
+
+
+def summarise_one(customers: Customers, parameters: Parameters, ago: int) -> Summary:
+    """Summarise one draw by the general recursion."""
     histories = customers.histories
     _, n_periods, n_stages = customers.score.shape
     now, earlier = (np.empty((len(histories.first), n_stages)) for _ in range(2))

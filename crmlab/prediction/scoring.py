@@ -6,7 +6,7 @@ computed at a time, so memory use stays constant however many customers there ar
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from pathlib import Path
 
@@ -74,7 +74,8 @@ def score_customers(
         thin_draws(fit, draws).load(),
         None if worth is None else [worth[n] for n in names],
     )
-    return _in_order(((*known, part) for part in _cut(panels, block)), executor)
+    tasks = ((*known, part) for part in _cut(panels, block))
+    return compute_in_order(_score_block, tasks, executor)
 
 
 def read_panels(folder: str | Path) -> Iterator[xr.Dataset]:
@@ -129,15 +130,26 @@ def _cut(panels: xr.Dataset | Iterable[xr.Dataset], block: int) -> Iterator[xr.D
             yield panel.isel(customer_id=slice(start, start + block))
 
 
-def _in_order(tasks: Iterator[tuple], executor: Executor | None) -> Iterator[pd.DataFrame]:
-    """Hand out blocks, a few at a time, and yield their results in the same order."""
+def compute_in_order[T](
+    compute: Callable[..., T], tasks: Iterable[tuple], executor: Executor | None
+) -> Iterator[T]:
+    """Hand out tasks, a few at a time, and yield their results in the same order.
+
+    Parameters
+    ----------
+    compute : callable
+        Takes the arguments of one task.
+    tasks : iterable of tuple
+    executor : concurrent.futures.Executor, optional
+        In this thread if left out.
+    """
     if executor is None:
-        yield from (_score_block(*task) for task in tasks)
+        yield from (compute(*task) for task in tasks)
         return
     waiting: deque[Future] = deque()
     try:
         for task in tasks:
-            waiting.append(executor.submit(_score_block, *task))
+            waiting.append(executor.submit(compute, *task))
             if len(waiting) >= ON_THEIR_WAY:
                 yield waiting.popleft().result()
         while waiting:

@@ -10,8 +10,17 @@ from crmlab.inference import Fit
 from crmlab.inference.fitting import make_rng
 from crmlab.prediction.ahead import design_ahead, forecast_name, observe, step_ahead, walk
 from crmlab.prediction.customers import Parameters, read_customers
-from crmlab.prediction.draws import check_memory, collect, collect_all, count_draws, thin_draws
+from crmlab.prediction.draws import (
+    check_memory,
+    collect,
+    collect_all,
+    count_draws,
+    each_draw,
+    stack_draws,
+    thin_draws,
+)
 from crmlab.prediction.population import (
+    Summary,
     mean_normals,
     probs_by_period,
     probs_now,
@@ -235,16 +244,12 @@ def score_histories(
     n_customers, _, n_stages = customers.score.shape
     check_memory("score_histories", count_draws(chosen), (n_customers, 2 * n_stages + 1))
 
-    def read(parameters: Parameters) -> dict[str, tuple]:
-        found = summarise(customers, parameters, ago)
-        return {
-            "now": (("customer_id", "stage"), found.now),
-            "earlier": (("customer_id", "stage"), found.earlier),
-            "occupancy": (("period", "stage"), found.occupancy),
-            "loglik": (("customer_id",), found.loglik),
-        }
-
-    return collect_all(read, chosen, _labels(customers.panel, fit, "period"))
+    dims = ("customer_id", "stage"), ("customer_id", "stage"), ("period", "stage"), ("customer_id",)
+    answers = (
+        dict(zip(Summary._fields, zip(dims, found, strict=True), strict=True))
+        for found in summarise(customers, each_draw(chosen), ago)
+    )
+    return stack_draws(answers, chosen, _labels(customers.panel, fit, "period"))
 
 
 def _labels(panel: xr.Dataset, fit: Fit, *dims: str) -> dict[str, object]:

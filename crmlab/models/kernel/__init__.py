@@ -11,6 +11,8 @@ There is one forward-backward recursion, the one of `crmlab.chains.forward`, in 
   registers from covariates and never stored as an array of customers x periods x stages x stages;
   so the gradient must be carried back to the covariates' effects in the same loop.
 
+`draws` is the filter alone, for eight posterior draws at once; predictions read it.
+
 What `shared` and `driven` do alike in a period is in `steps`, on the registers of `simd`; `op`
 makes the likelihood a PyTensor operation.
 """
