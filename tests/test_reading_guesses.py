@@ -119,6 +119,29 @@ def test_rows_add_up_in_both_engines_whatever_is_guessed(rows, header, options, 
         assert len(small[3]) == small[0].rows_used
 
 
+def test_stored_columns_are_guessed_alike(tmp_path):
+    n = 90
+    frame = pd.DataFrame({
+        "order_id": pd.array([k // 2 for k in range(n)], dtype="Int64"),
+        "customer": [f"c{k // 2 % 9}" for k in range(n)],
+        "date": [pd.Timestamp("2024-01-01") + pd.Timedelta(days=k // 2) for k in range(n)],
+        "order total": [1.5 + k // 2 for k in range(n)],
+        "refunded": [0.5 * (k // 2 % 4) for k in range(n)],
+        "sku": ["xy"[k % 2] for k in range(n)],
+    })  # fmt: skip
+    for name, orders in {
+        "numbers": frame["order_id"],
+        "gaps": frame["order_id"].mask(frame["order_id"] == 5),
+        "floats": frame["order_id"].astype(float) + 0.5,
+        "texts": frame["order_id"].astype(str) + "\u00a0",
+    }.items():
+        path = tmp_path / f"{name}.parquet"
+        frame.assign(order_id=orders).to_parquet(path)
+        assert_same(path, with_examples=False)
+        sales = read_sales(path, ReadingOptions(**LARGE))
+        assert 40 <= found(sales)["lines that repeat the total of their order"] <= 45
+
+
 def test_ids_sampled_for_gaps_are_the_same_in_both_engines(tmp_path, monkeypatch):
     monkeypatch.setattr("crmlab.reading.schedules._LOOKED_AT", 160)
     days = pd.date_range("2024-01-01", periods=8, freq="MS").strftime("%Y-%m-%d")
@@ -332,6 +355,19 @@ def test_a_flag_of_refunds_is_not_an_amount():
     sales = read(text)
     assert revenue(sales) == 6.0
     assert chose(sales)["refund column"] == "none"
+
+
+def test_a_column_that_speaks_of_refunds_is_used_or_told():
+    text = "customer,date,amount,{}\na,2024-01-05,2.50,1.25\nb,2024-01-06,3.50,\n"
+    assert revenue(read(text.format("Refunded Amount"))) == 4.75
+    unsure = read(text.format("Refund of delivery"))
+    assert revenue(unsure) == 6.0
+    assert "--refund 'Refund of delivery'" in told(
+        unsure, "a column 'Refund of delivery' that speaks of refunds"
+    )
+    assert revenue(read(text.format("Refund of delivery"), refund="#4")) == 4.75
+    for header in ("Refund id", "discount"):
+        assert not any("refund" in what for what in found(read(text.format(header))))
 
 
 def test_returns_are_taken_off_several_purchases_only_if_they_suffice():

@@ -159,9 +159,10 @@ class StoredRawRows(RawRows):
 
     def numbered(self, place: int) -> "ir.IntegerColumn":
         """Return a column as numbers that are equal where texts are: their hashes."""
-        text = self._text(place)
-        if self.raw[f"c{place}"].type().is_string():
-            text = text.re_replace(f"^{_BLANK}|{_BLANK}$", "")
+        column = self.raw[f"c{place}"]
+        if not column.type().is_string():
+            return column.cast("string").hash()
+        text = column.re_replace(f"^{_BLANK}|{_BLANK}$", "")
         return (text == "").ifelse(None, text.hash())
 
     def build(self, shown: list[int], columns: dict[str, Any]) -> "StoredOrderRows":
