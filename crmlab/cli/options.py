@@ -48,6 +48,10 @@ class FileOptions:
     date_order: Annotated[
         str | None, _column(help="day-month or month-day, for dates such as 3/4/2024.")
     ] = None
+    timezone: Annotated[
+        str | None,
+        _column(help="Zone in which days count, e.g. Europe/Paris, if times have zones."),
+    ] = None
     since: Annotated[str | None, _row(help="First day to use, e.g. 2023-01-01.")] = None
     until: Annotated[str | None, _row(help="Last day of observation.")] = None
     drop_repeats: Annotated[

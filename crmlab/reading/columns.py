@@ -5,7 +5,6 @@ A guess is made from the words of a header; the user may overrule it by name or 
 """
 
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
@@ -17,85 +16,8 @@ from crmlab.reading.cells import as_words
 from crmlab.reading.dates import read_dates
 from crmlab.reading.files import RawTable
 from crmlab.reading.quality import Decision
+from crmlab.reading.words import HEADERS, PERSONAL, is_unspaced, plain
 
-# Best words first. Accents and case do not count.
-_WORDS = {
-    "customer": """customer id, customerid, customer no, customer number, customer, client
-        id, client, cust id, kunden id, kundennummer, kunden nr, kundennr, kunde,
-        id client, numero client, code client, id cliente, codigo cliente, codice
-        cliente, cliente, klantnummer, klant id, klantid, klant, kundnummer, kund
-        id, kund, asiakasnumero, asiakas, id klienta, klient, numer klienta,
-        musteri id, musteri, zakaznik, клиент, покупатель, 顧客id, 顧客番号, 顧客, 客户id,
-        客户, 고객, user id, userid, member id, account id, account no, account, buyer
-        id, buyer, shopper id, person id, contact id, donor id, donor, customer
-        email, email address, email, e mail, customer name, id""",
-    "date": """order date, purchase date, transaction date, invoice date, date of order,
-        date of purchase, date, order time, ordered at, created at, order
-        timestamp, timestamp, invoicedate, orderdate, bestelldatum, auftragsdatum,
-        kaufdatum, rechnungsdatum, buchungsdatum, datum, date de commande, date
-        commande, date achat, date d achat, date facture, fecha de pedido, fecha
-        pedido, fecha de compra, fecha compra, fecha factura, fecha, data ordine,
-        data acquisto, data pedido, data compra, data, besteldatum, aankoopdatum,
-        orderdatum, fakturadatum, ordredato, dato, tilauspaiva, paivamaara, data
-        zamowienia, siparis tarihi, tarih, дата, 注文日, 購入日, 日付, 订单日期, 日期, 날짜, day,
-        time""",
-    "amount": """order amount, order value, order total, total amount, amount, total price,
-        line total, grand total, net amount, gross amount, revenue, sales amount,
-        sales, turnover, dollar value, total value, value, total, net sales,
-        payment, paid, gesamtbetrag, rechnungsbetrag, bestellwert, betrag, umsatz,
-        gesamtpreis, summe, montant total, montant ttc, montant, chiffre d
-        affaires, total ttc, importe total, importe, ventas, monto, importo
-        totale, importo, totale, ricavo, orderbedrag, totaalbedrag, bedrag, omzet,
-        valor total, valor, belopp, summa, belob, kwota, wartosc, tutar, сумма,
-        金額, 売上, 金额, 금액, price paid, gift""",
-    "quantity": """quantity, qty, units, number of items, items, menge, anzahl, stueck,
-        stuck, quantite, cantidad, quantita, aantal, quantidade, antal, ilosc,
-        adet, количество, 数量, number of cds""",
-    "price": """unit price, unitprice, price per unit, price, einzelpreis, stueckpreis,
-        stuckpreis, preis, prix unitaire, prix, precio unitario, precio, prezzo
-        unitario, prezzo, stukprijs, prijs, preco unitario, preco, cena, fiyat,
-        цена, 単価, 单价""",
-    "currency": """currency, currency code, iso currency, waehrung, wahrung, devise, moneda,
-        divisa, valuta, moeda, waluta, para birimi, валюта, 通貨, 货币""",
-    "order": """order id, orderid, order number, order no, order, invoice no, invoiceno,
-        invoice number, invoice id, invoice, transaction id, receipt id, receipt,
-        bestellnummer, bestell id, auftragsnummer, rechnungsnummer, belegnummer,
-        numero de commande, numero commande, commande, numero facture, facture,
-        pedido, id pedido, numero pedido, factura, ordine, numero ordine,
-        ordernummer, factuurnummer, zamowienie, заказ, 注文番号, 订单号""",
-    "opened": """opened, opened at, opened on, date opened, open date, opening date, created,
-        created at, created on, date created, reported, reported on, eroffnet, eroffnet am,
-        angelegt, angelegt am, erstellt, ouvert, ouvert le, cree le, abierto, fecha apertura,
-        aperto, data apertura, geopend, geopend op, oppnad, abnet, case date, date, datum, fecha,
-        data, dato, day""",
-    "closed": """closed, closed at, closed on, date closed, close date, closing date, resolved,
-        resolved at, resolved on, date resolved, completed, geschlossen, geschlossen am, erledigt,
-        erledigt am, ferme, ferme le, cloture, cerrado, fecha cierre, chiuso, data chiusura,
-        gesloten, gesloten op, stangd, lukket""",
-    "score": """score, rating, satisfaction, satisfaction score, nps, nps score, csat, ces, stars,
-        grade, mark, answer, response, result, points, likelihood to recommend, bewertung, note,
-        zufriedenheit, punkte, antwort, satisfaction client, reponse, puntuacion, valoracion,
-        satisfaccion, punteggio, voto, soddisfazione, cijfer, tevredenheid, betyg, tilfredshed,
-        value""",
-    "kind": """kind, channel, contact channel, type, touchpoint, touchpoint type, contact type,
-        interaction type, case type, category, reason, topic, subject, medium, event, kanal, art,
-        typ, kategorie, grund, canal, motif, categorie, tipo, categoria, motivo, canale, kanaal,
-        soort, reden, slag, arsag""",
-    "action": """action, action name, campaign, campaign name, treatment, offer, offer name,
-        promotion, intervention, measure, kind, type, channel, name, aktion, kampagne, massnahme,
-        angebot, campagne, offre, accion, campana, oferta, azione, campagna, offerta, actie,
-        aanbieding, atgard, kampanj, handling, kampagne""",
-    "cost": """cost, costs, unit cost, cost per contact, action cost, expense, spend, price, kosten,
-        cout, couts, costo, coste, kostnad, omkostning, amount""",
-    "status": """order status, status, payment status, bestellstatus, statut, estado,
-        stato, статус""",
-}  # fmt: skip
-_PERSONAL = """name, first name, last name, surname, full name, customer name, vorname,
-        nachname, nom, prenom, nombre, apellido, cognome, email, e mail, mail,
-        phone, telephone, telefon, mobile, address, street, adresse, anschrift,
-        strasse, direccion, indirizzo, zip, postcode, postal code, plz, city,
-        birth, birthday, birthdate, date of birth, dob, geburtsdatum, gender, sex,
-        geschlecht, age, ip, ip address, iban, card number, passport, ssn"""  # fmt: skip
 _NEEDED_SHARE = 0.5
 
 
@@ -111,23 +33,6 @@ class Columns:
     currency: int | None = None
     status: int | None = None
     order: int | None = None
-
-
-def plain(header: str) -> str:
-    """Reduce a header to its words: no accents, no case, no punctuation.
-
-    Examples
-    --------
-    >>> plain("Kunden_Nr. "), plain("dateCommande"), plain("N° d'Été")
-    ('kunden nr', 'date commande', 'n d ete')
-    """
-    split = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", str(header))
-    bare = unicodedata.normalize("NFKD", split.replace("ß", "ss"))
-    letters = "".join(c for c in bare if not unicodedata.combining(c) and c != "°")
-    return " ".join(re.findall(r"[^\W_]+", letters.casefold()))
-
-
-_PERSONAL_WORDS = frozenset(plain(word) for word in _PERSONAL.split(","))
 
 
 def guess_columns(
@@ -176,7 +81,7 @@ def guess_columns(
 
 def find_personal(raw: RawTable) -> tuple[str, ...]:
     """List the columns whose headers suggest personal data."""
-    return tuple(str(name) for name in raw.frame.columns if plain(name) in _PERSONAL_WORDS)
+    return tuple(str(name) for name in raw.frame.columns if plain(name) in PERSONAL)
 
 
 def find_roles(
@@ -266,15 +171,21 @@ def _find_chosen(
 def _score(role: str, header: str) -> float:
     """Score a header: an exact match beats a partial one, earlier words beat later ones."""
     best = 0.0
-    if role == "date" and header in _PERSONAL_WORDS:
+    if role == "date" and header in PERSONAL:
         return best
-    for rank, word in enumerate(_WORDS[role].split(",")):
-        known = plain(word)
+    for rank, known in enumerate(HEADERS[role]):
         if header == known:
             best = max(best, 2.0 - rank / 1000)
-        elif len(known) > 2 and f" {known} " in f" {header} ":
+        elif _contains(header, known):
             best = max(best, 1.0 - rank / 1000)
     return best
+
+
+def _contains(header: str, known: str) -> bool:
+    """Whether a known word is a part of a header; very short words say too little."""
+    if is_unspaced(known):
+        return known in header
+    return len(known) > 2 and f" {known} " in f" {header} "
 
 
 def _by_content(role: str, raw: RawTable, taken: set[int]) -> tuple[int | None, str]:
@@ -302,7 +213,7 @@ def _holds_dates(cells: pd.Series) -> bool:
     if pd.api.types.is_datetime64_any_dtype(cells):
         return True
     text = as_words(cells)
-    if text.str.fullmatch(r"\d{1,7}(\.\d+)?").mean() > _NEEDED_SHARE:
+    if text.str.fullmatch(r"(\d{1,7}|\d{9,})(\.\d+)?").mean() > _NEEDED_SHARE:
         return False
     try:
         return bool(read_dates(text, name="").days.notna().mean() > _NEEDED_SHARE)

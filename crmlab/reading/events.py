@@ -104,7 +104,7 @@ def read_events(
     sales : Sales
         The orders: they define the customers, their first days and the window.
     options : ReadingOptions, optional
-        Only `decimal`, `date_order` and `today` are used.
+        Only `decimal`, `date_order`, `timezone` and `today` are used.
     same_person : DataFrame, optional
         As for the orders.
     key : bytes, optional
@@ -202,10 +202,12 @@ def _read_cells(
     for role in ("date", "opened", "closed"):
         if role in found:
             cells = _cells(raw, found, role)
-            read = read_dates(cells, name=str(cells.name), order=options.date_order)
+            read = read_dates(
+                cells, name=str(cells.name), order=options.date_order, timezone=options.timezone
+            )
             rows["date" if role == "opened" else role] = read.days
-            what = "dates" if role == "date" else f"dates {role}"
-            decisions.append(Decision(what, *_last_two(read.decision)))
+            suffix = "" if role == "date" else f" {role}"
+            decisions += [Decision(d.what + suffix, d.choice, d.evidence) for d in read.decisions]
     for role in ("score", "cost"):
         if role in found:
             cells = _cells(raw, found, role)

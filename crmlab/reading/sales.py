@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zoneinfo import available_timezones
 
+import numpy as np
 import pandas as pd
 
 from crmlab.arrays import Bools
@@ -18,6 +20,7 @@ from crmlab.reading.files import is_large, read_raw
 from crmlab.reading.privacy import is_formula, pseudonymise
 from crmlab.reading.quality import Decision, Finding, Quality, listed_rows
 from crmlab.reading.rows import RETURN_MARKS, FrameRawRows, OrderRows, RawRows, Spread, Where
+from crmlab.reading.words import STATUSES, plain
 
 if TYPE_CHECKING:
     from ibis.expr.types import Table
@@ -27,15 +30,7 @@ if TYPE_CHECKING:
 UNREADABLE_SHARE = 0.05  # above it, the file was probably misread rather than badly written
 LONGEST_ID = 200
 _NOBODY = ("", "na", "n/a", "nan", "null", "none", "-", "?", "unknown", "#n/a")
-_CANCELLED = frozenset(
-    word
-    for line in (
-        "cancelled canceled cancel void voided refunded returned failed rejected storniert storno",
-        "abgebrochen retourniert annule annulee rembourse cancelado cancelada anulado devuelto",
-        "annullato rimborsato geannuleerd avbruten",
-    )
-    for word in line.split()
-)
+_NO_SALE = STATUSES["cancelled"] | STATUSES["refunded"] | STATUSES["failed"]
 
 
 @dataclass(frozen=True)
@@ -50,6 +45,8 @@ class ReadingOptions:
         As in `read_raw`.
     decimal : {".", ","}, optional
     date_order : {"day-month", "month-day"}, optional
+    timezone : str, optional
+        The zone in which days count, e.g. "Europe/Paris"; without it, that of most rows.
     since, until : date, optional
         First and last day of the orders to use. `until` also ends the observation.
     drop_repeats : bool
@@ -69,6 +66,7 @@ class ReadingOptions:
     delimiter: str | None = None
     decimal: str | None = None
     date_order: str | None = None
+    timezone: str | None = None
     since: str | None = None
     until: str | None = None
     drop_repeats: bool = False
@@ -89,6 +87,10 @@ class ReadingOptions:
             value = getattr(self, name)
             if value is not None and pd.isna(_day(value)):
                 problems.append(f"`{name}` must be a date such as 2024-12-31, got {value!r}")
+        if self.timezone is not None and self.timezone not in available_timezones():
+            problems.append(
+                f"`timezone` must be a name such as Europe/Paris or UTC, got {self.timezone!r}"
+            )
         raise_problems(SpecError, "ReadingOptions", problems)
 
 
@@ -186,7 +188,8 @@ def _clean(
 ) -> Sales:
     people = {} if same_person is None else read_people(same_person)
     made, id_decisions = _read_people_of(raw, columns.customer, people, key)
-    made["date"], date_decision = _read_days(raw, columns.date, options)
+    days, date_decisions, unread = _read_days(raw, columns.date, options)
+    made |= days
     money, currency, amount_decisions = _read_money(raw, columns, options)
     made |= money
     if columns.status is not None:
@@ -194,20 +197,20 @@ def _clean(
     shown = [p for p in vars(columns).values() if p is not None]
     shown = [p for p in shown if not (key is not None and p == columns.customer)]
     rows = raw.build(shown, made, repeats=True)
-    _check_readable(rows, raw.n_rows)
+    _check_readable(rows, raw.n_rows, unread)
     today = _day(options.today) if options.today else pd.Timestamp(datetime.date.today())
     _check_days(rows, today, options)
-    left, findings = _sift(rows, columns, options)
+    left, findings = _sift(rows, columns, options, unread)
     mapping_findings = _find_moved(rows, left) if people else []
     rows, left, return_findings = _take_back(rows, left)
     n_left = rows.count(left)
     if not n_left:
         raise DataError(
-            "no order is left: " + "; ".join(f"{f.rows:,} rows: {f.what}" for f in findings)
-            + "".join(f"; {f.rows:,} {f.what}" for f in return_findings)
-        )  # fmt: skip
+            "no orders remain after cleaning; set aside were: "
+            + ", ".join(f"{f.rows:,} rows ({f.what})" for f in [*findings, *return_findings])
+        )
     findings += mapping_findings + return_findings + _remark(rows, left, n_left, key)
-    decisions = (*raw.head.decisions, *guesses, *id_decisions, date_decision, *amount_decisions)
+    decisions = (*raw.head.decisions, *guesses, *id_decisions, *date_decisions, *amount_decisions)
     quality = Quality(raw.head.source, raw.n_rows, n_left, decisions, tuple(findings), personal)
     first, last = rows.span(left)
     window = (
@@ -265,11 +268,18 @@ def _read_people_of(
     return made | {"customer_id": raw.spread(place, persons)}, decisions
 
 
-def _read_days(raw: RawRows, place: int, options: ReadingOptions) -> tuple[Spread, Decision]:
+def _read_days(
+    raw: RawRows, place: int, options: ReadingOptions
+) -> tuple[dict[str, Spread], tuple[Decision, ...], str]:
+    """Read the days of a column: also how they were read, and why some could not be."""
     if raw.type_of(place) == "dates":
-        return raw.stored(place), STORED_DATES
-    days, decision = read_day_texts(raw.cells(place), order=options.date_order)
-    return raw.spread(place, days), decision
+        return {"date": raw.stored(place, options.timezone)}, (STORED_DATES,), ""
+    cells = raw.cells(place)
+    read = read_day_texts(cells, order=options.date_order, timezone=options.timezone)
+    made = {"date": raw.spread(place, read.days)}
+    if read.moved is not None and read.moved.any():
+        made["moved_day"] = raw.spread(place, read.moved)
+    return made, read.decisions, read.unread
 
 
 def _read_money(
@@ -302,12 +312,10 @@ def _one_currency(cells: Cells) -> str:
 
 
 def _is_cancelled(cells: Cells) -> Bools:
-    words = pd.Series(cells.texts, dtype="str").str.casefold()
-    plain = words.str.normalize("NFKD").str.replace("[^a-z]", "", regex=True)
-    return plain.isin(_CANCELLED).to_numpy()
+    return np.array([plain(text) in _NO_SALE for text in cells.texts], dtype=bool)
 
 
-def _check_readable(rows: OrderRows, n_rows: int) -> None:
+def _check_readable(rows: OrderRows, n_rows: int, unread: str) -> None:
     """Refuse a file with too many unreadable rows: then the reading is wrong, not the rows."""
     problems = []
     for column in ("date", "amount"):
@@ -316,8 +324,10 @@ def _check_readable(rows: OrderRows, n_rows: int) -> None:
         bad = rows.missing(column)
         share = rows.count(bad) / n_rows
         if share > UNREADABLE_SHARE:
+            causes = f": {unread}" if column == "date" and unread else ""
             problems.append(
-                f"{share:.0%} of the rows have no readable {column} ({_list(rows, bad)}); if this "
+                f"{share:.0%} of the rows have no readable {column}{causes} ({_list(rows, bad)}); "
+                "if this "
                 f"is the wrong column, name the right one with --{column}"
             )
     if rows.count(rows.missing("customer_id")) == n_rows:
@@ -347,14 +357,15 @@ def _check_days(rows: OrderRows, today: pd.Timestamp, options: ReadingOptions) -
 
 
 def _sift(
-    rows: OrderRows, columns: Columns, options: ReadingOptions
+    rows: OrderRows, columns: Columns, options: ReadingOptions, unread: str
 ) -> tuple[Where, list[Finding]]:
     """Set rows aside, reason by reason; a row is counted under the first reason that applies."""
     findings: list[Finding] = []
     left = None
     for what, bad in _reasons(rows, options):
         hit = bad if left is None else left & bad
-        findings += _find(rows, hit, what, "set aside", set_aside=True)
+        done = f"set aside: {unread}" if what == "no readable date" and unread else "set aside"
+        findings += _find(rows, hit, what, done, set_aside=True)
         left = ~bad if left is None else left & ~bad
     repeated = left & rows.where("repeated")
     numbered = columns.order is not None
@@ -471,6 +482,11 @@ def _remark(rows: OrderRows, left: Where, n_left: int, key: bytes | None) -> lis
         findings += _find(
             rows, left & rows.amounts(), "amount of zero", "kept: an order that cost nothing"
         )
+    if rows.has("moved_day"):
+        findings += _find(
+            rows, left & rows.where("moved_day"), "dates written in another time zone",
+            "kept: counted on their day in the stated time zone",
+        )  # fmt: skip
     if key is None:
         findings += _find(
             rows, left & rows.where("odd"), "ids that a spreadsheet would take for a formula",

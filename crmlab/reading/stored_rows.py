@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 HEAD_ROWS = 2_000
 SETTLE_ROWS = 400_000
-_TIMED = r"^(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4})[T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?$"
+_NUMERIC_DAY = r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
+_TIMED = rf"^({_NUMERIC_DAY})[T ]\d{{1,2}}:\d{{2}}(:\d{{2}}(\.\d+)?)?$"
+_ZONED = rf"^({_NUMERIC_DAY}[T ]\d{{1,2}}:\d{{2}}):\d{{2}}(\.\d+)?( ?(Z|[+-]\d{{2}}(:?\d{{2}})?))$"
 
 
 @dataclass(frozen=True)
@@ -82,8 +84,8 @@ class StoredRawRows(RawRows):
             return "dates"
         return "numbers" if kind.is_integer() or kind.is_floating() else "text"
 
-    def stored(self, place: int) -> "ir.Column":
-        """Return a column that is stored as dates (their days) or numbers."""
+    def stored(self, place: int, timezone: str | None = None) -> "ir.Column":
+        """Return a column that is stored as dates (their days) or numbers; none has a zone."""
         column = self.raw[f"c{place}"]
         if self.type_of(place) == "dates":
             return column.cast("date")
@@ -108,7 +110,8 @@ class StoredRawRows(RawRows):
                 f"column {name!r} is stored as {kind}, which an engine writes differently from the "
                 "reader of small files: store text or whole numbers"
             )
-        return text.fill_null("").re_replace(_TIMED, r"\1")
+        # neither seconds nor times without a zone change the day: fewer texts are left
+        return text.fill_null("").re_replace(_TIMED, r"\1").re_replace(_ZONED, r"\1\3")
 
     def _are_whole(self, column: "ir.FloatingColumn") -> bool:
         odd = ~((column == column.floor()) & (column.abs() < 2**53))
