@@ -51,9 +51,9 @@ def adds_up(quality):
 # --- twenty nasty files and more ------------------------------------------------------------------
 
 
-def workbook(frame):
+def workbook(frame, **options):
     buffer = io.BytesIO()
-    frame.to_excel(buffer, index=False)
+    frame.to_excel(buffer, index=False, **options)
     return buffer.getvalue()
 
 
@@ -170,7 +170,15 @@ ODD = {
         )
     ),
     "no header": PLAIN.split("\n", 1)[1].encode(),
-}
+    "sep line": b"sep=;\r\n" + PLAIN.replace(",", ";").replace("\n", "\r\n").encode(),
+    "sep line, no header": b'"sep=,"\n' + PLAIN.split("\n", 1)[1].encode(),
+    "preamble": b"My shop\n\nExported: 2024-04-01 10:00, by Ann\n" + PLAIN.encode(),
+    "title row": b"Orders,,\n,,\n" + PLAIN.encode(),
+    "workbook with a title": workbook(
+        pd.DataFrame([["Orders of 2024", None, None], [None] * 3]
+                     + [line.split(",") for line in PLAIN.split()]), header=False
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ODD)

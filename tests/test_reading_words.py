@@ -212,3 +212,58 @@ def test_both_engines_read_counted_time_alike(unit, tmp_path):
     frame = pd.read_csv(path)
     frame.to_parquet(tmp_path / "orders.parquet")
     assert_same(tmp_path / "orders.parquet", {"timezone": "Asia/Tokyo"}, with_examples=False)
+
+
+# --- lines above the header -----------------------------------------------------------------------
+
+TABLE = "customer;date;amount\na;2024-01-31;3,50\nb;2024-02-28;4,25\n"
+ABOVE = st.text(st.characters(codec="utf-8", exclude_characters=";\r\n\x00\ufeff\"",
+                              exclude_categories=["C", "Zl", "Zp"]), max_size=30)  # fmt: skip
+
+
+def told_above(sales):
+    return [f for f in sales.quality.findings if f.what == "lines above the header"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(ABOVE, max_size=3))
+def test_titles_above_a_table_change_nothing_but_are_told(tmp_path_factory, above):
+    text = "".join(f"{line}\n" for line in above) + TABLE
+    sales = read_sales(put(tmp_path_factory.mktemp("x"), text), ReadingOptions(today=TODAY))
+    assert sales.orders["amount"].tolist() == [3.5, 4.25]
+    filled = [line for line in above if line.strip()]
+    assert sum(f.rows for f in told_above(sales)) == len(filled)
+    assert sales.quality.rows_read == 2
+
+
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;"])
+def test_a_line_that_names_the_delimiter_is_obeyed_and_told(first, tmp_path):
+    path = put(tmp_path, f"{first}\r\n" + TABLE.replace("\n", "\r\n"))
+    sales = read_sales(path, ReadingOptions(today=TODAY))
+    assert told_above(sales)[0].rows == 1
+    assert "the first line says so" in str(sales.quality.decisions)
+    assert_same(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'customer;"Order\ndate";amount\na;2024-01-31;3,50\n',  # a header of two lines
+        ";customer;date;amount\n0;a;2024-01-31;3,50\n1;b;2024-02-28;4,25\n",  # without a name
+        "\n\n" + TABLE,
+    ],
+)
+def test_a_header_is_not_taken_for_a_title(text, tmp_path):
+    path = put(tmp_path, text)
+    sales = read_sales(path, ReadingOptions(today=TODAY))
+    assert not told_above(sales)
+    assert sales.orders["amount"][0] == 3.5
+    assert_same(path)
+
+
+def test_rows_wider_than_their_header_are_refused(tmp_path):
+    with pytest.raises(DataError, match="is not one table"):
+        read_sales(
+            put(tmp_path, "customer;date\na;2024-01-31;3,50\nb;2024-02-28;4,25\n"),
+            ReadingOptions(today=TODAY),
+        )

@@ -168,7 +168,7 @@ def _read(
         len(rows),
         len(kept),
         (*raw.decisions, *guesses, *id_decisions, *decisions, *_list_labels(kept)),
-        tuple(findings + _remarks(file.kind, shown, rows, left)),
+        (*raw.findings, *findings, *_remarks(file.kind, shown, rows, left)),
         find_personal(raw),
     )
     columns = ["customer_id", "date", *(n for n in _KEPT if n in kept)]

@@ -210,6 +210,7 @@ def _clean(
             + ", ".join(f"{f.rows:,} rows ({f.what})" for f in [*findings, *return_findings])
         )
     findings += mapping_findings + return_findings + _remark(rows, left, n_left, key)
+    findings = [*raw.head.findings, *findings]
     decisions = (*raw.head.decisions, *guesses, *id_decisions, *date_decisions, *amount_decisions)
     quality = Quality(raw.head.source, raw.n_rows, n_left, decisions, tuple(findings), personal)
     first, last = rows.span(left)

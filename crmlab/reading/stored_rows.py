@@ -15,7 +15,7 @@ from crmlab.reading.amounts import LARGEST
 from crmlab.reading.cells import Cells, as_words
 from crmlab.reading.disk import Disk, Stored, count_rows, day_of, part_codes
 from crmlab.reading.files import RawTable
-from crmlab.reading.quality import Decision, show_rows
+from crmlab.reading.quality import Decision, Finding, show_rows
 from crmlab.reading.returns import settle_returns
 from crmlab.reading.rows import RETURN_MARKS, OrderRows, RawRows
 
@@ -51,6 +51,8 @@ class StoredRawRows(RawRows):
     source : str
     decisions : tuple of Decision
     has_header : bool
+    findings : tuple of Finding
+        Lines of the file that are no rows.
     """
 
     disk: Disk
@@ -59,13 +61,14 @@ class StoredRawRows(RawRows):
     source: str
     decisions: tuple[Decision, ...]
     has_header: bool
+    findings: tuple[Finding, ...] = ()
 
     @cached_property
     def head(self) -> RawTable:
         """The first two thousand rows."""
         first = self.disk.collect(self.raw.order_by("row").limit(HEAD_ROWS)).drop(columns="row")
         frame = first.set_axis(list(self.names), axis=1)
-        return RawTable(frame, self.source, self.decisions, self.has_header)
+        return RawTable(frame, self.source, self.decisions, self.has_header, self.findings)
 
     @cached_property
     def n_rows(self) -> int:

@@ -105,7 +105,6 @@ READABLE = [
     pytest.param(
         "25a_sep_line.csv",
         Right(3, 2, 29.4, "2024-01-03", "2024-02-20"),
-        marks=fault("the line 'sep=;' of a spreadsheet makes it 'not one table'", DataError),
     ),
     pytest.param(
         "25b_ampm_spanish.csv",
