@@ -22,8 +22,8 @@ from crmlab.reading import (
 )
 from crmlab.reading.amounts import read_amounts
 from crmlab.reading.dates import read_dates
+from crmlab.reading.ids import read_people
 from crmlab.reading.returns import settle_returns
-from crmlab.reading.sales import read_people
 from crmlab.reading.words import plain
 
 PLAIN = "customer,date,amount\na,2024-01-31,3.50\nb,2024-02-28,4.25\na,2024-03-01,1.00\n"
@@ -424,7 +424,7 @@ def test_status_and_cut_offs_set_rows_aside():
     sales = read_sales(frame, options)
     assert sales.orders["customer_id"].tolist() == ["c"]
     assert found(sales) == {
-        "status says cancelled or returned": 1, "before 2024-01-10": 1, "after 2024-03-31": 1,
+        "status says that it is no sale": 1, "before 2024-01-10": 1, "after 2024-03-31": 1,
     }  # fmt: skip
     assert sales.window == (pd.Timestamp("2024-01-10"), pd.Timestamp("2024-03-31"))
 

@@ -62,7 +62,9 @@ def test_a_date_is_read_as_its_language_writes_it(day, language, form):
     ],
 )
 def test_headers_of_a_shop_are_known(headers):
-    raw = RawTable(pd.DataFrame([[""] * 5], columns=list(headers)), "x", ())
+    raw = RawTable(
+        pd.DataFrame([["a", "2024-01-05", "1.50", "1001", "paid"]], columns=list(headers)), "x", ()
+    )
     columns = guess_columns(raw, {})[0]
     places = (columns.customer, columns.date, columns.amount, columns.order, columns.status)
     assert places == (0, 1, 2, 3, 4)

@@ -40,7 +40,21 @@ class FileOptions:
         str | None, _column(help="Column of customer ids, or its position: '#1'.")
     ] = None
     date: Annotated[str | None, _column(help="Column of order dates.")] = None
-    amount: Annotated[str | None, _column(help="Column of amounts.")] = None
+    amount: Annotated[
+        str | None, _column(help="Column of amounts; 'none' if there is none, as for those below.")
+    ] = None
+    quantity: Annotated[str | None, _column(help="Column of quantities.")] = None
+    price: Annotated[str | None, _column(help="Column of prices of one piece.")] = None
+    currency: Annotated[str | None, _column(help="Column of currencies.")] = None
+    status: Annotated[str | None, _column(help="Column of the status of orders.")] = None
+    order: Annotated[str | None, _column(help="Column of order numbers.")] = None
+    refund: Annotated[
+        str | None, _column(help="Column of refunds, to be subtracted from amounts.")
+    ] = None
+    amount_of: Annotated[
+        str | None,
+        _column(help="order, if an amount is that of the order, repeated on its lines; or line."),
+    ] = None
     table: Annotated[str | None, _column(help="Sheet, or table of a database.")] = None
     encoding: Annotated[str | None, _column(help="Encoding of a CSV, e.g. cp1252.")] = None
     delimiter: Annotated[str | None, _column(help="Delimiter of a CSV.")] = None
@@ -54,9 +68,28 @@ class FileOptions:
     ] = None
     since: Annotated[str | None, _row(help="First day to use, e.g. 2023-01-01.")] = None
     until: Annotated[str | None, _row(help="Last day of observation.")] = None
+    no_sale: Annotated[
+        str | None,
+        _row(
+            help="Statuses that are no sales, e.g. 'on-hold,pending', besides those that are "
+            "known; 'none' forgets the latter."
+        ),
+    ] = None
+    guests: Annotated[
+        str | None,
+        _row(
+            help="Ids that stand for nobody, e.g. '0,Till 1', besides those that are known; 'none' "
+            "forgets the latter."
+        ),
+    ] = None
     drop_repeats: Annotated[
-        bool, _row(help="Drop rows that repeat another row in every column.")
-    ] = False
+        bool | None,
+        _row(
+            "--drop-repeats/--no-drop-repeats",
+            help="Drop rows that repeat another row in every column, or keep them. By default "
+            "they are kept, unless orders have numbers and every row comes again.",
+        ),
+    ] = None
     large: Annotated[
         bool | None,
         _row(

@@ -4,7 +4,7 @@
 and what is unusual about its rows; it says all of that in a `Quality` record, and refuses what it
 could only guess. Its orders go to `tables_from_orders`.
 
-Orders (`sales`, `files`):
+Orders (`sales`, `options`, `files`):
 
 * `read_sales`: read orders from a file, a frame or an Ibis table
 * `ReadingOptions`: what the user says about a file

@@ -8,6 +8,9 @@ from crmlab.reading.events import (
 from crmlab.reading.files import (
     read_raw as read_raw,
 )
+from crmlab.reading.options import (
+    ReadingOptions as ReadingOptions,
+)
 from crmlab.reading.privacy import (
     is_formula as is_formula,
     neutralise as neutralise,
@@ -20,7 +23,6 @@ from crmlab.reading.quality import (
     Quality as Quality,
 )
 from crmlab.reading.sales import (
-    ReadingOptions as ReadingOptions,
     Sales as Sales,
     read_sales as read_sales,
 )

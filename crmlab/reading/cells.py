@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crmlab.arrays import Bools, Ints
-from crmlab.reading.quality import listed_rows, show_rows
+from crmlab.reading.quality import listed_rows, shorten, show_rows
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,24 @@ class Cells:
         """List the first rows whose text is marked, and say how many more there are."""
         return listed_rows(self.show(marks, most), self.count(marks))
 
+    def counted(self, marks: Bools, *, most: int = 5) -> str:
+        """List the marked texts with their rows, most common first."""
+        order = np.flatnonzero(marks)[np.argsort(-self.counts[marks], kind="stable")]
+        listed = [
+            f"{shorten(self.texts[k]) if self.texts[k] else 'empty'} in {_rows(self.counts[k])}"
+            for k in order[:most]
+        ]
+        more = [f"{len(order) - most:,} more"] if len(order) > most else []
+        return ", ".join([*listed, *more])
+
     def tally(self, labels: NDArray[np.object_]) -> pd.Series:
         """Count rows by the label of their text, most common first; "" is left out."""
         sums = pd.Series(self.counts).groupby(labels, sort=False).sum()
         return sums[sums.index != ""].sort_values(ascending=False, kind="stable")
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} {'row' if count == 1 else 'rows'}"
 
 
 def as_words(raw: pd.Series) -> pd.Series:

@@ -15,10 +15,15 @@ from crmlab.reading.amounts import read_amounts
 from crmlab.reading.cells import as_words
 from crmlab.reading.dates import read_dates
 from crmlab.reading.files import RawTable
+from crmlab.reading.options import NONE
 from crmlab.reading.quality import Decision
-from crmlab.reading.words import HEADERS, PERSONAL, is_unspaced, plain
+from crmlab.reading.status import holds_statuses
+from crmlab.reading.words import HEADERS, LINES, PERSONAL, TOTALS, is_unspaced, plain
 
-_NEEDED_SHARE = 0.5
+# A price that is that of all pieces of a line, and the header that gives such files away.
+_LINE_PRICES = {"item price": "amazon order id"}
+_NEEDED_SHARE, _ONE_CUSTOMER = 0.5, 0.9
+_LOOKED_AT = 2_000
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class Columns:
     currency: int | None = None
     status: int | None = None
     order: int | None = None
+    refund: int | None = None
 
 
 def guess_columns(
@@ -43,7 +49,7 @@ def guess_columns(
     Parameters
     ----------
     raw : RawTable
-    chosen : mapping of "customer", "date", "amount" to a column's name or "#position", or None
+    chosen : mapping of role to a column's name or "#position", "none", or None
         The user's choices; the rest is guessed.
 
     Returns
@@ -64,19 +70,48 @@ def guess_columns(
     >>> frame = pd.DataFrame(columns=["Kunden-Nr.", "Bestelldatum", "Betrag"], data=[["7", "", ""]])
     >>> guess_columns(RawTable(frame, "x", ()), {})[0]
     Columns(customer=0, date=1, amount=2, quantity=None, price=None, currency=None, status=None,
-    order=None)
+    order=None, refund=None)
     """
     names = [str(name) for name in raw.frame.columns]
     roles = [field.name for field in fields(Columns)]
     found, decisions = find_roles(raw, roles, ("customer", "date"), chosen, "--")
     personal = find_personal(raw)
-    if "amount" not in found and "price" in found and "quantity" not in found:
-        found["amount"] = found.pop("price")
-        decisions.append(Decision("amount column", names[found["amount"]], "the only price"))
-    elif "amount" not in found and not {"quantity", "price"} <= set(found):
+    if "amount" not in found and "price" in found and chosen.get("amount") != NONE:
+        decisions += _take_price_for_amount(names, found, chosen)
+    if "amount" not in found and not {"quantity", "price"} <= set(found):
         why = "no header mentions one; name it with --amount if there is one"
-        decisions.append(Decision("amount column", "none", why))
+        if chosen.get("amount") != NONE:
+            decisions.append(Decision("amount column", "none", why))
     return Columns(**found), tuple(decisions), personal
+
+
+def _take_price_for_amount(
+    names: Sequence[str], found: dict[str, int], chosen: Mapping[str, str | None]
+) -> list[Decision]:
+    """Take a price for the amount of a line where there is no number to multiply it by."""
+    name = names[found["price"]]
+    sign = _LINE_PRICES.get(plain(name))
+    if "quantity" not in found:
+        why = "the only price"
+    elif sign in {plain(one) for one in names} and chosen.get("price") is None:
+        why = f"in files with {sign!r} it is the price of the whole line, not of one piece; "
+        why += f"--price {name!r} multiplies it by the quantity"
+    else:
+        return []
+    found["amount"] = found.pop("price")
+    return [Decision("amount column", name, why)]
+
+
+def names_a_total(header: str) -> bool:
+    """Whether a header speaks of the total of an order rather than of a line.
+
+    Examples
+    --------
+    >>> [names_a_total(h) for h in ("Order total", "Grand Total", "Line total", "amount")]
+    [True, True, False, False]
+    """
+    words = set(plain(header).split())
+    return bool(words & TOTALS) and not words & LINES
 
 
 def find_personal(raw: RawTable) -> tuple[str, ...]:
@@ -111,14 +146,24 @@ def find_roles(
     found: dict[str, int] = {}
     decisions, problems = [], []
     for role in roles:
+        if chosen.get(role) == NONE and role not in needed:
+            decisions.append(Decision(f"{role} column", NONE, "as you said"))
+            continue
         taken = set(found.values())
-        place, why, problem = _find(role, names, chosen.get(role), taken, option, role in needed)
+        search = _Search(role, option, role in needed)
+        if (choice := chosen.get(role)) is not None:
+            place, why, problem = _find_chosen(f"{option}{role}", names, choice)
+        else:
+            place, why, problem = _find(search, raw, found)
         if place is None and not problem:
-            place, why = _by_content(role, raw, taken)
+            place, by_content = _by_content(role, raw, taken)
+            why = by_content or why
         problems += problem
         if place is not None:
             found[role] = place
-            decisions.append(Decision(f"{role} column", names[place], why))
+        if place is not None or why:
+            shown = NONE if place is None else names[place]
+            decisions.append(Decision(f"{role} column", shown, why))
     problems += [
         f"no column looks like the {role}: name it with {option}{role} (there are {_shown(names)})"
         for role in needed
@@ -129,25 +174,77 @@ def find_roles(
     return found, decisions
 
 
+@dataclass(frozen=True)
+class _Search:
+    """What is searched for: a role, the prefix of its option, whether it is required."""
+
+    role: str
+    option: str
+    is_needed: bool
+
+
 def _find(
-    role: str,
-    names: Sequence[str],
-    choice: str | None,
-    taken: set[int],
-    option: str,
-    is_needed: bool,
+    search: _Search, raw: RawTable, found: Mapping[str, int]
 ) -> tuple[int | None, str, list[str]]:
-    if choice is not None:
-        return _find_chosen(f"{option}{role}", names, choice)
+    """Find the column whose header fits a role best, if its cells fit too."""
+    names = [str(name) for name in raw.frame.columns]
+    role, option = search.role, f"{search.option}{search.role}"
+    taken = set(found.values())
     scores = {k: _score(role, plain(name)) for k, name in enumerate(names) if k not in taken}
-    best = max(scores.values(), default=0)
-    fitting = [k for k, score in scores.items() if score == best and best > 0]
+    fitting = sorted((k for k in scores if scores[k] > 0), key=lambda k: -scores[k])
+    equal = [k for k in fitting if scores[k] == scores[fitting[0]]]
+    if len(equal) > 1 and (search.is_needed or role == "amount"):
+        both = " and ".join(f"{names[k]!r} (#{k + 1})" for k in equal[:3])
+        return None, "", [f"{both} fit equally well: choose one with {option}, e.g. '#1'"]
+    for place in fitting:
+        if _fits(role, raw, place, found, is_exact=scores[place] >= 1):
+            return place, "the word in its header", []
     if not fitting:
         return None, "", []
-    if len(fitting) > 1 and (is_needed or role == "amount"):
-        both = " and ".join(f"{names[k]!r} (#{k + 1})" for k in fitting[:3])
-        return None, "", [f"{both} fit equally well: choose one with {option}{role}, e.g. '#1'"]
-    return fitting[0], "the word in its header", []
+    name = names[fitting[0]]
+    return None, f"{name!r} sounds like it, but its cells do not; {option} {name!r} takes it", []
+
+
+def _fits(
+    role: str, raw: RawTable, place: int, found: Mapping[str, int], *, is_exact: bool
+) -> bool:
+    """Whether the first cells of a column look like those of a role."""
+    cells = raw.frame.iloc[:_LOOKED_AT, place]
+    if role == "status":
+        return holds_statuses(cells, is_exact=is_exact)
+    if role == "order":
+        people = raw.frame.iloc[:_LOOKED_AT, found["customer"]] if "customer" in found else None
+        return people is None or _holds_numbers_of_orders(cells, people)
+    if role == "refund":
+        return is_exact and _holds_numbers(cells)
+    if role == "currency":
+        return not _holds_numbers(cells) and not _holds_dates(cells)
+    return role not in ("quantity", "price") or _holds_numbers(cells)
+
+
+def _holds_numbers_of_orders(cells: pd.Series, customers: pd.Series) -> bool:
+    """Whether cells are short, have digits, and those that come again belong to one customer."""
+    if _holds_dates(cells):
+        return False
+    pairs = pd.DataFrame({"order": as_words(cells), "customer": as_words(customers)})
+    filled = pairs[pairs["order"] != ""]
+    if len(filled) < _NEEDED_SHARE * len(pairs):
+        return False
+    if filled["order"].str.contains(r"\d").mean() < _NEEDED_SHARE:
+        return False
+    groups = filled.groupby("order")["customer"].agg(["size", "nunique"])
+    again = groups[groups["size"] > 1]
+    return again.empty or bool((again["nunique"] == 1).mean() >= _ONE_CUSTOMER)
+
+
+def _holds_numbers(cells: pd.Series) -> bool:
+    """Whether most cells that are not empty are numbers."""
+    filled = cells[as_words(cells) != ""]
+    try:
+        read = read_amounts(filled, name="")
+    except DataError:  # decimal marks contradict each other or are open, so they are numbers
+        return True
+    return bool(len(filled) and read.values.notna().mean() > _NEEDED_SHARE)
 
 
 def _find_chosen(
@@ -199,7 +296,7 @@ def _by_content(role: str, raw: RawTable, taken: set[int]) -> tuple[int | None, 
         "customer": _holds_ids,
     }
     open_ = [k for k in range(raw.frame.shape[1]) if k not in taken]
-    fitting = [k for k in open_ if tests[role](raw.frame.iloc[:2000, k])]
+    fitting = [k for k in open_ if tests[role](raw.frame.iloc[:_LOOKED_AT, k])]
     if role == "customer" and raw.has_header:
         return None, ""  # any short text may be an id: too weak as evidence if there are headers
     if role == "customer":

@@ -18,9 +18,11 @@ from crmlab.reading.cells import as_words
 from crmlab.reading.columns import find_personal, find_roles
 from crmlab.reading.dates import EARLIEST, read_dates
 from crmlab.reading.files import RawTable, read_raw
+from crmlab.reading.ids import read_ids, read_people
+from crmlab.reading.options import ReadingOptions
 from crmlab.reading.privacy import pseudonymise
 from crmlab.reading.quality import Decision, Finding, Quality, find_rows, listed_rows, show_rows
-from crmlab.reading.sales import UNREADABLE_SHARE, ReadingOptions, Sales, read_ids, read_people
+from crmlab.reading.sales import UNREADABLE_SHARE, Sales
 
 # The roles of columns in the order in which they are matched; the first group is required.
 _ROLES = {

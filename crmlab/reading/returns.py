@@ -3,7 +3,8 @@
 A return is not a purchase, and neither, in the end, is a purchase returned in full. So a negative
 row is matched with the same customer's latest earlier purchase of exactly that amount, and both are
 set aside. If there is none, the amount is subtracted from the latest earlier purchase that is large
-enough. If there is none either, only the return is set aside. Each case is counted.
+enough; if there is none, from several, the latest first. If all of them together are not enough,
+only the return is set aside. Each case is counted.
 """
 
 from collections import defaultdict
@@ -15,6 +16,7 @@ import pandas as pd
 from crmlab.arrays import Bools, Floats
 
 _CENT = 0.005
+_MARKS = ("unmatched", "undone", "reduced", "several")
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Settled:
         Negative rows, and those of them for which no purchase was found.
     undone, reduced : boolean arrays (n,)
         Purchases returned in full, and in part.
+    several : boolean array (n,)
+        Returns that were taken off several purchases.
     amounts : ndarray (n,)
         With partial returns subtracted.
     """
@@ -35,6 +39,7 @@ class Settled:
     unmatched: Bools
     undone: Bools
     reduced: Bools
+    several: Bools
     amounts: Floats
 
 
@@ -59,7 +64,7 @@ def settle_returns(orders: pd.DataFrame) -> Settled:
     """
     amounts = orders["amount"].to_numpy(float).copy()
     negative = amounts < 0
-    marks = {name: np.zeros(len(orders), bool) for name in ("unmatched", "undone", "reduced")}
+    marks = {name: np.zeros(len(orders), bool) for name in _MARKS}
     touched = orders["customer_id"].isin(orders["customer_id"][negative]).to_numpy()
     rows = np.flatnonzero(touched)
     # by day; within a day purchases come first, as goods are bought before they are returned
@@ -71,7 +76,7 @@ def settle_returns(orders: pd.DataFrame) -> Settled:
             bought[ids[row]].append(row)
             continue
         _settle(row, bought[ids[row]], amounts, marks)
-    return Settled(negative, marks["unmatched"], marks["undone"], marks["reduced"], amounts)
+    return Settled(negative, *(marks[name] for name in _MARKS), amounts)
 
 
 def _settle(row: int, earlier: list[int], amounts: Floats, marks: dict[str, Bools]) -> None:
@@ -83,8 +88,26 @@ def _settle(row: int, earlier: list[int], amounts: Floats, marks: dict[str, Bool
         earlier.remove(whole)
         return
     part = next((r for r in reversed(earlier) if amounts[r] > back), None)
-    if part is None:
+    if part is not None:
+        marks["reduced"][part] = True
+        amounts[part] -= back
+    elif sum(amounts[r] for r in earlier) > back - _CENT:
+        marks["several"][row] = True
+        _take_off_several(back, earlier, amounts, marks)
+    else:
         marks["unmatched"][row] = True
-        return
-    marks["reduced"][part] = True
-    amounts[part] -= back
+
+
+def _take_off_several(
+    back: float, earlier: list[int], amounts: Floats, marks: dict[str, Bools]
+) -> None:
+    """Take an amount off the latest purchases, one after another."""
+    while back >= _CENT:
+        last = earlier[-1]
+        if amounts[last] < back + _CENT:
+            back -= amounts[last]
+            marks["undone"][earlier.pop()] = True
+        else:
+            marks["reduced"][last] = True
+            amounts[last] -= back
+            back = 0.0

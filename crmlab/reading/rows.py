@@ -6,6 +6,7 @@ texts of a column and from masks of rows, so memory and engine give the same cou
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crmlab.reading.amounts import numbers_of
-from crmlab.reading.cells import Cells, collect_cells
+from crmlab.reading.cells import Cells, as_words, collect_cells
 from crmlab.reading.dates import days_of
 from crmlab.reading.files import RawTable
 from crmlab.reading.quality import show_rows
@@ -22,7 +23,39 @@ from crmlab.reading.returns import settle_returns
 
 Spread = Any  # a column of the rows: a Series, or an engine's recipe for one
 Where = Any  # a mask of rows: a boolean Series, or an expression
-RETURN_MARKS = ("is_return", "unmatched", "undone", "reduced")
+RETURN_MARKS = ("is_return", "unmatched", "undone", "reduced", "several")
+REPEAT_MARKS = ("repeated", "second")
+ONE_ORDER = ("order", "customer_id", "date")  # an order that is paid again later is another one
+CENT = 0.005
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The first and the last day of some rows, and the sum and the largest of their amounts."""
+
+    first: pd.Timestamp
+    last: pd.Timestamp
+    total: float
+    largest: float
+
+
+@dataclass(frozen=True)
+class Lines:
+    """How the lines of orders agree.
+
+    Parameters
+    ----------
+    several : int
+        Orders with several lines.
+    equal : int
+        Those of them with the same amount on every line.
+    further : int
+        Lines of the latter after the first of each.
+    """
+
+    several: int
+    equal: int
+    further: int
 
 
 class RawRows(ABC):
@@ -55,11 +88,17 @@ class RawRows(ABC):
         """Give every row the value of its text in a column; `cells` must have been called."""
 
     @abstractmethod
-    def build(self, shown: list[int], columns: dict[str, Spread], *, repeats: bool) -> "OrderRows":
-        """Make orders from columns; `amount` may be a pair to be multiplied.
+    def numbered(self, place: int) -> Spread:
+        """Return a column as numbers that are equal where texts are; missing where one is empty."""
 
-        `shown` are the columns that examples show; `repeats` adds the mask `repeated`: rows that
-        equal an earlier one in every column.
+    @abstractmethod
+    def build(self, shown: list[int], columns: dict[str, Spread]) -> "OrderRows":
+        """Make orders from columns.
+
+        `amount` may be a pair to be multiplied; a column `refund` is subtracted from amounts above
+        zero and leaves the masks `refunded` (in full; the amount stays) and `eased` (in part).
+        `shown` are the columns that examples show. The mask `repeated` marks rows that equal an
+        earlier one in every column, and `second` the first of each of these.
         """
 
 
@@ -79,32 +118,36 @@ class OrderRows(ABC):
         """Mask: rows in which a column of the orders is missing."""
 
     @abstractmethod
-    def between(self, first: pd.Timestamp, last: pd.Timestamp) -> Where:
-        """Mask: rows from the first day to the last, both inclusive."""
+    def between(self, first: pd.Timestamp | None, last: pd.Timestamp | None) -> Where:
+        """Mask: rows from the first day to the last, both inclusive; None is open."""
 
     @abstractmethod
-    def amounts(self, *, below: float | None = None) -> Where:
-        """Mask: rows with an amount below `below`, or of zero if `below` is None."""
+    def amounts(self, *, at: float = 0.0, below: float | None = None) -> Where:
+        """Mask: rows with an amount below `below`, or of exactly `at` if `below` is None."""
 
     @abstractmethod
-    def count(self, where: Where) -> int:
-        """Count rows."""
+    def count(self, where: Where, names: Sequence[str] = ()) -> int:
+        """Count the marked rows, or the distinct values of some columns among them."""
 
     @abstractmethod
     def show(self, where: Where, most: int = 3) -> tuple[str, ...]:
         """Write the first marked rows."""
 
     @abstractmethod
-    def different(self, names: list[str], where: Where) -> int:
-        """Count the distinct values of some columns among the marked rows."""
+    def lines(self, where: Where) -> Lines:
+        """Compare the amounts above zero of each order's lines, among the marked rows."""
+
+    @abstractmethod
+    def once(self, where: Where) -> "OrderRows":
+        """Mark as `again` each amount that an earlier line of its order has, among the marked."""
 
     @abstractmethod
     def settle(self, where: Where) -> "OrderRows":
         """Match returns with purchases among the marked rows: new masks, new amounts."""
 
     @abstractmethod
-    def span(self, where: Where) -> tuple[pd.Timestamp, pd.Timestamp]:
-        """Return the first and the last day of the marked rows."""
+    def summary(self, where: Where) -> Summary:
+        """Summarise the marked rows."""
 
     @abstractmethod
     def orders(self, where: Where) -> Any:
@@ -154,9 +197,13 @@ class FrameRawRows(RawRows):
         """Give every row the value of its text in a column."""
         return pd.Series(values).take(self._collect(place)[1]).set_axis(self.raw.frame.index)
 
-    def build(
-        self, shown: list[int], columns: dict[str, Spread], *, repeats: bool
-    ) -> "FrameOrderRows":
+    def numbered(self, place: int) -> pd.Series:
+        """Return a column as numbers that are equal where texts are."""
+        codes, texts = pd.factorize(as_words(self._column(place)))
+        numbers = pd.Series(codes, index=self.raw.frame.index, dtype="Int64")
+        return numbers.mask(codes == texts.get_indexer([""])[0]) if "" in texts else numbers
+
+    def build(self, shown: list[int], columns: dict[str, Spread]) -> "FrameOrderRows":
         """Make orders from columns."""
         frame = self.raw.frame
         names = [str(frame.columns[place])[:40] for place in shown]
@@ -164,9 +211,26 @@ class FrameRawRows(RawRows):
             name: (column[0] * column[1]).round(4) if isinstance(column, tuple) else column
             for name, column in columns.items()
         }
-        marks = {"repeated": frame.duplicated()} if repeats else {}
+        if "refund" in made:
+            made |= _net(made["amount"], made.pop("refund"))
+        repeated = frame.duplicated()
+        second = pd.Series(False, index=frame.index)
+        second[repeated] = ~frame[repeated].duplicated()
+        marks = dict(zip(REPEAT_MARKS, (repeated, second), strict=True))
         examples = frame.iloc[:, shown].set_axis(names, axis=1)
         return FrameOrderRows(examples, pd.DataFrame(made | marks))
+
+
+def _net(amount: pd.Series, refund: pd.Series) -> dict[str, pd.Series]:
+    """Subtract refunds from amounts above zero, and mark what came back in full and in part."""
+    back = refund.fillna(0).abs().where(amount > 0, 0)
+    net = (amount - back).round(4)
+    refunded = (back > 0) & (net < CENT)
+    return {
+        "amount": net.where((back > 0) & ~refunded, amount),
+        "refunded": refunded,
+        "eased": (back > 0) & ~refunded,
+    }
 
 
 @dataclass(frozen=True)
@@ -196,25 +260,40 @@ class FrameOrderRows(OrderRows):
         """Mask: rows in which a column of the orders is missing."""
         return self.made[name].isna()
 
-    def between(self, first: pd.Timestamp, last: pd.Timestamp) -> pd.Series:
-        """Mask: rows from the first day to the last, both inclusive."""
-        return self.made["date"].between(first, last)
+    def between(self, first: pd.Timestamp | None, last: pd.Timestamp | None) -> pd.Series:
+        """Mask: rows from the first day to the last, both inclusive; None is open."""
+        day = self.made["date"]
+        late = day.notna() if first is None else day >= first
+        return late if last is None else late & (day <= last)
 
-    def amounts(self, *, below: float | None = None) -> pd.Series:
-        """Mask: rows with an amount below `below`, or of zero if `below` is None."""
-        return self.made["amount"] == 0 if below is None else self.made["amount"] < below
+    def amounts(self, *, at: float = 0.0, below: float | None = None) -> pd.Series:
+        """Mask: rows with an amount below `below`, or of exactly `at` if `below` is None."""
+        return self.made["amount"] == at if below is None else self.made["amount"] < below
 
-    def count(self, where: pd.Series) -> int:
-        """Count rows."""
-        return int(where.sum())
+    def count(self, where: pd.Series, names: Sequence[str] = ()) -> int:
+        """Count the marked rows, or the distinct values of some columns among them."""
+        return (
+            len(self.made.loc[where, list(names)].drop_duplicates()) if names else int(where.sum())
+        )
 
     def show(self, where: pd.Series, most: int = 3) -> tuple[str, ...]:
         """Write the first marked rows."""
         return show_rows(self.shown, where, most=most)
 
-    def different(self, names: list[str], where: pd.Series) -> int:
-        """Count the distinct values of some columns among the marked rows."""
-        return len(self.made.loc[where, names].drop_duplicates())
+    def lines(self, where: pd.Series) -> Lines:
+        """Compare the amounts above zero of each order's lines, among the marked rows."""
+        made = self.made[where & self.made["order"].notna() & (self.made["amount"] > 0)]
+        made = made[made.duplicated(list(ONE_ORDER), keep=False)]
+        orders = made.groupby(list(ONE_ORDER))["amount"].agg(["size", "min", "max"])
+        equal = orders["min"] == orders["max"]
+        return Lines(len(orders), int(equal.sum()), int((orders["size"][equal] - 1).sum()))
+
+    def once(self, where: pd.Series) -> "FrameOrderRows":
+        """Mark as `again` each amount that an earlier line of its order has."""
+        numbered = where & self.made["order"].notna()
+        again = pd.Series(False, index=self.made.index)
+        again[numbered] = self.made[numbered].duplicated([*ONE_ORDER, "amount"])
+        return replace(self, made=self.made.assign(left=where, again=again))
 
     def settle(self, where: pd.Series) -> "FrameOrderRows":
         """Match returns with purchases among the marked rows."""
@@ -227,10 +306,11 @@ class FrameOrderRows(OrderRows):
         amounts.loc[some.index] = settled.amounts
         return replace(self, made=self.made.assign(amount=amounts, left=where, **marks))
 
-    def span(self, where: pd.Series) -> tuple[pd.Timestamp, pd.Timestamp]:
-        """Return the first and the last day of the marked rows."""
+    def summary(self, where: pd.Series) -> Summary:
+        """Summarise the marked rows."""
         days = self.made.loc[where, "date"]
-        return days.min(), days.max()
+        money = self.made.loc[where, "amount"] if "amount" in self.made else pd.Series([0.0])
+        return Summary(days.min(), days.max(), float(money.sum()), float(money.max()))
 
     def orders(self, where: pd.Series) -> pd.DataFrame:
         """Return customer_id, date and, if known, amount of the marked rows."""

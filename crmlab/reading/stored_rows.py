@@ -1,6 +1,6 @@
 """Rows on disk, behind the interfaces of `rows`: counts and masks stay in the engine."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,16 @@ from crmlab.reading.disk import Disk, Stored, count_rows, day_of, part_codes
 from crmlab.reading.files import RawTable
 from crmlab.reading.quality import Decision, Finding, show_rows
 from crmlab.reading.returns import settle_returns
-from crmlab.reading.rows import RETURN_MARKS, OrderRows, RawRows
+from crmlab.reading.rows import (
+    CENT,
+    ONE_ORDER,
+    REPEAT_MARKS,
+    RETURN_MARKS,
+    Lines,
+    OrderRows,
+    RawRows,
+    Summary,
+)
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -27,6 +36,7 @@ SETTLE_ROWS = 400_000
 _NUMERIC_DAY = r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
 _TIMED = rf"^({_NUMERIC_DAY})[T ]\d{{1,2}}:\d{{2}}(:\d{{2}}(\.\d+)?)?$"
 _ZONED = rf"^({_NUMERIC_DAY}[T ]\d{{1,2}}:\d{{2}}):\d{{2}}(\.\d+)?( ?(Z|[+-]\d{{2}}(:?\d{{2}})?))$"
+_BLANK = r"[\s\p{Z}\x{0B}\x{1C}-\x{1F}\x{85}]+"  # what Python strips from the ends of a text
 
 
 @dataclass(frozen=True)
@@ -106,7 +116,7 @@ class StoredRawRows(RawRows):
             text = column.cast("string")
         elif self.type_of(place) == "dates":
             text = column.cast("date").cast("string")
-        elif kind.is_floating() and self._are_whole(column):
+        elif kind.is_floating() and _are_whole(self, column):
             text = column.cast("int64").cast("string")
         else:
             raise DataError(
@@ -115,10 +125,6 @@ class StoredRawRows(RawRows):
             )
         # neither seconds nor times without a zone change the day: fewer texts are left
         return text.fill_null("").re_replace(_TIMED, r"\1").re_replace(_ZONED, r"\1\3")
-
-    def _are_whole(self, column: "ir.FloatingColumn") -> bool:
-        odd = ~((column == column.floor()) & (column.abs() < 2**53))
-        return count_rows(self.disk, self.raw.filter(column.notnull() & odd)) == 0
 
     @cached_property
     def _collected(self) -> dict[int, tuple[pd.Series, Cells, NDArray[np.intp]]]:
@@ -150,9 +156,14 @@ class StoredRawRows(RawRows):
         """Give every row the value of its text in a column."""
         return Joined(place, pd.Series(values).take(self._collect(place)[2]).reset_index(drop=True))
 
-    def build(
-        self, shown: list[int], columns: dict[str, Any], *, repeats: bool
-    ) -> "StoredOrderRows":
+    def numbered(self, place: int) -> "ir.IntegerColumn":
+        """Return a column as numbers that are equal where texts are: their hashes."""
+        text = self._text(place)
+        if self.raw[f"c{place}"].type().is_string():
+            text = text.re_replace(f"^{_BLANK}|{_BLANK}$", "")
+        return (text == "").ifelse(None, text.hash())
+
+    def build(self, shown: list[int], columns: dict[str, Any]) -> "StoredOrderRows":
         """Make orders from columns; ids become codes."""
         columns = dict(columns)
         if isinstance(columns.get("amount"), tuple):
@@ -166,8 +177,9 @@ class StoredRawRows(RawRows):
         if "price" in columns:
             product = (table["amount"] * table["price"]).round(4)
             table = table.mutate(amount=product).drop("price")
-        if repeats:
-            table = _mark_repeats(self, table)
+        if "refund" in columns:
+            table = _subtract_refunds(table)
+        table = _mark_repeats(self, table)
         return StoredOrderRows(self, tuple(shown), self.disk.keep(table, "made"), ids)
 
     def _join(self, columns: Mapping[str, Any]) -> "ir.Table":
@@ -220,28 +232,54 @@ class StoredOrderRows(OrderRows):
         """Mask: rows in which a column of the orders is missing."""
         return self.made[_stored_name(name)].isnull()
 
-    def between(self, first: pd.Timestamp, last: pd.Timestamp) -> "ir.BooleanColumn":
-        """Mask: rows from the first day to the last, both inclusive."""
+    def between(self, first: pd.Timestamp | None, last: pd.Timestamp | None) -> "ir.BooleanColumn":
+        """Mask: rows from the first day to the last, both inclusive; None is open."""
         day = self.made["date"]
-        return ((day >= day_of(first)) & (day <= day_of(last))).fill_null(False)
+        late = day.notnull() if first is None else day >= day_of(first)
+        return (late if last is None else late & (day <= day_of(last))).fill_null(False)
 
-    def amounts(self, *, below: float | None = None) -> "ir.BooleanColumn":
-        """Mask: rows with an amount below `below`, or of zero if `below` is None."""
+    def amounts(self, *, at: float = 0.0, below: float | None = None) -> "ir.BooleanColumn":
+        """Mask: rows with an amount below `below`, or of exactly `at` if `below` is None."""
         amount = self.made["amount"]
-        return (amount == 0 if below is None else amount < below).fill_null(False)
+        return (amount == at if below is None else amount < below).fill_null(False)
 
-    def count(self, where: "ir.BooleanColumn") -> int:
-        """Count rows."""
-        return count_rows(self.raw.disk, self.made.filter(where))
+    def count(self, where: "ir.BooleanColumn", names: Sequence[str] = ()) -> int:
+        """Count the marked rows, or the distinct values of some columns among them."""
+        some = self.made.filter(where)
+        if names:
+            some = some.select(*[_stored_name(name) for name in names]).distinct()
+        return count_rows(self.raw.disk, some)
 
     def show(self, where: "ir.BooleanColumn", most: int = 3) -> tuple[str, ...]:
         """Write the first marked rows."""
         return _show(self.raw, self.made.filter(where), list(self.shown), most)
 
-    def different(self, names: list[str], where: "ir.BooleanColumn") -> int:
-        """Count the distinct values of some columns among the marked rows."""
-        some = self.made.filter(where).select(*[_stored_name(name) for name in names])
-        return count_rows(self.raw.disk, some.distinct())
+    def lines(self, where: "ir.BooleanColumn") -> Lines:
+        """Compare the amounts above zero of each order's lines, among the marked rows."""
+        made = self.made
+        some = made.filter(where & made["order"].notnull() & (made["amount"] > 0))
+        amount = some["amount"]
+        orders = some.group_by(_ONE_ORDER).aggregate(
+            n=some.count(), lo=amount.min(), hi=amount.max()
+        )
+        orders = orders.filter(orders["n"] > 1)
+        equal = orders["lo"] == orders["hi"]
+        counts = orders.aggregate(
+            several=orders.count(),
+            equal=equal.sum().fill_null(0),
+            further=equal.ifelse(orders["n"] - 1, 0).sum().fill_null(0),
+        )
+        return Lines(*(int(n) for n in self.raw.disk.collect(counts).iloc[0]))
+
+    def once(self, where: "ir.BooleanColumn") -> "StoredOrderRows":
+        """Mark as `again` each amount that an earlier line of its order has."""
+        import ibis
+
+        made = self.made.mutate(left=where)
+        whole = [*_ONE_ORDER, "amount", "left"]
+        place = ibis.row_number().over(ibis.window(group_by=whole, order_by="row"))
+        again = made["left"] & made["order"].notnull() & (place > 0)
+        return replace(self, made=self.raw.disk.keep(made.mutate(again=again), "once"))
 
     def settle(self, where: "ir.BooleanColumn") -> "StoredOrderRows":
         """Match returns with purchases among the marked rows, some customers at a time."""
@@ -258,11 +296,16 @@ class StoredOrderRows(OrderRows):
         table = beside.mutate(amount=amount, **settled).drop("new")
         return replace(self, made=disk.keep(table, "settled"))
 
-    def span(self, where: "ir.BooleanColumn") -> tuple[pd.Timestamp, pd.Timestamp]:
-        """Return the first and the last day of the marked rows."""
+    def summary(self, where: "ir.BooleanColumn") -> Summary:
+        """Summarise the marked rows."""
         some = self.made.filter(where)
-        ends = some.aggregate(first=some["date"].min(), last=some["date"].max())
-        return tuple(pd.Timestamp(day) for day in self.raw.disk.collect(ends).iloc[0])
+        money = some["amount"] if self.has("amount") else some["row"] * 0.0
+        found = self.raw.disk.collect(some.aggregate(
+            first=some["date"].min(), last=some["date"].max(), total=money.sum(),
+            largest=money.max(),
+        )).iloc[0]  # fmt: skip
+        days = (pd.Timestamp(found[name]) for name in ("first", "last"))
+        return Summary(*days, float(found["total"]), float(found["largest"]))
 
     def orders(self, where: "ir.BooleanColumn") -> Stored:
         """Return the orders of the marked rows, sorted by customer."""
@@ -282,8 +325,24 @@ def _show(rows: StoredRawRows, hits: "ir.Table", places: list[int], most: int) -
     return show_rows(frame, pd.Series(True, index=frame.index), most=most)
 
 
+def _are_whole(rows: StoredRawRows, column: "ir.FloatingColumn") -> bool:
+    odd = ~((column == column.floor()) & (column.abs() < 2**53))
+    return count_rows(rows.disk, rows.raw.filter(column.notnull() & odd)) == 0
+
+
+def _subtract_refunds(table: "ir.Table") -> "ir.Table":
+    """Subtract refunds from amounts above zero, and mark what came back in full and in part."""
+    amount = table["amount"]
+    back = (amount > 0).fill_null(False).ifelse(table["refund"].abs().fill_null(0.0), 0.0)
+    net = (amount - back).round(4)
+    refunded = ((back > 0) & (net < CENT)).fill_null(False)
+    eased = (back > 0) & ~refunded
+    net = eased.ifelse(net, amount)
+    return table.mutate(amount=net, refunded=refunded, eased=eased).drop("refund")
+
+
 def _mark_repeats(rows: StoredRawRows, table: "ir.Table") -> "ir.Table":
-    """Mark rows that repeat an earlier one in every column.
+    """Mark rows that repeat an earlier one in every column, and the first repeat of each.
 
     Rows are first compared by a hash, so that only possible repeats are sorted.
     """
@@ -298,10 +357,12 @@ def _mark_repeats(rows: StoredRawRows, table: "ir.Table") -> "ir.Table":
     doubles = hashed.semi_join(by_hash.filter(by_hash["n"] > 1), "hash")
     place = ibis.row_number().over(ibis.window(group_by=names, order_by="row"))
     numbered = doubles.mutate(place=place)
-    again = rows.disk.keep(numbered.filter(numbered["place"] > 0).select("row"), "repeats")
-    marked = again.mutate(repeated=True).rename(again="row")
-    beside = table.left_join(marked, table["row"] == marked["again"]).drop("again")
-    return beside.mutate(repeated=beside["repeated"].fill_null(False))
+    more = numbered.filter(numbered["place"] > 0).select("row", "place")
+    again = rows.disk.keep(more, "repeats").rename(again="row")
+    beside = table.left_join(again, table["row"] == again["again"]).drop("again")
+    place = beside["place"].fill_null(0)
+    marks = dict(zip(REPEAT_MARKS, (place > 0, place == 1), strict=True))
+    return beside.mutate(**marks).drop("place")
 
 
 def _spans(disk: Disk, touched: "ir.Table") -> list[tuple[int, int]]:
@@ -321,6 +382,9 @@ def _settle_some(disk: Disk, touched: "ir.Table", first: int, last: int) -> pd.D
 
 def _stored_name(name: str) -> str:
     return "customer" if name == "customer_id" else name
+
+
+_ONE_ORDER = [_stored_name(name) for name in ONE_ORDER]
 
 
 def _number_ids(ids: pd.Series) -> tuple[NDArray[np.str_], pd.Series]:

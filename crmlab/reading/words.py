@@ -247,7 +247,7 @@ _HEADERS = {
         "last": "amount",
     },
     "status": {
-        "en": "order status, status, payment status",
+        "en": "order status, status, payment status, financial status, order state",
         "fr": "statut de la commande, statut commande, statut, etat",
         "da": "ordrestatus",
         "de": "bestellstatus, auftragsstatus, zahlungsstatus",
@@ -260,6 +260,20 @@ _HEADERS = {
         "ru": "статус",
         "ja": "注文状況",
         "zh": "订单状态",
+    },
+    "refund": {
+        "en": """refunded amount, refund amount, amount refunded, total refunded, total refund,
+            refunded total, refunded, refund, refunds, order refund amount, amount refunded
+            total""",
+        "fr": "rembourse, montant rembourse, remboursement",
+        "da": "refunderet, refunderet belob, tilbagebetalt belob",
+        "de": "erstattet, erstattung, erstatteter betrag, erstattungsbetrag",
+        "sv": "aterbetalt, aterbetalt belopp",
+        "nb": "refundert, refundert belop",
+        "nl": "terugbetaald, terugbetaald bedrag",
+        "es": "reembolso, importe reembolsado",
+        "it": "rimborso, importo rimborsato",
+        "pt": "valor reembolsado",
     },
 }  # fmt: skip
 _PERSONAL = {
@@ -278,72 +292,104 @@ _PERSONAL = {
     "it": "nome, cognome, indirizzo, via, citta, data di nascita, sesso",
     "pt": "sobrenome, endereco, rua, cidade, cep, data de nascimento, cpf",
 }  # fmt: skip
-# What a status says of an order. A word may stand in its masculine and feminine form.
+# What a status says of an order: a sale, no sale, or something for the user to decide.
 _STATUSES = {
-    "cancelled": {
-        "en": "cancelled, canceled, cancel, void, voided, trash, deleted, expired",
-        "fr": "annule, annulee, supprime, supprimee, expire, expiree",
-        "da": "annulleret, aflyst, slettet, udlobet",
-        "de": "storniert, storno, abgebrochen, geloscht, geloescht, abgelaufen",
-        "sv": "avbruten, avbrutet, annullerad, makulerad, raderad",
-        "nb": "kansellert, avbrutt, annullert, slettet",
-        "nl": "geannuleerd, verwijderd, verlopen",
-        "es": "cancelado, cancelada, anulado, anulada, eliminado, caducado",
-        "it": "annullato, annullata, cancellato, scaduto",
-        "pt": "cancelado, cancelada, anulado, anulada, excluido, expirado",
+    "sale": {
+        "en": """complete, completed, paid, shipped, partially shipped, delivered, processing,
+            processed, fulfilled, partially fulfilled, unfulfilled, sent, dispatched, invoiced,
+            approved, succeeded, success, successful, done, ok, confirmed, finished, finalized,
+            captured, settled, accepted, sold, picked up, ready for pickup, in transit, shipped
+            delivered to buyer, shipped picked up""",
+        "fr": """paye, payee, expedie, expediee, livre, livree, termine, terminee""",
+        "da": "gennemfort, betalt, afsendt, leveret, afsluttet",
+        "de": """bezahlt, versandt, versendet, geliefert, zugestellt, abgeschlossen, erledigt""",
+        "sv": "slutford, betald, skickad, levererad",
+        "nb": "fullfort, sendt, levert",
+        "nl": "betaald, verzonden, geleverd, bezorgd, afgerond, voltooid",
+        "es": "pagado, pagada, enviado, enviada, entregado, entregada, completado, completada",
+        "it": "pagato, pagata, spedito, consegnato, completato, completata",
+        "pt": "pago, paga, pago confirmado, entregue, concluido, concluida",
     },
-    "refunded": {
-        "en": "refunded, refund, returned, return, chargeback, charge back, reversed",
-        "fr": "rembourse, remboursee, retourne, retournee",
-        "da": "refunderet, tilbagebetalt, returneret, retur",
-        "de": "erstattet, ruckerstattet, rueckerstattet, retourniert, retoure, ruckgabe",
-        "sv": "aterbetald, aterbetalt, returnerad, retur",
-        "nb": "refundert, tilbakebetalt, returnert",
-        "nl": "terugbetaald, geretourneerd, retour",
-        "es": "reembolsado, reembolsada, devuelto, devuelta",
-        "it": "rimborsato, rimborsata, reso, restituito",
-        "pt": "reembolsado, reembolsada, devolvido, devolvida, estornado",
+    "no sale": {
+        "en": """cancelled, canceled, cancel, cancellation, void, voided, refunded, fully refunded,
+            refund, returned, return, failed, failure, rejected, declined, denied, trash, trashed,
+            deleted, removed, draft, checkout draft, auto draft, test, test order, testing,
+            chargeback, charge back, charged back, pending payment, wc pending, payment pending,
+            awaiting payment, awaiting funds, waiting for payment, unpaid, not paid, payment failed,
+            payment error, error, expired, abandoned, incomplete, uncollectible, fraud, fraudulent,
+            suspected fraud, reversed, reversal, revoked, quote, quotation, unavailable, out of
+            stock, blocked, aborted, requires payment method, requires action, incomplete expired,
+            lost, stolen, undeliverable, undelivered, not delivered, shipped returned to seller,
+            shipped returning to seller, shipped rejected by buyer, shipped undeliverable""",
+        "fr": """annule, annulee, supprime, supprimee, expire, expiree, rembourse, remboursee,
+            retourne, retournee, echoue, echouee, echec, refuse, refusee, rejete, rejetee, impaye,
+            impayee, brouillon, abandonne, abandonnee, en attente de paiement, attente paiement,
+            commande de test""",
+        "da": """annulleret, aflyst, slettet, udlobet, refunderet, tilbagebetalt, returneret,
+            retur, mislykkedes, mislykket, fejlet, afvist, ubetalt, afventer betaling, kladde,
+            testordre""",
+        "de": """storniert, storno, abgebrochen, geloscht, geloescht, abgelaufen, erstattet,
+            ruckerstattet, rueckerstattet, retourniert, retoure, ruckgabe, fehlgeschlagen,
+            abgelehnt, unbezahlt, entwurf, zahlung ausstehend, warten auf zahlung,
+            testbestellung""",
+        "sv": """avbruten, avbrutet, annullerad, makulerad, raderad, aterbetald, aterbetalt,
+            returnerad, misslyckades, misslyckad, avvisad, obetald, vantar pa betalning, utkast""",
+        "nb": """kansellert, avbrutt, annullert, refundert, tilbakebetalt, returnert, mislyktes,
+            feilet, avslatt, venter pa betaling, avventer betaling""",
+        "nl": """geannuleerd, verwijderd, verlopen, terugbetaald, geretourneerd, retour, mislukt,
+            geweigerd, afgewezen, onbetaald, wachtend op betaling, in afwachting van betaling,
+            concept""",
+        "es": """cancelado, cancelada, anulado, anulada, eliminado, caducado, reembolsado,
+            reembolsada, devuelto, devuelta, fallido, fallida, rechazado, rechazada, impagado,
+            pendiente de pago, pago pendiente, borrador, prueba""",
+        "it": """annullato, annullata, cancellato, cancellata, scaduto, rimborsato, rimborsata,
+            reso, restituito, fallito, fallita, rifiutato, rifiutata, non pagato,
+            in attesa di pagamento, bozza, prova""",
+        "pt": """excluido, expirado, devolvido, devolvida, estornado, falhou, malsucedido,
+            malsucedida, recusado, recusada, nao pago, aguardando pagamento, pagamento pendente,
+            rascunho, teste""",
     },
-    "failed": {
-        "en": "failed, rejected, declined, denied, unpaid, payment failed, payment error, fraud",
-        "fr": "echoue, echouee, echec, refuse, refusee, rejete, impaye, impayee",
-        "da": "mislykkedes, mislykket, fejlet, afvist, ubetalt",
-        "de": "fehlgeschlagen, abgelehnt, unbezahlt",
-        "sv": "misslyckades, misslyckad, avvisad, obetald",
-        "nb": "mislyktes, feilet, avslatt",
-        "nl": "mislukt, geweigerd, afgewezen, onbetaald",
-        "es": "fallido, fallida, rechazado, rechazada, impagado",
-        "it": "fallito, fallita, rifiutato, rifiutata, non pagato",
-        "pt": "falhou, malsucedido, malsucedida, recusado, recusada, nao pago",
-    },
-    "unfinished": {
-        "en": "pending payment, awaiting payment, checkout draft, draft, auto draft, abandoned",
-        "fr": "en attente de paiement, attente paiement, brouillon, abandonne",
-        "da": "afventer betaling, kladde",
-        "de": "zahlung ausstehend, warten auf zahlung, entwurf",
-        "sv": "vantar pa betalning, utkast",
-        "nb": "venter pa betaling, avventer betaling",
-        "nl": "wachtend op betaling, in afwachting van betaling, concept",
-        "es": "pendiente de pago, pago pendiente, borrador",
-        "it": "in attesa di pagamento, bozza",
-        "pt": "aguardando pagamento, pagamento pendente, rascunho",
-    },
-    "test": {"en": "test, testing, test order", "fr": "commande de test", "de": "testbestellung",
-             "da": "testordre", "es": "prueba", "it": "prova", "pt": "teste"},
-    "sold": {
-        "en": """completed, complete, paid, shipped, delivered, fulfilled, processed, processing,
-            succeeded, captured, closed, sold, invoiced""",
-        "fr": "terminee, termine, payee, paye, expediee, expedie, livree, livre, en cours",
-        "da": "gennemfort, betalt, afsendt, leveret, afsluttet, behandles",
-        "de": "abgeschlossen, bezahlt, versandt, versendet, geliefert, zugestellt, in bearbeitung",
-        "sv": "slutford, betald, skickad, levererad, behandlas, klar",
-        "nb": "fullfort, betalt, sendt, levert, under behandling",
-        "nl": "voltooid, afgerond, betaald, verzonden, geleverd, bezorgd, in behandeling",
-        "es": "completado, completada, pagado, pagada, enviado, enviada, entregado, entregada",
-        "it": "completato, completata, pagato, pagata, spedito, consegnato, in lavorazione",
-        "pt": "concluido, concluida, pago, paga, enviado, entregue, processando",
+    "open": {
+        "en": """on hold, holded, hold, pending, open, new, created, authorized, authorised, closed,
+            partially refunded, partially returned, partially paid, partially cancelled, partially
+            canceled, refund requested, return requested, return in progress, refund pending,
+            cancellation requested, cancel requested, payment review, in review, under review,
+            review, disputed, dispute, backordered, backorder, in progress, processing refund,
+            requires capture, requires confirmation, received, submitted, placed, scheduled""",
+        "fr": "en attente, ouvert, en cours, partiellement rembourse",
+        "da": "afventer, behandles, under behandling, delvist refunderet",
+        "de": "offen, neu, ausstehend, in bearbeitung, wartend, teilweise erstattet",
+        "sv": "oppen, avvaktar, vantande",
+        "nb": "apen, pa vent",
+        "nl": "in behandeling, in de wacht, openstaand",
+        "es": "pendiente, en espera, abierto, procesando",
+        "it": "in attesa, aperto, in lavorazione, sospeso",
+        "pt": "pendente, aguardando, processando",
     },
 }  # fmt: skip
+# Words of the total of an order, as against that of one of its lines.
+_TOTALS = {
+    "en": "total, order, grand total, subtotal, ordertotal, invoice",
+    "fr": "commande",
+    "da": "ordretotal, ordrebelob, totalbelob",
+    "de": "gesamt, gesamtbetrag, gesamtpreis, gesamtsumme, rechnungsbetrag, bestellwert, summe",
+    "sv": "summa, orderbelopp, ordervarde, totalbelopp",
+    "nb": "ordresum, totalsum",
+    "nl": "orderbedrag, totaalbedrag, totaal",
+    "es": "pedido",
+    "it": "totale, ordine",
+}
+_LINES = {
+    "en": "line, item, items, lineitem, position, positions, product, sku, article, unit",
+    "fr": "ligne, article",
+    "da": "linje, vare",
+    "de": "artikel, zeile",
+    "sv": "rad",
+    "nl": "regel",
+    "es": "linea",
+    "it": "riga",
+    "pt": "linha",
+}
 _MORE_MONTHS = {"mrz": 3, "maerz": 3, "mae": 3, "mrt": 3, "setiembre": 9, "aou": 8, "desember": 12}
 _MORNING = "am, 上午, 午前, 오전, 凌晨, 早上, fm, ap"
 _AFTERNOON = "pm, 下午, 午後, 오후, 晚上, em, ip"
@@ -393,6 +439,10 @@ def _listed(table: Mapping[str, str]) -> Iterator[str]:
 
 HEADERS = {role: tuple(dict.fromkeys(_listed(table))) for role, table in _HEADERS.items()}
 PERSONAL = frozenset(_listed(_PERSONAL))
+TOTALS, LINES = (
+    frozenset(word for words in _listed(table) for word in words.split())
+    for table in (_TOTALS, _LINES)
+)
 STATUSES = {meaning: frozenset(_listed(table)) for meaning, table in _STATUSES.items()}
 
 

@@ -90,7 +90,6 @@ READABLE = [
     pytest.param(
         "12_mixed_float_ids.csv",
         Right(20, 5, 110.0, "2024-01-10", "2024-02-19"),
-        marks=fault("100 and 100.0 are two customers"),
     ),
     pytest.param(
         "18a_nested.parquet",
@@ -121,7 +120,6 @@ READABLE = [
     pytest.param(
         "31_newsletter_status.csv",
         Right(3, 2, 20.98, "2024-01-03", "2024-02-03"),
-        marks=fault("'newsletter status: cancelled' is taken for the status of the order"),
     ),
 ]
 
@@ -171,7 +169,6 @@ def test_lines_of_a_shopify_order_take_the_total_of_its_first():
 # --- amounts --------------------------------------------------------------------------------------
 
 
-@fault("the total of an order is added once for each of its lines: 210, not 90")
 def test_the_total_of_an_order_counts_once():
     name = "01_order_total_on_every_line.csv"
     totals = {(row["order_id"], row["order total"]) for row in lines(name)}
@@ -180,14 +177,12 @@ def test_the_total_of_an_order_counts_once():
     assert "order total" in refused or revenue(read(name)) == 90 or "total" in told(read(name))
 
 
-@fault("money that was given back counts as revenue, and nothing says so")
 def test_a_column_of_refunds_is_used_or_told():
     need(sum(float(row["total_refunded"]) for row in lines("16a_refund_column.csv")) == 75, "75")
     sales = read("16a_refund_column.csv")
     assert revenue(sales) == 75.0 or "refund" in told(sales)
 
 
-@fault("Amazon's item-price, the total of a line, is multiplied by the quantity")
 def test_an_item_price_of_amazon_is_the_total_of_its_line():
     name = "17_amazon_item_price.tsv"
     kept = [row for row in lines(name) if row["order-status"] != "Cancelled"]
@@ -197,7 +192,6 @@ def test_an_item_price_of_amazon_is_the_total_of_its_line():
     assert "item-price" in refused or revenue(read(name)) == right == 480
 
 
-@fault("a refund over two orders takes nothing off")
 def test_a_refund_may_be_of_several_orders():
     need(lines("27_refund_of_two_orders.csv")[2]["amount"] == "-25.00", "the refund is there")
     sales = read("27_refund_of_two_orders.csv")
@@ -205,7 +199,6 @@ def test_a_refund_may_be_of_several_orders():
     assert spent.to_dict() == {"a": 5.0, "b": 9.0}
 
 
-@fault("equal lines of one order are dropped as repeats")
 def test_equal_lines_of_one_order_are_all_of_it():
     name = "30_equal_lines_of_one_order.csv"
     need([row["amount"] for row in lines(name)].count("9.99") == 3, "three equal lines")
@@ -213,7 +206,6 @@ def test_equal_lines_of_one_order_are_all_of_it():
     assert orders.loc[orders["date"] == "2024-01-03", "amount"].sum() == pytest.approx(29.97)
 
 
-@fault("the row of the grand total is a customer with 300.00")
 def test_a_row_that_is_the_sum_of_all_others_is_told():
     *others, total = [float(row["amount"]) for row in lines("24_total_row_dated.csv")]
     need(total == sum(others) == 300, "the last row is the sum of all others")
@@ -227,7 +219,6 @@ NO_SALES = {"pending payment", "failed", "wc-cancelled", "wc-refunded", "checkou
             "chargeback", "test", "declined"}  # fmt: skip
 
 
-@fault("orders that were cancelled, refunded, tests or never paid are sales")
 def test_every_status_is_listed_and_those_of_no_sale_are_set_aside():
     """On hold and partially refunded are a choice to show."""
     status = {row["date"]: row["order status"] for row in lines("02a_status_words.csv")}
@@ -240,7 +231,6 @@ def test_every_status_is_listed_and_those_of_no_sale_are_set_aside():
     assert [word for word in status.values() if word.casefold() not in said] == []
 
 
-@fault("twenty orders of guests belong to a customer '0', and nothing says so")
 def test_guests_under_one_id_are_told():
     ids = [row["customer_id"] for row in lines("03a_woo_guest_zero.csv")]
     need(ids.count("0") == 20 and len(ids) == 30, "20 of 30 rows are of guests")
@@ -251,7 +241,6 @@ NOBODY = ("Guest", "guest", "GUEST", "anonymous", "0", "00000000-0000-0000-0000-
           "(none)", "undefined", "\\N", "<NA>", "NULL", "-1")  # fmt: skip
 
 
-@fault("words for nobody are customers")
 def test_words_for_nobody_are_no_customer_or_told():
     need({row["customer_id"] for row in lines("03b_guest_words.csv")} > set(NOBODY), "the words")
     sales = read("03b_guest_words.csv")
@@ -260,7 +249,6 @@ def test_words_for_nobody_are_no_customer_or_told():
     assert [word for word in NOBODY if word in customers(sales) and repr(word) not in shown] == []
 
 
-@fault("Ann@ and ann@ are two customers, and nothing says so")
 def test_ids_that_differ_only_in_case_are_told():
     emails = {row["email"].strip() for row in lines("13_email_case.csv")}
     need(emails > {"Ann@Example.org", "ann@example.org"}, "one address in two ways")
@@ -268,7 +256,6 @@ def test_ids_that_differ_only_in_case_are_told():
     assert len(customers(sales)) == 2 or "case" in told(sales)
 
 
-@fault("ids whose digits a spreadsheet has cut off pass as ids")
 def test_ids_cut_by_a_spreadsheet_are_told():
     need(all("E+11" in row["customer_id"] for row in lines("14_excel_sci_ids.csv")), "cut ids")
     words = ("digits", "scientific", "exponent")
@@ -285,21 +272,18 @@ def sentinels():
     return "04_sentinel_dates.csv"
 
 
-@fault("0001-01-01 and 9999-12-31 are days of orders")
 def test_days_that_stand_for_none_are_refused(sentinels):
     refused = refusal(lambda: read(sentinels))
     assert "0001-01-01" in refused
     assert "9999-12-31" in refused
 
 
-@fault("0001-01-01 and 9999-12-31 lie between since and until")
 def test_since_and_until_set_every_other_day_aside(sentinels):
     sales = read(sentinels, **YEAR)
     assert sales.quality.rows_used == 400
     assert sales.orders["date"].between("2024-01-01", "2024-12-31").all()
 
 
-@fault("one order of tomorrow refuses the file", DataError)
 def test_an_order_of_tomorrow_is_told(tmp_path):
     """The shop may lie east of the computer."""
     today = pd.Timestamp.today().normalize()

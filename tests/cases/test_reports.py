@@ -48,7 +48,6 @@ def test_fit_takes_the_options_of_reading(said_once):
 # --- customers under a contract -------------------------------------------------------------------
 
 
-@fault("monthly payments of 9.99 are taken for purchases, and nothing says so")
 def test_constant_gaps_point_to_the_models_of_contracts(desk):
     path = given("34_monthly_subscription.csv")
     days = pd.read_csv(path, parse_dates=["date"]).groupby("customer")["date"]

@@ -1,0 +1,142 @@
+"""What the status of an order says: a sale, no sale, or something for the user to decide.
+
+The words are a table by meaning. A status is looked up without case, accents and punctuation, and
+without the words that shop systems put in front ("wc-cancelled", "ORDER_CANCELLED").
+"""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from crmlab.arrays import Bools
+from crmlab.reading.cells import Cells, as_words
+from crmlab.reading.options import split_words
+from crmlab.reading.quality import Decision, Finding
+from crmlab.reading.words import STATUSES, plain
+
+SALE, NO_SALE, OPEN, UNKNOWN = "sale", "no sale", "open", "unknown"
+_OF_CUSTOMERS = """active, inactive, subscribed, unsubscribed, not subscribed, opted in, opted out,
+    verified, unverified, trial, lead, prospect, vip, gold, silver, bronze, bounced, member,
+    enabled, disabled, guest, registered, yes, no, true, false, married, single"""  # fmt: skip
+_PARTLY = {"partially", "partial", "partly", "teilweise", "partiellement", "parcialmente",
+           "parzialmente"}  # fmt: skip
+_IN_FRONT = {"wc", "order", "status", "state", "payment", "ordre", "bestellung"}
+_MEANING = {word: meaning for meaning, words in STATUSES.items() for word in words}
+_CUSTOMER_WORDS = frozenset(plain(word) for word in _OF_CUSTOMERS.split(","))
+_MOST_VALUES, _SHOWN = 60, 40
+_NEEDED_SHARE = 0.5
+
+
+def meaning_of(status: str) -> str:
+    """Look up what a status says of its order.
+
+    Returns
+    -------
+    {"sale", "no sale", "open", "unknown", ""}
+        "open" is for the user to decide; "" if nothing is written.
+
+    Examples
+    --------
+    >>> [meaning_of(text) for text in ("wc-cancelled", "Payée", "Partially refunded", "blue")]
+    ['no sale', 'sale', 'open', 'unknown']
+    >>> meaning_of("Cancelled by customer (fraud)")
+    'no sale'
+    """
+    words = plain(status).split()
+    if not words:
+        return "" if not status.strip() else UNKNOWN
+    for start in range(1 + sum(word in _IN_FRONT for word in words[:2])):
+        if known := _MEANING.get(" ".join(words[start:])):
+            return known
+    if _PARTLY & set(words):
+        return OPEN
+    words = words[1:] if words[0] in _IN_FRONT else words
+    begins = (_MEANING.get(" ".join(words[:n])) for n in range(len(words), 0, -1))
+    return NO_SALE if next((m for m in begins if m), "") == NO_SALE else UNKNOWN
+
+
+def judge_statuses(texts: pd.Index, no_sale: str | None = None) -> NDArray[np.object_]:
+    """Say what each text of a column of statuses means, by the table and by the user's list.
+
+    Parameters
+    ----------
+    texts : Index of str
+    no_sale : str, optional
+        As in `ReadingOptions`.
+
+    Examples
+    --------
+    >>> judge_statuses(pd.Index(["paid", "on-hold", "void"]), "none, On-hold").tolist()
+    ['sale', 'no sale', 'sale']
+    """
+    said, only = split_words(no_sale)
+    known = {plain(word) for word in said}
+    found = [
+        NO_SALE if text.casefold() in said or (text and plain(text) in known)
+        else SALE if only and text
+        else meaning_of(text)
+        for text in texts
+    ]  # fmt: skip
+    return np.array(found, dtype=object)
+
+
+def holds_statuses(cells: pd.Series, *, is_exact: bool) -> bool:
+    """Whether cells look like statuses of orders rather than of customers.
+
+    Parameters
+    ----------
+    cells : Series
+    is_exact : bool
+        Whether the header says no more than "status". If it says more, e.g. "newsletter status",
+        a word is needed that only orders have, such as "paid".
+    """
+    counts = as_words(cells).value_counts()
+    counts = counts[counts.index != ""]
+    if counts.empty or len(counts) > _MOST_VALUES:
+        return False
+    meanings = judge_statuses(counts.index)
+    known = counts[meanings != UNKNOWN].sum() / counts.sum()
+    is_sold = bool((meanings == SALE).any())
+    of_customers = any(plain(text) in _CUSTOMER_WORDS for text in counts.index)
+    if of_customers or not is_exact:
+        return is_sold and not of_customers and known >= _NEEDED_SHARE
+    return bool(known >= _NEEDED_SHARE)
+
+
+def describe_statuses(
+    cells: Cells, meanings: NDArray[np.object_], no_sale: str | None
+) -> list[Decision]:
+    """List each status of a column, its rows, and what was done with them."""
+    why = "as the table of statuses says" if no_sale is None else "by --no-sale and the table"
+    done = {
+        SALE: "a sale",
+        NO_SALE: "no sale: set aside",
+        OPEN: "kept as a sale: open",
+        UNKNOWN: "kept as a sale: not known",
+        "": "kept as a sale: nothing is written",
+    }
+    order = np.argsort(-cells.counts, kind="stable")
+    listed = [
+        Decision(f"status {cells.texts[k][:60]!r}", done[meanings[k]],
+                 f"{cells.counts[k]:,} {'row' if cells.counts[k] == 1 else 'rows'}, {why}")
+        for k in order[:_SHOWN]
+    ]  # fmt: skip
+    if len(order) > _SHOWN:
+        rest = cells.counts[order[_SHOWN:]].sum()
+        more = f"{len(order) - _SHOWN:,} more statuses"
+        listed.append(Decision(more, "judged in the same way", f"{rest:,} rows"))
+    return listed
+
+
+def find_doubtful(cells: Cells, meanings: NDArray[np.object_]) -> list[Finding]:
+    """Return the rows that are kept although their status leaves open whether they are sales."""
+    findings = []
+    for meaning, what in (
+        (OPEN, "status leaves open whether it is a sale"),
+        (UNKNOWN, "status with a meaning that crmlab does not know"),
+    ):
+        marks: Bools = meanings == meaning
+        if marks.any():
+            done = f"kept as sales ({cells.counted(marks)}); --no-sale sets them aside"
+            findings.append(Finding(what, cells.count(marks), done, 0, cells.show(marks, 3)))
+    return findings
