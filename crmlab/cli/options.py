@@ -53,7 +53,10 @@ class FileOptions:
     ] = None
     amount_of: Annotated[
         str | None,
-        _column(help="order, if an amount is that of the order, repeated on its lines; or line."),
+        _column(
+            help="order, if an amount is that of the order, repeated on its lines; first-line, if "
+            "it stands on the first of them only; or line."
+        ),
     ] = None
     table: Annotated[str | None, _column(help="Sheet, or table of a database.")] = None
     encoding: Annotated[str | None, _column(help="Encoding of a CSV, e.g. cp1252.")] = None

@@ -6,7 +6,7 @@ A guess is made from the words of a header; the user may overrule it by name or 
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import pandas as pd
 
@@ -42,7 +42,7 @@ class Columns:
 
 
 def guess_columns(
-    raw: RawTable, chosen: Mapping[str, str | None]
+    raw: RawTable, chosen: Mapping[str, str | None], reasons: Mapping[str, str] | None = None
 ) -> tuple[Columns, tuple[Decision, ...], tuple[str, ...]]:
     """Guess which column holds what.
 
@@ -51,6 +51,8 @@ def guess_columns(
     raw : RawTable
     chosen : mapping of role to a column's name or "#position", "none", or None
         The user's choices; the rest is guessed.
+    reasons : mapping of role to str, optional
+        Why a column is chosen where it is not the user who chooses.
 
     Returns
     -------
@@ -75,6 +77,8 @@ def guess_columns(
     names = [str(name) for name in raw.frame.columns]
     roles = [field.name for field in fields(Columns)]
     found, decisions = find_roles(raw, roles, ("customer", "date"), chosen, "--")
+    given = {f"{role} column": reason for role, reason in (reasons or {}).items()}
+    decisions = [replace(d, evidence=given.get(d.what, d.evidence)) for d in decisions]
     personal = find_personal(raw)
     if "amount" not in found and "price" in found and chosen.get("amount") != NONE:
         decisions += _take_price_for_amount(names, found, chosen)

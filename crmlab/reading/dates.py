@@ -52,17 +52,34 @@ class ReadDates:
 
     Parameters
     ----------
-    days : Series or ndarray of datetime64[us]
-        One per row, or one per text.
+    days : Series of datetime64[us]
+        One per row.
     decisions : tuple of Decision
         The order of day and month, and the time zone if one is written.
     unread : str
         Why cells could not be read; "" if all could.
+    """
+
+    days: pd.Series
+    decisions: tuple[Decision, ...]
+    unread: str = ""
+
+
+@dataclass(frozen=True)
+class ReadTexts:
+    """The days of the distinct texts of a column, as in `ReadDates`.
+
+    Parameters
+    ----------
+    days : ndarray of datetime64[us]
+        One per text.
+    decisions : tuple of Decision
+    unread : str
     moved : ndarray of bool, optional
         Texts whose day is another one in the time zone in which days count.
     """
 
-    days: pd.Series | NDArray[np.datetime64]
+    days: NDArray[np.datetime64]
     decisions: tuple[Decision, ...]
     unread: str = ""
     moved: Bools | None = None
@@ -121,7 +138,7 @@ def days_of(raw: pd.Series, timezone: str | None = None) -> pd.Series:
 
 def read_day_texts(
     cells: Cells, *, order: str | None = None, timezone: str | None = None
-) -> ReadDates:
+) -> ReadTexts:
     """Read the distinct texts of a column of dates.
 
     Parameters
@@ -132,7 +149,7 @@ def read_day_texts(
 
     Returns
     -------
-    ReadDates
+    ReadTexts
         One day per text; what cannot be read is NaT.
 
     Raises
@@ -150,7 +167,7 @@ def read_day_texts(
 
 def _read_written(
     cells: Cells, texts: pd.Series, order: str | None, timezone: str | None
-) -> ReadDates:
+) -> ReadTexts:
     dates, times = part_texts(pd.Series([fold(text) for text in texts], dtype="str"))
     (codes, dates), (clock_codes, times) = pd.factorize(dates), pd.factorize(times)
     parts, forms = _split(dates)
@@ -163,7 +180,7 @@ def _read_written(
     described = f"{_describe(cells.tally(forms))}; {evidence}".strip("; ")
     written = Decision("dates", choice or "year, month, day", described)
     moved = (placed != days) & ~np.isnat(days)
-    return ReadDates(placed, (written, *([zone] if zone else [])), unread, moved)
+    return ReadTexts(placed, (written, *([zone] if zone else [])), unread, moved)
 
 
 def _are_serials(text: pd.Series) -> bool:
@@ -173,12 +190,12 @@ def _are_serials(text: pd.Series) -> bool:
     return pd.to_numeric(filled).between(*_SERIALS).all()
 
 
-def _read_serials(text: pd.Series) -> ReadDates:
+def _read_serials(text: pd.Series) -> ReadTexts:
     numbers = pd.to_numeric(text.mask(text == ""))
     days = _SERIAL_START + pd.to_timedelta(np.floor(numbers), unit="D")
     evidence = "five-digit numbers, as spreadsheets store"
     decision = Decision("dates", "days since 1899-12-30", evidence)
-    return ReadDates(days.astype("datetime64[us]").to_numpy(), (decision,))
+    return ReadTexts(days.astype("datetime64[us]").to_numpy(), (decision,))
 
 
 def _epoch_unit(texts: pd.Series) -> str:
@@ -192,7 +209,7 @@ def _epoch_unit(texts: pd.Series) -> str:
     return ""
 
 
-def _read_epochs(cells: Cells, texts: pd.Series, unit: str, timezone: str | None) -> ReadDates:
+def _read_epochs(cells: Cells, texts: pd.Series, unit: str, timezone: str | None) -> ReadTexts:
     digits = next(n for n, name in _EPOCHS.items() if name == unit)
     seconds = pd.to_numeric(texts.where(texts.str.fullmatch(rf"\d{{{digits}}}(\.\d+)?")).str[:10])
     instants = pd.to_datetime(seconds.where(seconds.between(*_EPOCH_SECONDS)), unit="s")
@@ -201,7 +218,7 @@ def _read_epochs(cells: Cells, texts: pd.Series, unit: str, timezone: str | None
     zone = Decision("time zone", timezone or "UTC", "as you said" if timezone else
                     "what such numbers count in (--timezone chooses another)")  # fmt: skip
     unread = _list_causes(cells, np.where(np.isnat(days), f"no number of {digits} digits", ""))
-    return ReadDates(days, (written, zone), unread)
+    return ReadTexts(days, (written, zone), unread)
 
 
 def _split(unique: pd.Index) -> tuple[np.ndarray, np.ndarray]:

@@ -22,7 +22,8 @@ from crmlab.reading.ids import read_ids, read_people
 from crmlab.reading.options import ReadingOptions
 from crmlab.reading.privacy import pseudonymise
 from crmlab.reading.quality import Decision, Finding, Quality, find_rows, listed_rows, show_rows
-from crmlab.reading.sales import UNREADABLE_SHARE, Sales
+from crmlab.reading.sales import Sales
+from crmlab.reading.sieve import UNREADABLE_SHARE
 
 # The roles of columns in the order in which they are matched; the first group is required.
 _ROLES = {

@@ -11,7 +11,7 @@ from crmlab.reading.amounts import DECIMALS
 from crmlab.reading.dates import ORDERS
 
 NONE = "none"
-AMOUNTS_OF = ("order", "line")
+AMOUNTS_OF = ("order", "line", "first-line")
 _ROLES = (
     "customer", "date", "amount", "quantity", "price", "currency", "status", "order", "refund"
 )  # fmt: skip
@@ -27,9 +27,9 @@ class ReadingOptions:
         Names of columns, or positions such as "#3".
     amount, quantity, price, currency, status, order, refund : str, optional
         The same; "none" if there is no such column, whatever a header says.
-    amount_of : {"order", "line"}, optional
-        Whether an amount is the total of its order, repeated on each of its lines, or that of its
-        line.
+    amount_of : {"order", "line", "first-line"}, optional
+        Whether an amount is the total of its order, repeated on each of its lines; that of its
+        line; or the total of its order, written on the first of its lines only.
     no_sale : str, optional
         Statuses of orders that are no sales, separated by commas, besides those that are known;
         "none" as one of them forgets those that are known.

@@ -15,6 +15,7 @@ from crmlab.reading.dates import STORED_DATES, read_day_texts
 from crmlab.reading.files import is_large, read_raw
 from crmlab.reading.ids import describe_nobody, find_odd_ids, name_ids, read_people
 from crmlab.reading.options import ReadingOptions, as_day
+from crmlab.reading.presets import use_preset
 from crmlab.reading.privacy import is_formula, pseudonymise
 from crmlab.reading.quality import Decision, Finding, Quality
 from crmlab.reading.rows import FrameRawRows, RawRows, Spread
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from ibis.expr.types import Table
 
     from crmlab.reading.disk import Stored
-
-UNREADABLE_SHARE = 0.05  # above it, the file was probably misread rather than badly written
 
 
 @dataclass(frozen=True)
@@ -95,8 +94,9 @@ def read_sales(
     raw = open_rows(source, options)
     people = {} if same_person is None else read_people(same_person)
     try:
-        columns, guesses, personal = guess_columns(raw.head, options.columns())
-        return _clean(raw, columns, guesses, personal, options, people, key)
+        options, taken, known = use_preset(raw.head.frame.columns, options)
+        columns, guesses, personal = guess_columns(raw.head, options.columns(), taken)
+        return _clean(raw, columns, [*known, *guesses], personal, options, people, key)
     except DataError as problem:
         raise DataError(f"{raw.head.source}: {problem}") from None
 
@@ -152,7 +152,7 @@ def _clean(
     shown = [p for p in vars(columns).values() if p is not None]
     shown = [p for p in shown if not (key is not None and p == columns.customer)]
     rows = raw.build(shown, {name: c for part in parts for name, c in part.made.items()})
-    check_readable(rows, raw.n_rows, UNREADABLE_SHARE, when.done)
+    check_readable(rows, raw.n_rows, options, when.done)
     check_days(rows, options)
     amount = None if columns.amount is None else str(raw.head.frame.columns[columns.amount])
     sifted = sift(rows, raw.n_rows, options, Done(who.done, status.done, when.done, amount))
@@ -222,10 +222,13 @@ def _read_money(raw: RawRows, columns: Columns, options: ReadingOptions) -> _Par
     else:
         return _Part({})
     named = "" if columns.currency is None else _one_currency(raw.cells(columns.currency))
-    back = {}
+    more = {}
     if columns.refund is not None:
-        back["refund"] = _read_amount(raw, columns.refund, options)[0]
-    return _Part({"amount": amount, **back}, decisions, currency=named or written)
+        more["refund"] = _read_amount(raw, columns.refund, options)[0]
+    place = columns.amount
+    if options.amount_of == "first-line" and place is not None and raw.type_of(place) == "text":
+        more["blank"] = raw.spread(place, raw.cells(place).texts == "")
+    return _Part({"amount": amount, **more}, decisions, currency=named or written)
 
 
 def _read_amount(raw: RawRows, place: int, options: ReadingOptions) -> tuple[Spread, str, Decision]:

@@ -16,6 +16,7 @@ from crmlab.reading.options import ReadingOptions, as_day
 from crmlab.reading.quality import Finding, listed_rows
 from crmlab.reading.rows import CENT, RETURN_MARKS, Lines, OrderRows, Where
 
+UNREADABLE_SHARE = 0.05  # above it, the file was probably misread rather than badly written
 _NO_DAYS = ("1900-01-01", "1970-01-01")  # what systems write for a day that they do not know
 _DAY = pd.Timedelta(days=1)
 _FEWEST_SUMMANDS = 3
@@ -68,6 +69,7 @@ def sift(rows: OrderRows, n_rows: int, options: ReadingOptions, done: Done) -> S
         If no order is left.
     """
     left, findings = _apply_reasons(rows, options, done)
+    findings += _find_lost_totals(rows, options)
     left, repeats = _drop_repeats(rows, left, n_rows, options)
     rows, left, totals = _count_totals_once(rows, left, options, done.amount)
     findings += repeats + totals + _find_sum_of_others(rows, left) + _find_moved(rows, left)
@@ -80,15 +82,17 @@ def sift(rows: OrderRows, n_rows: int, options: ReadingOptions, done: Done) -> S
     return Sifted(rows, left, n_left, findings + _remark(rows, left, n_left, options))
 
 
-def check_readable(rows: OrderRows, n_rows: int, most: float, unread: str) -> None:
+def check_readable(rows: OrderRows, n_rows: int, options: ReadingOptions, unread: str) -> None:
     """Refuse a file with too many unreadable rows: then the reading is wrong, not the rows."""
     problems = []
     for column in ("date", "amount"):
         if not rows.has(column):
             continue
         bad = rows.missing(column)
+        if (further := _further_lines(rows, options)) is not None:
+            bad = bad & ~further
         share = rows.count(bad) / n_rows
-        if share > most:
+        if share > UNREADABLE_SHARE:
             causes = f": {unread}" if column == "date" and unread else ""
             problems.append(
                 f"{share:.0%} of the rows have no readable {column}{causes} ({_list(rows, bad)}); "
@@ -147,7 +151,10 @@ def _apply_reasons(
 
 
 def _reasons(rows: OrderRows, options: ReadingOptions, done: Done) -> list[tuple[str, str, Where]]:
-    reasons = [
+    further = _further_lines(rows, options)
+    how = f"set aside: {(done.amount or '')[:40]!r} stands on the first line of an order only"
+    reasons = [] if further is None else [("further lines of an order", how, further)]
+    reasons += [
         ("no customer id", done.nobody, rows.missing("customer_id")),
         ("no readable date", f"set aside: {done.unread}".rstrip(": "), rows.missing("date")),
     ]
@@ -168,6 +175,25 @@ def _reasons(rows: OrderRows, options: ReadingOptions, done: Done) -> list[tuple
 
 
 # --- lines of orders ------------------------------------------------------------------------------
+
+
+def _further_lines(rows: OrderRows, options: ReadingOptions) -> Where | None:
+    """Mask: lines of an order whose total stands on another line; None if each has its own."""
+    if options.amount_of != "first-line" or not (rows.has("order") and rows.has("amount")):
+        return None
+    blank = rows.where("blank") if rows.has("blank") else rows.missing("amount")
+    return blank & ~rows.missing("order")
+
+
+def _find_lost_totals(rows: OrderRows, options: ReadingOptions) -> list[Finding]:
+    """Find orders of which no line has a total."""
+    further = _further_lines(rows, options)
+    if further is None:
+        return []
+    numbered = ~rows.missing("order")
+    lost = rows.count(numbered, ["order"]) - rows.count(numbered & ~further, ["order"])
+    done = "their lines are set aside with the further lines of other orders"
+    return [Finding("orders without a total on any line", lost, done)] if lost else []
 
 
 def _drop_repeats(
@@ -200,7 +226,7 @@ def _count_totals_once(
     rows: OrderRows, left: Where, options: ReadingOptions, amount: str | None
 ) -> tuple[OrderRows, Where, list[Finding]]:
     """Count the total of an order once if it stands on each of its lines."""
-    if amount is None or not rows.has("order") or options.amount_of == "line":
+    if amount is None or not rows.has("order") or options.amount_of in ("line", "first-line"):
         return rows, left, []
     lines = Lines(0, 0, 0) if options.amount_of else rows.lines(left)
     all_equal = lines.several >= _FEWEST_ORDERS and lines.equal == lines.several

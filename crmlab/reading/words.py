@@ -6,7 +6,7 @@ to `LANGUAGES` and its words to the tables.
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 
 LANGUAGES = (
@@ -479,7 +479,7 @@ def weekday_words() -> frozenset[str]:
     return frozenset(fold(name).strip(".") for _, name in _in_all_forms(get_day_names))
 
 
-def _in_all_forms(names_of: object) -> Iterable[tuple[int, str]]:
+def _in_all_forms(names_of: Callable[..., Mapping[int, str]]) -> Iterable[tuple[int, str]]:
     for language in LANGUAGES:
         for width in ("wide", "abbreviated"):
             for context in ("format", "stand-alone"):
