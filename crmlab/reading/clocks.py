@@ -22,6 +22,8 @@ _HALF = "|".join(sorted(map(re.escape, _HALF_DAYS), key=len, reverse=True))
 _DOTTED = r"(?<=[\s,])\d{1,2}\.\d{2}(?:\.\d{2})?(?![.\d])"  # 10.30: as in Danish
 _BEGIN = rf"(?:(?:{_HALF})\s?)?(?<!\d)\d{{1,2}}\s?[:h]\s?\d{{2}}|{_DOTTED}"
 _PARTS = re.compile(rf"(\D*\d.*?)((?:{_BEGIN}).*)?", re.DOTALL)
+# the same for the most common forms, for speed
+_PLAIN_PARTS = re.compile(r"(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4})[t ](\d{1,2}:\d{2}.*)")
 _CLOCK = re.compile(
     rf"(?P<before>{_HALF})?\s?(?P<hour>\d{{1,2}})\s?[:.h]\s?(?P<minute>\d{{2}})"
     rf"(?:[:.]\d{{2}}(?:[.,]\d+)?)?\s*(?P<after>{_HALF})?\s*"
@@ -56,7 +58,7 @@ class Clocks:
 
 def part_texts(texts: pd.Series) -> tuple[pd.Series, pd.Series]:
     """Part folded texts into what stands before a time of day, and the time ("" if none)."""
-    found = [_PARTS.fullmatch(text) for text in texts]
+    found = [_PLAIN_PARTS.fullmatch(text) or _PARTS.fullmatch(text) for text in texts]
     pairs = [
         parts.groups(default="") if parts else (text, "")
         for text, parts in zip(texts, found, strict=True)
@@ -123,7 +125,9 @@ def place_days(
     known = ~np.isnan(offsets) & ~np.isnat(days)
     if not known.any():
         return days, None
-    counts = cells.tally(np.array([name_offset(o) for o in np.where(known, offsets, np.nan)]))
+    codes, different = pd.factorize(np.where(known, offsets, np.nan), use_na_sentinel=False)
+    names = np.array([name_offset(offset) for offset in different], dtype=object)[codes]
+    counts = cells.tally(names)
     listed = ", ".join(f"{name} in {rows:,} rows" for name, rows in counts.items())
     if timezone is not None:
         told = Decision("time zone", timezone, f"as you said; written: {listed}")
@@ -133,7 +137,7 @@ def place_days(
     if _is_one_place(days[known], offsets[known]):
         why = f"summer and winter time of one place ({listed}); days as written"
         return days, Decision("time zone", " and ".join(counts.index), why)
-    common = offsets[known][[name_offset(o) == counts.index[0] for o in offsets[known]]][0]
+    common = offsets[names == counts.index[0]][0]
     moved = _moved(days, clocks.minutes + common - offsets)
     why = f"{listed}; days in the zone of most rows (--timezone chooses another)"
     return np.where(known, moved, days), Decision("time zone", counts.index[0], why)
