@@ -218,8 +218,11 @@ def describe_periods(sales: Sales, plan: Plan) -> Decision:
     plan : Plan
     """
     begun, last = sales.window
+    is_cut = plan.freq == "M" and last.day < last.days_in_month
     end = (
-        "calendar months, up to the last complete one"
+        f"calendar months; the last one is cut and ends on {last.date()}"
+        if is_cut
+        else "calendar months, up to the last complete one"
         if plan.freq == "M"
         else f"counted back from {last.date()}, so the last one is complete"
     )

@@ -81,7 +81,7 @@ def guess_columns(
     decisions = [replace(d, evidence=given.get(d.what, d.evidence)) for d in decisions]
     personal = find_personal(raw)
     if "amount" not in found and "price" in found and chosen.get("amount") != NONE:
-        decisions += _take_price_for_amount(names, found, chosen)
+        decisions = _take_price_for_amount(names, found, chosen, decisions)
     if "amount" not in found and not {"quantity", "price"} <= set(found):
         why = "no header mentions one; name it with --amount if there is one"
         if chosen.get("amount") != NONE:
@@ -90,9 +90,12 @@ def guess_columns(
 
 
 def _take_price_for_amount(
-    names: Sequence[str], found: dict[str, int], chosen: Mapping[str, str | None]
+    names: Sequence[str],
+    found: dict[str, int],
+    chosen: Mapping[str, str | None],
+    decisions: Sequence[Decision],
 ) -> list[Decision]:
-    """Take a price for the amount of a line where there is no number to multiply it by."""
+    """Take a price for the amount of a line where no quantity may be multiplied by it."""
     name = names[found["price"]]
     sign = _LINE_PRICES.get(plain(name))
     if "quantity" not in found:
@@ -101,9 +104,10 @@ def _take_price_for_amount(
         why = f"in files with {sign!r} it is the price of the whole line, not of one piece; "
         why += f"--price {name!r} multiplies it by the quantity"
     else:
-        return []
+        return list(decisions)
     found["amount"] = found.pop("price")
-    return [Decision("amount column", name, why)]
+    others = [decision for decision in decisions if decision.what != "price column"]
+    return [*others, Decision("amount column", name, why)]
 
 
 def names_a_total(header: str) -> bool:
@@ -147,25 +151,21 @@ def find_roles(
         If a required column is missing or two columns fit equally well; all problems at once.
     """
     names = [str(name) for name in raw.frame.columns]
-    found: dict[str, int] = {}
+    said = {
+        role: _find_chosen(f"{option}{role}", names, choice, role in needed)
+        for role in roles
+        if (choice := chosen.get(role)) is not None
+    }
+    found = {role: place for role, (place, _, _) in said.items() if place is not None}
     decisions, problems = [], []
     for role in roles:
-        if chosen.get(role) == NONE and role not in needed:
-            decisions.append(Decision(f"{role} column", NONE, "as you said"))
-            continue
-        taken = set(found.values())
-        search = _Search(role, option, role in needed)
-        if (choice := chosen.get(role)) is not None:
-            place, why, problem = _find_chosen(f"{option}{role}", names, choice)
-        else:
-            place, why, problem = _find(search, raw, found)
-        if place is None and not problem:
-            place, by_content = _by_content(role, raw, taken)
-            why = by_content or why
+        place, why, problem = said.get(role) or _guess(
+            _Search(role, option, role in needed), raw, found
+        )
         problems += problem
         if place is not None:
             found[role] = place
-        if place is not None or why:
+        if why:
             shown = NONE if place is None else names[place]
             decisions.append(Decision(f"{role} column", shown, why))
     problems += [
@@ -187,6 +187,17 @@ class _Search:
     is_needed: bool
 
 
+def _guess(
+    search: _Search, raw: RawTable, found: Mapping[str, int]
+) -> tuple[int | None, str, list[str]]:
+    """Find a column by its header, or by its cells if no header is any help."""
+    place, why, problem = _find(search, raw, found)
+    if place is not None or problem:
+        return place, why, problem
+    place, by_content = _by_content(search.role, raw, set(found.values()))
+    return place, by_content or why, []
+
+
 def _find(
     search: _Search, raw: RawTable, found: Mapping[str, int]
 ) -> tuple[int | None, str, list[str]]:
@@ -206,7 +217,8 @@ def _find(
     if not fitting:
         return None, "", []
     name = names[fitting[0]]
-    return None, f"{name!r} sounds like it, but its cells do not; {option} {name!r} takes it", []
+    why = f"{name!r} sounds like it, but header and cells do not settle it; {option} takes it"
+    return None, why, []
 
 
 def _fits(
@@ -220,7 +232,7 @@ def _fits(
         people = raw.frame.iloc[:_LOOKED_AT, found["customer"]] if "customer" in found else None
         return people is None or _holds_numbers_of_orders(cells, people)
     if role == "refund":
-        return is_exact and _holds_numbers(cells)
+        return is_exact and _holds_numbers(cells) and not set(as_words(cells)) <= {"0", "1", ""}
     if role == "currency":
         return not _holds_numbers(cells) and not _holds_dates(cells)
     return role not in ("quantity", "price") or _holds_numbers(cells)
@@ -252,8 +264,10 @@ def _holds_numbers(cells: pd.Series) -> bool:
 
 
 def _find_chosen(
-    option: str, names: Sequence[str], choice: str
+    option: str, names: Sequence[str], choice: str, is_needed: bool
 ) -> tuple[int | None, str, list[str]]:
+    if choice == NONE and not is_needed:
+        return None, "as you said", []
     if re.fullmatch(r"#\d+", choice):
         place = int(choice[1:]) - 1
         if 0 <= place < len(names):

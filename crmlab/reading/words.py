@@ -263,8 +263,9 @@ _HEADERS = {
     },
     "refund": {
         "en": """refunded amount, refund amount, amount refunded, total refunded, total refund,
-            refunded total, refunded, refund, refunds, order refund amount, amount refunded
-            total""",
+            refunded total, refunded, refund, refunds, order refund amount, refund total,
+            refunds total, refund value, refunded value, returned amount, return amount, amount
+            returned""",
         "fr": "rembourse, montant rembourse, remboursement",
         "da": "refunderet, refunderet belob, tilbagebetalt belob",
         "de": "erstattet, erstattung, erstatteter betrag, erstattungsbetrag",
