@@ -148,7 +148,7 @@ def test_options_survive_a_manifest():
 
 
 def test_what_an_amount_is_of_has_three_answers():
-    with pytest.raises(SpecError, match=r"`amount_of` must be one of \('order', 'line', 'first-line'\)"):
+    with pytest.raises(SpecError, match=r"must be one of \('order', 'line', 'first-line'\)"):
         ReadingOptions(amount_of="basket")
 
 
