@@ -21,10 +21,10 @@ from crmlab.reading import (
     read_sales,
 )
 from crmlab.reading.amounts import read_amounts
-from crmlab.reading.cells import plain
 from crmlab.reading.dates import read_dates
 from crmlab.reading.ids import read_people
 from crmlab.reading.returns import settle_returns
+from crmlab.reading.words import plain
 
 PLAIN = "customer,date,amount\na,2024-01-31,3.50\nb,2024-02-28,4.25\na,2024-03-01,1.00\n"
 TODAY = ReadingOptions(today="2025-01-01")
@@ -51,9 +51,9 @@ def adds_up(quality):
 # --- twenty nasty files and more ------------------------------------------------------------------
 
 
-def workbook(frame):
+def workbook(frame, **options):
     buffer = io.BytesIO()
-    frame.to_excel(buffer, index=False)
+    frame.to_excel(buffer, index=False, **options)
     return buffer.getvalue()
 
 
@@ -102,7 +102,7 @@ NASTY = {
     ),
     "two orders of days": (
         b"customer,date,amount\na,31/01/2024,3\nb,01/31/2024,4\n",
-        "mixes two orders",
+        "mixes day-first and month-first dates",
     ),
     "future": (PLAIN.encode() + b"c,2031-01-01,2.00\n", "in the future"),
     "before the telephone": (PLAIN.encode() + b"c,0203-01-01,2.00\nd,1850-01-01,2\n",
@@ -125,7 +125,7 @@ NASTY = {
     ),
     "all refunds": (
         b"customer,date,amount\na,2024-01-01,-3.50\nb,2024-01-02,-4.50\n",
-        "no order is left",
+        "no orders remain after cleaning; set aside were: 2 rows",
     ),
     "no ids": (b"customer,date,amount\n,2024-01-01,3.50\n,2024-01-02,4.50\n",
                "no row has a customer id"),
@@ -170,7 +170,15 @@ ODD = {
         )
     ),
     "no header": PLAIN.split("\n", 1)[1].encode(),
-}
+    "sep line": b"sep=;\r\n" + PLAIN.replace(",", ";").replace("\n", "\r\n").encode(),
+    "sep line, no header": b'"sep=,"\n' + PLAIN.split("\n", 1)[1].encode(),
+    "preamble": b"My shop\n\nExported: 2024-04-01 10:00, by Ann\n" + PLAIN.encode(),
+    "title row": b"Orders,,\n,,\n" + PLAIN.encode(),
+    "workbook with a title": workbook(
+        pd.DataFrame([["Orders of 2024", None, None], [None] * 3]
+                     + [line.split(",") for line in PLAIN.split()]), header=False
+    ),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ODD)
@@ -277,8 +285,8 @@ def test_one_large_number_settles_the_order_of_all():
         (["03/04/2024", "12/31/2024"], "month before day"),
     ):
         read = read_dates(pd.Series(texts), name="d")
-        assert read.decision.choice == choice
-        assert "1 rows" in read.decision.evidence
+        assert read.decisions[0].choice == choice
+        assert "1 rows" in read.decisions[0].evidence
         assert read.days[0].month == (4 if choice[0] == "d" else 3)
 
 
@@ -370,7 +378,7 @@ def test_rows_that_are_used_and_set_aside_add_up(rows, drop):
     options = ReadingOptions(today="2025-01-01", drop_repeats=drop)
     known = [float(amount) >= 0 and customer not in ("", "NA") for customer, _, amount in rows]
     if not any(known):
-        with pytest.raises(DataError, match=r"no order is left|no row has a customer id"):
+        with pytest.raises(DataError, match=r"no orders remain|no row has a customer id"):
             read_sales(frame, options)
         return
     try:

@@ -170,8 +170,8 @@ def test_options_survive_a_manifest():
     assert ReadingOptions(**json.loads(json.dumps(asdict(options)))) == options
 
 
-def test_what_an_amount_is_of_has_two_answers():
-    with pytest.raises(SpecError, match=r"`amount_of` must be one of \('order', 'line'\)"):
+def test_what_an_amount_is_of_has_three_answers():
+    with pytest.raises(SpecError, match=r"must be 'order' or 'line' or 'first-line'"):
         ReadingOptions(amount_of="basket")
 
 

@@ -21,7 +21,12 @@ from tests.test_folders import finished_process
 
 SMALL = {"today": "2025-01-01", "large": False}
 LARGE = {"today": "2025-01-01", "large": True}
-IN_MEMORY = ("workbook", "torn workbook", "zip")  # kinds that are never left to an engine
+IN_MEMORY = (
+    "workbook",
+    "workbook with a title",
+    "torn workbook",
+    "zip",
+)  # kinds that are never left to an engine
 
 
 def outcome(path, options, **more):

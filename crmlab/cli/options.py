@@ -68,7 +68,10 @@ class FileOptions:
     ] = None
     amount_of: Annotated[
         str | None,
-        _column(help="order, if an amount is that of the order, repeated on its lines; or line."),
+        _column(
+            help="order, if an amount is that of the order, repeated on its lines; first-line, if "
+            "it stands on the first of them only; or line."
+        ),
     ] = None
     table: Annotated[str | None, _column(help="Sheet, or table of a database.")] = None
     encoding: Annotated[str | None, _column(help="Encoding of a CSV, e.g. cp1252.")] = None
@@ -76,6 +79,10 @@ class FileOptions:
     decimal: Annotated[str | None, _column(help="Decimal mark: . or ,")] = None
     date_order: Annotated[
         str | None, _column(help="day-month or month-day, for dates such as 3/4/2024.")
+    ] = None
+    timezone: Annotated[
+        str | None,
+        _column(help="Zone in which days count, e.g. Europe/Paris, if times have zones."),
     ] = None
     since: Annotated[str | None, _row(help="First day to use, e.g. 2023-01-01.")] = None
     until: Annotated[str | None, _row(help="Last day of observation.")] = None

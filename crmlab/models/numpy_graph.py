@@ -147,8 +147,9 @@ def _convert_elementwise(op: Elemwise, node: Apply) -> Callable:
     kind, dtype = op.scalar_op, node.outputs[0].type.dtype
     if isinstance(kind, scalar.Cast):
         return lambda x: np.asarray(x, dtype)
-    if type(kind) in NUMPY_ONLY:
-        return NUMPY_ONLY[type(kind)]
+    for one, function in NUMPY_ONLY.items():
+        if isinstance(kind, one):
+            return function
     name, n_inputs, _ = kind.nfunc_spec or (None, 0, 0)
     short = all(v.type.dtype in SHORT for v in node.inputs)  # NumPy would answer in half precision
     if name is None or (short and dtype.startswith("float")):

@@ -5,8 +5,6 @@ column is written looks at the distinct texts and their counts, so it does not m
 rows are in memory or in a database engine.
 """
 
-import re
-import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -65,20 +63,6 @@ class Cells:
 
 def _rows(count: int) -> str:
     return f"{count:,} {'row' if count == 1 else 'rows'}"
-
-
-def plain(text: str) -> str:
-    """Reduce a header or a status to its words: no accents, no case, no punctuation.
-
-    Examples
-    --------
-    >>> plain("Kunden_Nr. "), plain("dateCommande"), plain("N° d'Été")
-    ('kunden nr', 'date commande', 'n d ete')
-    """
-    split = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", str(text))
-    bare = unicodedata.normalize("NFKD", split.replace("ß", "ss"))
-    letters = "".join(c for c in bare if not unicodedata.combining(c) and c != "°")
-    return " ".join(re.findall(r"[^\W_]+", letters.casefold()))
 
 
 def as_words(raw: pd.Series) -> pd.Series:

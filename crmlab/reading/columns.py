@@ -6,110 +6,20 @@ A guess is made from the words of a header; the user may overrule it by name or 
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import pandas as pd
 
 from crmlab.errors import DataError
 from crmlab.reading.amounts import read_amounts
-from crmlab.reading.cells import as_words, plain
+from crmlab.reading.cells import as_words
 from crmlab.reading.dates import read_dates
 from crmlab.reading.options import NONE
 from crmlab.reading.quality import Decision
 from crmlab.reading.raw import RawTable
 from crmlab.reading.status import holds_statuses
+from crmlab.reading.words import HEADERS, LINES, PERSONAL, TOTALS, is_unspaced, plain
 
-# Best words first. Accents and case do not count.
-_WORDS = {
-    "customer": """customer id, customerid, customer no, customer number, customer, client
-        id, client, cust id, kunden id, kundennummer, kunden nr, kundennr, kunde,
-        id client, numero client, code client, id cliente, codigo cliente, codice
-        cliente, cliente, klantnummer, klant id, klantid, klant, kundnummer, kund
-        id, kund, asiakasnumero, asiakas, id klienta, klient, numer klienta,
-        musteri id, musteri, zakaznik, клиент, покупатель, 顧客id, 顧客番号, 顧客, 客户id,
-        客户, 고객, user id, userid, member id, account id, account no, account, buyer
-        id, buyer, shopper id, person id, contact id, donor id, donor, customer
-        email, email address, email, e mail, customer name, id""",
-    "date": """order date, purchase date, transaction date, invoice date, date of order,
-        date of purchase, date, order time, ordered at, created at, order
-        timestamp, timestamp, invoicedate, orderdate, bestelldatum, auftragsdatum,
-        kaufdatum, rechnungsdatum, buchungsdatum, datum, date de commande, date
-        commande, date achat, date d achat, date facture, fecha de pedido, fecha
-        pedido, fecha de compra, fecha compra, fecha factura, fecha, data ordine,
-        data acquisto, data pedido, data compra, data, besteldatum, aankoopdatum,
-        orderdatum, fakturadatum, ordredato, dato, tilauspaiva, paivamaara, data
-        zamowienia, siparis tarihi, tarih, дата, 注文日, 購入日, 日付, 订单日期, 日期, 날짜, day,
-        time""",
-    "amount": """order amount, order value, order total, total amount, amount, total price,
-        line total, grand total, net amount, gross amount, revenue, sales amount,
-        sales, turnover, dollar value, total value, value, total, net sales,
-        payment, paid, gesamtbetrag, rechnungsbetrag, bestellwert, betrag, umsatz,
-        gesamtpreis, summe, montant total, montant ttc, montant, chiffre d
-        affaires, total ttc, importe total, importe, ventas, monto, importo
-        totale, importo, totale, ricavo, orderbedrag, totaalbedrag, bedrag, omzet,
-        valor total, valor, belopp, summa, belob, kwota, wartosc, tutar, сумма,
-        金額, 売上, 金额, 금액, price paid, gift""",
-    "quantity": """quantity, qty, units, number of items, items, menge, anzahl, stueck,
-        stuck, quantite, cantidad, quantita, aantal, quantidade, antal, ilosc,
-        adet, количество, 数量, number of cds""",
-    "price": """unit price, unitprice, price per unit, price, einzelpreis, stueckpreis,
-        stuckpreis, preis, prix unitaire, prix, precio unitario, precio, prezzo
-        unitario, prezzo, stukprijs, prijs, preco unitario, preco, cena, fiyat,
-        цена, 単価, 单价""",
-    "currency": """currency, currency code, iso currency, waehrung, wahrung, devise, moneda,
-        divisa, valuta, moeda, waluta, para birimi, валюта, 通貨, 货币""",
-    "order": """order id, orderid, order number, order no, order, invoice no, invoiceno,
-        invoice number, invoice id, invoice, transaction id, receipt id, receipt,
-        bestellnummer, bestell id, auftragsnummer, rechnungsnummer, belegnummer,
-        numero de commande, numero commande, commande, numero facture, facture,
-        pedido, id pedido, numero pedido, factura, ordine, numero ordine,
-        ordernummer, factuurnummer, zamowienie, заказ, 注文番号, 订单号""",
-    "opened": """opened, opened at, opened on, date opened, open date, opening date, created,
-        created at, created on, date created, reported, reported on, eroffnet, eroffnet am,
-        angelegt, angelegt am, erstellt, ouvert, ouvert le, cree le, abierto, fecha apertura,
-        aperto, data apertura, geopend, geopend op, oppnad, abnet, case date, date, datum, fecha,
-        data, dato, day""",
-    "closed": """closed, closed at, closed on, date closed, close date, closing date, resolved,
-        resolved at, resolved on, date resolved, completed, geschlossen, geschlossen am, erledigt,
-        erledigt am, ferme, ferme le, cloture, cerrado, fecha cierre, chiuso, data chiusura,
-        gesloten, gesloten op, stangd, lukket""",
-    "score": """score, rating, satisfaction, satisfaction score, nps, nps score, csat, ces, stars,
-        grade, mark, answer, response, result, points, likelihood to recommend, bewertung, note,
-        zufriedenheit, punkte, antwort, satisfaction client, reponse, puntuacion, valoracion,
-        satisfaccion, punteggio, voto, soddisfazione, cijfer, tevredenheid, betyg, tilfredshed,
-        value""",
-    "kind": """kind, channel, contact channel, type, touchpoint, touchpoint type, contact type,
-        interaction type, case type, category, reason, topic, subject, medium, event, kanal, art,
-        typ, kategorie, grund, canal, motif, categorie, tipo, categoria, motivo, canale, kanaal,
-        soort, reden, slag, arsag""",
-    "action": """action, action name, campaign, campaign name, treatment, offer, offer name,
-        promotion, intervention, measure, kind, type, channel, name, aktion, kampagne, massnahme,
-        angebot, campagne, offre, accion, campana, oferta, azione, campagna, offerta, actie,
-        aanbieding, atgard, kampanj, handling, kampagne""",
-    "cost": """cost, costs, unit cost, cost per contact, action cost, expense, spend, price, kosten,
-        cout, couts, costo, coste, kostnad, omkostning, amount""",
-    "status": """order status, status, payment status, financial status, order state,
-        bestellstatus, zahlungsstatus, auftragsstatus, statut, statut commande, estado, stato,
-        статус""",
-    "refund": """refunded amount, refund amount, amount refunded, total refunded, total refund,
-        refunded total, refunded, refund, refunds, order refund amount, refund total, refunds total,
-        refund value, refunded value, returned amount, return amount, amount returned,
-        erstattet, erstattung, erstatteter betrag, erstattungsbetrag, rembourse, montant rembourse,
-        remboursement, reembolso, importe reembolsado, rimborso, importo rimborsato,
-        terugbetaald, terugbetaald bedrag, refunderet, refunderet belob, aterbetalt""",
-}  # fmt: skip
-_PERSONAL = """name, first name, last name, surname, full name, customer name, vorname,
-        nachname, nom, prenom, nombre, apellido, cognome, email, e mail, mail,
-        phone, telephone, telefon, mobile, address, street, adresse, anschrift,
-        strasse, direccion, indirizzo, zip, postcode, postal code, plz, city,
-        birth, birthday, birthdate, date of birth, dob, geburtsdatum, gender, sex,
-        geschlecht, age, ip, ip address, iban, card number, passport, ssn"""  # fmt: skip
-# Words of an order's own total, as against that of one of its lines.
-_TOTALS = """total, order, gesamt, gesamtbetrag, gesamtpreis, rechnungsbetrag, bestellwert, summe,
-        commande, pedido, totale, ordine, orderbedrag, totaalbedrag, summa, invoice,
-        grand total, subtotal, ordertotal"""  # fmt: skip
-_LINES = """line, item, items, lineitem, position, positions, product, sku, article, artikel, zeile,
-        ligne, linea, riga, regel, rad, unit"""  # fmt: skip
 # A price that is that of all pieces of a line, and the header that gives such files away.
 _LINE_PRICES = {"item price": "amazon order id"}
 # Beginnings of words for money that was given back, and words of what is no money.
@@ -135,15 +45,8 @@ class Columns:
     refund: int | None = None
 
 
-_PERSONAL_WORDS = frozenset(plain(word) for word in _PERSONAL.split(","))
-_TOTAL_WORDS, _LINE_WORDS = (
-    frozenset(word for words in table.split(",") for word in plain(words).split())
-    for table in (_TOTALS, _LINES)
-)
-
-
 def guess_columns(
-    raw: RawTable, chosen: Mapping[str, str | None]
+    raw: RawTable, chosen: Mapping[str, str | None], reasons: Mapping[str, str] | None = None
 ) -> tuple[Columns, tuple[Decision, ...], tuple[str, ...]]:
     """Guess which column holds what.
 
@@ -152,6 +55,8 @@ def guess_columns(
     raw : RawTable
     chosen : mapping of role to a column's name or "#position", "none", or None
         The user's choices; the rest is guessed.
+    reasons : mapping of role to str, optional
+        Why a column is chosen where it is not the user who chooses.
 
     Returns
     -------
@@ -176,6 +81,8 @@ def guess_columns(
     names = [str(name) for name in raw.frame.columns]
     roles = [field.name for field in fields(Columns)]
     found, decisions = find_roles(raw, roles, ("customer", "date"), chosen, "--")
+    given = {f"{role} column": reason for role, reason in (reasons or {}).items()}
+    decisions = [replace(d, evidence=given.get(d.what, d.evidence)) for d in decisions]
     personal = find_personal(raw)
     if "amount" not in found and "price" in found and chosen.get("amount") != NONE:
         decisions = _take_price_for_amount(names, found, chosen, decisions)
@@ -234,12 +141,12 @@ def names_a_total(header: str) -> bool:
     [True, True, False, False]
     """
     words = set(plain(header).split())
-    return bool(words & _TOTAL_WORDS) and not words & _LINE_WORDS
+    return bool(words & TOTALS) and not words & LINES
 
 
 def find_personal(raw: RawTable) -> tuple[str, ...]:
     """List the columns whose headers suggest personal data."""
-    return tuple(str(name) for name in raw.frame.columns if plain(name) in _PERSONAL_WORDS)
+    return tuple(str(name) for name in raw.frame.columns if plain(name) in PERSONAL)
 
 
 def find_roles(
@@ -410,15 +317,21 @@ def _find_chosen(
 def _score(role: str, header: str) -> float:
     """Score a header: an exact match beats a partial one, earlier words beat later ones."""
     best = 0.0
-    if role == "date" and header in _PERSONAL_WORDS:
+    if role == "date" and header in PERSONAL:
         return best
-    for rank, word in enumerate(_WORDS[role].split(",")):
-        known = plain(word)
+    for rank, known in enumerate(HEADERS[role]):
         if header == known:
             best = max(best, 2.0 - rank / 1000)
-        elif len(known) > 2 and f" {known} " in f" {header} ":
+        elif _contains(header, known):
             best = max(best, 1.0 - rank / 1000)
     return best
+
+
+def _contains(header: str, known: str) -> bool:
+    """Whether a known word is a part of a header; very short words say too little."""
+    if is_unspaced(known):
+        return known in header
+    return len(known) > 2 and f" {known} " in f" {header} "
 
 
 def _by_content(role: str, raw: RawTable, taken: set[int]) -> tuple[int | None, str]:
@@ -446,7 +359,7 @@ def _holds_dates(cells: pd.Series) -> bool:
     if pd.api.types.is_datetime64_any_dtype(cells):
         return True
     text = as_words(cells)
-    if text.str.fullmatch(r"\d{1,7}(\.\d+)?").mean() > _NEEDED_SHARE:
+    if text.str.fullmatch(r"(\d{1,7}|\d{9,})(\.\d+)?").mean() > _NEEDED_SHARE:
         return False
     try:
         return bool(read_dates(text, name="").days.notna().mean() > _NEEDED_SHARE)

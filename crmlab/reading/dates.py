@@ -1,4 +1,4 @@
-"""Dates as firms write them: the format is found, the order of day and month proved or refused.
+"""Dates as firms write them: the order of day and month is proved from the data, or refused.
 
 ``03/04/2024`` is a day in March or in April. One date with a number above 12 settles it for the
 whole column; without one, nothing in the file can, and a wrong guess would move orders by months.
@@ -7,37 +7,39 @@ stops, which no country writes month first).
 """
 
 import re
-import unicodedata
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from crmlab.arrays import Bools
 from crmlab.errors import DataError
 from crmlab.reading.cells import Cells, collect_cells
-from crmlab.reading.quality import Decision
+from crmlab.reading.clocks import Clocks, days_in, part_texts, place_days, read_clocks
+from crmlab.reading.quality import Decision, shorten
+from crmlab.reading.words import FILLERS, fold, month_words, weekday_words
 
-_TIME = (
-    r"(?:[T ,]+\d{1,2}[:.h]\d{2}(?:[:.]\d{2}(?:[.,]\d+)?)?"
-    r"\s*(?:[AaPp]\.?[Mm]\.?)?\s*(?:Z|UTC|GMT|[+-]\d{2}:?\d{2})?)?"
-)
 _WORD = r"([^\W\d_]{3,})\.?"
 _YEAR = r"(\d{4}|\d{2})"
+_NTH = r"(?:\.|er|re|st|nd|rd|th|:?[ae]|o|°)?"
 _FORMS = {
-    "year-month-day": re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})" + _TIME),
+    "year-month-day": re.compile(
+        r"(\d{4})\s?[-/.年년]\s?(\d{1,2})\s?[-/.月월]\s?(\d{1,2})[日일.]?"
+    ),
     "yyyymmdd": re.compile(r"((?:18|19|20|21)\d{2})(\d{2})(\d{2})"),
-    "numbers": re.compile(r"(\d{1,2})([-/. ])(\d{1,2})\2" + _YEAR + _TIME),
-    "day month name": re.compile(r"(\d{1,2})\.?[-/ ]" + _WORD + r"[-/ ,]+" + _YEAR + _TIME),
-    "month name day": re.compile(_WORD + r"[-/ ](\d{1,2})(?:st|nd|rd|th)?[-/ ,]+" + _YEAR + _TIME),
+    "numbers": re.compile(r"(\d{1,2})([-/. ])\s?(\d{1,2})\2\s?" + _YEAR),
+    "day month name": re.compile(rf"(\d{{1,2}}){_NTH}[-/ ]?{_WORD}[-/ ,]*{_YEAR}"),
+    "month name day": re.compile(rf"{_WORD}[-/ ](\d{{1,2}}){_NTH}[-/ ,]+{_YEAR}"),
+    "year month name day": re.compile(rf"(\d{{4}})[-/ ]{_WORD}[-/ ](\d{{1,2}})"),
 }
-_MONTHS = {
-    "jan ene gen": 1, "feb fev": 2, "mar mrz mae mrt": 3, "apr avr abr": 4, "may mai mei mag": 5,
-    "jun juin giu": 6, "jul juil lug": 7, "aug aou ago": 8, "sep set": 9, "oct okt ott out": 10,
-    "nov": 11, "dec dez dic": 12,
-}  # fmt: skip
-_MONTH_OF = {name: month for names, month in _MONTHS.items() for name in names.split()}
+_NAMED = re.compile(r"[^\W\d_]{3,}")
+_FILLER = re.compile(rf"(?:^|(?<=[\s.]))(?:{'|'.join(FILLERS)})\.?(?=[\s.]|$)")
+_WEEKDAY = re.compile(r"([^\W\d_]+(?:-[^\W\d_]+)?)\.?,?\s+(.*)")
 _SERIAL_START, _SERIALS = pd.Timestamp("1899-12-30"), (20_000, 80_000)
+_EPOCHS = {10: "s", 13: "ms", 16: "us"}  # digits of the time since 1970, from 2001 to 2100
+_UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}
+_EPOCH_SECONDS = (1_000_000_000, 4_102_444_800)
 _PIVOT = 69  # POSIX: 69 to 99 are 1969 to 1999, 00 to 68 are 2000 to 2068
 EARLIEST = pd.Timestamp("1900-01-01")
 ORDERS = ("day-month", "month-day")
@@ -46,23 +48,59 @@ STORED_DATES = Decision("dates", "dates as stored", "the file holds dates")
 
 @dataclass(frozen=True)
 class ReadDates:
-    """The days of a column, NaT where a cell could not be read, and how they were read."""
+    """The days of a column, NaT where a cell could not be read, and how they were read.
+
+    Parameters
+    ----------
+    days : Series of datetime64[us]
+        One per row.
+    decisions : tuple of Decision
+        The order of day and month, and the time zone if one is written.
+    unread : str
+        Why cells could not be read; "" if all could.
+    """
 
     days: pd.Series
-    decision: Decision
+    decisions: tuple[Decision, ...]
+    unread: str = ""
 
 
-def read_dates(raw: pd.Series, *, name: str, order: str | None = None) -> ReadDates:
+@dataclass(frozen=True)
+class ReadTexts:
+    """The days of the distinct texts of a column, as in `ReadDates`.
+
+    Parameters
+    ----------
+    days : ndarray of datetime64[us]
+        One per text.
+    decisions : tuple of Decision
+    unread : str
+    moved : ndarray of bool, optional
+        Texts whose day is another one in the time zone in which days count.
+    """
+
+    days: NDArray[np.datetime64]
+    decisions: tuple[Decision, ...]
+    unread: str = ""
+    moved: Bools | None = None
+
+
+def read_dates(
+    raw: pd.Series, *, name: str, order: str | None = None, timezone: str | None = None
+) -> ReadDates:
     """Read a column of dates in any common format.
 
     Parameters
     ----------
     raw : Series
-        Text, or stored dates. Times of day and time zones are dropped: the written day counts.
+        Text, or stored dates. Times of day are dropped. If all times are of one place, the
+        written day counts; if not, they are converted to one time zone.
     name : str
         The column, for messages.
     order : {"day-month", "month-day"}, optional
         The order in dates made of numbers, if the user knows it.
+    timezone : str, optional
+        The zone in which days count, e.g. "Europe/Paris"; by default, that of most rows.
 
     Returns
     -------
@@ -77,52 +115,72 @@ def read_dates(raw: pd.Series, *, name: str, order: str | None = None) -> ReadDa
     Examples
     --------
     >>> read = read_dates(pd.Series(["31/01/1997", "05/02/1997"]), name="date")
-    >>> read.days.dt.strftime("%Y-%m-%d").tolist(), read.decision.choice
+    >>> read.days.dt.strftime("%Y-%m-%d").tolist(), read.decisions[0].choice
     (['1997-01-31', '1997-02-05'], 'day before month')
+    >>> read_dates(pd.Series(["1er mai 2023", "15. maj 2024"]), name="date").days.dt.month.tolist()
+    [5, 5]
     """
     if pd.api.types.is_datetime64_any_dtype(raw):
-        return ReadDates(days_of(raw), STORED_DATES)
+        return ReadDates(days_of(raw, timezone), (STORED_DATES,))
     cells, codes = collect_cells(raw, name)
-    days, decision = read_day_texts(cells, order=order)
-    return ReadDates(pd.Series(days[codes], index=raw.index), decision)
+    read = read_day_texts(cells, order=order, timezone=timezone)
+    days = pd.Series(read.days[codes], index=raw.index)
+    return ReadDates(days, read.decisions, read.unread)
 
 
-def days_of(raw: pd.Series) -> pd.Series:
-    """Drop times of day and time zones: the day that was written counts."""
+def days_of(raw: pd.Series, timezone: str | None = None) -> pd.Series:
+    """Drop times of day and time zones: the day of the stored zone counts, or of another one."""
+    if timezone is not None and raw.dt.tz is not None:
+        raw = raw.dt.tz_convert(timezone)
     plain = raw.dt.tz_localize(None) if raw.dt.tz is not None else raw
     return plain.dt.normalize().astype("datetime64[us]")
 
 
 def read_day_texts(
-    cells: Cells, *, order: str | None = None
-) -> tuple[NDArray[np.datetime64], Decision]:
+    cells: Cells, *, order: str | None = None, timezone: str | None = None
+) -> ReadTexts:
     """Read the distinct texts of a column of dates.
 
     Parameters
     ----------
     cells : Cells
     order : {"day-month", "month-day"}, optional
+    timezone : str, optional
 
     Returns
     -------
-    days : ndarray of datetime64[us]
-        One per text; what cannot be read is NaT.
-    decision : Decision
+    ReadTexts
+        One day per text; what cannot be read is NaT.
 
     Raises
     ------
     DataError
         As `read_dates`.
     """
-    texts = pd.Series(cells.texts)
+    texts = pd.Series(cells.texts, dtype="str")
     if _are_serials(texts):
         return _read_serials(texts)
-    parts, forms = _split(cells.texts)
+    if unit := _epoch_unit(texts):
+        return _read_epochs(cells, texts, unit, timezone)
+    return _read_written(cells, texts, order, timezone)
+
+
+def _read_written(
+    cells: Cells, texts: pd.Series, order: str | None, timezone: str | None
+) -> ReadTexts:
+    dates, times = part_texts(pd.Series([fold(text) for text in texts], dtype="str"))
+    (codes, dates), (clock_codes, times) = pd.factorize(dates), pd.factorize(times)
+    parts, forms = _split(dates)
+    parts, forms, clocks = parts[codes], forms[codes], read_clocks(times).take(clock_codes)
     choice, evidence = _choose_order(cells, parts, forms, order)
     days = _assemble(parts, forms, month_first=choice == "month before day")
-    described = _describe(cells.tally(forms))
-    plainly = choice or "year, month, day"
-    return days, Decision("dates", plainly, f"{described}; {evidence}".strip("; "))
+    unread = _explain(cells, days, forms, dates[codes], clocks)
+    days = np.where(np.isnan(clocks.minutes), np.datetime64("NaT", "us"), days)
+    placed, zone = place_days(cells, days, clocks, timezone)
+    described = f"{_describe(cells.tally(forms))}; {evidence}".strip("; ")
+    written = Decision("dates", choice or "year, month, day", described)
+    moved = (placed != days) & ~np.isnat(days)
+    return ReadTexts(placed, (written, *([zone] if zone else [])), unread, moved)
 
 
 def _are_serials(text: pd.Series) -> bool:
@@ -132,27 +190,66 @@ def _are_serials(text: pd.Series) -> bool:
     return pd.to_numeric(filled).between(*_SERIALS).all()
 
 
-def _read_serials(text: pd.Series) -> tuple[NDArray[np.datetime64], Decision]:
+def _read_serials(text: pd.Series) -> ReadTexts:
     numbers = pd.to_numeric(text.mask(text == ""))
     days = _SERIAL_START + pd.to_timedelta(np.floor(numbers), unit="D")
     evidence = "five-digit numbers, as spreadsheets store"
-    return days.astype("datetime64[us]").to_numpy(), Decision(
-        "dates", "days since 1899-12-30", evidence
-    )
+    decision = Decision("dates", "days since 1899-12-30", evidence)
+    return ReadTexts(days.astype("datetime64[us]").to_numpy(), (decision,))
+
+
+def _epoch_unit(texts: pd.Series) -> str:
+    """Find in which unit of time a column counts from 1970; "" if it does not."""
+    filled = texts[texts != ""]
+    for digits, unit in _EPOCHS.items():
+        counts = filled[filled.str.fullmatch(rf"\d{{{digits}}}(\.\d+)?")]
+        seconds = counts.str[:10].astype("int64")
+        if len(filled) and seconds.between(*_EPOCH_SECONDS).sum() > 0.5 * len(filled):
+            return unit
+    return ""
+
+
+def _read_epochs(cells: Cells, texts: pd.Series, unit: str, timezone: str | None) -> ReadTexts:
+    digits = next(n for n, name in _EPOCHS.items() if name == unit)
+    seconds = pd.to_numeric(texts.where(texts.str.fullmatch(rf"\d{{{digits}}}(\.\d+)?")).str[:10])
+    instants = pd.to_datetime(seconds.where(seconds.between(*_EPOCH_SECONDS)), unit="s")
+    days = days_in(instants.to_numpy(), timezone)
+    written = Decision("dates", f"{_UNITS[unit]} since 1970-01-01", f"numbers of {digits} digits")
+    zone = Decision("time zone", timezone or "UTC", "as you said" if timezone else
+                    "what such numbers count in (--timezone chooses another)")  # fmt: skip
+    unread = _list_causes(cells, np.where(np.isnat(days), f"no number of {digits} digits", ""))
+    return ReadTexts(days, (written, zone), unread)
 
 
 def _split(unique: pd.Index) -> tuple[np.ndarray, np.ndarray]:
-    """Split each text into three numbers, and name its format ("" if none fits)."""
+    """Split each folded date into three numbers, and name its format ("" if none fits)."""
     parts = np.zeros((len(unique), 3), dtype=np.int64)
     forms = np.full(len(unique), "", dtype=object)
     for k, text in enumerate(unique):
-        for form, pattern in _FORMS.items():
-            found = pattern.fullmatch(text)
-            numbers = _numbers(form, found.groups()) if found else None
-            if found and numbers:
-                parts[k], forms[k] = numbers, form if form != "numbers" else found.group(2)
+        for bare in _readings(text):
+            form, numbers = _match(bare)
+            if form:
+                parts[k], forms[k] = numbers, form
                 break
     return parts, forms
+
+
+def _readings(text: str) -> list[str]:
+    """Give a date as it may be meant: as written, without fillers, without its weekday."""
+    bare = text.strip(" ,").removesuffix("t").rstrip(" ,")
+    spare = " ".join(_FILLER.sub(" ", text).split()).strip(" ,")
+    found = _WEEKDAY.fullmatch(spare)
+    named = [found[2]] if found and found[1] in weekday_words() else []
+    return [bare, spare, *named]
+
+
+def _match(text: str) -> tuple[str, tuple[int, int, int]]:
+    for form, pattern in _FORMS.items():
+        found = pattern.fullmatch(text)
+        numbers = _numbers(form, found.groups()) if found else None
+        if found and numbers:
+            return (form if form != "numbers" else found.group(2)), numbers
+    return "", (0, 0, 0)
 
 
 def _numbers(form: str, groups: tuple[str, ...]) -> tuple[int, int, int] | None:
@@ -161,9 +258,10 @@ def _numbers(form: str, groups: tuple[str, ...]) -> tuple[int, int, int] | None:
         return int(groups[0]), int(groups[1]), int(groups[2])
     if form == "numbers":
         return _full_year(groups[3]), int(groups[0]), int(groups[2])
-    day, word = groups[:2] if form == "day month name" else groups[1::-1]
-    month = _month(word)
-    return (_full_year(groups[2]), month, int(day)) if month else None
+    places = {"day month name": (2, 1, 0), "month name day": (2, 0, 1)}
+    year, word, day = (groups[k] for k in places.get(form, (0, 1, 2)))
+    month = month_words().get(word)
+    return (_full_year(year), month, int(day)) if month else None
 
 
 def _full_year(text: str) -> int:
@@ -171,11 +269,6 @@ def _full_year(text: str) -> int:
     if len(text) == 4:
         return year
     return year + (1900 if year >= _PIVOT else 2000)
-
-
-def _month(word: str) -> int | None:
-    plain = unicodedata.normalize("NFKD", word).encode("ascii", "ignore").decode().lower()
-    return _MONTH_OF.get(plain[:4]) or _MONTH_OF.get(plain[:3])
 
 
 def _choose_order(
@@ -191,10 +284,10 @@ def _choose_order(
     first, second = open_ & (parts[:, 1] > 12), open_ & (parts[:, 2] > 12)
     if first.any() and second.any():
         raise DataError(
-            f"column {cells.name!r} mixes two orders: {cells.count(first):,} rows have the day "
-            f"first ({cells.listed(first)}), {cells.count(second):,} have the month first "
-            f"({cells.listed(second)}), and smaller numbers could be either. Export the "
-            "column as YYYY-MM-DD"
+            f"column {cells.name!r} mixes day-first and month-first dates: the day comes first in "
+            f"{cells.count(first):,} rows ({cells.listed(first)}), the month comes first in "
+            f"{cells.count(second):,} rows ({cells.listed(second)}). In rows without a number "
+            "above 12, nothing shows which is which. Export the column as YYYY-MM-DD"
         )
     if first.any() or second.any():
         rows = cells.count(first | second)
@@ -233,3 +326,33 @@ def _describe(counts: pd.Series) -> str:
     names = {"-": "1-2-2003", "/": "1/2/2003", ".": "1.2.2003", " ": "1 2 2003"}
     listed = [f"{names.get(f, f)} in {n:,} rows" for f, n in counts.items()]
     return ", ".join(listed) or "no date in any row"
+
+
+def _explain(
+    cells: Cells, days: np.ndarray, forms: np.ndarray, dates: pd.Index, clocks: Clocks
+) -> str:
+    """Say why texts could not be read, with an example and the number of rows for each cause."""
+    causes = np.full(len(days), "", dtype=object)
+    for k in np.flatnonzero(np.isnat(days) | np.isnan(clocks.minutes)):
+        causes[k] = _cause(cells.texts[k], dates[k], bool(forms[k]), bool(np.isnat(days[k])))
+    return _list_causes(cells, causes)
+
+
+def _cause(text: str, date: str, is_matched: bool, is_missing: bool) -> str:
+    if not text:
+        return "an empty cell"
+    if not is_missing:
+        return f"a time of day in an unknown form, such as {shorten(text)}"
+    if is_matched:
+        return "no day of the calendar"
+    known = month_words().keys() | weekday_words() | set(FILLERS)
+    unknown = [word for word in _NAMED.findall(date) if word not in known]
+    if unknown and any(letter.isdigit() for letter in date):
+        return f"the word {unknown[0]!r}, which is no month known here"
+    return "no form of a date that is known here"
+
+
+def _list_causes(cells: Cells, causes: NDArray[np.object_]) -> str:
+    counts = cells.tally(causes)
+    listed = [f"{cause} ({rows:,} rows)" for cause, rows in counts.head(3).items()]
+    return ", ".join(listed) + (" and other causes" if len(counts) > 3 else "")

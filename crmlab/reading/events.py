@@ -24,7 +24,8 @@ from crmlab.reading.privacy import pseudonymise
 from crmlab.reading.quality import Decision, Finding, Quality, find_rows, listed_rows, show_rows
 from crmlab.reading.raw import RawTable
 from crmlab.reading.rules import TEXT, find_broken
-from crmlab.reading.sales import UNREADABLE_SHARE, Sales
+from crmlab.reading.sales import Sales
+from crmlab.reading.sieve import UNREADABLE_SHARE
 
 # The roles of columns in the order in which they are matched; the first group is required.
 _ROLES = {
@@ -119,7 +120,7 @@ def read_events(
     sales : Sales
         The orders: they define the customers, their first days and the window.
     options : ReadingOptions, optional
-        Only `decimal`, `date_order` and `today` are used.
+        Only `decimal`, `date_order`, `timezone` and `today` are used.
     same_person : DataFrame, optional
         As for the orders.
     key : bytes, optional
@@ -183,7 +184,7 @@ def _read(
         len(rows),
         len(kept),
         (*raw.decisions, *guesses, *id_decisions, *decisions, *_list_labels(kept)),
-        tuple(findings + _remarks(file.kind, shown, rows, left)),
+        (*raw.findings, *findings, *_remarks(file.kind, shown, rows, left)),
         find_personal(raw),
     )
     columns = ["customer_id", "date", *(n for n in _KEPT if n in kept)]
@@ -217,10 +218,12 @@ def _read_cells(
     for role in ("date", "opened", "closed"):
         if role in found:
             cells = _cells(raw, found, role)
-            read = read_dates(cells, name=str(cells.name), order=options.date_order)
+            read = read_dates(
+                cells, name=str(cells.name), order=options.date_order, timezone=options.timezone
+            )
             rows["date" if role == "opened" else role] = read.days
-            what = "dates" if role == "date" else f"dates {role}"
-            decisions.append(Decision(what, *_last_two(read.decision)))
+            suffix = "" if role == "date" else f" {role}"
+            decisions += [Decision(d.what + suffix, d.choice, d.evidence) for d in read.decisions]
     for role in ("score", "cost"):
         if role in found:
             cells = _cells(raw, found, role)

@@ -3,6 +3,7 @@
 import datetime
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from zoneinfo import available_timezones
 
 import pandas as pd
 
@@ -12,7 +13,7 @@ from crmlab.reading.dates import ORDERS
 from crmlab.reading.rules import YES_NO, Rule, find_broken, one_of, rules_of
 
 NONE = "none"
-AMOUNTS_OF = ("order", "line")
+AMOUNTS_OF = ("order", "line", "first-line")
 _ROLES = (
     "customer", "date", "amount", "quantity", "price", "currency", "status", "order", "refund"
 )  # fmt: skip
@@ -28,9 +29,9 @@ class ReadingOptions:
         Names of columns, or positions such as "#3".
     amount, quantity, price, currency, status, order, refund : str, optional
         The same; "none" if there is no such column, whatever a header says.
-    amount_of : {"order", "line"}, optional
-        Whether an amount is the total of its order, repeated on each of its lines, or that of its
-        line.
+    amount_of : {"order", "line", "first-line"}, optional
+        Whether an amount is the total of its order, repeated on each of its lines; that of its
+        line; or the total of its order, written on the first of its lines only.
     no_sale : str, optional
         Statuses of orders that are no sales, separated by commas, besides those that are known;
         "none" as one of them forgets those that are known.
@@ -41,6 +42,8 @@ class ReadingOptions:
         As in `read_raw`.
     decimal : {".", ","}, optional
     date_order : {"day-month", "month-day"}, optional
+    timezone : str, optional
+        The zone in which days count, e.g. "Europe/Paris"; without it, that of most rows.
     since, until : date, optional
         First and last day of the orders to use. `until` also ends the observation.
     drop_repeats : bool, optional
@@ -70,6 +73,7 @@ class ReadingOptions:
     delimiter: str | None = None
     decimal: str | None = None
     date_order: str | None = None
+    timezone: str | None = None
     since: str | None = None
     until: str | None = None
     drop_repeats: bool | None = None
@@ -121,6 +125,10 @@ READING_RULES = rules_of(ReadingOptions, {
     "amount_of": one_of(*AMOUNTS_OF),
     "decimal": one_of(*DECIMALS),
     "date_order": one_of(*ORDERS),
+    "timezone": Rule(
+        "a name such as Europe/Paris or UTC",
+        lambda x: isinstance(x, str) and x in available_timezones(),
+    ),
     "since": DAY,
     "until": DAY,
     "today": DAY,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from crmlab.errors import DataError
-from crmlab.reading.quality import Decision
+from crmlab.reading.quality import Decision, Finding
 
 MOST_COLUMNS = 1_000
 LONGEST_FIELD = 32_767  # what a spreadsheet's cell can hold
@@ -29,6 +29,8 @@ class RawTable:
     nested : DataFrame, optional
         Columns whose cells are lists or records, as text. They have no role; rows that differ in
         them are different.
+    findings : tuple of Finding
+        Lines of the file that are not rows.
     """
 
     frame: pd.DataFrame
@@ -36,6 +38,7 @@ class RawTable:
     decisions: tuple[Decision, ...]
     has_header: bool = True
     nested: pd.DataFrame | None = None
+    findings: tuple[Finding, ...] = ()
 
     @property
     def whole(self) -> pd.DataFrame:

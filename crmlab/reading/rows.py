@@ -76,8 +76,8 @@ class RawRows(ABC):
         """Return how a column is stored: "dates", "numbers" or "text"."""
 
     @abstractmethod
-    def stored(self, place: int) -> Spread:
-        """Return a column that is stored as dates (their days) or numbers."""
+    def stored(self, place: int, timezone: str | None = None) -> Spread:
+        """Return a column that is stored as dates (their days, in a time zone) or numbers."""
 
     @abstractmethod
     def cells(self, place: int) -> Cells:
@@ -181,10 +181,10 @@ class FrameRawRows(RawRows):
         is_number = pd.api.types.is_numeric_dtype(raw) and not pd.api.types.is_bool_dtype(raw)
         return "numbers" if is_number else "text"
 
-    def stored(self, place: int) -> pd.Series:
-        """Return a column that is stored as dates (their days) or numbers."""
+    def stored(self, place: int, timezone: str | None = None) -> pd.Series:
+        """Return a column that is stored as dates (their days, in a time zone) or numbers."""
         raw = self._column(place)
-        return days_of(raw) if self.type_of(place) == "dates" else numbers_of(raw)
+        return days_of(raw, timezone) if self.type_of(place) == "dates" else numbers_of(raw)
 
     def cells(self, place: int) -> Cells:
         """Return the distinct texts of a column."""

@@ -15,6 +15,7 @@ from crmlab.reading.dates import STORED_DATES, read_day_texts
 from crmlab.reading.files import is_large, read_raw
 from crmlab.reading.ids import describe_nobody, find_odd_ids, name_ids, read_people
 from crmlab.reading.options import ReadingOptions, as_day
+from crmlab.reading.presets import use_preset
 from crmlab.reading.privacy import is_formula, pseudonymise
 from crmlab.reading.quality import Decision, Finding, Quality
 from crmlab.reading.rows import FrameRawRows, RawRows, Spread
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from ibis.expr.types import Table
 
     from crmlab.reading.disk import Stored
-
-UNREADABLE_SHARE = 0.05  # above it, the file was probably misread rather than badly written
 
 
 @dataclass(frozen=True)
@@ -95,8 +94,9 @@ def read_sales(
     raw = open_rows(source, options)
     people = {} if same_person is None else read_people(same_person)
     try:
-        columns, guesses, personal = guess_columns(raw.head, options.columns())
-        return _clean(raw, columns, guesses, personal, options, people, key)
+        options, taken, known = use_preset(raw.head.frame.columns, options)
+        columns, guesses, personal = guess_columns(raw.head, options.columns(), taken)
+        return _clean(raw, columns, [*known, *guesses], personal, options, people, key)
     except DataError as problem:
         raise DataError(f"{raw.head.source}: {problem}") from None
 
@@ -152,13 +152,13 @@ def _clean(
     shown = [p for p in vars(columns).values() if p is not None]
     shown = [p for p in shown if not (key is not None and p == columns.customer)]
     rows = raw.build(shown, {name: c for part in parts for name, c in part.made.items()})
-    check_readable(rows, raw.n_rows, UNREADABLE_SHARE)
+    check_readable(rows, raw.n_rows, options, when.done)
     check_days(rows, options)
     amount = None if columns.amount is None else str(raw.head.frame.columns[columns.amount])
-    sifted = sift(rows, raw.n_rows, options, Done(who.done, status.done, amount))
+    sifted = sift(rows, raw.n_rows, options, Done(who.done, status.done, when.done, amount))
     orders = sifted.rows.orders(sifted.left)
     beside = [f for part in (money, who, status) for f in part.findings]
-    findings = (*sifted.findings, *beside, *find_constant_gaps(orders))
+    findings = (*raw.head.findings, *sifted.findings, *beside, *find_constant_gaps(orders))
     decisions = (*raw.head.decisions, *guesses, *(d for part in parts for d in part.decisions))
     quality = Quality(raw.head.source, raw.n_rows, sifted.n_left, decisions, findings, personal)
     seen = sifted.rows.summary(sifted.left)
@@ -196,9 +196,13 @@ def _read_people_of(
 
 def _read_days(raw: RawRows, place: int, options: ReadingOptions) -> _Part:
     if raw.type_of(place) == "dates":
-        return _Part({"date": raw.stored(place)}, [STORED_DATES])
-    days, decision = read_day_texts(raw.cells(place), order=options.date_order)
-    return _Part({"date": raw.spread(place, days)}, [decision])
+        return _Part({"date": raw.stored(place, options.timezone)}, [STORED_DATES])
+    cells = raw.cells(place)
+    read = read_day_texts(cells, order=options.date_order, timezone=options.timezone)
+    made = {"date": raw.spread(place, read.days)}
+    if read.moved is not None and read.moved.any():
+        made["moved_day"] = raw.spread(place, read.moved)
+    return _Part(made, read.decisions, done=read.unread)
 
 
 def _read_money(raw: RawRows, columns: Columns, options: ReadingOptions) -> _Part:
@@ -216,16 +220,19 @@ def _read_money(raw: RawRows, columns: Columns, options: ReadingOptions) -> _Par
     else:
         return _Part({})
     named = "" if columns.currency is None else _one_currency(raw.cells(columns.currency))
-    back, findings = {}, []
+    more, findings = {}, []
     if columns.refund is not None:
-        back["refund"] = _read_amount(raw, columns.refund, options)[0]
+        more["refund"] = _read_amount(raw, columns.refund, options)[0]
     elif options.refund is None:
         findings = [
             Finding(f"a column {name!r} that speaks of refunds", raw.n_rows,
                     f"not used; --refund {name!r} subtracts it from amounts")
             for name in find_unused_refunds(raw.head, columns)
         ]  # fmt: skip
-    return _Part({"amount": amount, **back}, decisions, findings, currency=named or written)
+    place = columns.amount
+    if options.amount_of == "first-line" and place is not None and raw.type_of(place) == "text":
+        more["blank"] = raw.spread(place, raw.cells(place).texts == "")
+    return _Part({"amount": amount, **more}, decisions, findings, currency=named or written)
 
 
 def _read_amount(raw: RawRows, place: int, options: ReadingOptions) -> tuple[Spread, str, Decision]:

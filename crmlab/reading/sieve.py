@@ -16,6 +16,7 @@ from crmlab.reading.options import ReadingOptions, as_day
 from crmlab.reading.quality import Finding, listed_rows
 from crmlab.reading.rows import CENT, RETURN_MARKS, Lines, OrderRows, Where
 
+UNREADABLE_SHARE = 0.05  # above it, the file was probably misread rather than badly written
 _NO_DAYS = ("1900-01-01", "1970-01-01")  # what systems write for a day that they do not know
 _DAY = pd.Timedelta(days=1)
 _FEWEST_SUMMANDS = 3
@@ -30,12 +31,15 @@ class Done:
     ----------
     nobody, no_sale : str
         What is done with rows without a customer, and with those that are no sale.
+    unread : str
+        Why dates could not be read; "" if all could.
     amount : str, optional
         The header of the amounts; None if they are products.
     """
 
     nobody: str
     no_sale: str
+    unread: str
     amount: str | None
 
 
@@ -65,6 +69,7 @@ def sift(rows: OrderRows, n_rows: int, options: ReadingOptions, done: Done) -> S
         If no order is left.
     """
     left, findings = _apply_reasons(rows, options, done)
+    findings += _find_lost_totals(rows, options)
     left, repeats = _drop_repeats(rows, left, n_rows, options)
     rows, left, totals = _count_totals_once(rows, left, options, done.amount)
     findings += repeats + totals + _find_sum_of_others(rows, left) + _find_moved(rows, left)
@@ -72,23 +77,26 @@ def sift(rows: OrderRows, n_rows: int, options: ReadingOptions, done: Done) -> S
     findings += returns
     n_left = rows.count(left)
     if not n_left:
-        listed = (f"{f.rows:,} rows: {f.what}" for f in findings if f.set_aside)
-        raise DataError("no order is left: " + "; ".join(listed))
+        listed = (f"{f.rows:,} rows ({f.what})" for f in findings if f.set_aside)
+        raise DataError(f"no orders remain after cleaning; set aside were: {', '.join(listed)}")
     return Sifted(rows, left, n_left, findings + _remark(rows, left, n_left, options))
 
 
-def check_readable(rows: OrderRows, n_rows: int, most: float) -> None:
+def check_readable(rows: OrderRows, n_rows: int, options: ReadingOptions, unread: str) -> None:
     """Refuse a file with too many unreadable rows: then the reading is wrong, not the rows."""
     problems = []
     for column in ("date", "amount"):
         if not rows.has(column):
             continue
         bad = rows.missing(column)
+        if (further := _further_lines(rows, options)) is not None:
+            bad = bad & ~further
         share = rows.count(bad) / n_rows
-        if share > most:
+        if share > UNREADABLE_SHARE:
+            causes = f": {unread}" if column == "date" and unread else ""
             problems.append(
-                f"{share:.0%} of the rows have no readable {column} ({_list(rows, bad)}); if this "
-                f"is the wrong column, name the right one with --{column}"
+                f"{share:.0%} of the rows have no readable {column}{causes} ({_list(rows, bad)}); "
+                f"if this is the wrong column, name the right one with --{column}"
             )
     if rows.count(rows.missing("customer_id")) == n_rows:
         problems.append("no row has a customer id; name the right column with --customer")
@@ -143,9 +151,12 @@ def _apply_reasons(
 
 
 def _reasons(rows: OrderRows, options: ReadingOptions, done: Done) -> list[tuple[str, str, Where]]:
-    reasons = [
+    further = _further_lines(rows, options)
+    how = f"set aside: {(done.amount or '')[:40]!r} stands on the first line of an order only"
+    reasons = [] if further is None else [("further lines of an order", how, further)]
+    reasons += [
         ("no customer id", done.nobody, rows.missing("customer_id")),
-        ("no readable date", "set aside", rows.missing("date")),
+        ("no readable date", f"set aside: {done.unread}".rstrip(": "), rows.missing("date")),
     ]
     if rows.has("amount"):
         reasons.append(("no readable amount", "set aside", rows.missing("amount")))
@@ -164,6 +175,25 @@ def _reasons(rows: OrderRows, options: ReadingOptions, done: Done) -> list[tuple
 
 
 # --- lines of orders ------------------------------------------------------------------------------
+
+
+def _further_lines(rows: OrderRows, options: ReadingOptions) -> Where | None:
+    """Mask: lines of an order whose total stands on another line; None if each has its own."""
+    if options.amount_of != "first-line" or not (rows.has("order") and rows.has("amount")):
+        return None
+    blank = rows.where("blank") if rows.has("blank") else rows.missing("amount")
+    return blank & ~rows.missing("order")
+
+
+def _find_lost_totals(rows: OrderRows, options: ReadingOptions) -> list[Finding]:
+    """Find orders of which no line has a total."""
+    further = _further_lines(rows, options)
+    if further is None:
+        return []
+    numbered = ~rows.missing("order")
+    lost = rows.count(numbered, ["order"]) - rows.count(numbered & ~further, ["order"])
+    done = "their lines are set aside with the further lines of other orders"
+    return [Finding("orders without a total on any line", lost, done)] if lost else []
 
 
 def _drop_repeats(
@@ -196,7 +226,7 @@ def _count_totals_once(
     rows: OrderRows, left: Where, options: ReadingOptions, amount: str | None
 ) -> tuple[OrderRows, Where, list[Finding]]:
     """Count the total of an order once if it stands on each of its lines."""
-    if amount is None or not rows.has("order") or options.amount_of == "line":
+    if amount is None or not rows.has("order") or options.amount_of in ("line", "first-line"):
         return rows, left, []
     lines = Lines(0, 0, 0) if options.amount_of else rows.lines(left)
     all_equal = lines.several >= _FEWEST_ORDERS and lines.equal == lines.several
@@ -282,6 +312,9 @@ def _remark(rows: OrderRows, left: Where, n_left: int, options: ReadingOptions) 
     ]  # fmt: skip
     if rows.has("amount"):
         remarks.append(("amount of zero", rows.amounts(), "kept: an order that cost nothing"))
+    if rows.has("moved_day"):
+        how = "kept: counted on their day in the stated time zone"
+        remarks.append(("dates written in another time zone", rows.where("moved_day"), how))
     if rows.has("eased"):
         how = "kept, with the refund subtracted (--refund none keeps the amount)"
         remarks.append(("orders refunded in part", rows.where("eased"), how))

@@ -9,55 +9,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crmlab.arrays import Bools
-from crmlab.reading.cells import Cells, as_words, plain
+from crmlab.reading.cells import Cells, as_words
 from crmlab.reading.options import split_words
 from crmlab.reading.quality import Decision, Finding
+from crmlab.reading.words import STATUSES, plain
 
 SALE, NO_SALE, OPEN, UNKNOWN = "sale", "no sale", "open", "unknown"
-_WORDS = {
-    SALE: """complete, completed, paid, shipped, partially shipped, delivered, processing,
-        processed, fulfilled, partially fulfilled, unfulfilled, sent, dispatched, invoiced,
-        approved, succeeded, success, successful, done, ok, confirmed, finished, finalized,
-        captured, settled, accepted, sold, picked up, ready for pickup, in transit,
-        shipped delivered to buyer, shipped picked up, bezahlt, versandt, versendet, geliefert,
-        zugestellt, abgeschlossen, erledigt, paye, payee, expedie, expediee, livre, livree, termine,
-        terminee, pagado, pagada, enviado, enviada, entregado, completado, pagato, spedito,
-        consegnato, completato, betaald, verzonden, geleverd, afgerond, betald, skickad, levererad,
-        betalt, sendt, leveret, pago, pago confirmado, entregue""",
-    NO_SALE: """cancelled, canceled, cancel, cancellation, void, voided, refunded, fully refunded,
-        refund, returned, return, failed, failure, rejected, declined, denied, trash, trashed,
-        deleted, removed, draft, checkout draft, auto draft, test, test order, chargeback, charge
-        back, charged back, pending payment, wc pending, payment pending, awaiting
-        payment, awaiting funds, waiting for payment, unpaid, not paid, payment failed, payment
-        error, error, expired, abandoned, incomplete, uncollectible, fraud, fraudulent, suspected
-        fraud, reversed, revoked, quote, quotation, unavailable, out of stock, blocked, aborted,
-        reversal, requires payment method, requires action, incomplete expired,
-        lost, stolen, undeliverable, undelivered, not delivered, shipped returned to seller,
-        shipped returning to seller, shipped rejected by buyer, shipped undeliverable, storniert,
-        storno, abgebrochen, retourniert, erstattet, fehlgeschlagen, abgelehnt, unbezahlt, entwurf,
-        annule, annulee, rembourse, remboursee, retourne, retournee, echoue, echouee, refuse,
-        refusee, impayee, brouillon, cancelado, cancelada, anulado, anulada, devuelto, devuelta,
-        reembolsado, fallido, rechazado, annullato, annullata, rimborsato, rimborsata, reso,
-        fallito, rifiutato, geannuleerd, terugbetaald, mislukt, geweigerd, avbruten, annullerad,
-        aterbetald, annulleret, refunderet, mislykket, kansellert, avbrutt, refundert,
-        reembolsada, devolvido, recusado""",
-    OPEN: """on hold, holded, hold, pending, open, new, created, authorized, authorised, closed,
-        partially refunded, partially returned, partially paid, partially cancelled, partially
-        canceled, refund requested, return requested, return in progress, refund pending,
-        cancellation requested, cancel requested, payment review, in review, under review, review,
-        disputed, dispute, backordered, backorder, in progress, processing refund, requires
-        capture, requires confirmation, received, submitted, placed, scheduled, offen, neu,
-        ausstehend, in bearbeitung, wartend, teilweise erstattet, en attente, ouvert, en cours,
-        partiellement rembourse, pendiente, en espera, abierto, in attesa, aperto, in behandeling,
-        openstaand, afventer, oppen, avvaktar, pendente, aguardando""",
-}  # fmt: skip
 _OF_CUSTOMERS = """active, inactive, subscribed, unsubscribed, not subscribed, opted in, opted out,
     verified, unverified, trial, lead, prospect, vip, gold, silver, bronze, bounced, member,
     enabled, disabled, guest, registered, yes, no, true, false, married, single"""  # fmt: skip
 _PARTLY = {"partially", "partial", "partly", "teilweise", "partiellement", "parcialmente",
            "parzialmente"}  # fmt: skip
 _IN_FRONT = {"wc", "order", "status", "state", "payment", "ordre", "bestellung"}
-_MEANING = {plain(word): meaning for meaning, words in _WORDS.items() for word in words.split(",")}
+_MEANING = {word: meaning for meaning, words in STATUSES.items() for word in words}
 _CUSTOMER_WORDS = frozenset(plain(word) for word in _OF_CUSTOMERS.split(","))
 _MOST_VALUES, _SHOWN = 60, 40
 _NEEDED_SHARE = 0.5

@@ -20,18 +20,20 @@ import pandas as pd
 from crmlab.errors import DataError
 from crmlab.reading.disk import Disk, open_disk
 from crmlab.reading.files import (
-    HEADED,
     check_file,
     cut_short,
-    find_encoding,
-    parse_text,
-    tell_header,
     tell_kind,
-    tell_layout,
 )
 from crmlab.reading.quality import Decision
 from crmlab.reading.raw import LONGEST_FIELD, check_shape, too_long
 from crmlab.reading.stored_rows import StoredRawRows
+from crmlab.reading.text import (
+    HEADED,
+    find_encoding,
+    parse_text,
+    tell_header,
+    tell_layout,
+)
 from crmlab.reading.typed import (
     IS_DUCKDB,
     IS_PARQUET,
@@ -109,12 +111,12 @@ def _store_text(
 
     codec, decoded = find_encoding(blocks, encoding)
     head = _read_head(lambda: _open_text(path, is_packed, codec))
-    delimiter, split = tell_layout(head, delimiter)
+    layout = tell_layout(head, delimiter)
     names: list[str] = []
     header, written = None, 0
     writer = None
     with _open_text(path, is_packed, codec) as file:
-        for rows in parse_text(file, delimiter, rows=CHUNK_ROWS):
+        for rows in parse_text(file, layout, rows=CHUNK_ROWS):
             if header is None:
                 names, header = tell_header(rows)
                 rows = rows.iloc[int(header.choice == HEADED) :]
@@ -126,9 +128,10 @@ def _store_text(
         raise DataError("the file has no row")
     writer.close()
     raw = quietly(lambda: disk.connection.read_parquet(disk.path("raw.parquet")))
+    decisions, has_header = (decoded, layout.decision, header), header.choice == HEADED
     return StoredRawRows(
-        disk, raw, tuple(names), path.name, (decoded, split, header), header.choice == HEADED
-    )
+        disk, raw, tuple(names), path.name, decisions, has_header, findings=layout.findings
+    )  # fmt: skip
 
 
 def _open_text(path: Path, is_packed: bool, codec: str) -> TextIO:

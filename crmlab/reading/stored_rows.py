@@ -14,7 +14,7 @@ from crmlab.errors import DataError
 from crmlab.reading.amounts import LARGEST
 from crmlab.reading.cells import Cells, as_words
 from crmlab.reading.disk import Disk, Stored, count_rows, day_of, part_codes
-from crmlab.reading.quality import Decision, show_rows
+from crmlab.reading.quality import Decision, Finding, show_rows
 from crmlab.reading.raw import RawTable
 from crmlab.reading.returns import settle_returns
 from crmlab.reading.rows import (
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
 HEAD_ROWS = 2_000
 SETTLE_ROWS = 400_000
-_TIMED = r"^(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4})[T ]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?$"
+_NUMERIC_DAY = r"\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}"
+_TIMED = rf"^({_NUMERIC_DAY})[T ]\d{{1,2}}:\d{{2}}(:\d{{2}}(\.\d+)?)?$"
+_ZONED = rf"^({_NUMERIC_DAY}[T ]\d{{1,2}}:\d{{2}}):\d{{2}}(\.\d+)?( ?(Z|[+-]\d{{2}}(:?\d{{2}})?))$"
 _BLANK = r"[\s\p{Z}\x{0B}\x{1C}-\x{1F}\x{85}]+"  # what Python strips from the ends of a text
 
 
@@ -61,6 +63,8 @@ class StoredRawRows(RawRows):
     has_header : bool
     nested : tuple of str
         The names of `n0`, `n1`, ...: columns that have no role, as in `RawTable`.
+    findings : tuple of Finding
+        Lines of the file that are not rows.
     """
 
     disk: Disk
@@ -70,6 +74,7 @@ class StoredRawRows(RawRows):
     decisions: tuple[Decision, ...]
     has_header: bool
     nested: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     @cached_property
     def head(self) -> RawTable:
@@ -79,7 +84,8 @@ class StoredRawRows(RawRows):
         beside = [f"n{k}" for k in range(len(self.nested))]
         frame = first[places].set_axis(list(self.names), axis=1)
         nested = first[beside].set_axis(list(self.nested), axis=1) if beside else None
-        return RawTable(frame, self.source, self.decisions, self.has_header, nested)
+        read = self.source, self.decisions, self.has_header, nested, self.findings
+        return RawTable(frame, *read)
 
     @cached_property
     def n_rows(self) -> int:
@@ -99,8 +105,8 @@ class StoredRawRows(RawRows):
         is_number = kind.is_integer() or kind.is_floating() or kind.is_decimal()
         return "numbers" if is_number else "text"
 
-    def stored(self, place: int) -> "ir.Column":
-        """Return a column that is stored as dates (their days) or numbers."""
+    def stored(self, place: int, timezone: str | None = None) -> "ir.Column":
+        """Return a column that is stored as dates (their days) or numbers; none has a zone."""
         column = self.raw[f"c{place}"]
         if self.type_of(place) == "dates":
             return column.cast("date")
@@ -125,7 +131,8 @@ class StoredRawRows(RawRows):
                 f"column {name!r} is stored as {kind}, which an engine writes differently from the "
                 "reader of small files: store text or whole numbers"
             )
-        return text.fill_null("").re_replace(_TIMED, r"\1")
+        # neither seconds nor times without a zone change the day: fewer texts are left
+        return text.fill_null("").re_replace(_TIMED, r"\1").re_replace(_ZONED, r"\1\3")
 
     @cached_property
     def _collected(self) -> dict[int, tuple[pd.Series, Cells, NDArray[np.intp]]]:

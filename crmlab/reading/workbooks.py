@@ -18,6 +18,7 @@ import pandas as pd
 from crmlab.errors import DataError
 from crmlab.reading.quality import Decision
 from crmlab.reading.raw import MOST_BYTES, MOST_COLUMNS, RawTable, check_shape, in_brief
+from crmlab.reading.text import MOST_ABOVE, count_lines_above, list_lines_above
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
@@ -48,11 +49,14 @@ class _Sheet:
         Cells from the first column to the last one that is filled.
     far : tuple of str
         Places of cells beyond `MOST_COLUMNS`, which are left out.
+    above : tuple of str
+        Titles and remarks above the header.
     """
 
     name: str
     rows: Sequence[_Row]
     far: tuple[str, ...]
+    above: tuple[str, ...] = ()
 
     @property
     def header(self) -> tuple[str, ...]:
@@ -95,7 +99,8 @@ def read_workbook(path: Path, sheet: str | None) -> RawTable:
     far = [place for one in chosen for place in one.far]
     why = f"{len(far)} cells lie beyond column {MOST_COLUMNS:,}"
     left_out = [Decision("cells left out", ", ".join(far[:3]), why)] if far else []
-    return RawTable(frame, path.name, (IS_WORKBOOK, decision, *left_out))
+    decisions = (IS_WORKBOOK, decision, *left_out)
+    return RawTable(frame, path.name, decisions, findings=list_lines_above(chosen[0].above))
 
 
 # --- the file -------------------------------------------------------------------------------------
@@ -151,7 +156,11 @@ def _read_sheet(book: "Workbook", name: str) -> _Sheet:
         inside = _strip(row[:MOST_COLUMNS])
         if inside:
             kept.append(inside)
-    return _Sheet(name, kept, tuple(far))
+    texts = [["" if cell is None else _text_of(cell) for cell in row] for row in kept[:MOST_ABOVE]]
+    width = max(map(len, texts), default=0)
+    n_above = count_lines_above([row + [""] * (width - len(row)) for row in texts])
+    above = tuple(" ".join(filter(None, row)) for row in texts[:n_above])
+    return _Sheet(name, kept[n_above:], tuple(far), above)
 
 
 def _rows_of(book: "Workbook", name: str) -> Iterator[tuple[int, _Row]]:

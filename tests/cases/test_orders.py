@@ -14,9 +14,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from crmlab.errors import DataError
 from crmlab.reading import ReadingOptions, Sales, read_sales
-from tests.cases.faults import fault, given, need, refusal
+from tests.cases.faults import given, need, refusal
 
 ROOT = Path(__file__).resolve().parents[2]
 TODAY = "2026-12-01"
@@ -70,27 +69,22 @@ READABLE = [
     pytest.param(
         "09_french_first_of_month.csv",
         Right(600, 80, 28228.0, "2023-01-01", "2023-12-31"),
-        marks=fault("'1er mai 2023' is no date: every order of a first of month is set aside"),
     ),
     pytest.param(
         "10a_danish_beloeb.csv",
         Right(20, 5, 300.0, "2024-01-10", "2024-06-18"),
-        marks=fault("'Beløb' is not known: no amounts", KeyError),
     ),
     pytest.param(
         "10b_danish_maj.csv",
         Right(4, 2, None, "2024-01-03", "2024-10-01"),
-        marks=fault("'15. maj 2024' is no date: the file is refused", DataError),
     ),
     pytest.param(
         "10c_danish_kundenr.csv",
         Right(3, 2, None, "2024-01-03", "2024-05-15"),
-        marks=fault("'Kundenr' is not known: the file is refused", DataError),
     ),
     pytest.param(
         "11_postgres_timestamptz.csv",
         Right(20, 5, 300.0, "2024-01-10", "2024-06-18"),
-        marks=fault("'2024-01-10 12:01:00+00' is no date: the file is refused", DataError),
     ),
     pytest.param(
         "12_mixed_float_ids.csv",
@@ -107,22 +101,18 @@ READABLE = [
     pytest.param(
         "25a_sep_line.csv",
         Right(3, 2, 29.4, "2024-01-03", "2024-02-20"),
-        marks=fault("the line 'sep=;' of a spreadsheet makes it 'not one table'", DataError),
     ),
     pytest.param(
         "25b_ampm_spanish.csv",
         Right(3, 2, 29.4, "2010-01-12", "2010-02-03"),
-        marks=fault("'8:26:00 a. m.' is no time of day: the file is refused", DataError),
     ),
     pytest.param(
         "25c_chinese_dates.csv",
         Right(3, 2, 28.5, "2021-04-21", "2021-05-21"),
-        marks=fault("客户编号, 实付金额 and 2021年4月21日 are not known", DataError),
     ),
     pytest.param(
         "25e_rfc2822.csv",
         Right(2, 2, 11.0, "2024-01-03", "2024-02-05"),
-        marks=fault("'Wed, 3 Jan 2024 10:00:00 +0100' is no date", DataError),
     ),
     pytest.param(
         "31_newsletter_status.csv",
@@ -157,7 +147,6 @@ def test_a_nested_customer_is_refused_in_a_sentence():
     assert "customer" in refusal(lambda: read("18b_struct_customer.parquet"))
 
 
-@fault("the lines of an order but its first have no total: refused")
 def test_lines_of_a_shopify_order_take_the_total_of_its_first():
     need([row["Total"] for row in lines("23_shopify_lines.csv")].count("") == 2, "empty totals")
     assert refusal(lambda: read("23_shopify_lines.csv")) == ""
