@@ -134,6 +134,7 @@ def test_stored_columns_are_guessed_alike(tmp_path):
         "gaps": frame["order_id"].mask(frame["order_id"] == 5),
         "floats": frame["order_id"].astype(float) + 0.5,
         "texts": frame["order_id"].astype(str) + "\u00a0",
+        "texts with gaps": frame["order_id"].astype(str).mask(frame["order_id"] == 5),
     }.items():
         path = tmp_path / f"{name}.parquet"
         frame.assign(order_id=orders).to_parquet(path)

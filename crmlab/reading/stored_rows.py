@@ -167,9 +167,9 @@ class StoredRawRows(RawRows):
     def numbered(self, place: int) -> "ir.IntegerColumn":
         """Return a column as numbers that are equal where texts are: their hashes."""
         column = self.raw[f"c{place}"]
-        if not column.type().is_string():
-            return column.cast("string").hash()
-        text = column.re_replace(f"^{_BLANK}|{_BLANK}$", "")
+        text = column.cast("string").fill_null("")  # an engine's hash of nothing is a number
+        if column.type().is_string():
+            text = text.re_replace(f"^{_BLANK}|{_BLANK}$", "")
         return (text == "").ifelse(None, text.hash())
 
     def build(self, shown: list[int], columns: dict[str, Any]) -> "StoredOrderRows":
