@@ -334,6 +334,19 @@ def test_a_flag_of_refunds_is_not_an_amount():
     assert chose(sales)["refund column"] == "none"
 
 
+def test_a_column_that_speaks_of_refunds_is_used_or_told():
+    text = "customer,date,amount,{}\na,2024-01-05,2.50,1.25\nb,2024-01-06,3.50,\n"
+    assert revenue(read(text.format("Refunded Amount"))) == 4.75
+    unsure = read(text.format("Refund of delivery"))
+    assert revenue(unsure) == 6.0
+    assert "--refund 'Refund of delivery'" in told(
+        unsure, "a column 'Refund of delivery' that speaks of refunds"
+    )
+    assert revenue(read(text.format("Refund of delivery"), refund="#4")) == 4.75
+    for header in ("Refund id", "discount"):
+        assert not any("refund" in what for what in found(read(text.format(header))))
+
+
 def test_returns_are_taken_off_several_purchases_only_if_they_suffice():
     head = "customer,date,amount\na,2024-01-01,10.00\na,2024-01-05,20.00\n"
     for back, left, unmatched in (("-30.00", None, 0), ("-25.00", 5.0, 0), ("-31.00", 30.0, 1)):

@@ -22,6 +22,10 @@ from crmlab.reading.words import HEADERS, LINES, PERSONAL, TOTALS, is_unspaced, 
 
 # A price that is that of all pieces of a line, and the header that gives such files away.
 _LINE_PRICES = {"item price": "amazon order id"}
+# Beginnings of words for money that was given back, and words of what is no money.
+_REFUNDS = """refund, rembours, erstatt, ruckerstatt, reembols, rimbors, terugbet, refunder,
+        aterbetal, devolu"""
+_NO_MONEY = {"id", "no", "nr", "number", "count", "quantity", "qty", "reason", "date", "status"}
 _NEEDED_SHARE, _ONE_CUSTOMER = 0.5, 0.9
 _LOOKED_AT = 2_000
 
@@ -108,6 +112,24 @@ def _take_price_for_amount(
     found["amount"] = found.pop("price")
     others = [decision for decision in decisions if decision.what != "price column"]
     return [*others, Decision("amount column", name, why)]
+
+
+def find_unused_refunds(raw: RawTable, columns: Columns) -> tuple[str, ...]:
+    """List the columns that seem to hold refunds but have no role."""
+    used = set(vars(columns).values())
+    return tuple(
+        str(name)
+        for place, name in enumerate(raw.frame.columns)
+        if place not in used
+        and _speaks_of_refunds(plain(name))
+        and _holds_money(raw.frame.iloc[:_LOOKED_AT, place])
+    )
+
+
+def _speaks_of_refunds(header: str) -> bool:
+    words = header.split()
+    begins = tuple(word.strip() for word in _REFUNDS.split(","))
+    return any(word.startswith(begins) for word in words) and not _NO_MONEY & set(words)
 
 
 def names_a_total(header: str) -> bool:
@@ -232,7 +254,7 @@ def _fits(
         people = raw.frame.iloc[:_LOOKED_AT, found["customer"]] if "customer" in found else None
         return people is None or _holds_numbers_of_orders(cells, people)
     if role == "refund":
-        return is_exact and _holds_numbers(cells) and not set(as_words(cells)) <= {"0", "1", ""}
+        return is_exact and _holds_money(cells)
     if role == "currency":
         return not _holds_numbers(cells) and not _holds_dates(cells)
     return role not in ("quantity", "price") or _holds_numbers(cells)
@@ -251,6 +273,11 @@ def _holds_numbers_of_orders(cells: pd.Series, customers: pd.Series) -> bool:
     groups = filled.groupby("order")["customer"].agg(["size", "nunique"])
     again = groups[groups["size"] > 1]
     return again.empty or bool((again["nunique"] == 1).mean() >= _ONE_CUSTOMER)
+
+
+def _holds_money(cells: pd.Series) -> bool:
+    """Whether most cells that are not empty are numbers, and not only 0 and 1."""
+    return _holds_numbers(cells) and not set(as_words(cells)) <= {"0", "1", ""}
 
 
 def _holds_numbers(cells: pd.Series) -> bool:

@@ -32,6 +32,7 @@ _GUESTS = """guest, guests, guest user, guest customer, guest checkout, guest ac
 _ZEROS = ("0", "00", "000", "0000", "0.0", "-1", "-1.0")
 _ONES = ("1", "01", "001", "0001", "1.0")
 _CUT = r"\d(?:[.,]\d+)?[eE]\+?\d{1,3}"
+_UNUSUAL = r"[^!-@\[-~]|^0"  # capitals, spaces, what is not ASCII, a leading zero
 _KEPT_DIGITS = 15  # of a number in a spreadsheet
 _FEWEST, _SHARE, _TIMES = 10, 0.05, 10  # when the rows of one id are outsized
 
@@ -176,7 +177,9 @@ def find_odd_ids(cells: Cells, ids: pd.Series, *, is_hidden: bool) -> list[Findi
 def _find_outsized(
     cells: Cells, ids: pd.Series, find: Callable[..., list[Finding]], *, is_hidden: bool
 ) -> list[Finding]:
-    by_id = pd.Series(cells.counts).groupby(ids.to_numpy()).sum()
+    codes, names = pd.factorize(ids)
+    named = codes >= 0
+    by_id = pd.Series(np.bincount(codes[named], weights=cells.counts[named]), index=names)
     big = by_id[_outsized(by_id.to_numpy())] if len(by_id) > 2 else by_id.iloc[:0]
     findings = []
     for id_, count in big.sort_values(ascending=False).head(3).items():
@@ -189,12 +192,16 @@ def _find_outsized(
 
 def _differ_in_writing(ids: pd.Series) -> Bools:
     """Mark ids that are the same once case, coding, spaces and leading zeros are removed."""
-    named = ids.dropna()
-    same = named.str.normalize("NFKC").str.casefold().str.replace(" ", "", regex=False)
+    unusual = ids.str.contains(_UNUSUAL, regex=True).fillna(False).to_numpy(bool)
+    if not unusual.any():
+        return unusual
+    same = ids[unusual].str.normalize("NFKC").str.casefold().str.replace(" ", "", regex=False)
     zero = same.str.startswith("0")
     same = same.mask(zero, same[zero].str.replace(r"^0+(?=\d+$)", "", regex=True))
-    distinct = pd.DataFrame({"id": named, "same": same}).drop_duplicates()
-    twice = distinct.loc[distinct["same"].duplicated(keep=False), "id"]
+    by_id = ids.copy()
+    by_id[unusual] = same
+    pairs = pd.DataFrame({"id": ids, "same": by_id})[by_id.isin(same)].drop_duplicates()
+    twice = pairs.loc[pairs["same"].duplicated(keep=False), "id"]
     return ids.isin(twice).to_numpy(bool) & ids.notna().to_numpy(bool)
 
 

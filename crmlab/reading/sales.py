@@ -10,7 +10,7 @@ import pandas as pd
 from crmlab.errors import DataError
 from crmlab.reading.amounts import STORED_NUMBERS, check_one_currency, read_amount_texts
 from crmlab.reading.cells import Cells
-from crmlab.reading.columns import Columns, guess_columns
+from crmlab.reading.columns import Columns, find_unused_refunds, guess_columns
 from crmlab.reading.dates import STORED_DATES, read_day_texts
 from crmlab.reading.files import is_large, read_raw
 from crmlab.reading.ids import describe_nobody, find_odd_ids, name_ids, read_people
@@ -157,10 +157,8 @@ def _clean(
     amount = None if columns.amount is None else str(raw.head.frame.columns[columns.amount])
     sifted = sift(rows, raw.n_rows, options, Done(who.done, status.done, when.done, amount))
     orders = sifted.rows.orders(sifted.left)
-    findings = (
-        *raw.head.findings, *sifted.findings, *who.findings, *status.findings,
-        *find_constant_gaps(orders),
-    )  # fmt: skip
+    beside = [f for part in (money, who, status) for f in part.findings]
+    findings = (*raw.head.findings, *sifted.findings, *beside, *find_constant_gaps(orders))
     decisions = (*raw.head.decisions, *guesses, *(d for part in parts for d in part.decisions))
     quality = Quality(raw.head.source, raw.n_rows, sifted.n_left, decisions, findings, personal)
     seen = sifted.rows.summary(sifted.left)
@@ -222,13 +220,19 @@ def _read_money(raw: RawRows, columns: Columns, options: ReadingOptions) -> _Par
     else:
         return _Part({})
     named = "" if columns.currency is None else _one_currency(raw.cells(columns.currency))
-    more = {}
+    more, findings = {}, []
     if columns.refund is not None:
         more["refund"] = _read_amount(raw, columns.refund, options)[0]
+    elif options.refund is None:
+        findings = [
+            Finding(f"a column {name!r} that speaks of refunds", raw.n_rows,
+                    f"not used; --refund {name!r} subtracts it from amounts")
+            for name in find_unused_refunds(raw.head, columns)
+        ]  # fmt: skip
     place = columns.amount
     if options.amount_of == "first-line" and place is not None and raw.type_of(place) == "text":
         more["blank"] = raw.spread(place, raw.cells(place).texts == "")
-    return _Part({"amount": amount, **more}, decisions, currency=named or written)
+    return _Part({"amount": amount, **more}, decisions, findings, currency=named or written)
 
 
 def _read_amount(raw: RawRows, place: int, options: ReadingOptions) -> tuple[Spread, str, Decision]:
