@@ -8,6 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -245,6 +246,59 @@ def test_a_file_is_whole_or_as_it_was(tmp_path):
         write_file(tmp_path / "made/a.csv", "new")
     assert (tmp_path / "made/a.csv").read_bytes() == "é\n".encode()
     assert os.listdir(tmp_path / "made") == ["a.csv"]
+
+
+CLOSED = """
+import os, sys
+from pathlib import Path
+from crmlab.errors import SpecError
+from crmlab.tables.folders import FolderKind, check_files, check_folder, new_folder
+
+home, kind = Path(sys.argv[1]), FolderKind("crmlab notes")
+if os.getuid() == 0:
+    os.setuid(65534)
+with new_folder(home / "open/mine", kind) as aside:
+    (aside / "a").touch()
+(home / "open/mine").chmod(0o500)
+for check in (
+    lambda: check_folder(home / "closed/out", kind),
+    lambda: check_folder(home / "closed/below/it/out", kind),
+    lambda: check_folder(home / "hidden/out", kind),
+    lambda: check_folder(home / "open/mine", kind),
+    lambda: check_files([home / "closed/a.csv", home / "hidden/a.csv"]),
+):
+    try:
+        check()
+        print("fine")
+    except SpecError as problem:
+        print(" ".join(str(problem).split()))
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="other systems have other permissions")
+def test_a_place_that_cannot_be_written_is_refused_and_left_as_it_is():
+    with TemporaryDirectory() as home:  # which, unlike pytest's own, may be opened to others
+        said = asked_by_nobody(Path(home))
+        assert [path.name for path in Path(home).rglob("*")].count("mine") == 1
+    assert ["cannot be written" in line for line in said] == [True, True, True, False, True]
+    assert "is read-only and stays as it is" in said[3]
+    assert "2 problems" in said[4]
+    assert "Permission denied" in said[0]
+
+
+def asked_by_nobody(home):
+    """What is said to a user who may write into one of three folders, and look into two."""
+    home.chmod(0o755)
+    for name, mode in (("closed", 0o555), ("hidden", 0o700), ("open", 0o777)):
+        (home / name).mkdir()
+        (home / name).chmod(mode)
+    if os.getuid():
+        (home / "hidden").chmod(0o000)
+    command = [sys.executable, "-c", CLOSED, str(home)]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    (home / "hidden").chmod(0o700)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.splitlines()
 
 
 # Killed -------------------------------------------------------------------------------------------

@@ -189,7 +189,7 @@ def check_folder(folder: str | Path, kind: FolderKind, giving_up: Collection[str
 
 
 def _reason_to_stay(folder: Path, kind: FolderKind, giving_up: Collection[str]) -> str:
-    if not folder.exists():
+    if not os.path.exists(folder):  # or it cannot be seen
         return ""
     if not folder.is_dir():
         return "is a file"
@@ -247,11 +247,12 @@ def check_files(paths: Sequence[Path], *, replace: bool = False) -> None:
 
 
 def _reason_not_to_replace(path: Path, replace: bool) -> str:
-    if path.is_dir():
+    is_there = os.path.exists(path)  # which is False, not an error, where nothing can be seen
+    if os.path.isdir(path):
         return "is a folder: name a file in it"
-    if path.exists() and not path.is_file():
+    if is_there and not path.is_file():
         return "is a device, not a file"
-    if path.exists() and not replace:
+    if is_there and not replace:
         return "exists and stays as it is: name another file, or replace it with --force"
     problem = _reason_not_to_write(path.parent)
     return f"cannot be written: {problem}. Name another place" if problem else ""
@@ -259,7 +260,7 @@ def _reason_not_to_replace(path: Path, replace: bool) -> str:
 
 def _reason_not_to_write(home: Path) -> str:
     """Try to make a file in a folder, or in the nearest one above it that exists."""
-    while not home.exists():
+    while not os.path.exists(home):
         home = home.parent
     try:
         with TemporaryFile(dir=home):
