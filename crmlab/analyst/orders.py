@@ -156,12 +156,14 @@ def _count_stored_cohorts(orders: Stored, unit: str) -> pd.DataFrame:
     import ibis
 
     days = _days_of(orders)
-    first = days["day"].min().over(ibis.window(group_by="customer_id"))
-    dated = days.mutate(joined=first.truncate(unit), period=days["day"].truncate(unit))
+    dated = days.mutate(period=days["day"].truncate(unit))
     sums = {"amount": dated["amount"].sum()} if "amount" in orders else {}
-    counts = dated.group_by(["joined", "period"]).aggregate(
-        customers=dated["customer_id"].nunique(), orders=dated.count(), **sums
-    )
+    each = dated.group_by(["customer_id", "period"]).aggregate(orders=dated.count(), **sums)
+    begun = each["period"].min().over(ibis.window(group_by="customer_id"))
+    joined = each.mutate(joined=begun)
+    added = {name: joined[name].sum() for name in ("orders", *sums)}
+    by = joined.group_by(["joined", "period"])
+    counts = by.aggregate(customers=joined.count(), **added)
     return orders.disk.collect(counts.order_by(["joined", "period"]))
 
 
