@@ -153,17 +153,13 @@ def count_cohorts(orders: Orders, unit: str) -> pd.DataFrame:
 
 
 def _count_stored_cohorts(orders: Stored, unit: str) -> pd.DataFrame:
-    import ibis
-
-    days = _days_of(orders)
-    dated = days.mutate(period=days["day"].truncate(unit))
+    table, days = orders.table.rename(customer_id="customer"), _days_of(orders)
+    joined = table.group_by("customer_id").aggregate(joined=table["date"].min().truncate(unit))
+    dated = days.mutate(period=days["day"].truncate(unit)).join(joined, "customer_id")
     sums = {"amount": dated["amount"].sum()} if "amount" in orders else {}
-    each = dated.group_by(["customer_id", "period"]).aggregate(orders=dated.count(), **sums)
-    begun = each["period"].min().over(ibis.window(group_by="customer_id"))
-    joined = each.mutate(joined=begun)
-    added = {name: joined[name].sum() for name in ("orders", *sums)}
-    by = joined.group_by(["joined", "period"])
-    counts = by.aggregate(customers=joined.count(), **added)
+    counts = dated.group_by(["joined", "period"]).aggregate(
+        customers=dated["customer_id"].nunique(), orders=dated.count(), **sums
+    )
     return orders.disk.collect(counts.order_by(["joined", "period"]))
 
 
