@@ -154,7 +154,7 @@ def _ink_cells(ax: "Axes", is_known: Bools) -> None:
     """Write each number in ink or white, whichever contrasts more with its cell."""
     from matplotlib.colors import to_hex
 
-    colours = ax.collections[0].get_facecolor()[is_known]
+    colours = np.asarray(ax.collections[0].get_facecolor())[is_known]
     for text, colour in zip(ax.texts, colours, strict=True):
         text.set_color(ink_on(to_hex(colour)))
 
