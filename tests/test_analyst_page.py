@@ -196,7 +196,7 @@ def test_the_heat_map_shows_known_cells_in_a_legible_ink():
 @pytest.mark.parametrize("amounts", [[98, 1, 1, 1, 1], [1, 1, 1, 1, 1], [4, 3, 2, 1, 1]])
 def test_the_label_of_the_lorenz_curve_covers_no_line(amounts):
     curve = segments.lorenz_curve(amounts)
-    ax = history.plot_lorenz(curve, "Share of the revenue so far (%)")
+    ax = history.plot_lorenz(curve, "revenue")
     ax.figure.draw_without_rendering()
     box = ax.texts[0].get_window_extent().transformed(ax.transData.inverted())
     x = np.linspace(box.x0, box.x1, 50)
@@ -246,9 +246,8 @@ def test_younger_cohorts_that_stay_turn_into_ones_that_leave():
 
 
 def test_few_who_carried_most_turn_into_many():
-    label = "Share of the revenue so far (%)"
     verdicts = [
-        history.tell_lorenz(segments.lorenz_curve(amounts), label).rsplit(": ", 1)[1]
+        history.tell_lorenz(segments.lorenz_curve(amounts), "revenue").rsplit(": ", 1)[1]
         for amounts in ([90, 1, 1, 1, 1], [1, 1, 1, 1, 1])
     ]
     assert verdicts == ["few customers carry most of it.", "it is spread widely."]
@@ -278,11 +277,12 @@ def test_a_share_that_stays_neither_falls_nor_rises():
 
 def advised(done, n_repair, n_keep=3):
     """Return what is said on Monday of so many customers."""
-    actions = pd.DataFrame({
-        "action": ["repair"] * n_repair + ["keep"] * n_keep,
-        "worth": 10.0,
+    customers = pd.DataFrame({
+        "suggested_action": ["repair"] * n_repair + ["keep"] * n_keep,
+        "repair_value": 10.0,
+        "value": 20.0,
     })  # fmt: skip
-    return advice.tell_monday(done, actions)
+    return advice.tell_monday(done, customers)
 
 
 def test_monday_depends_on_who_fell(shop_study):  # noqa: F811
@@ -398,30 +398,41 @@ def test_every_figure_has_a_sentence_and_headings_do_not_skip(shop_study):  # no
     assert text.index('class="monday"') < text.index("In short")
 
 
+def looked_back(orders, window):
+    has_amounts = "amount" in orders
+    return history.look_back(
+        SimpleNamespace(
+            sales=Sales(orders, "EUR", window, None),
+            known=first_days(orders),
+            has_amounts=has_amounts,
+        )
+    )
+
+
 def test_one_calendar_month_is_shown_by_weeks():
     rng = np.random.default_rng(1)
     days = pd.Timestamp("2024-03-04") + pd.to_timedelta(rng.integers(0, 21, 90), unit="D")
     orders = pd.DataFrame({"customer_id": rng.integers(0, 30, 90).astype("str"), "date": days})
-    window = (days.min(), days.max())
-    done = SimpleNamespace(
-        sales=Sales(orders, "currency units", window, None),
-        known=first_days(orders), has_amounts=False, unit="orders",
-    )  # fmt: skip
-    assert set(history.draw_history(done)) == {"sales", "retention", "lorenz"}
-    assert len(history.sum_sales(done)) == 3
-    day = orders.assign(date=days.min())
-    alone = dataclasses.replace(done.sales, orders=day, window=(days.min(), days.min()))
-    drawn = history.draw_history(SimpleNamespace(**{**vars(done), "sales": alone}))
-    assert set(drawn) == {"lorenz"}
+    past = looked_back(orders, (days.min(), days.max()))
+    assert set(history.draw_history(past, "orders")) == {"sales", "retention", "lorenz"}
+    assert len(past.sales) == 3
+    day = looked_back(orders.assign(date=days.min()), (days.min(), days.min()))
+    assert set(history.draw_history(day, "orders")) == {"lorenz"}
 
 
 def test_customers_who_paid_nothing_have_no_lorenz_curve():
-    free = SIX.assign(amount=0.0)
-    done = SimpleNamespace(
-        sales=Sales(free, "EUR", (SIX["date"].min(), LAST), None),
-        known=first_days(free), has_amounts=True, unit="EUR",
-    )  # fmt: skip
-    assert set(history.draw_history(done)) == {"retention"}
+    past = looked_back(SIX.assign(amount=0.0), (SIX["date"].min(), LAST))
+    assert set(history.draw_history(past, "EUR")) == {"retention"}
+
+
+def test_the_past_of_six_orders():
+    past = looked_back(SIX, (SIX["date"].min(), LAST))
+    assert sorted(past.brought) == [10, 40, 60]
+    assert past.noun == "revenue"
+    assert past.sales["new"].tolist() == [15, 40, 0]
+    without = looked_back(SIX.drop(columns="amount"), (SIX["date"].min(), LAST))
+    assert sorted(without.brought) == [1, 2, 3]
+    assert without.noun == "orders"
 
 
 def test_a_broad_table_says_that_it_can_be_slid():

@@ -308,7 +308,7 @@ def test_the_page_needs_nothing_and_its_links_lead_somewhere(html):
     assert len(reader.ids) == len(set(reader.ids))
     inside = {link for link in reader.links if link.startswith("#")}
     assert {link.removeprefix("#") for link in inside} <= set(reader.ids)
-    assert set(reader.links) - inside == set(page.FILES)
+    assert set(reader.links) - inside == set(page.FILES)  # which are the files of the folder, below
     assert not re.search(r"src=\"(?!data:image/png)", html)
     text = re.sub(r"base64,[A-Za-z0-9+/=]+", "", html)
     assert not re.search(r"\b(nan|inf|None)\b", text)

@@ -8,7 +8,7 @@ from crmlab.report.numbers import money, percent, plural
 
 ADVICE = {
     "repair": "test a win-back offer",
-    "watch": "watch",
+    "watch": "wait and watch",
     "keep": "look after",
     "none": "nothing special",
 }
@@ -80,22 +80,23 @@ def describe_actions(study: Study) -> dict[str, str]:
     }
 
 
-def tell_monday(study: Study, actions: pd.DataFrame) -> str:
+def tell_monday(study: Study, customers: pd.DataFrame) -> str:
     """Say in one sentence what to do on Monday.
 
     Parameters
     ----------
     study : Study
-    actions : DataFrame
-        As `next_actions` gives it.
+    customers : DataFrame
+        The table of customers, or its rows of `to_act_upon`.
     """
     if study.fit.problems:
         return "On Monday, do nothing with this page yet: its model has not converged."
-    asked, kept = (actions[actions["action"] == word] for word in ("repair", "keep"))
+    word = customers["suggested_action"]
+    asked, kept = customers[word == "repair"], customers[word == "keep"]
     if not len(asked):
         return _tell_kept(study, kept)
     marked = f"{plural(len(asked), 'customer')} marked “repair” in next_actions.csv"
-    win = float(f"{asked['worth'].sum():.2g}")
+    win = float(f"{asked['repair_value'].sum():.2g}")
     stake = f" (at most {money(win, study.unit)} to win in a year)"
     if len(asked) < _FEWEST_FOR_TEST:
         return (
@@ -114,7 +115,7 @@ def _tell_kept(study: Study, kept: pd.DataFrame) -> str:
     """Say what to do where nobody is to be won back."""
     if not len(kept):
         return "On Monday, change nothing: no customer stands out."
-    share = kept["worth"].sum() / max(study.scored.customers["value"].sum(), 1e-12)
+    share = kept["value"].sum() / max(study.scored.customers["value"].sum(), 1e-12)
     return (
         "On Monday, spend nothing on win-back offers, because nobody has fallen who would be "
         f"worth one; look after the {plural(len(kept), 'customer')} marked “keep” in "

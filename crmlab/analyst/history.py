@@ -1,5 +1,6 @@
 """What the orders show without a model: figures and sentences that an analyst knows."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,45 +45,64 @@ _ERRORS = 2  # standard errors within which two shares count as alike
 _FEW, _MANY = 0.4, 0.6  # share of the best fifth below which, and from which, a verdict changes
 
 
-def draw_history(study: Study) -> "dict[str, Markup]":
+@dataclass(frozen=True)
+class Past:
+    """What the orders show.
+
+    Parameters
+    ----------
+    sales : DataFrame
+        What new and returning customers brought, by calendar month (or week of a single one).
+    cohorts : Retention
+    brought : ndarray (customer,)
+        What each customer has brought so far: an amount, or orders if no amounts are known.
+    noun : {"revenue", "orders"}
+        What is brought.
+    last : Timestamp
+        The last day on which orders were recorded.
+    """
+
+    sales: pd.DataFrame
+    cohorts: Retention
+    brought: Floats
+    noun: str
+    last: pd.Timestamp
+
+
+def look_back(study: Study) -> Past:
+    """Sum the orders of a study by period, by cohort and by customer."""
+    orders, window = study.sales.orders, study.sales.window
+    bars, unit = choose_bars(window), choose_unit(window)
+    counts = {name: count_cohorts(orders, name) for name in {bars, unit}}
+    return Past(
+        new_and_returning(counts[bars], bars),
+        retention(counts[unit], unit, window[1]),
+        study.known["amount" if study.has_amounts else "orders"].to_numpy(float),
+        "revenue" if study.has_amounts else "orders",
+        window[1],
+    )
+
+
+def draw_history(past: Past, unit: str) -> "dict[str, Markup]":
     """Draw the figures of the past that have something to show.
 
     Parameters
     ----------
-    study : Study
+    past : Past
+    unit : str
+        Of what is brought.
     """
-    bars, last = choose_bars(study.sales.window), study.sales.window[1]
-    sales, cohorts = sum_sales(study), follow_cohorts(study)
-    brought = "Revenue" if study.has_amounts else "Orders"
-    figures = {}
+    sales, cohorts, figures = past.sales, past.cohorts, {}
     if len(sales) > 1 and sales.to_numpy().any():
-        ax = plot_sales(sales, last, f"{brought} per {PERIOD_NAMES[bars]} ({study.unit})")
-        figures["sales"] = element(ax, tell_peak(sales, study.unit, last))
+        label = f"{past.noun.capitalize()} per {PERIOD_NAMES[sales.index.freqstr[0]]} ({unit})"
+        ax = plot_sales(sales, past.last, label)
+        figures["sales"] = element(ax, tell_peak(sales, unit, past.last))
     if cohorts.active.shape[1] > 1:
         figures["retention"] = element(plot_retention(cohorts), tell_retention(cohorts))
-    brought_by = past_worth(study)
-    if brought_by.sum() > 0:
-        curve = lorenz_curve(brought_by)
-        label = f"Share of the {'revenue' if study.has_amounts else 'orders'} so far (%)"
-        figures["lorenz"] = element(plot_lorenz(curve, label), tell_lorenz(curve, label))
+    if past.brought.any():
+        curve = lorenz_curve(past.brought)
+        figures["lorenz"] = element(plot_lorenz(curve, past.noun), tell_lorenz(curve, past.noun))
     return figures
-
-
-def sum_sales(study: Study) -> pd.DataFrame:
-    """Sum what new and returning customers brought, by calendar month (or week of a single one)."""
-    unit = choose_bars(study.sales.window)
-    return new_and_returning(count_cohorts(study.sales.orders, unit), unit)
-
-
-def follow_cohorts(study: Study) -> Retention:
-    """Follow the cohorts of customers."""
-    unit = choose_unit(study.sales.window)
-    return retention(count_cohorts(study.sales.orders, unit), unit, study.sales.window[1])
-
-
-def past_worth(study: Study) -> Floats:
-    """Return what each customer has brought so far: an amount, or orders if none is known."""
-    return study.known["amount" if study.has_amounts else "orders"].to_numpy(float)
 
 
 # --- figures --------------------------------------------------------------------------------------
@@ -134,7 +154,7 @@ def _ink_cells(ax: "Axes", is_known: Bools) -> None:
     """Write each number in ink or white, whichever contrasts more with its cell."""
     from matplotlib.colors import to_hex
 
-    colours = ax.collections[0].get_facecolor()[is_known]
+    colours = np.asarray(ax.collections[0].get_facecolor())[is_known]
     for text, colour in zip(ax.texts, colours, strict=True):
         text.set_color(ink_on(to_hex(colour)))
 
@@ -185,15 +205,15 @@ def _finish_sales(ax: "Axes", label: str, *, pale: bool) -> None:
         ax.set_xlabel("(pale: not over yet)")
 
 
-def plot_lorenz(curve: Floats, label: str, *, ax: "Axes | None" = None) -> "Axes":
+def plot_lorenz(curve: Floats, noun: str, *, ax: "Axes | None" = None) -> "Axes":
     """Show what the best customers bring, for ever larger shares of the customers.
 
     Parameters
     ----------
     curve : ndarray (points, 2)
         As `lorenz_curve` gives it.
-    label : str
-        Of the vertical axis.
+    noun : str
+        What is brought.
     ax : matplotlib Axes, optional
     """
     import matplotlib.pyplot as plt
@@ -219,7 +239,10 @@ def plot_lorenz(curve: Floats, label: str, *, ax: "Axes | None" = None) -> "Axes
     )
     ax.text(64, 59, "if all brought the same", va="top", color=MUTED)
     ax.set(
-        xlim=(0, 100), ylim=(0, 101), ylabel=label, xlabel="Share of the customers, best first (%)"
+        xlim=(0, 100),
+        ylim=(0, 101),
+        xlabel="Share of the customers, best first (%)",
+        ylabel=f"Share of the {noun} so far (%)",
     )
     ax.grid(color=GRID)
     return ax
@@ -302,7 +325,7 @@ def _compare_halves(active: pd.DataFrame, word: str) -> str:
     )
 
 
-def tell_lorenz(curve: Floats, label: str) -> str:
+def tell_lorenz(curve: Floats, noun: str) -> str:
     """Say what the best fifth of the customers has brought, and whether few carry most."""
     best, half = share_of_best(curve, 0.2), share_of_best(curve, 0.5)
     verdict = (
@@ -312,9 +335,8 @@ def tell_lorenz(curve: Floats, label: str) -> str:
         if best < _FEW
         else "it is spread as in many shops"
     )
-    what = label.split("the ")[1].split(" so far")[0]
     return (
-        f"The best 20% of the customers have brought {percent(best)} of the {what} so far, the "
+        f"The best 20% of the customers have brought {percent(best)} of the {noun} so far, the "
         f"best half {percent(half)}: {verdict}."
     )
 

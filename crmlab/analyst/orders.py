@@ -160,11 +160,9 @@ def count_cohorts(orders: Orders, unit: str) -> pd.DataFrame:
 
 
 def _count_stored_cohorts(orders: Stored, unit: str) -> pd.DataFrame:
-    import ibis
-
-    days = _days_of(orders)
-    first = days["day"].min().over(ibis.window(group_by="customer_id"))
-    dated = days.mutate(joined=first.truncate(unit), period=days["day"].truncate(unit))
+    table, days = orders.table.rename(customer_id="customer"), _days_of(orders)
+    joined = table.group_by("customer_id").aggregate(joined=table["date"].min().truncate(unit))
+    dated = days.mutate(period=days["day"].truncate(unit)).join(joined, "customer_id")
     sums = {"amount": dated["amount"].sum()} if "amount" in orders else {}
     counts = dated.group_by(["joined", "period"]).aggregate(
         customers=dated["customer_id"].nunique(), orders=dated.count(), **sums

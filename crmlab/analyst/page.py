@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 
 import crmlab.analyst.sentences as say
-from crmlab.analyst.advice import next_actions, tell_monday
-from crmlab.analyst.cohorts import PERIOD_NAMES, choose_unit
+from crmlab.analyst.advice import tell_monday
+from crmlab.analyst.cohorts import PERIOD_NAMES
 from crmlab.analyst.customers import fallen
 from crmlab.analyst.figures import draw_figures
-from crmlab.analyst.history import draw_history, sum_sales, tell_begin, tell_sales
+from crmlab.analyst.history import Past, draw_history, look_back, tell_begin, tell_sales
 from crmlab.analyst.holdout import name_of, other_version
 from crmlab.analyst.purchase_models import BGNBD_NAME, LARGEST_SAMPLE
 from crmlab.analyst.replicates import replicated_draws
@@ -44,13 +44,15 @@ def render_report(study: Study, customers: pd.DataFrame, *, pseudonyms: bool, ma
         The version of crmlab, and the seed.
     """
     style("page")
+    past = look_back(study)
     return read_template("crmlab.analyst", "report.html.jinja").render(
         **_describe_study(study),
         **_describe_files(study),
         tiles=_tiles(study),
-        sentences=_sentences(study),
-        monday=tell_monday(study, next_actions(study, customers)),
-        figures=draw_history(study) | draw_figures(study),
+        sentences=_sentences(study, past),
+        monday=tell_monday(study, customers),
+        cohort=PERIOD_NAMES[past.cohorts.unit],
+        figures=draw_history(past, study.unit) | draw_figures(study),
         tables=make_tables(study, customers),
         alarms=_alarms(study),
         pseudonyms=pseudonyms,
@@ -70,7 +72,6 @@ def _describe_study(study: Study) -> dict[str, object]:
         "last": plan.last.date(),
         "names": study.names,
         "chosen": chosen,
-        "cohort": PERIOD_NAMES[choose_unit(study.sales.window)],
         "other": name_of(other_version(chosen)),
         "n_customers": number(n_customers),
         "n_sample": number(n_sample),
@@ -121,12 +122,12 @@ def _answered(study: Study) -> str:
     return percent(float(panel["surveys"].notnull().sum() / panel["observed"].sum()), 1)
 
 
-def _sentences(study: Study) -> dict[str, str]:
+def _sentences(study: Study, past: Past) -> dict[str, str]:
     plan, test = study.plan, study.holdout
     sentences = {
         "data": say.tell_data(study),
         "begin": tell_begin(study.sales.window[0], len(study.known)),
-        "sales": tell_sales(sum_sales(study), study.unit),
+        "sales": tell_sales(past.sales, study.unit),
         "segments": say.tell_segments(count_segments(study)),
         "stand": say.tell_stand(study),
         "sure": say.tell_sure(test.reliability, plan.n_ahead, plan.period),

@@ -137,7 +137,10 @@ def _table_of_flow(study: Study) -> Table:
 
 
 def _count_columns(names: Sequence[str]) -> dict[str, Callable[[pd.Series], str]]:
-    return {name: lambda row, name=name: number(row[name]) for name in names}
+    def count(name: str) -> Callable[[pd.Series], str]:
+        return lambda row: number(row[name])
+
+    return {name: count(name) for name in names}
 
 
 def count_segments(study: Study) -> pd.DataFrame:
