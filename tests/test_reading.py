@@ -359,6 +359,23 @@ def test_signs_and_what_is_no_amount(text, value):
         np.testing.assert_equal(read.values[0], value)
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("10,-", 10.0), ("1.200,-", 1200.0), ("10,\u2014 kr.", 10.0), ("kr. -10,--", -10.0),
+     ("10,50-", -10.5), ("1.200,50 kr.", 1200.5), ("Kr 7,5", 7.5)],
+)  # fmt: skip
+def test_a_dash_for_no_cents_is_no_minus_and_a_unit_may_end_in_a_stop(text, value):
+    read = read_amounts(pd.Series([text, "1,25"]), name="amount")
+    assert read.values[0] == value
+    assert read.currency in ("", "KR")
+
+
+def test_a_column_of_currencies_may_write_one_in_several_ways():
+    frame = pd.DataFrame({"customer": list("abc"), "date": "2024-01-05", "amount": ["1.5"] * 3})
+    sales = read_sales(frame.assign(currency=["EUR", "€", " eur"]))
+    assert sales.currency == "EUR"
+
+
 # --- rows -----------------------------------------------------------------------------------------
 
 CELLS = st.sampled_from(["a", "b", "c", "", "NA", "=1+1", "007"])

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from crmlab.errors import DataError
-from crmlab.reading.amounts import STORED_NUMBERS, check_one_currency, read_amount_texts
+from crmlab.reading.amounts import STORED_NUMBERS, check_one_currency, name_currency, read_amount_texts
 from crmlab.reading.cells import Cells
 from crmlab.reading.columns import Columns, find_unused_refunds, guess_columns
 from crmlab.reading.dates import STORED_DATES, read_day_texts
@@ -243,7 +244,7 @@ def _read_amount(raw: RawRows, place: int, options: ReadingOptions) -> tuple[Spr
 
 
 def _one_currency(cells: Cells) -> str:
-    units = cells.texts.str.upper().to_numpy(object)
+    units = np.array([name_currency(text) for text in cells.texts], dtype=object)
     check_one_currency(cells, units)
     return next((unit for unit in units if unit), "")
 
