@@ -9,7 +9,12 @@ import numpy as np
 import pandas as pd
 
 from crmlab.errors import DataError
-from crmlab.reading.amounts import STORED_NUMBERS, check_one_currency, name_currency, read_amount_texts
+from crmlab.reading.amounts import (
+    STORED_NUMBERS,
+    check_one_currency,
+    name_currency,
+    read_amount_texts,
+)
 from crmlab.reading.cells import Cells
 from crmlab.reading.columns import Columns, find_unused_refunds, guess_columns
 from crmlab.reading.dates import STORED_DATES, read_day_texts
