@@ -154,6 +154,8 @@ ODD = {
     "windows ends": PLAIN.replace("\n", "\r\n").encode(),
     "byte order mark": b"\xef\xbb\xbf" + PLAIN.encode(),
     "utf-16": PLAIN.encode("utf-16"),
+    "utf-32": PLAIN.encode("utf-32"),
+    "old Mac ends": PLAIN.replace("\n", "\r").encode(),
     "gzip": gzip.compress(PLAIN.encode()),
     "semicolons": PLAIN.replace(",", ";").encode(),
     "tabs": PLAIN.replace(",", "\t").encode(),
@@ -189,6 +191,14 @@ def test_an_odd_file_is_read_as_the_plain_one(name, tmp_path):
     assert list(rows.itertuples(index=False, name=None)) == expected[: len(rows)]
     assert len(rows) == (1 if name == "one row" else 3)
     assert adds_up(sales.quality)
+
+
+def test_text_of_two_bytes_without_a_mark_is_read_if_it_is_named(tmp_path):
+    path = put(tmp_path, PLAIN.encode("utf-16-le"))
+    with pytest.raises(DataError, match="--encoding utf-16-le"):
+        read_sales(path, TODAY)
+    named = ReadingOptions(today="2025-01-01", encoding="utf-16-le")
+    assert len(read_sales(path, named).orders) == 3
 
 
 def test_old_windows_text_is_read_and_stated(tmp_path):
