@@ -154,6 +154,8 @@ ODD = {
     "windows ends": PLAIN.replace("\n", "\r\n").encode(),
     "byte order mark": b"\xef\xbb\xbf" + PLAIN.encode(),
     "utf-16": PLAIN.encode("utf-16"),
+    "utf-32": PLAIN.encode("utf-32"),
+    "old Mac ends": PLAIN.replace("\n", "\r").encode(),
     "gzip": gzip.compress(PLAIN.encode()),
     "semicolons": PLAIN.replace(",", ";").encode(),
     "tabs": PLAIN.replace(",", "\t").encode(),
@@ -189,6 +191,14 @@ def test_an_odd_file_is_read_as_the_plain_one(name, tmp_path):
     assert list(rows.itertuples(index=False, name=None)) == expected[: len(rows)]
     assert len(rows) == (1 if name == "one row" else 3)
     assert adds_up(sales.quality)
+
+
+def test_text_of_two_bytes_without_a_mark_is_read_if_it_is_named(tmp_path):
+    path = put(tmp_path, PLAIN.encode("utf-16-le"))
+    with pytest.raises(DataError, match="--encoding utf-16-le"):
+        read_sales(path, TODAY)
+    named = ReadingOptions(today="2025-01-01", encoding="utf-16-le")
+    assert len(read_sales(path, named).orders) == 3
 
 
 def test_old_windows_text_is_read_and_stated(tmp_path):
@@ -357,6 +367,23 @@ def test_signs_and_what_is_no_amount(text, value):
         assert read.values[0] != 12.5
     else:
         np.testing.assert_equal(read.values[0], value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("10,-", 10.0), ("1.200,-", 1200.0), ("10,\u2014 kr.", 10.0), ("kr. -10,--", -10.0),
+     ("10,50-", -10.5), ("1.200,50 kr.", 1200.5), ("Kr 7,5", 7.5)],
+)  # fmt: skip
+def test_a_dash_for_no_cents_is_no_minus_and_a_unit_may_end_in_a_stop(text, value):
+    read = read_amounts(pd.Series([text, "1,25"]), name="amount")
+    assert read.values[0] == value
+    assert read.currency in ("", "KR")
+
+
+def test_a_column_of_currencies_may_write_one_in_several_ways():
+    frame = pd.DataFrame({"customer": list("abc"), "date": "2024-01-05", "amount": ["1.5"] * 3})
+    sales = read_sales(frame.assign(currency=["EUR", "€", " eur"]))
+    assert sales.currency == "EUR"
 
 
 # --- rows -----------------------------------------------------------------------------------------

@@ -268,6 +268,58 @@ def test_what_a_status_leaves_open_is_shown():
     assert read(text, status="none").quality.rows_used == 5
 
 
+@pytest.mark.parametrize(
+    ("words", "used"),
+    [
+        (["Paiement accepté", "En attente du paiement par chèque", "Livré", "Remboursé"], 2),
+        (["Bezahlt", "Nicht bezahlt", "Wiedergutschrift", "Blau"], 2),
+        (["PAID_AND_SHIPPED", "UNPAID_ITEM", "pending_paypal", "Auto-Cancelled"], 2),
+        (["red", "green", "blue", "cancelled"], 3),
+    ],
+)
+def test_statuses_of_other_systems_are_known(words, used):
+    lines = [f"a,2024-01-1{k},1.50,{word}\n" for k, word in enumerate(words)]
+    assert read("customer,date,amount,status\n" + "".join(lines)).quality.rows_used == used
+
+
+NO_SALES = {
+    "state": ["Shipped", "Canceled", "Refunded", "Shipped"],
+    "type": ["charge", "refund", "Credit note", "charge"],
+    "is_cancelled": ["0", "1", "true", "False"],
+    "Cancelled at": ["", "2024-02-01", "2024-02-03", ""],
+    "refunded": ["no", "yes", "yes", "no"],
+}
+
+
+@pytest.mark.parametrize("header", NO_SALES)
+def test_a_column_that_may_say_which_rows_are_no_sales_is_told_and_can_be_used(header, tmp_path):
+    lines = [f"{'ab'[k % 2]},2024-01-1{k},1.50,{c}\n" for k, c in enumerate(NO_SALES[header])]
+    text = f"customer,date,amount,{header}\n" + "".join(lines)
+    sales = read(text)
+    assert found(sales)[f"a column {header!r} that may say which rows are no sales"] == 2
+    assert sales.quality.rows_used == 4
+    assert read(text, status=header).quality.rows_used == 2
+    assert_same(put(tmp_path, text))
+    assert_same(put(tmp_path, text), {"status": header})
+
+
+def test_nothing_is_told_of_columns_that_say_nothing_of_sales():
+    text = "customer,date,amount,newsletter\na,2024-01-05,1.50,subscribed\n"
+    told_of = read(text + "a,2024-01-06,1.50,cancelled\n")
+    assert not any("newsletter" in what for what in found(told_of))
+
+
+def test_refunds_are_not_taken_off_an_amount_that_is_net_of_them(tmp_path):
+    text = "order id,customer,date,net amount,refund amount\n" + "".join(
+        f"{k},a,2024-01-1{k},{5 * k}.50,{10 - 5 * k}.00\n" for k in range(3)
+    )
+    sales = read(text)
+    assert revenue(sales) == 16.5
+    assert "a column 'refund amount' that speaks of refunds" in found(sales)
+    assert revenue(read(text, refund="refund amount")) == 11.0
+    assert_same(put(tmp_path, text))
+
+
 # --- customers ------------------------------------------------------------------------------------
 
 

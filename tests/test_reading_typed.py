@@ -142,6 +142,19 @@ def test_long_ids_with_gaps_are_not_rounded(read, parquet):
     assert sorted(set(frame["customer_id"])) == [str(2**53 + 1), str(2**53 + 2)]
 
 
+@pytest.mark.parametrize(
+    ("ids", "said"),
+    [
+        (pa.array([1.0, float("nan"), 3.0, None]), ["1", "3"]),
+        (pa.array([decimal.Decimal(10**30 + k % 2) for k in range(4)]), [
+            str(10**30), str(10**30 + 1), str(10**30), str(10**30 + 1)]),
+    ],
+    ids=["floats that are none", "long decimals"],
+)  # fmt: skip
+def test_an_engine_reads_ids_that_are_numbers_as_memory_does(read, parquet, ids, said):
+    assert read(parquet(customer=ids))[1]["customer_id"].tolist() == said
+
+
 def test_universal_ids_are_text(tmp_path):
     ids = [uuid.UUID(int=k + 1) for k in range(3)]
     with duckdb.connect(str(tmp_path / "o.duckdb")) as connection:
@@ -225,6 +238,19 @@ def test_a_view_looks_at_nothing_outside(read, database, kind):
     assert refused.startswith("orders.duckdb: ")
     assert "secret,2024" not in refused
     assert kind == "secrets" or "outside the database" in refused
+
+
+@pytest.mark.parametrize(
+    ("day", "said"), [("infinity", "in the future"), ("-infinity", "before 1900-01-01")]
+)
+def test_a_day_that_never_comes_is_refused_or_set_aside(read, database, day, said):
+    path = database(
+        "create table o as select 'k' || range as customer, 1.5 as amount, "
+        f"case when range = 3 then '{day}'::date else date '2024-01-05' end as date from range(9)"
+    )
+    assert f"1 rows are {said}" in refusal(lambda: read(path))
+    sales, frame = read(path, since="2024-01-01", until="2024-02-01")
+    assert (sales.quality.rows_set_aside, len(frame)) == (1, 8)
 
 
 def test_a_view_whose_table_is_gone_is_refused(read, database):

@@ -253,6 +253,8 @@ def test_a_line_that_names_the_delimiter_is_obeyed_and_told(first, tmp_path):
         'customer;"Order\ndate";amount\na;2024-01-31;3,50\n',  # a header of two lines
         ";customer;date;amount\n0;a;2024-01-31;3,50\n1;b;2024-02-28;4,25\n",  # without a name
         "\n\n" + TABLE,
+        "customer;note;date;amount\n"
+        + 'a;"two\nlines";2024-01-31;3,50\nb;"of\na note";2024-02-28;4,25\n' * 9,
     ],
 )
 def test_a_header_is_not_taken_for_a_title(text, tmp_path):
@@ -260,6 +262,14 @@ def test_a_header_is_not_taken_for_a_title(text, tmp_path):
     sales = read_sales(path, ReadingOptions(today=TODAY))
     assert not told_above(sales)
     assert sales.orders["amount"][0] == 3.5
+    assert_same(path)
+
+
+def test_a_remark_as_wide_as_the_table_is_no_header(tmp_path):
+    path = put(tmp_path, f"Report: orders;from 2024-01-01;to 2024-12-31\n\n{TABLE}")
+    sales = read_sales(path, ReadingOptions(today=TODAY))
+    assert told_above(sales)[0].rows == 1
+    assert sales.orders["amount"].tolist() == [3.5, 4.25]
     assert_same(path)
 
 

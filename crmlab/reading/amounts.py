@@ -17,9 +17,9 @@ from crmlab.reading.cells import Cells, collect_cells
 from crmlab.reading.quality import Decision
 
 _SYMBOLS = {"€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₽": "RUB", "₺": "TRY", "zł": "PLN"}
-_MONEY = re.compile(
-    r"^(?P<a>[^\d\s.,()+\-\u2212']{0,4})(?P<n>.*?)(?P<b>[^\d\s.,()+\-\u2212']{0,4})$"
-)
+_UNIT = r"[^\d\s.,()+\-\u2212']{1,4}"
+_MONEY = re.compile(rf"^(?P<a>[^\W\d_]{{1,3}}\.|(?:{_UNIT})?)(?P<n>.*?)(?P<b>(?:{_UNIT}\.?)?)$")
+_NO_CENTS = re.compile(r"(?<=\d)([.,])[-\u2013\u2014]{1,2}(?!\d)")  # "10,-" is 10,00
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*(?:[.,])?|[.,]\d+")
 _SPACES = re.compile(r"[\s\u00a0\u202f\u2009'\u2019]")
 LARGEST = 1e12
@@ -115,7 +115,7 @@ def _take_apart(unique: pd.Index) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     units = np.full(len(unique), "", dtype=object)
     signs = np.ones(len(unique))
     for k, text in enumerate(unique):
-        stripped = text.replace("\u2212", "-")
+        stripped = _NO_CENTS.sub(r"\g<1>00", text.replace("\u2212", "-"))
         negative = stripped.startswith("(") and stripped.endswith(")")
         stripped = stripped.strip("()").strip()
         negative, stripped = _take_sign(stripped, negative)
@@ -126,10 +126,20 @@ def _take_apart(unique: pd.Index) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         number = _SPACES.sub("", number)
         if not _NUMBER.fullmatch(number):
             continue
-        unit = found["a"].strip() or found["b"].strip()
         bare[k], signs[k] = number, -1.0 if negative else 1.0
-        units[k] = _SYMBOLS.get(unit, unit.upper())
+        units[k] = name_currency(found["a"] or found["b"])
     return bare, signs, units
+
+
+def name_currency(unit: str) -> str:
+    """Write a currency in one way.
+
+    Examples
+    --------
+    >>> name_currency("€"), name_currency("eur"), name_currency("kr."), name_currency("$")
+    ('EUR', 'EUR', 'KR', '$')
+    """
+    return _SYMBOLS.get(unit, unit.upper().rstrip("."))
 
 
 def _take_sign(text: str, negative: bool) -> tuple[bool, str]:

@@ -5,7 +5,7 @@ A guess is made from the words of a header; the user may overrule it by name or 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import pandas as pd
@@ -17,14 +17,14 @@ from crmlab.reading.dates import read_dates
 from crmlab.reading.options import NONE
 from crmlab.reading.quality import Decision
 from crmlab.reading.raw import RawTable
-from crmlab.reading.status import holds_statuses
+from crmlab.reading.status import holds_no_sales, holds_statuses
 from crmlab.reading.words import HEADERS, LINES, PERSONAL, TOTALS, is_unspaced, plain
 
 # A price that is that of all pieces of a line, and the header that gives such files away.
 _LINE_PRICES = {"item price": "amazon order id"}
 # Beginnings of words for money that was given back, and words of what is no money.
-_REFUNDS = """refund, rembours, erstatt, ruckerstatt, reembols, rimbors, terugbet, refunder,
-        aterbetal, devolu"""
+_REFUNDS = """refund, rembours, erstatt, ruckerstatt, reembols, rimbors, terugbet, aterbetal, devol,
+        devuel, return, retour, retur, gutschrift, chargeback"""
 _NO_MONEY = {"id", "no", "nr", "number", "count", "quantity", "qty", "reason", "date", "status"}
 _NEEDED_SHARE, _ONE_CUSTOMER = 0.5, 0.9
 _LOOKED_AT = 2_000
@@ -86,6 +86,8 @@ def guess_columns(
     personal = find_personal(raw)
     if "amount" not in found and "price" in found and chosen.get("amount") != NONE:
         decisions = _take_price_for_amount(names, found, chosen, decisions)
+    if {"refund", "amount"} <= set(found) and chosen.get("refund") is None:
+        decisions = _keep_net_amount(names, found, decisions)
     if "amount" not in found and not {"quantity", "price"} <= set(found):
         why = "no header mentions one; name it with --amount if there is one"
         if chosen.get("amount") != NONE:
@@ -114,16 +116,43 @@ def _take_price_for_amount(
     return [*others, Decision("amount column", name, why)]
 
 
-def find_unused_refunds(raw: RawTable, columns: Columns) -> tuple[str, ...]:
-    """List the columns that seem to hold refunds but have no role."""
-    used = set(vars(columns).values())
+def _keep_net_amount(
+    names: Sequence[str], found: dict[str, int], decisions: list[Decision]
+) -> list[Decision]:
+    """Subtract no refund from an amount whose header says that it is what is left."""
+    name = names[found["amount"]]
+    if not any(word == "net" or word.startswith("netto") for word in plain(name).split()):
+        return decisions
+    refund = names[found.pop("refund")]
+    why = f"{name!r} may be what is left after refunds; --refund {refund!r} subtracts them"
+    others = [decision for decision in decisions if decision.what != "refund column"]
+    return [*others, Decision("refund column", NONE, why)]
+
+
+def find_unused_refunds(raw: RawTable, columns: Columns) -> tuple[int, ...]:
+    """Find the columns that seem to hold refunds but have no role."""
     return tuple(
-        str(name)
-        for place, name in enumerate(raw.frame.columns)
-        if place not in used
-        and _speaks_of_refunds(plain(name))
-        and _holds_money(raw.frame.iloc[:_LOOKED_AT, place])
+        place
+        for place, name, cells in _unused(raw, columns)
+        if _speaks_of_refunds(plain(name)) and _holds_money(cells)
     )
+
+
+def find_unused_statuses(raw: RawTable, columns: Columns) -> tuple[int, ...]:
+    """Find the columns that seem to say of orders that they are no sales, but have no role."""
+    refunds = find_unused_refunds(raw, columns)
+    return tuple(
+        place
+        for place, name, cells in _unused(raw, columns)
+        if place not in refunds and holds_no_sales(name, cells)
+    )
+
+
+def _unused(raw: RawTable, columns: Columns) -> Iterator[tuple[int, str, pd.Series]]:
+    used = set(vars(columns).values())
+    for place, name in enumerate(raw.frame.columns):
+        if place not in used:
+            yield place, str(name), raw.frame.iloc[:_LOOKED_AT, place]
 
 
 def _speaks_of_refunds(header: str) -> bool:

@@ -41,6 +41,7 @@ _EPOCHS = {10: "s", 13: "ms", 16: "us"}  # digits of the time since 1970, from 2
 _UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}
 _EPOCH_SECONDS = (1_000_000_000, 4_102_444_800)
 _PIVOT = 69  # POSIX: 69 to 99 are 1969 to 1999, 00 to 68 are 2000 to 2068
+_CALENDAR = (pd.Timestamp("0001-01-01"), pd.Timestamp("9999-12-31"))  # databases have infinity
 EARLIEST = pd.Timestamp("1900-01-01")
 ORDERS = ("day-month", "month-day")
 STORED_DATES = Decision("dates", "dates as stored", "the file holds dates")
@@ -133,7 +134,7 @@ def days_of(raw: pd.Series, timezone: str | None = None) -> pd.Series:
     if timezone is not None and raw.dt.tz is not None:
         raw = raw.dt.tz_convert(timezone)
     plain = raw.dt.tz_localize(None) if raw.dt.tz is not None else raw
-    return plain.dt.normalize().astype("datetime64[us]")
+    return plain.clip(*_CALENDAR).dt.normalize().astype("datetime64[us]")
 
 
 def read_day_texts(

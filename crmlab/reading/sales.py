@@ -5,12 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from crmlab.errors import DataError
-from crmlab.reading.amounts import STORED_NUMBERS, check_one_currency, read_amount_texts
+from crmlab.reading.amounts import (
+    STORED_NUMBERS,
+    check_one_currency,
+    name_currency,
+    read_amount_texts,
+)
 from crmlab.reading.cells import Cells
-from crmlab.reading.columns import Columns, find_unused_refunds, guess_columns
+from crmlab.reading.columns import Columns, find_unused_refunds, find_unused_statuses, guess_columns
 from crmlab.reading.dates import STORED_DATES, read_day_texts
 from crmlab.reading.files import is_large, read_raw
 from crmlab.reading.ids import describe_nobody, find_odd_ids, name_ids, read_people
@@ -21,7 +27,13 @@ from crmlab.reading.quality import Decision, Finding, Quality
 from crmlab.reading.rows import FrameRawRows, RawRows, Spread
 from crmlab.reading.schedules import find_constant_gaps
 from crmlab.reading.sieve import Done, check_days, check_readable, sift
-from crmlab.reading.status import NO_SALE, describe_statuses, find_doubtful, judge_statuses
+from crmlab.reading.status import (
+    NO_SALE,
+    describe_statuses,
+    find_doubtful,
+    find_unused,
+    judge_statuses,
+)
 
 if TYPE_CHECKING:
     from ibis.expr.types import Table
@@ -147,7 +159,7 @@ def _clean(
     when = _read_days(raw, columns.date, options)
     money = _read_money(raw, columns, options)
     order = {} if columns.order is None else {"order": raw.numbered(columns.order)}
-    status = _read_status(raw, columns.status, options)
+    status = _read_status(raw, columns, options)
     parts = (who, when, money, _Part(order), status)
     shown = [p for p in vars(columns).values() if p is not None]
     shown = [p for p in shown if not (key is not None and p == columns.customer)]
@@ -224,10 +236,11 @@ def _read_money(raw: RawRows, columns: Columns, options: ReadingOptions) -> _Par
     if columns.refund is not None:
         more["refund"] = _read_amount(raw, columns.refund, options)[0]
     elif options.refund is None:
+        names = [str(raw.head.frame.columns[k]) for k in find_unused_refunds(raw.head, columns)]
         findings = [
             Finding(f"a column {name!r} that speaks of refunds", raw.n_rows,
                     f"not used; --refund {name!r} subtracts it from amounts")
-            for name in find_unused_refunds(raw.head, columns)
+            for name in names
         ]  # fmt: skip
     place = columns.amount
     if options.amount_of == "first-line" and place is not None and raw.type_of(place) == "text":
@@ -243,22 +256,25 @@ def _read_amount(raw: RawRows, place: int, options: ReadingOptions) -> tuple[Spr
 
 
 def _one_currency(cells: Cells) -> str:
-    units = cells.texts.str.upper().to_numpy(object)
+    units = np.array([name_currency(text) for text in cells.texts], dtype=object)
     check_one_currency(cells, units)
     return next((unit for unit in units if unit), "")
 
 
-def _read_status(raw: RawRows, place: int | None, options: ReadingOptions) -> _Part:
+def _read_status(raw: RawRows, columns: Columns, options: ReadingOptions) -> _Part:
     """Read which orders are no sales, and list every status."""
+    place = columns.status
+    unused = find_unused_statuses(raw.head, columns) if options.status is None else ()
+    beside = [finding for k in unused for finding in find_unused(raw.cells(k))]
     if place is None:
-        return _Part({})
+        return _Part({}, findings=beside)
     cells = raw.cells(place)
-    meanings = judge_statuses(cells.texts, options.no_sale)
+    meanings = judge_statuses(cells.texts, options.no_sale, cells.name)
     is_none = meanings == NO_SALE
     listed = f" ({cells.counted(is_none)}; --no-sale says which are)" if is_none.any() else ""
     return _Part(
         {"no_sale": raw.spread(place, is_none)},
         describe_statuses(cells, meanings, options.no_sale),
-        find_doubtful(cells, meanings),
+        [*find_doubtful(cells, meanings), *beside],
         f"set aside{listed}",
     )

@@ -17,14 +17,18 @@ from crmlab.reading.words import STATUSES, plain
 SALE, NO_SALE, OPEN, UNKNOWN = "sale", "no sale", "open", "unknown"
 _OF_CUSTOMERS = """active, inactive, subscribed, unsubscribed, not subscribed, opted in, opted out,
     verified, unverified, trial, lead, prospect, vip, gold, silver, bronze, bounced, member,
-    enabled, disabled, guest, registered, yes, no, true, false, married, single"""  # fmt: skip
+    enabled, disabled, guest, registered, yes, no, true, false, married, single, regular,
+    returning, loyal, premium, churned"""  # fmt: skip
+_BESIDE = {"is", "was", "has", "been", "at", "on", "date", "time", "order", "flag"}
+_NOT_SO = {"", "0", "false", "f", "no", "n", "none", "null", "nan", "non", "nein", "nej", "nee"}
 _PARTLY = {"partially", "partial", "partly", "teilweise", "partiellement", "parcialmente",
            "parzialmente"}  # fmt: skip
-_IN_FRONT = {"wc", "order", "status", "state", "payment", "ordre", "bestellung"}
+_IN_FRONT = {"wc", "order", "status", "state", "payment", "ordre", "bestellung", "auto",
+             "automatically", "paypal"}  # fmt: skip
 _MEANING = {word: meaning for meaning, words in STATUSES.items() for word in words}
 _CUSTOMER_WORDS = frozenset(plain(word) for word in _OF_CUSTOMERS.split(","))
 _MOST_VALUES, _SHOWN = 60, 40
-_NEEDED_SHARE = 0.5
+_NEEDED_SHARE, _ENOUGH_SHARE = 0.5, 0.25  # of known statuses, under any header and a plain one
 
 
 def meaning_of(status: str) -> str:
@@ -55,7 +59,21 @@ def meaning_of(status: str) -> str:
     return NO_SALE if next((m for m in begins if m), "") == NO_SALE else UNKNOWN
 
 
-def judge_statuses(texts: pd.Index, no_sale: str | None = None) -> NDArray[np.object_]:
+def says_no_sale(header: str) -> bool:
+    """Whether a header alone says that an order is no sale, wherever its cell is filled.
+
+    Examples
+    --------
+    >>> [says_no_sale(header) for header in ("is_cancelled", "Refunded at", "Refunded amount")]
+    [True, True, False]
+    """
+    words = [word for word in plain(header).split() if word not in _BESIDE]
+    return _MEANING.get(" ".join(words)) == NO_SALE
+
+
+def judge_statuses(
+    texts: pd.Index, no_sale: str | None = None, header: str = "status"
+) -> NDArray[np.object_]:
     """Say what each text of a column of statuses means, by the table and by the user's list.
 
     Parameters
@@ -63,6 +81,8 @@ def judge_statuses(texts: pd.Index, no_sale: str | None = None) -> NDArray[np.ob
     texts : Index of str
     no_sale : str, optional
         As in `ReadingOptions`.
+    header : str
+        If it says by itself that an order is no sale, each cell is taken for a yes or a no.
 
     Examples
     --------
@@ -71,13 +91,18 @@ def judge_statuses(texts: pd.Index, no_sale: str | None = None) -> NDArray[np.ob
     """
     said, only = split_words(no_sale)
     known = {plain(word) for word in said}
+    read = _read_flag if says_no_sale(header) else meaning_of
     found = [
         NO_SALE if text.casefold() in said or (text and plain(text) in known)
         else SALE if only and text
-        else meaning_of(text)
+        else read(text)
         for text in texts
     ]  # fmt: skip
     return np.array(found, dtype=object)
+
+
+def _read_flag(text: str) -> str:
+    return NO_SALE if plain(text) not in _NOT_SO else SALE
 
 
 def holds_statuses(cells: pd.Series, *, is_exact: bool) -> bool:
@@ -96,18 +121,30 @@ def holds_statuses(cells: pd.Series, *, is_exact: bool) -> bool:
         return False
     meanings = judge_statuses(counts.index)
     known = counts[meanings != UNKNOWN].sum() / counts.sum()
-    is_sold = bool((meanings == SALE).any())
-    of_customers = any(plain(text) in _CUSTOMER_WORDS for text in counts.index)
-    if of_customers or not is_exact:
-        return is_sold and not of_customers and known >= _NEEDED_SHARE
-    return bool(known >= _NEEDED_SHARE)
+    if any(plain(text) in _CUSTOMER_WORDS for text in counts.index):
+        return False
+    if is_exact:
+        return bool(known >= _ENOUGH_SHARE)
+    return bool((meanings == SALE).any() and known >= _NEEDED_SHARE)
+
+
+def holds_no_sales(header: str, cells: pd.Series) -> bool:
+    """Whether some cells of a column without a role seem to say that an order is no sale."""
+    counts = as_words(cells).value_counts()
+    texts = counts.index[counts.index != ""]
+    if says_no_sale(header):
+        return bool((judge_statuses(texts, header=header) == NO_SALE).any())
+    of_customers = any(plain(text) in _CUSTOMER_WORDS for text in texts)
+    is_few = len(texts) <= _MOST_VALUES
+    return is_few and not of_customers and bool((judge_statuses(texts) == NO_SALE).any())
 
 
 def describe_statuses(
     cells: Cells, meanings: NDArray[np.object_], no_sale: str | None
 ) -> list[Decision]:
     """List each status of a column, its rows, and what was done with them."""
-    why = "as the table of statuses says" if no_sale is None else "by --no-sale and the table"
+    more = "" if no_sale is None else " and the list of further statuses"
+    why = f"as the table of statuses{more} {'say' if more else 'says'}"
     done = {
         SALE: "a sale",
         NO_SALE: "no sale: set aside",
@@ -140,3 +177,11 @@ def find_doubtful(cells: Cells, meanings: NDArray[np.object_]) -> list[Finding]:
             done = f"kept as sales ({cells.counted(marks)}); --no-sale sets them aside"
             findings.append(Finding(what, cells.count(marks), done, 0, cells.show(marks, 3)))
     return findings
+
+
+def find_unused(cells: Cells) -> list[Finding]:
+    """Return the rows of which a column without a role seems to say that they are no sales."""
+    marks = judge_statuses(cells.texts, header=cells.name) == NO_SALE
+    what = f"a column {cells.name!r} that may say which rows are no sales"
+    done = f"not used ({cells.counted(marks)}); --status {cells.name!r} sets these rows aside"
+    return [Finding(what, cells.count(marks), done)] if marks.any() else []

@@ -120,11 +120,12 @@ class StoredRawRows(RawRows):
         kind = column.type()
         if kind.is_string():
             text = column
-        elif kind.is_integer():
+        elif kind.is_integer() or (kind.is_decimal() and kind.scale == 0):
             text = column.cast("string")
         elif self.type_of(place) == "dates":
             text = column.cast("date").cast("string")
         elif (kind.is_floating() or kind.is_decimal()) and _are_whole(self, column):
+            column = column.isnan().ifelse(None, column) if kind.is_floating() else column
             text = column.cast("int64").cast("string")
         else:
             raise DataError(
@@ -334,9 +335,11 @@ def _show(rows: StoredRawRows, hits: "ir.Table", places: list[int], most: int) -
     return show_rows(frame, pd.Series(True, index=frame.index), most=most)
 
 
-def _are_whole(rows: StoredRawRows, column: "ir.FloatingColumn") -> bool:
-    odd = ~((column == column.floor()) & (column.abs() < 2**53))
-    return count_rows(rows.disk, rows.raw.filter(column.notnull() & odd)) == 0
+def _are_whole(rows: StoredRawRows, column: "ir.NumericColumn") -> bool:
+    """Whether all numbers are whole and short enough for a float; an engine's NaN is none."""
+    number = column.cast("float64")
+    odd = ~number.isnan() & ~((number % 1 == 0) & (number.abs() < 2**53))
+    return count_rows(rows.disk, rows.raw.filter(number.notnull() & odd)) == 0
 
 
 def _subtract_refunds(table: "ir.Table") -> "ir.Table":

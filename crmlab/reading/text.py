@@ -16,11 +16,13 @@ import pandas as pd
 from crmlab.errors import DataError
 from crmlab.reading.quality import Decision, Finding, shorten
 from crmlab.reading.raw import MOST_COLUMNS, check_shape
+from crmlab.reading.words import HEADERS, plain
 
 MOST_ABOVE = 60  # lines in which the header is looked for
 HEADED = "first line"
 _DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar", r"\s+": "spaces"}
 _SAMPLE = 64 * 1024
+_KNOWN = frozenset().union(*HEADERS.values())
 _SEP = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # how spreadsheets name the delimiter
 
 
@@ -68,20 +70,27 @@ def tell_layout(text: str, delimiter: str | None) -> Layout:
     else:
         delimiter, found = find_delimiter(text, delimiter)
     start = int(named is not None)
-    n_above = start + count_lines_above([_cells(line, delimiter) for line in lines[start:]])
+    firsts, rows = _part_rows(lines[start:], delimiter)
+    n_above = start + firsts[count_lines_above(rows)]
     header = next((line for line in lines[n_above:] if line.strip()), "")
     if header.count(delimiter) > MOST_COLUMNS:
         check_shape(1, header.count(delimiter) + 1)
     return Layout(delimiter, found, n_above, list_lines_above(lines[:n_above]))
 
 
-def _cells(line: str, delimiter: str) -> list[str]:
+def _part_rows(lines: Sequence[str], delimiter: str) -> tuple[list[int], list[list[str]]]:
+    """Part lines into rows, whose cells may have several lines; number the first line of each."""
     if delimiter == r"\s+":
-        return line.split()
+        return list(range(len(lines))), [line.split() for line in lines]
+    reader = csv.reader(lines, delimiter=delimiter)
+    firsts, rows = [0], []
     try:
-        return next(csv.reader([line], delimiter=delimiter), [])
+        for row in reader:
+            rows.append(row)
+            firsts.append(reader.line_num)
     except csv.Error:
-        return []
+        pass
+    return firsts, rows
 
 
 def count_lines_above(rows: Sequence[Sequence[str]]) -> int:
@@ -110,9 +119,11 @@ def count_lines_above(rows: Sequence[Sequence[str]]) -> int:
         k for k, row in enumerate(rows)
         if len(row) == width and 2 * sum(map(bool, map(str.strip, row))) > width
     ]  # fmt: skip
-    if not full or _is_data(rows[full[0]]) or not any(any(row) for row in rows[: full[0]]):
+    if not full or _is_data(rows[full[0]]):
         return 0
-    return full[0]
+    known = [k for k in full if sum(plain(cell) in _KNOWN for cell in rows[k]) > 1]
+    header = (known or full)[0]
+    return header if any(any(row) for row in rows[:header]) else 0
 
 
 def list_lines_above(lines: Sequence[str]) -> tuple[Finding, ...]:
@@ -185,7 +196,8 @@ def find_encoding(
         if problem:
             raise DataError(f"cannot be read as {encoding!r}: {problem}")
         return encoding, Decision("encoding", encoding, "as you said")
-    marks = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+    marks = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe\x00\x00": "utf-32",
+             b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}  # fmt: skip
     for mark, name in marks.items():
         if head.startswith(mark):
             problem = _try_codec(blocks(), name)
@@ -193,7 +205,10 @@ def find_encoding(
                 raise DataError(f"is marked as {name}, but is not: {problem}")
             return name, Decision("encoding", name, "byte order mark")
     if b"\x00" in head[:_SAMPLE]:
-        raise DataError("is a binary file, not a table of text")
+        raise DataError(
+            "is a binary file, not a table of text (or text of two bytes a letter without a mark: "
+            "then say --encoding utf-16-le)"
+        )
     if not _try_codec(blocks(), "utf-8"):
         return "utf-8", Decision("encoding", "UTF-8", "every byte is valid UTF-8")
     return _find_old(blocks)
@@ -293,7 +308,7 @@ def parse_text(file: TextIO, layout: Layout, *, rows: int | None = None) -> Iter
         message = " ".join(str(problem).split()).removeprefix("Error tokenizing data. C error: ")
         raise DataError(
             f"is not one table ({message[:200]}): put quotation marks around cells that contain "
-            "the delimiter, and delete any lines above the header"
+            "the delimiter, and delete any lines above the header and below the table"
         ) from None
 
 
