@@ -97,6 +97,7 @@ def blank(panel):
 
 
 @pytest.mark.sampling
+@pytest.mark.filterwarnings("ignore:.*go over a gap:crmlab.errors.DataWarning")
 def test_effects_are_found_again_by_independent_draws():
     """Two thousand customers; each true value within 4 posterior standard deviations."""
     found = crm.fit(MODEL, simulate(2000, 12, seed=3), draws=300, seed=4)

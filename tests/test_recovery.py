@@ -97,7 +97,7 @@ def test_bursts_and_periods_since_are_recovered():
     model = crm.HiddenMarkov(
         SPACE, crm.StickyDirichlet(stickiness=1.0), learned, ordered_by="calls_rate"
     )
-    fitted = crm.fit(model, panel, draws=300, tune=300, seed=1)
+    fitted = crm.fit(model, panel, draws=500, tune=500, seed=1)
     assert fitted.problems == ()
     assert worst(standardised_errors(fitted.posterior, truth_of(world))) < FAR
 

@@ -150,7 +150,7 @@ def _convert_elementwise(op: Elemwise, node: Apply) -> Callable:
     for one, function in NUMPY_ONLY.items():
         if isinstance(kind, one):
             return function
-    name, n_inputs, _ = kind.nfunc_spec or (None, 0, 0)
+    name, n_inputs, _ = op.nfunc_spec or (None, 0, 0)
     short = all(v.type.dtype in SHORT for v in node.inputs)  # NumPy would answer in half precision
     if name is None or (short and dtype.startswith("float")):
         return convert.dispatch(Op)(op, node)
