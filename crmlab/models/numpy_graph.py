@@ -121,7 +121,7 @@ def convert(op: Op, node: Apply) -> Callable:
 
     def perform(*inputs: Any) -> Any:
         cells: list[list[Any]] = [[None] for _ in range(n_outputs)]
-        op.perform(node, [np.asarray(value) for value in inputs], cells)
+        op.perform(node, [v if v is None else np.asarray(v) for v in inputs], cells)
         return cells[0][0] if n_outputs == 1 else [cell[0] for cell in cells]
 
     if not isinstance(op, HasInnerGraph):
