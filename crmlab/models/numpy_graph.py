@@ -122,7 +122,8 @@ def convert(op: Op, node: Apply) -> Callable:
 
     def perform(*inputs: Any) -> Any:
         cells: list[list[Any]] = [[None] for _ in range(n_outputs)]
-        op.perform(node, [np.asarray(value) for value in inputs], cells)
+        given = [value if value is None else np.asarray(value) for value in inputs]
+        op.perform(node, given, cells)
         return cells[0][0] if n_outputs == 1 else [cell[0] for cell in cells]
 
     if not isinstance(op, HasInnerGraph):
