@@ -180,9 +180,9 @@ def make_rng(owner: str, seed: int, *, shift: int = 0) -> np.random.Generator:
 
 
 def _as_density(model: StageModel, panel: xr.Dataset, progress: Progress) -> "LogDensity":
-    from crmlab.inference.log_density import make_log_density
+    from crmlab.inference.log_density import read_log_density
 
-    density = make_log_density(model.build(panel), model.posterior_names, progress)
+    density = read_log_density(model, panel, progress)
     check_possible(model, panel, density)
     return density
 

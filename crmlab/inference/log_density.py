@@ -18,6 +18,7 @@ from numba.core.event import Event, Listener, install_listener
 from numpy.typing import NDArray
 from pymc.logprob.utils import ParameterValueError
 from pymc.pytensorf import join_nonshared_inputs, rewrite_pregrad
+from pytensor.graph.basic import Variable
 from threadpoolctl import threadpool_limits
 
 from crmlab.arrays import Floats
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     import pymc as pm
     import xarray as xr
     from nutpie.sample import CompiledModel
+
+    from crmlab.models.base import StageModel
 
 MOST_FOR_LOW_RANK = 200  # unconstrained parameters up to which a low-rank mass matrix pays
 
@@ -93,7 +96,10 @@ class FirstUse(Listener):
 
 
 def make_log_density(
-    model: "pm.Model", names: tuple[str, ...], progress: Progress = SILENT
+    model: "pm.Model",
+    names: tuple[str, ...],
+    progress: Progress = SILENT,
+    logp: Variable | None = None,
 ) -> LogDensity:
     """Turn a model into a function of one vector.
 
@@ -104,16 +110,27 @@ def make_log_density(
         Free and deterministic variables to report.
     progress : Progress
         Shows that the kernel is not in the cache.
+    logp : Variable, optional
+        A faster graph of the model's log-density (`StageModel.log_density`).
     """
     start = model.initial_point()
     variables = model.value_vars
-    (logp,), x = join_nonshared_inputs(start, [rewrite_pregrad(model.logp())], variables)
+    logp = model.logp() if logp is None else logp
+    (logp,), x = join_nonshared_inputs(start, [rewrite_pregrad(logp)], variables)
     function, data = to_numpy([x], [logp, pt.grad(logp, x)])
     flat = np.concatenate([np.ravel(start[v.name]) for v in variables]).astype(float)
     with install_listener("numba:compile", FirstUse(progress)):
         function(flat, *data.values())
     constrain = _constrainer(model, start, names)
     return LogDensity(function, constrain, data, flat, names, progress.stop)
+
+
+def read_log_density(
+    model: "StageModel", panel: "xr.Dataset", progress: Progress = SILENT
+) -> LogDensity:
+    """Return the log-density of a stage model given a panel, in its fast form."""
+    built = model.build(panel)
+    return make_log_density(built, model.posterior_names, progress, model.log_density(built, panel))
 
 
 def _constrainer(

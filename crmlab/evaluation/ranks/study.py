@@ -247,9 +247,9 @@ def _exact_sampler(model: StageModel, panel: xr.Dataset) -> Sampler:
 
 def _nuts_sampler(model: StageModel, panel: xr.Dataset) -> Sampler:
     """Compile the log-posterior on the first panel; the others only change its data."""
-    from crmlab.inference.log_density import make_log_density
+    from crmlab.inference.log_density import read_log_density
 
-    density = make_log_density(model.build(panel), model.posterior_names)
+    density = read_log_density(model, panel)
 
     def sample(panel: xr.Dataset, n_draws: int, rng: np.random.Generator) -> _Run:
         here = density.with_data(model.read(panel))
