@@ -120,7 +120,7 @@ def test_customers_with_effects_of_their_own_are_refused():
 def test_covariates_that_never_repeat_are_refused(monkeypatch):
     monkeypatch.setattr(move_counts, "MANY", 20)
     with pytest.raises(DataError, match=r"6 different sets.*round the covariates"):
-        MODEL.build(PANEL)
+        crm.fit(MODEL, PANEL, seed=1)
 
 
 def test_a_missing_covariate_is_named_with_its_place():
