@@ -109,6 +109,8 @@ def find_top() -> dict[str, np.ndarray]:
 
 def build_scan() -> object:
     """Build the same model with the scan in the place of the kernel."""
+    import pymc as pm
+
     from crmlab.models.kernel import op
 
     op.driven_loglik = scan_loglik

@@ -1,6 +1,5 @@
 """What is seen, as a variable of a PyMC model: its density, its draws, and a user's session."""
 
-
 import numpy as np
 import pytest
 import xarray as xr
@@ -60,7 +59,8 @@ def models():
                 id=f"{name}, {start or 'learned'} start",
             )
     for name in ("one matrix", "covariates", "ordered"):
-        yield pytest.param(crm.ObservedMarkov(PAIR, LAWS[name], label="report"), id=f"known, {name}")
+        model = crm.ObservedMarkov(PAIR, LAWS[name], label="report")
+        yield pytest.param(model, id=f"known, {name}")
 
 
 # Two faces ----------------------------------------------------------------------------------------
