@@ -18,7 +18,7 @@ from scipy import stats
 
 import crmlab as crm
 from crmlab import chains
-from crmlab.inference.log_density import make_log_density, run_nuts
+from crmlab.inference.log_density import read_log_density, run_nuts
 from crmlab.models.emissions import Scorer, find_window
 
 # Of a standard normal, one value in ten thousand lies further out.
@@ -302,8 +302,7 @@ class LoyaltyWorlds:
             (world, crm.to_panel(crm.simulate(world, N_CUSTOMERS, seed=seed), freq="M"))
             for seed, world in enumerate(worlds)
         ]
-        built = model.build(self.worlds[0][1])
-        self.density = make_log_density(built, model.posterior_names)
+        self.density = read_log_density(model, self.worlds[0][1])
 
     def _draw(self, rng):
         """One law from the prior; rates out of order are drawn again."""

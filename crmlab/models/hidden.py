@@ -159,13 +159,13 @@ class HiddenMarkov(StageModel):
         import pymc as pm
 
         self.check(panel)
-        rows = self._rows(panel)
+        rows = _find_rows(self, panel)
         some = panel.isel(customer_id=rows)
         with pm.Model(coords={**coords(self.space), **seen_coords(some, self.channels)}) as model:
             for name, values in self.transitions.design.read_some(panel, rows).items():
                 pm.Data(name, values)
             parameters = {k: v for one in self.channels for k, v in self._register(one).items()}
-            moves = self._moves(panel)
+            moves = _register_moves(self.transitions, self.space, panel)
             law = Law(self._initial(), moves, parameters)
             register(StagePaths(self.channels), law, read_seen(some, self.channels, self.space))
         return model
@@ -189,42 +189,19 @@ class HiddenMarkov(StageModel):
         loglik = sum_over_paths(law.initial, law.moves, tables, codes, windows, data["times"])
         return swap_data([loglik], built, data)
 
-    def _moves(self, panel: xr.Dataset) -> "Drivers | TensorVariable":
-        """Register what moves customers: matrices, or parts of logits where there are some."""
-        moved_by = panel if self.transitions.design.variables or self._is_apart else None
-        drivers = self.transitions.drivers(self.space, moved_by)
-        return self.transitions.matrix(self.space, moved_by) if drivers is None else drivers
-
-    @property
-    def _is_apart(self) -> bool:
-        """Whether each customer has effects of their own."""
-        return self.transitions.n_customer_effects(self.space) > 0
-
     def read(self, panel: xr.Dataset) -> dict[str, NDArray]:
         """Return the arrays that the log-posterior reads, by name: all that changes with a panel.
 
         Customers with the same history, covariates included, are one row; `times` counts them.
         """
         encoded = [encode(panel, channel, self.space) for channel in self.channels]
-        histories = self._merge(panel, encoded)
+        histories = _merge(self, panel, encoded)
         arrays = {"first": histories.first, "last": histories.last, "times": histories.times}
         for channel, (values, _), codes in zip(
             self.channels, encoded, histories.codes, strict=True
         ):
             arrays |= {f"{channel.name}_values": values, f"{channel.name}_codes": codes}
         return {**arrays, **self.transitions.design.read_some(panel, histories.example)}
-
-    def _merge(self, panel: xr.Dataset, encoded: Sequence[Encoded]) -> Histories:
-        """Find the different histories; all customers' own if they have effects of their own."""
-        covariates = self.transitions.design.read(panel).get("covariates")
-        codes = [one.codes for one in encoded]
-        return merge_histories(find_window(panel), codes, covariates, apart=self._is_apart)
-
-    def _rows(self, panel: xr.Dataset) -> Ints:
-        """Positions of the customers who were seen, in the order of their own effects, if any."""
-        if not self._is_apart:
-            return np.flatnonzero(find_window(panel).last >= 0)
-        return self._merge(panel, [encode(panel, one, self.space) for one in self.channels]).example
 
     def _initial(self) -> "TensorVariable":
         import pymc as pm
@@ -263,6 +240,32 @@ class HiddenMarkov(StageModel):
         groups = self.space.order_groups()
         ordered = start_in_order(prior, groups)
         return model.register_rv(ordered, full_name, dims=dims, transform=OrderedWithin(groups))
+
+
+def _register_moves(
+    transitions: TransitionModel, space: StageSpace, panel: xr.Dataset
+) -> "Drivers | TensorVariable":
+    """Register what moves customers: matrices, or parts of logits where there are some."""
+    apart = transitions.n_customer_effects(space) > 0
+    moved_by = panel if transitions.design.variables or apart else None
+    drivers = transitions.drivers(space, moved_by)
+    return transitions.matrix(space, moved_by) if drivers is None else drivers
+
+
+def _merge(model: HiddenMarkov, panel: xr.Dataset, encoded: Sequence[Encoded]) -> Histories:
+    """Find the different histories; all customers' own if they have effects of their own."""
+    covariates = model.transitions.design.read(panel).get("covariates")
+    apart = model.transitions.n_customer_effects(model.space) > 0
+    codes = [one.codes for one in encoded]
+    return merge_histories(find_window(panel), codes, covariates, apart=apart)
+
+
+def _find_rows(model: HiddenMarkov, panel: xr.Dataset) -> Ints:
+    """Positions of the customers who were seen, in the order of their own effects, if any."""
+    if not model.transitions.n_customer_effects(model.space):
+        return np.flatnonzero(find_window(panel).last >= 0)
+    encoded = [encode(panel, channel, model.space) for channel in model.channels]
+    return _merge(model, panel, encoded).example
 
 
 def _stationary_problems(asked: str, space: StageSpace) -> list[str]:

@@ -131,7 +131,7 @@ class StagePaths:
     def _names(self) -> list[str]:
         return [f"{one.name}_{name}" for one in self.channels for name in one.parameter_names]
 
-    def logp(self, value: "TensorVariable", *parts: "TensorVariable") -> "TensorVariable":
+    def logp(self, value: "TensorVariable", *parts: "TensorVariable") -> "Variable":
         """Log-density of each customer's history, with the stages summed out (customer,)."""
         import pytensor.tensor as pt
 
@@ -158,7 +158,7 @@ class StagePaths:
             return self.random(*parts, rng=rng, size=None)
 
         @numba.njit
-        def random(rng, *parts):
+        def random(rng, *parts):  # type: ignore[no-untyped-def]
             with numba.objmode(found="float64[:, :, ::1]"):
                 found = draw(parts, rng)
             return found
@@ -207,8 +207,8 @@ def swap_data(graphs: list, built: "pm.Model", data: Mapping[str, "Variable"]) -
     """Replace data of a built model by others of the same names, in graphs of its variables."""
     from pytensor.graph.replace import graph_replace
 
-    # What is random stays itself, also where its shape comes from data that are swapped.
-    held = {v: v.type() for v in built.basic_RVs}
+    # What the model names stays itself, also where its shape comes from data that are swapped.
+    held = {v: v.type() for v in (*built.basic_RVs, *built.deterministics)}
     swapped = {v: data[str(v.name)] for v in built.data_vars if v.name in data}
     graphs = graph_replace(graphs, {**held, **swapped}, strict=False)
     return graph_replace(graphs, {new: v for v, new in held.items()}, strict=False)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from crmlab.arrays import Floats, Ints
+from crmlab.arrays import Bools, Floats, Ints
 from crmlab.channels import Channel, StageLabel
 from crmlab.channels.base import slash_problems
 from crmlab.errors import DataError, SpecError, raise_problems
@@ -123,19 +123,9 @@ class ObservedMarkov(StageModel):
 
     def remarks(self, panel: xr.Dataset) -> list[str]:
         """Say also how many moves between reports are lost because they go over a gap."""
-        return [*super().remarks(panel), *self._gap_remarks(panel)]
-
-    def _gap_remarks(self, panel: xr.Dataset) -> list[str]:
-        known = self._stages(panel) >= 0
-        n_pairs = int(np.maximum(known.sum(axis=1) - 1, 0).sum())
-        n_lost = n_pairs - int((known[:, :-1] & known[:, 1:]).sum())
-        if not n_lost:
-            return []
         return [
-            f"{n_lost / n_pairs:.1%} of the moves between two reports of {self.label!r} go over a "
-            "gap of periods without a report and are left out, which biases the matrix where "
-            "reports depend on the stage: use HiddenMarkov with StageLabel("
-            f"{self.label!r}, confusion=np.eye({len(self.space)})), which sums over the gaps"
+            *super().remarks(panel),
+            *_gap_remarks(self._stages(panel) >= 0, self.label, len(self.space)),
         ]
 
     def _stages(self, panel: xr.Dataset) -> Ints:
@@ -203,6 +193,20 @@ class ObservedMarkov(StageModel):
                 np.eye(len(self.space)), (*size, len(self.space), len(self.space))
             ),
         }
+
+
+def _gap_remarks(known: Bools, label: str, n_stages: int) -> list[str]:
+    """Say how many moves between reports (customer, period) go over a gap."""
+    n_pairs = int(np.maximum(known.sum(axis=1) - 1, 0).sum())
+    n_lost = n_pairs - int((known[:, :-1] & known[:, 1:]).sum())
+    if not n_lost:
+        return []
+    return [
+        f"{n_lost / n_pairs:.1%} of the moves between two reports of {label!r} go over a "
+        "gap of periods without a report and are left out, which biases the matrix where "
+        "reports depend on the stage: use HiddenMarkov with StageLabel("
+        f"{label!r}, confusion=np.eye({n_stages})), which sums over the gaps"
+    ]
 
 
 def _sample_row(weights: Floats, size: tuple[int, ...], rng: np.random.Generator) -> Floats:
