@@ -41,6 +41,7 @@ GRAPHS = {
     "solved": pt.linalg.solve(x @ x.T, pt.ones(2)),
     "gradient": pt.grad(pt.sum(pt.logsumexp(x, axis=1) * pt.softplus(x[:, 0])), x),
     "a constant": pt.constant(np.arange(3.0)),
+    "a shape that is known in part": pt.specify_shape(x * 1, (None, 3)),
 }
 
 

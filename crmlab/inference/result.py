@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import xarray as xr
 
 from crmlab.errors import DataError, SamplingWarning, raise_problems, refuse
 from crmlab.inference.saving import FILES, FIT, from_spec, mend_attrs, to_spec
-from crmlab.inference.summary import Summary, summarise
+from crmlab.inference.summary import Summary, summarise, tabulate_readings
 from crmlab.models.base import StageModel
 from crmlab.tables.folders import new_folder, read_mark, to_json
 
@@ -25,7 +26,7 @@ class Fit:
     panel : xr.Dataset
     idata : xr.DataTree
         Group `posterior` and, where a sampler ran, `sample_stats`, with ArviZ's dims ``chain``
-        and ``draw``.
+        and ``draw``, and `search`: the hills of the posterior (see `readings`).
     """
 
     model: StageModel
@@ -64,6 +65,20 @@ class Fit:
     def remarks(self) -> tuple[str, ...]:
         """What the panel says nothing about, where the answer is the prior's."""
         return tuple(self.model.remarks(self.panel))
+
+    @property
+    def readings(self) -> pd.DataFrame:
+        """The ways to read the data that "nuts" has sampled, the most probable first.
+
+        Returns
+        -------
+        DataFrame
+            One row per reading: its `mass` (share of the posterior), `log_evidence`, the standard
+            `error` of that, `n_runs` of the sampler until its chains agreed, and `n_starts` of the
+            search that ended on its hill. Empty for other methods, and where customers have
+            effects of their own. The reading of each draw is ``idata["sample_stats"]["reading"]``.
+        """
+        return tabulate_readings(self.idata)
 
     def check(self) -> None:
         """Raise `DataError` unless the panel and the posterior are those of the model.

@@ -1,0 +1,23 @@
+"""How long to sample, and in what steps."""
+
+from typing import NamedTuple
+
+from crmlab.arrays import count_problems
+from crmlab.errors import SpecError, raise_problems, wrong
+
+
+class Plan(NamedTuple):
+    """How long to sample, and in what steps; as `crmlab.inference.fitting.fit` takes them."""
+
+    draws: int
+    tune: int
+    chains: int
+    target_accept: float
+
+    def check(self) -> None:
+        """Raise `SpecError` if an option is wrong."""
+        counts = {name: getattr(self, name) for name in ("draws", "tune", "chains")}
+        problems = count_problems(counts)
+        if not (isinstance(self.target_accept, float) and 0 < self.target_accept < 1):
+            problems.append(wrong("target_accept", "between 0 and 1", self.target_accept))
+        raise_problems(SpecError, "fit", problems)
