@@ -36,9 +36,15 @@ _FORMS = {
 _NAMED = re.compile(r"[^\W\d_]{3,}")
 _FILLER = re.compile(rf"(?:^|(?<=[\s.]))(?:{'|'.join(FILLERS)})\.?(?=[\s.]|$)")
 _WEEKDAY = re.compile(r"([^\W\d_]+(?:-[^\W\d_]+)?)\.?,?\s+(.*)")
+_SERIAL = r"\d{5}(?:[.,]\d+)?"
 _SERIAL_START, _SERIALS = pd.Timestamp("1899-12-30"), (20_000, 80_000)
-_EPOCHS = {10: "s", 13: "ms", 16: "us"}  # digits of the time since 1970, from 2001 to 2100
-_UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}
+_EPOCHS = {
+    10: "s",
+    13: "ms",
+    16: "us",
+    19: "ns",
+}  # digits of the time since 1970, from 2001 to 2100
+_UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _EPOCH_SECONDS = (1_000_000_000, 4_102_444_800)
 _PIVOT = 69  # POSIX: 69 to 99 are 1969 to 1999, 00 to 68 are 2000 to 2068
 _CALENDAR = (pd.Timestamp("0001-01-01"), pd.Timestamp("9999-12-31"))  # databases have infinity
@@ -186,14 +192,14 @@ def _read_written(
 
 def _are_serials(text: pd.Series) -> bool:
     filled = text[text != ""]
-    if filled.empty or not filled.str.fullmatch(r"\d{5}(\.\d+)?").all():
+    if filled.empty or not filled.str.fullmatch(_SERIAL).all():
         return False
-    return pd.to_numeric(filled).between(*_SERIALS).all()
+    return filled.str[:5].astype("int64").between(*_SERIALS).all()
 
 
 def _read_serials(text: pd.Series) -> ReadTexts:
-    numbers = pd.to_numeric(text.mask(text == ""))
-    days = _SERIAL_START + pd.to_timedelta(np.floor(numbers), unit="D")
+    numbers = pd.to_numeric(text.mask(text == "").str[:5])
+    days = _SERIAL_START + pd.to_timedelta(numbers, unit="D")
     evidence = "five-digit numbers, as spreadsheets store"
     decision = Decision("dates", "days since 1899-12-30", evidence)
     return ReadTexts(days.astype("datetime64[us]").to_numpy(), (decision,))
@@ -237,8 +243,8 @@ def _split(unique: pd.Index) -> tuple[np.ndarray, np.ndarray]:
 
 def _readings(text: str) -> list[str]:
     """Give a date as it may be meant: as written, without fillers, without its weekday."""
-    bare = text.strip(" ,").removesuffix("t").rstrip(" ,")
-    spare = " ".join(_FILLER.sub(" ", text).split()).strip(" ,")
+    bare = text.strip(" ,'").removesuffix("t").rstrip(" ,")
+    spare = " ".join(_FILLER.sub(" ", text).split()).strip(" ,'")
     found = _WEEKDAY.fullmatch(spare)
     named = [found[2]] if found and found[1] in weekday_words() else []
     return [bare, spare, *named]
