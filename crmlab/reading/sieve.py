@@ -259,8 +259,10 @@ def _find_sum_of_others(rows: OrderRows, left: Where) -> list[Finding]:
         seen = rows.summary(where)
         close = abs(seen.total - 2 * seen.largest) <= CENT + 1e-9 * abs(seen.total)
         if close and seen.largest > 0 and rows.count(where) > _FEWEST_SUMMANDS:
-            hit = left & rows.amounts(at=seen.largest)
-            done = "kept; if it is a total, leave it out with --guests and the id in it"
+            hit = where & rows.amounts(at=seen.largest)
+            done = "set aside for another reason"
+            if rows.count(left & hit):
+                done = "kept; if it is a total, leave it out with --guests and the id in it"
             if rows.count(hit) == 1:
                 return _find(rows, hit, "a row that is the sum of all others", done)
     return []
