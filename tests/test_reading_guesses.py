@@ -398,6 +398,8 @@ LINES = "order,customer,date,sku,{}\n" + "".join(
 
 def test_equal_amounts_on_the_lines_of_orders_are_totals_or_told():
     assert revenue(read(LINES.format("Order total"))) == 81.0
+    one_differs = LINES.format("order total") + "9,a,2024-09-01,x,1.00\n9,a,2024-09-01,y,2.00\n"
+    assert found(read(one_differs))["lines with the amount of their order's first"] == 9
     unsure = read(LINES.format("amount"))
     assert revenue(unsure) == 162.0
     assert found(unsure)["lines with the amount of their order's first"] == 9
@@ -469,6 +471,27 @@ def test_rows_of_totals_are_no_orders(word):
 
 
 # --- days -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("day", ["1901-01-01", "1980-01-01", "2000-01-01"])
+def test_a_day_years_before_all_others_is_told(day, tmp_path):
+    text = orders_of("abcabc") + f"a,{day},2.50\nb,{day},2.50\n"
+    sales = read(text)
+    assert found(sales)["orders years before all others"] == 2
+    assert read(text, since="2010-01-01").quality.rows_used == 6
+    assert "orders years before all others" not in found(read(orders_of("abcabc")))
+    assert_same(put(tmp_path, text))
+
+
+def test_ids_that_never_come_again_are_told():
+    what = "ids that never come again"
+    assert found(read(orders_of([f"c{k}" for k in range(30)])))[what] == 30
+    assert what not in found(read(orders_of([f"c{k % 29}" for k in range(30)])))
+
+
+def test_rows_without_a_customer_are_not_counted_as_unreadable():
+    text = orders_of("abcabc") + "Total,,15.00\n"
+    assert found(read(text))["no customer id"] == 1
 
 
 def test_days_that_systems_write_for_none_are_refused():

@@ -119,12 +119,12 @@ def test_numbers_of_ten_digits_are_no_dates_unless_a_header_says_so():
 @pytest.mark.parametrize(
     ("texts", "cause"),
     [
-        (["2023-02-29", "2024-01-05"], "no day of the calendar (1 rows)"),
+        (["2023-02-29", "2024-01-05"], "no day of the calendar (1 row)"),
         (["3 prairial 2024", "4 prairial 2024"], "'prairial', which is no month known here (2"),
-        (["", "2024-01-05"], "an empty cell (1 rows)"),
+        (["", "2024-01-05"], "an empty cell (1 row)"),
         (["2024-01-05 10:10 foo"], "a time of day in an unknown form, such as '2024-01-05 10:10"),
-        (["soon"], "no form of a date that is known here (1 rows)"),
-        (["1709632800", "1709632801", "x"], "no number of 10 digits (1 rows)"),
+        (["soon"], "no form of a date that is known here (1 row)"),
+        (["1709632800", "1709632801", "x"], "no number of 10 digits (1 row)"),
     ],
 )
 def test_what_cannot_be_read_says_why(texts, cause, tmp_path):
@@ -142,7 +142,7 @@ def test_the_finding_about_a_date_says_why(tmp_path):
         ReadingOptions(today=TODAY),
     )
     done = {f.what: f.done for f in sales.quality.findings}
-    assert done["no readable date"] == "set aside: no day of the calendar (1 rows)"
+    assert done["no readable date"] == "set aside: no day of the calendar (1 row)"
 
 
 # --- time zones -----------------------------------------------------------------------------------

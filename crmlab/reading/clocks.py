@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from crmlab.arrays import Bools, Floats
 from crmlab.reading.cells import Cells
-from crmlab.reading.quality import Decision
+from crmlab.reading.quality import Decision, rows_of
 from crmlab.reading.words import ZONES, half_days
 
 _HALF_DAYS = half_days()
@@ -136,7 +136,7 @@ def place_days(
     codes, different = pd.factorize(np.where(known, offsets, np.nan), use_na_sentinel=False)
     names = np.array([name_offset(offset) for offset in different], dtype=object)[codes]
     counts = cells.tally(names)
-    listed = ", ".join(f"{name} in {rows:,} rows" for name, rows in counts.items())
+    listed = ", ".join(f"{name} in {rows_of(rows)}" for name, rows in counts.items())
     if timezone is not None:
         told = Decision("time zone", timezone, f"as you said; written: {listed}")
         return _in_zone(days, clocks, known, timezone), told

@@ -264,8 +264,9 @@ def _find(
     fitting = sorted((k for k in scores if scores[k] > 0), key=lambda k: -scores[k])
     equal = [k for k in fitting if scores[k] == scores[fitting[0]]]
     if len(equal) > 1 and (search.is_needed or role == "amount"):
+        place = equal[0] + 1
         both = " and ".join(f"{names[k]!r} (#{k + 1})" for k in equal[:3])
-        return None, "", [f"{both} fit equally well: choose one with {option}, e.g. '#1'"]
+        return None, "", [f"{both} fit equally well: choose one with {option} '#{place}'"]
     for place in fitting:
         if _fits(role, raw, place, found, is_exact=scores[place] >= 1):
             return place, "the word in its header", []

@@ -17,7 +17,7 @@ from crmlab.arrays import Bools
 from crmlab.errors import DataError
 from crmlab.reading.cells import Cells, collect_cells
 from crmlab.reading.clocks import Clocks, days_in, part_texts, place_days, read_clocks
-from crmlab.reading.quality import Decision, shorten
+from crmlab.reading.quality import Decision, rows_of, shorten
 from crmlab.reading.words import FILLERS, fold, month_words, weekday_words
 
 _WORD = r"([^\W\d_]{3,})\.?"
@@ -292,15 +292,15 @@ def _choose_order(
     if first.any() and second.any():
         raise DataError(
             f"column {cells.name!r} mixes day-first and month-first dates: the day comes first in "
-            f"{cells.count(first):,} rows ({cells.listed(first)}), the month comes first in "
-            f"{cells.count(second):,} rows ({cells.listed(second)}). In rows without a number "
+            f"{rows_of(cells.count(first))} ({cells.listed(first)}), the month comes first in "
+            f"{rows_of(cells.count(second))} ({cells.listed(second)}). In rows without a number "
             "above 12, nothing shows which is which. Export the column as YYYY-MM-DD"
         )
     if first.any() or second.any():
         rows = cells.count(first | second)
         choice = choices["day-month" if first.any() else "month-day"]
         where = "first" if first.any() else "second"
-        return choice, f"{rows:,} rows have a {where} number above 12"
+        return choice, f"a {where} number above 12 in {rows_of(rows)}"
     if (forms[open_] == ".").all():
         return choices["day-month"], "dates with full stops are written this way everywhere"
     if (parts[open_, 1] == parts[open_, 2]).all():
@@ -331,7 +331,7 @@ def _assemble(parts: np.ndarray, forms: np.ndarray, *, month_first: bool) -> np.
 
 def _describe(counts: pd.Series) -> str:
     names = {"-": "1-2-2003", "/": "1/2/2003", ".": "1.2.2003", " ": "1 2 2003"}
-    listed = [f"{names.get(f, f)} in {n:,} rows" for f, n in counts.items()]
+    listed = [f"{names.get(f, f)} in {rows_of(n)}" for f, n in counts.items()]
     return ", ".join(listed) or "no date in any row"
 
 
@@ -361,5 +361,5 @@ def _cause(text: str, date: str, is_matched: bool, is_missing: bool) -> str:
 
 def _list_causes(cells: Cells, causes: NDArray[np.object_]) -> str:
     counts = cells.tally(causes)
-    listed = [f"{cause} ({rows:,} rows)" for cause, rows in counts.head(3).items()]
+    listed = [f"{cause} ({rows_of(rows)})" for cause, rows in counts.head(3).items()]
     return ", ".join(listed) + (" and other causes" if len(counts) > 3 else "")

@@ -13,7 +13,7 @@ from crmlab.arrays import Bools
 from crmlab.errors import DataError
 from crmlab.reading.cells import Cells, as_words, collect_cells
 from crmlab.reading.options import split_words
-from crmlab.reading.quality import Decision, Finding
+from crmlab.reading.quality import Decision, Finding, rows_of
 
 LONGEST_ID = 200
 _EMPTY = """,na,n/a,nan,nat,null,nil,none,(none),<none>,[none],(null),<null>,-,--,---,?,unknown,
@@ -127,7 +127,7 @@ def _drop_idle_decimals(
         why = "the file has them without it too"
     if not idle.any():
         return text, []
-    said = f"{why}; {cells.count(idle):,} rows have it"
+    said = f"{why}; {rows_of(cells.count(idle))} with it"
     return text.where(~idle, bare), [Decision("customer ids", "without '.0'", said)]
 
 
