@@ -109,7 +109,7 @@ NASTY = {
                              "before 1900"),
     "mixed currencies": (
         "customer;date;amount\na;2024-01-01;3,50 €\nb;2024-01-02;4,50 $\n".encode(),
-        "mixes currencies: EUR in 1 rows .*row 1",
+        "mixes currencies: EUR in 1 row .*row 1",
     ),
     "currency column": (
         b"customer,date,amount,currency\na,2024-01-01,3.5,EUR\nb,2024-01-02,4,USD\n",
@@ -296,7 +296,7 @@ def test_one_large_number_settles_the_order_of_all():
     ):
         read = read_dates(pd.Series(texts), name="d")
         assert read.decisions[0].choice == choice
-        assert "1 rows" in read.decisions[0].evidence
+        assert "1 row" in read.decisions[0].evidence
         assert read.days[0].month == (4 if choice[0] == "d" else 3)
 
 

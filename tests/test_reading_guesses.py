@@ -337,6 +337,24 @@ def test_a_zero_from_which_ids_count_is_a_customer():
     assert told(outsized, "no customer id").startswith("set aside ('0' in 40 rows")
 
 
+@pytest.mark.parametrize(
+    "word",
+    ["\u2014", "...", "XXXX", "0000000", "Kunde unbekannt", "Client comptoir", "no@email.com"],
+)
+def test_nobody_is_written_in_many_ways(word, tmp_path):
+    text = orders_of(["17", word, "19", word, "\u9867\u5ba2"])
+    sales = read(text)
+    assert set(sales.orders["customer_id"]) == {"17", "19", "\u9867\u5ba2"}
+    assert f"{word!r} in 2 rows" in told(sales, "no customer id")
+    assert read(text, guests="none").quality.rows_used == 5
+    assert_same(put(tmp_path, text))
+
+
+def test_a_quarter_of_the_rows_is_an_outsized_share():
+    ids = [k for n in range(10) for k in ("desk", f"c{n}", f"c{n}", f"d{n}")]
+    assert "'desk' has 25%" in told(read(orders_of(ids)), "an id with an outsized share")
+
+
 def test_one_id_with_an_outsized_share_is_told():
     ids = ["desk 1"] * 30 + [f"c{k}" for k in range(40)]
     sales = read(orders_of(ids))
@@ -351,10 +369,11 @@ def test_one_id_with_an_outsized_share_is_told():
 @pytest.mark.parametrize(
     ("ids", "rows"),
     [(["Ann", "ann", "bob"], 2), (["e\u0301va", "\u00e9va", "bob"], 2), (["007", "7", "8"], 2),
-     (["a b", "ab", "c"], 2), (["ann", "bob", "cy"], 0)],
+     (["a b", "ab", "c"], 2), (["'70", "70", "8"], 2), (['"70,00"', "70", "8"], 2),
+     (["1.700", "1700", "8"], 2), (["a.b", "ab", "1.7", "17"], 0), (["ann", "bob", "cy"], 0)],
 )  # fmt: skip
 def test_ids_that_are_one_but_for_their_writing_are_told(ids, rows):
-    what = "ids that differ only in case, coding of accents, spaces or leading zeros"
+    what = "ids that differ only in case, coding of accents, spaces, marks or leading zeros"
     assert found(read(orders_of(ids))).get(what, 0) == rows
 
 
@@ -379,6 +398,8 @@ LINES = "order,customer,date,sku,{}\n" + "".join(
 
 def test_equal_amounts_on_the_lines_of_orders_are_totals_or_told():
     assert revenue(read(LINES.format("Order total"))) == 81.0
+    one_differs = LINES.format("order total") + "9,a,2024-09-01,x,1.00\n9,a,2024-09-01,y,2.00\n"
+    assert found(read(one_differs))["lines with the amount of their order's first"] == 9
     unsure = read(LINES.format("amount"))
     assert revenue(unsure) == 162.0
     assert found(unsure)["lines with the amount of their order's first"] == 9
@@ -434,13 +455,43 @@ def test_returns_are_taken_off_several_purchases_only_if_they_suffice():
 
 
 def test_a_sum_of_all_others_may_be_left_out():
-    text = orders_of(["a", "b", "c", "a"]) + "Total,2024-06-01,10.00\n"
-    assert found(read(text))["a row that is the sum of all others"] == 1
-    assert revenue(read(text, guests="total")) == 10.0
+    text = orders_of(["a", "b", "c", "a"]) + "Everything,2024-06-01,10.00\n"
+    assert told(read(text), "a row that is the sum of all others").startswith("kept")
+    assert revenue(read(text, guests="everything")) == 10.0
     assert "a row that is the sum of all others" not in found(read(orders_of("abca")))
 
 
+@pytest.mark.parametrize("word", ["Total", "GRAND TOTAL", "Zwischensumme", "Sous-total", "I alt"])
+def test_rows_of_totals_are_no_orders(word):
+    parts = [orders_of("abca"), f"{word},2024-06-01,5.00\n", f"{word},2024-06-30,5.00\n"]
+    sales = read("".join(parts))
+    assert revenue(sales) == 10.0
+    assert f"{word!r} in 2 rows" in told(sales, "no customer id")
+    assert revenue(read("".join(parts), guests="none")) == 20.0
+
+
 # --- days -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("day", ["1901-01-01", "1980-01-01", "2000-01-01"])
+def test_a_day_years_before_all_others_is_told(day, tmp_path):
+    text = orders_of("abcabc") + f"a,{day},2.50\nb,{day},2.50\n"
+    sales = read(text)
+    assert found(sales)["orders years before all others"] == 2
+    assert read(text, since="2010-01-01").quality.rows_used == 6
+    assert "orders years before all others" not in found(read(orders_of("abcabc")))
+    assert_same(put(tmp_path, text))
+
+
+def test_ids_that_never_come_again_are_told():
+    what = "ids that never come again"
+    assert found(read(orders_of([f"c{k}" for k in range(30)])))[what] == 30
+    assert what not in found(read(orders_of([f"c{k % 29}" for k in range(30)])))
+
+
+def test_rows_without_a_customer_are_not_counted_as_unreadable():
+    text = orders_of("abcabc") + "Total,,15.00\n"
+    assert found(read(text))["no customer id"] == 1
 
 
 def test_days_that_systems_write_for_none_are_refused():

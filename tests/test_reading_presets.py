@@ -8,6 +8,7 @@ import pytest
 from test_reading import adds_up, chose, found
 from test_reading_large import assert_same
 
+from crmlab.errors import DataError
 from crmlab.reading import ReadingOptions, read_sales
 from crmlab.reading.presets import PRESETS, find_preset
 from tests.cases.faults import given
@@ -70,6 +71,19 @@ def test_what_the_user_says_overrides_a_preset():
     assert set(kept.orders["date"].dt.month) == {1, 2, 3}
 
 
+@pytest.mark.parametrize(
+    ("missing", "revenue"),
+    [("Financial Status", 155.0), ("Lineitem quantity", 120.0), ("Refunded Amount", 180.0)],
+)
+def test_an_export_without_one_of_its_columns_is_still_known(missing, revenue, tmp_path):
+    frame = pd.read_csv(given("23_shopify_lines.csv"), dtype=str).drop(columns=missing)
+    frame.to_csv(tmp_path / "orders.csv", index=False)
+    sales = read_sales(tmp_path / "orders.csv", ReadingOptions(today=TODAY))
+    assert chose(sales)["preset"] == "Shopify"
+    assert sales.orders["amount"].sum() == revenue
+    assert_same(tmp_path / "orders.csv")
+
+
 def test_lines_that_have_no_total_are_listed():
     sales = read_sales(given("23_shopify_lines.csv"), ReadingOptions(today=TODAY))
     assert found(sales)["further lines of an order"] == 2
@@ -88,6 +102,8 @@ def test_any_file_may_have_totals_on_first_lines_only():
                           "date": ["2024-01-05"] * 3, "amount": ["5.50", "", "7.25"]})  # fmt: skip
     sales = read_sales(frame, ReadingOptions(amount_of="first-line", today=TODAY))
     assert sales.orders["amount"].tolist() == [5.5, 7.25]
+    with pytest.raises(DataError, match="--amount-of first-line"):
+        read_sales(frame, ReadingOptions(today=TODAY))
 
 
 def test_a_file_of_no_system_has_no_preset():

@@ -248,7 +248,7 @@ def test_a_day_that_never_comes_is_refused_or_set_aside(read, database, day, sai
         "create table o as select 'k' || range as customer, 1.5 as amount, "
         f"case when range = 3 then '{day}'::date else date '2024-01-05' end as date from range(9)"
     )
-    assert f"1 rows are {said}" in refusal(lambda: read(path))
+    assert f"1 row dated {said}" in refusal(lambda: read(path))
     sales, frame = read(path, since="2024-01-01", until="2024-02-01")
     assert (sales.quality.rows_set_aside, len(frame)) == (1, 8)
 

@@ -95,7 +95,12 @@ def test_a_cancelled_order_is_known_in_its_language(word):
      "2024-03-05 10:00:00+05:30", "2024-03-05T10:00:00.123Z", "2024-03-05 10:00:00 -08",
      "2024-03-05T10:00:00+01:00[Europe/Paris]", "Mar 5, 2024 12:03:13 AM PST",
      "05.03.2024 8:26:00 a. m.", "5th March 2024", "1709632800", "1709632800123",
-     "1709632800.5", "1709632800123456", "5MAR2024"],
+     "1709632800.5", "1709632800123456", "5MAR2024", "1709632800123456789", "20240305101500",
+     "20240305T101500Z", "Tue Mar  5 10:00:00 2024", "Tue Mar 5 10:00:00 UTC 2024",
+     "05-MAR-24 02.30.15.000000 PM", "5 marzo 2024 alle ore 14:30", "d. 5. marts 2024",
+     "dinsdag 5 maart 2024 om 14:30", "5 de março de 2024 às 14:30", "5 марта 2024 г.",
+     "5 marca 2024 r.", "March 5th 2024 at 3pm", "5.3.2024 14 Uhr", "05.03.2024 14h", "'2024-03-05",
+     "45356,5"],
 )  # fmt: skip
 def test_forms_of_one_day(text):
     assert read_days(text) == ["2024-03-05"]
@@ -114,12 +119,12 @@ def test_numbers_of_ten_digits_are_no_dates_unless_a_header_says_so():
 @pytest.mark.parametrize(
     ("texts", "cause"),
     [
-        (["2023-02-29", "2024-01-05"], "no day of the calendar (1 rows)"),
+        (["2023-02-29", "2024-01-05"], "no day of the calendar (1 row)"),
         (["3 prairial 2024", "4 prairial 2024"], "'prairial', which is no month known here (2"),
-        (["", "2024-01-05"], "an empty cell (1 rows)"),
+        (["", "2024-01-05"], "an empty cell (1 row)"),
         (["2024-01-05 10:10 foo"], "a time of day in an unknown form, such as '2024-01-05 10:10"),
-        (["soon"], "no form of a date that is known here (1 rows)"),
-        (["1709632800", "1709632801", "x"], "no number of 10 digits (1 rows)"),
+        (["soon"], "no form of a date that is known here (1 row)"),
+        (["1709632800", "1709632801", "x"], "no number of 10 digits (1 row)"),
     ],
 )
 def test_what_cannot_be_read_says_why(texts, cause, tmp_path):
@@ -137,7 +142,7 @@ def test_the_finding_about_a_date_says_why(tmp_path):
         ReadingOptions(today=TODAY),
     )
     done = {f.what: f.done for f in sales.quality.findings}
-    assert done["no readable date"] == "set aside: no day of the calendar (1 rows)"
+    assert done["no readable date"] == "set aside: no day of the calendar (1 row)"
 
 
 # --- time zones -----------------------------------------------------------------------------------

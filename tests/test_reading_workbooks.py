@@ -116,6 +116,21 @@ def test_a_sheet_that_may_belong_to_the_first_is_asked_about(put, other, said):
     assert len(read_raw(path, table="one").frame) == 4
 
 
+def test_a_summary_before_the_orders_is_not_taken_for_them_and_is_told(put):
+    path = put(overview=[("Our year", None), ("total", 12.0)], orders=rows_of(0))
+    raw = read_raw(path)
+    assert raw.frame["customer"].tolist() == ["c0", "c1", "c2", "c3"]
+    assert decision(raw).choice == "orders"
+    assert [(f.what, f.rows) for f in raw.findings] == [("rows of another sheet, 'overview'", 1)]
+
+
+def test_rows_of_a_sheet_with_another_header_are_told(put):
+    header = ("Kunde", "Datum", "Betrag")
+    raw = read_raw(put(old=rows_of(0), new=rows_of(9, n=3, header=header)))
+    assert len(raw.frame) == 4
+    assert [(f.what, f.rows) for f in raw.findings] == [("rows of another sheet, 'new'", 3)]
+
+
 def test_a_book_without_cells_is_refused(put):
     assert "the workbook is empty" in refusal(lambda: read_raw(put(a=[], b=[(" ", None)])))
     assert "no rows" in refusal(lambda: read_raw(put(a=[HEADER])))

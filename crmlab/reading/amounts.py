@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from crmlab.arrays import Floats
 from crmlab.errors import DataError
 from crmlab.reading.cells import Cells, collect_cells
-from crmlab.reading.quality import Decision
+from crmlab.reading.quality import Decision, rows_of
 
 _SYMBOLS = {"€": "EUR", "£": "GBP", "¥": "JPY", "₹": "INR", "₽": "RUB", "₺": "TRY", "zł": "PLN"}
 _UNIT = r"[^\d\s.,()+\-\u2212']{1,4}"
@@ -166,7 +166,7 @@ def check_one_currency(cells: Cells, units: NDArray[np.object_]) -> None:
     if len(counts) < 2:
         return
     listed = [
-        f"{unit} in {count:,} rows ({cells.listed(units == unit, most=2)})"
+        f"{unit} in {rows_of(count)} ({cells.listed(units == unit, most=2)})"
         for unit, count in counts.items()
     ]
     raise DataError(
@@ -188,7 +188,7 @@ def _find_decimal(cells: Cells, bare: np.ndarray, decimal: str | None) -> tuple[
         )
     for mark, proof in proofs.items():
         if proof.any():
-            return mark, f"{cells.count(proof):,} rows cannot be read in any other way"
+            return mark, f"{rows_of(cells.count(proof))} cannot be read in any other way"
     marked = np.array(["." in text or "," in text for text in bare], bool)
     if not marked.any():
         return "", "no amount has a decimal mark"

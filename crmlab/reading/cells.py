@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from crmlab.arrays import Bools, Ints
-from crmlab.reading.quality import listed_rows, shorten, show_rows
+from crmlab.reading.quality import listed_rows, rows_of, shorten, show_rows
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Cells:
         """List the marked texts with their rows, most common first."""
         order = np.flatnonzero(marks)[np.argsort(-self.counts[marks], kind="stable")]
         listed = [
-            f"{shorten(self.texts[k]) if self.texts[k] else 'empty'} in {_rows(self.counts[k])}"
+            f"{shorten(self.texts[k]) if self.texts[k] else 'empty'} in {rows_of(self.counts[k])}"
             for k in order[:most]
         ]
         more = [f"{len(order) - most:,} more"] if len(order) > most else []
@@ -59,10 +59,6 @@ class Cells:
         """Count rows by the label of their text, most common first; "" is left out."""
         sums = pd.Series(self.counts).groupby(labels, sort=False).sum()
         return sums[sums.index != ""].sort_values(ascending=False, kind="stable")
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} {'row' if count == 1 else 'rows'}"
 
 
 def as_words(raw: pd.Series) -> pd.Series:

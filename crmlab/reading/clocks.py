@@ -14,21 +14,27 @@ from numpy.typing import NDArray
 
 from crmlab.arrays import Bools, Floats
 from crmlab.reading.cells import Cells
-from crmlab.reading.quality import Decision
+from crmlab.reading.quality import Decision, rows_of
 from crmlab.reading.words import ZONES, half_days
 
 _HALF_DAYS = half_days()
 _HALF = "|".join(sorted(map(re.escape, _HALF_DAYS), key=len, reverse=True))
-_DOTTED = r"(?<=[\s,])\d{1,2}\.\d{2}(?:\.\d{2})?(?![.\d])"  # 10.30: as in Danish
-_BEGIN = rf"(?:(?:{_HALF})\s?)?(?<!\d)\d{{1,2}}\s?[:h]\s?\d{{2}}|{_DOTTED}"
+# 10.30, as in Danish, or 02.30.15.000000, as in Oracle
+_DOTTED = r"(?<=[\s,])\d{1,2}\.\d{2}(?:\.\d{2}(?:\.\d{3,9})?)?(?![.\d])"
+_WHOLE = rf"(?<!\d)\d{{1,2}}\s?(?:(?:{_HALF})\b|h\b|uhr\b)"  # 3 pm
+_BEGIN = rf"(?:(?:{_HALF})\s?)?(?<!\d)\d{{1,2}}\s?[:h]\s?\d{{2}}|{_DOTTED}|{_WHOLE}"
 _PARTS = re.compile(rf"(\D*\d.*?)((?:{_BEGIN}).*)?", re.DOTALL)
 # the same for the most common forms, for speed
 _PLAIN_PARTS = re.compile(r"(\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4})[t ](\d{1,2}:\d{2}.*)")
 _CLOCK = re.compile(
-    rf"(?P<before>{_HALF})?\s?(?P<hour>\d{{1,2}})\s?[:.h]\s?(?P<minute>\d{{2}})"
+    rf"(?P<before>{_HALF})?\s?(?P<hour>\d{{1,2}})\s?(?:[:.h]\s?(?P<minute>\d{{2}}))?h?"
     rf"(?:[:.]\d{{2}}(?:[.,]\d+)?)?\s*(?P<after>{_HALF})?\s*"
     rf"(?P<name>{'|'.join(sorted(ZONES, key=len, reverse=True))})?\s?"
     r"(?P<sign>[+\u2212-])?(?P<hours>(?<=[+\u2212-])\d{2})?:?(?P<minutes>(?<=\d|:)\d{2})?"
+)
+_IN_ORDER = (  # forms that are first written as a date before a time
+    (re.compile(r"(\d{8})t?(\d{2})(\d{2})(\d{2})(?=\D|$)"), r"\1 \2:\3:\4"),  # 20240305T101500
+    (re.compile(r"^(\D+\d{1,2}) ([\d:]{8})((?: [a-z]+)?) (\d{4})$"), r"\1 \4 \2\3"),  # of Unix
 )
 _HALF_IN_LETTERS = re.compile(r"\b([ap])\.?\s?m\b\.?")
 _REMARK = re.compile(r"\s*(?:\([^)]*\)|\[[^]]*\]|\buhr\b)\s*$")  # "(CET)", "[Europe/Paris]"
@@ -58,6 +64,8 @@ class Clocks:
 
 def part_texts(texts: pd.Series) -> tuple[pd.Series, pd.Series]:
     """Part folded texts into what stands before a time of day, and the time ("" if none)."""
+    for form, place in _IN_ORDER:
+        texts = texts.str.replace(form, place, regex=True)
     found = [_PLAIN_PARTS.fullmatch(text) or _PARTS.fullmatch(text) for text in texts]
     pairs = [
         parts.groups(default="") if parts else (text, "")
@@ -90,7 +98,7 @@ def _read_clock(time: str) -> tuple[float, float]:
     half = found["before"] or found["after"]
     hour = int(found["hour"])
     hour = hour if half is None else hour % 12 + _HALF_DAYS[half]
-    return 60.0 * hour + int(found["minute"]), _offset(found)
+    return 60.0 * hour + int(found["minute"] or 0), _offset(found)
 
 
 def _offset(found: re.Match[str]) -> float:
@@ -128,7 +136,7 @@ def place_days(
     codes, different = pd.factorize(np.where(known, offsets, np.nan), use_na_sentinel=False)
     names = np.array([name_offset(offset) for offset in different], dtype=object)[codes]
     counts = cells.tally(names)
-    listed = ", ".join(f"{name} in {rows:,} rows" for name, rows in counts.items())
+    listed = ", ".join(f"{name} in {rows_of(rows)}" for name, rows in counts.items())
     if timezone is not None:
         told = Decision("time zone", timezone, f"as you said; written: {listed}")
         return _in_zone(days, clocks, known, timezone), told

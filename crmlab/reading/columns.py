@@ -260,12 +260,13 @@ def _find(
     names = [str(name) for name in raw.frame.columns]
     role, option = search.role, f"{search.option}{search.role}"
     taken = set(found.values())
-    scores = {k: _score(role, plain(name)) for k, name in enumerate(names) if k not in taken}
+    scores = {k: score_header(role, name) for k, name in enumerate(names) if k not in taken}
     fitting = sorted((k for k in scores if scores[k] > 0), key=lambda k: -scores[k])
     equal = [k for k in fitting if scores[k] == scores[fitting[0]]]
     if len(equal) > 1 and (search.is_needed or role == "amount"):
+        place = equal[0] + 1
         both = " and ".join(f"{names[k]!r} (#{k + 1})" for k in equal[:3])
-        return None, "", [f"{both} fit equally well: choose one with {option}, e.g. '#1'"]
+        return None, "", [f"{both} fit equally well: choose one with {option} '#{place}'"]
     for place in fitting:
         if _fits(role, raw, place, found, is_exact=scores[place] >= 1):
             return place, "the word in its header", []
@@ -343,9 +344,15 @@ def _find_chosen(
     return None, "", [f"{option} {choice!r}: no such column (there are {_shown(names)})"]
 
 
-def _score(role: str, header: str) -> float:
-    """Score a header: an exact match beats a partial one, earlier words beat later ones."""
-    best = 0.0
+def score_header(role: str, name: str) -> float:
+    """Score a header: an exact match beats a partial one, earlier words beat later ones.
+
+    Examples
+    --------
+    >>> score_header("customer", "Customer ID"), score_header("customer", "colour")
+    (2.0, 0.0)
+    """
+    header, best = plain(name), 0.0
     if role == "date" and header in PERSONAL:
         return best
     for rank, known in enumerate(HEADERS[role]):

@@ -17,7 +17,7 @@ from crmlab.arrays import Bools
 from crmlab.errors import DataError
 from crmlab.reading.cells import Cells, collect_cells
 from crmlab.reading.clocks import Clocks, days_in, part_texts, place_days, read_clocks
-from crmlab.reading.quality import Decision, shorten
+from crmlab.reading.quality import Decision, rows_of, shorten
 from crmlab.reading.words import FILLERS, fold, month_words, weekday_words
 
 _WORD = r"([^\W\d_]{3,})\.?"
@@ -36,9 +36,15 @@ _FORMS = {
 _NAMED = re.compile(r"[^\W\d_]{3,}")
 _FILLER = re.compile(rf"(?:^|(?<=[\s.]))(?:{'|'.join(FILLERS)})\.?(?=[\s.]|$)")
 _WEEKDAY = re.compile(r"([^\W\d_]+(?:-[^\W\d_]+)?)\.?,?\s+(.*)")
+_SERIAL = r"\d{5}(?:[.,]\d+)?"
 _SERIAL_START, _SERIALS = pd.Timestamp("1899-12-30"), (20_000, 80_000)
-_EPOCHS = {10: "s", 13: "ms", 16: "us"}  # digits of the time since 1970, from 2001 to 2100
-_UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds"}
+_EPOCHS = {
+    10: "s",
+    13: "ms",
+    16: "us",
+    19: "ns",
+}  # digits of the time since 1970, from 2001 to 2100
+_UNITS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 _EPOCH_SECONDS = (1_000_000_000, 4_102_444_800)
 _PIVOT = 69  # POSIX: 69 to 99 are 1969 to 1999, 00 to 68 are 2000 to 2068
 _CALENDAR = (pd.Timestamp("0001-01-01"), pd.Timestamp("9999-12-31"))  # databases have infinity
@@ -186,14 +192,14 @@ def _read_written(
 
 def _are_serials(text: pd.Series) -> bool:
     filled = text[text != ""]
-    if filled.empty or not filled.str.fullmatch(r"\d{5}(\.\d+)?").all():
+    if filled.empty or not filled.str.fullmatch(_SERIAL).all():
         return False
-    return pd.to_numeric(filled).between(*_SERIALS).all()
+    return filled.str[:5].astype("int64").between(*_SERIALS).all()
 
 
 def _read_serials(text: pd.Series) -> ReadTexts:
-    numbers = pd.to_numeric(text.mask(text == ""))
-    days = _SERIAL_START + pd.to_timedelta(np.floor(numbers), unit="D")
+    numbers = pd.to_numeric(text.mask(text == "").str[:5])
+    days = _SERIAL_START + pd.to_timedelta(numbers, unit="D")
     evidence = "five-digit numbers, as spreadsheets store"
     decision = Decision("dates", "days since 1899-12-30", evidence)
     return ReadTexts(days.astype("datetime64[us]").to_numpy(), (decision,))
@@ -237,8 +243,8 @@ def _split(unique: pd.Index) -> tuple[np.ndarray, np.ndarray]:
 
 def _readings(text: str) -> list[str]:
     """Give a date as it may be meant: as written, without fillers, without its weekday."""
-    bare = text.strip(" ,").removesuffix("t").rstrip(" ,")
-    spare = " ".join(_FILLER.sub(" ", text).split()).strip(" ,")
+    bare = text.strip(" ,'").removesuffix("t").rstrip(" ,")
+    spare = " ".join(_FILLER.sub(" ", text).split()).strip(" ,'")
     found = _WEEKDAY.fullmatch(spare)
     named = [found[2]] if found and found[1] in weekday_words() else []
     return [bare, spare, *named]
@@ -286,15 +292,15 @@ def _choose_order(
     if first.any() and second.any():
         raise DataError(
             f"column {cells.name!r} mixes day-first and month-first dates: the day comes first in "
-            f"{cells.count(first):,} rows ({cells.listed(first)}), the month comes first in "
-            f"{cells.count(second):,} rows ({cells.listed(second)}). In rows without a number "
+            f"{rows_of(cells.count(first))} ({cells.listed(first)}), the month comes first in "
+            f"{rows_of(cells.count(second))} ({cells.listed(second)}). In rows without a number "
             "above 12, nothing shows which is which. Export the column as YYYY-MM-DD"
         )
     if first.any() or second.any():
         rows = cells.count(first | second)
         choice = choices["day-month" if first.any() else "month-day"]
         where = "first" if first.any() else "second"
-        return choice, f"{rows:,} rows have a {where} number above 12"
+        return choice, f"a {where} number above 12 in {rows_of(rows)}"
     if (forms[open_] == ".").all():
         return choices["day-month"], "dates with full stops are written this way everywhere"
     if (parts[open_, 1] == parts[open_, 2]).all():
@@ -325,7 +331,7 @@ def _assemble(parts: np.ndarray, forms: np.ndarray, *, month_first: bool) -> np.
 
 def _describe(counts: pd.Series) -> str:
     names = {"-": "1-2-2003", "/": "1/2/2003", ".": "1.2.2003", " ": "1 2 2003"}
-    listed = [f"{names.get(f, f)} in {n:,} rows" for f, n in counts.items()]
+    listed = [f"{names.get(f, f)} in {rows_of(n)}" for f, n in counts.items()]
     return ", ".join(listed) or "no date in any row"
 
 
@@ -355,5 +361,5 @@ def _cause(text: str, date: str, is_matched: bool, is_missing: bool) -> str:
 
 def _list_causes(cells: Cells, causes: NDArray[np.object_]) -> str:
     counts = cells.tally(causes)
-    listed = [f"{cause} ({rows:,} rows)" for cause, rows in counts.head(3).items()]
+    listed = [f"{cause} ({rows_of(rows)})" for cause, rows in counts.head(3).items()]
     return ", ".join(listed) + (" and other causes" if len(counts) > 3 else "")

@@ -13,7 +13,7 @@ from crmlab.arrays import Bools
 from crmlab.errors import DataError
 from crmlab.reading.cells import Cells, as_words, collect_cells
 from crmlab.reading.options import split_words
-from crmlab.reading.quality import Decision, Finding
+from crmlab.reading.quality import Decision, Finding, rows_of
 
 LONGEST_ID = 200
 _EMPTY = """,na,n/a,nan,nat,null,nil,none,(none),<none>,[none],(null),<null>,-,--,---,?,unknown,
@@ -28,13 +28,20 @@ _GUESTS = """guest, guests, guest user, guest customer, guest checkout, guest ac
     barverkauf, invité, client invité, client anonyme, anonyme, inconnu, client de passage, gæst,
     gæstekunde, ukendt, gjest, ukjent, gäst, okänd, onbekend, gastklant, anoniem, invitado, anónimo,
     desconocido, ospite, anonimo, sconosciuto, cliente occasionale, convidado, anônimo,
-    desconhecido"""
-_ZEROS = ("0", "00", "000", "0000", "0.0", "-1", "-1.0")
-_ONES = ("1", "01", "001", "0001", "1.0")
+    desconhecido, kunde unbekannt, unbekannter kunde, barkunde, kontantkunde, kontantsalg,
+    client comptoir, vente comptoir, invité(e), particulier, cliente mostrador, consumidor final,
+    cliente generico, no email, noemail, no@email.com, none@none.com, na@na.com"""
+# Rows of a total at the end of a table, or between its parts.
+_SUMS = """total, totals, grand total, subtotal, sub total, sum, summe, gesamt, gesamtsumme,
+    zwischensumme, total général, sous total, i alt, totaal, suma, summa, totale"""
+_ZERO, _ONE = r"0+(?:\.0+)?|-1(?:\.0)?", r"0*1(?:\.0+)?"
+_NO_WORD = r"[!-/:-@\[-`{-~\u2010-\u2015]+|x{3,}"  # "—", "***", "XXXX"
 _CUT = r"\d(?:[.,]\d+)?[eE]\+?\d{1,3}"
-_UNUSUAL = r"[^!-@\[-~]|^0"  # capitals, spaces, what is not ASCII, a leading zero
+# capitals, spaces, what is not ASCII, a leading zero, marks in a number
+_UNUSUAL = r"[^!-@\[-~]|^[0']|^\d[\d.,']*[.,']\d+$"
 _KEPT_DIGITS = 15  # of a number in a spreadsheet
-_FEWEST, _SHARE, _TIMES = 10, 0.05, 10  # when the rows of one id are outsized
+# The rows of one id are outsized: this share of all, and this many times the median.
+_FEWEST, _OUTSIZED = 10, ((0.05, 10), (0.2, 3))
 
 
 def _forms(word: str) -> set[str]:
@@ -47,7 +54,7 @@ def _forms(word: str) -> set[str]:
 
 
 _NOBODY = frozenset(word.strip() for word in _EMPTY.split(",")) | frozenset(
-    form for word in _GUESTS.split(",") for form in _forms(word)
+    form for words in (_GUESTS, _SUMS) for word in words.split(",") for form in _forms(word)
 )
 
 
@@ -71,7 +78,7 @@ def name_ids(cells: Cells, guests: str | None = None) -> tuple[pd.Series, list[D
     nobody = _find_nobody(text.str.casefold(), cells, guests)
     text, decisions = _drop_idle_decimals(text, nobody, cells)
     ids = text.mask(nobody)
-    zeros = ids.isin(_ZEROS).to_numpy(bool)
+    zeros = ids.str.fullmatch(_ZERO).fillna(False).to_numpy(bool)
     if zeros.any() and guests is None:
         said = f"ids count from it ({cells.counted(zeros)}); --guests 0 takes it for nobody"
         decisions.append(Decision("id of zero", "a customer", said))
@@ -90,21 +97,19 @@ def _find_nobody(folded: pd.Series, cells: Cells, guests: str | None) -> Bools:
     nobody = folded.isin({*said, ""}).to_numpy(bool)
     if only:
         return nobody
-    nobody = nobody | folded.isin(_NOBODY).to_numpy(bool)
-    zeros = folded.isin(_ZEROS).to_numpy(bool)
-    counts_from_zero = folded.isin(_ONES).any()
+    nobody = nobody | (folded.isin(_NOBODY) | folded.str.fullmatch(_NO_WORD)).to_numpy(bool)
+    zeros = folded.str.fullmatch(_ZERO).to_numpy(bool)
+    counts_from_zero = folded.str.fullmatch(_ONE).any()
     if zeros.any() and (not counts_from_zero or _outsized(cells.counts)[zeros].any()):
         nobody = nobody | zeros
     return nobody
 
 
 def _outsized(counts: np.ndarray) -> Bools:
-    """Mark counts that are far above the others: a twentieth of all, and ten times the median."""
-    return (
-        (counts >= _FEWEST)
-        & (counts >= _SHARE * counts.sum())
-        & (counts >= _TIMES * np.median(counts))
-    )
+    """Mark counts that are far above the others."""
+    whole, middle = counts.sum(), np.median(counts) if len(counts) else 0
+    tests = [(counts >= share * whole) & (counts >= times * middle) for share, times in _OUTSIZED]
+    return (counts >= _FEWEST) & np.any(tests, axis=0)
 
 
 def _drop_idle_decimals(
@@ -122,7 +127,7 @@ def _drop_idle_decimals(
         why = "the file has them without it too"
     if not idle.any():
         return text, []
-    said = f"{why}; {cells.count(idle):,} rows have it"
+    said = f"{why}; {rows_of(cells.count(idle))} with it"
     return text.where(~idle, bare), [Decision("customer ids", "without '.0'", said)]
 
 
@@ -163,7 +168,7 @@ def find_odd_ids(cells: Cells, ids: pd.Series, *, is_hidden: bool) -> list[Findi
         *_find_outsized(cells, ids, find, is_hidden=is_hidden),
         *find(
             _differ_in_writing(ids),
-            "ids that differ only in case, coding of accents, spaces or leading zeros",
+            "ids that differ only in case, coding of accents, spaces, marks or leading zeros",
             "kept as different customers; --same-person joins them",
         ),
         *find(
@@ -191,11 +196,12 @@ def _find_outsized(
 
 
 def _differ_in_writing(ids: pd.Series) -> Bools:
-    """Mark ids that are the same once case, coding, spaces and leading zeros are removed."""
+    """Mark ids that are the same once case, coding, spaces, marks and zeros are removed."""
     unusual = ids.str.contains(_UNUSUAL, regex=True).fillna(False).to_numpy(bool)
     if not unusual.any():
         return unusual
-    same = ids[unusual].str.normalize("NFKC").str.casefold().str.replace(" ", "", regex=False)
+    same = ids[unusual].str.normalize("NFKC").str.casefold().str.replace("[ ']", "", regex=True)
+    same = same.str.replace(r",0+$|(?<=\d)[.,](?=\d{3}(?:\D|$))", "", regex=True)
     zero = same.str.startswith("0")
     same = same.mask(zero, same[zero].str.replace(r"^0+(?=\d+$)", "", regex=True))
     by_id = ids.copy()

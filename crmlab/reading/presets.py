@@ -38,6 +38,20 @@ class Preset:
     no_sale: str | None = None
 
 
+_SHOPIFY = Preset(
+    "Shopify",
+    ("name", "lineitem quantity"),
+    {
+        "customer": ("email",),
+        "date": ("created at",),
+        "amount": ("total", "subtotal"),
+        "currency": ("currency",),
+        "status": ("financial status",),
+        "order": ("name",),
+        "refund": ("refunded amount",),
+    },
+    amount_of="first-line",
+)
 _STRIPE = Preset(
     "Stripe",
     ("created utc", "amount refunded"),
@@ -53,20 +67,8 @@ _STRIPE = Preset(
     amount_of="line",
 )
 PRESETS = (
-    Preset(
-        "Shopify",
-        ("name", "financial status", "lineitem quantity", "total"),
-        {
-            "customer": ("email",),
-            "date": ("created at",),
-            "amount": ("total",),
-            "currency": ("currency",),
-            "status": ("financial status",),
-            "order": ("name",),
-            "refund": ("refunded amount",),
-        },
-        amount_of="first-line",
-    ),
+    _SHOPIFY,
+    replace(_SHOPIFY, signs=("name", "lineitem price")),
     Preset(  # of its extension Customer/Order/Coupon Export; the shop alone exports no orders
         "WooCommerce",
         ("order id", "order total", "billing email"),
@@ -83,7 +85,7 @@ PRESETS = (
     ),
     Preset(
         "Magento",
-        ("purchase point", "purchase date", "grand total base"),
+        ("purchase date", "grand total base"),
         {
             "customer": ("customer email", "customer name", "bill to name"),
             "date": ("purchase date",),

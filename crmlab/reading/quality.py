@@ -139,6 +139,17 @@ def shorten(value: object) -> str:
     return repr(text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…")
 
 
+def rows_of(count: int) -> str:
+    """Write a number of rows.
+
+    Examples
+    --------
+    >>> rows_of(1), rows_of(1200)
+    ('1 row', '1,200 rows')
+    """
+    return f"{count:,} {'row' if count == 1 else 'rows'}"
+
+
 def listed_rows(examples: Sequence[str], count: int) -> str:
     """Join example rows for a message, and say how many more there are."""
     more = [f"and {count - len(examples):,} more"] if count > len(examples) else []

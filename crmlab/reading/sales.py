@@ -33,6 +33,7 @@ from crmlab.reading.status import (
     find_doubtful,
     find_unused,
     judge_statuses,
+    list_no_sales,
 )
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ def _read_people_of(
 
 def _read_days(raw: RawRows, place: int, options: ReadingOptions) -> _Part:
     if raw.type_of(place) == "dates":
-        return _Part({"date": raw.stored(place, options.timezone)}, [STORED_DATES])
+        return _Part({"date": raw.stored(place, options.timezone)}, [STORED_DATES], done="")
     cells = raw.cells(place)
     read = read_day_texts(cells, order=options.date_order, timezone=options.timezone)
     made = {"date": raw.spread(place, read.days)}
@@ -271,10 +272,9 @@ def _read_status(raw: RawRows, columns: Columns, options: ReadingOptions) -> _Pa
     cells = raw.cells(place)
     meanings = judge_statuses(cells.texts, options.no_sale, cells.name)
     is_none = meanings == NO_SALE
-    listed = f" ({cells.counted(is_none)}; --no-sale says which are)" if is_none.any() else ""
     return _Part(
         {"no_sale": raw.spread(place, is_none)},
         describe_statuses(cells, meanings, options.no_sale),
         [*find_doubtful(cells, meanings), *beside],
-        f"set aside{listed}",
+        f"set aside{list_no_sales(cells, is_none)}; --no-sale says which statuses are no sales",
     )

@@ -13,13 +13,14 @@ from crmlab.errors import DataError
 from crmlab.reading.columns import names_a_total
 from crmlab.reading.dates import EARLIEST
 from crmlab.reading.options import ReadingOptions, as_day
-from crmlab.reading.quality import Finding, listed_rows
+from crmlab.reading.quality import Finding, listed_rows, rows_of
 from crmlab.reading.rows import CENT, RETURN_MARKS, Lines, OrderRows, Where
 
 UNREADABLE_SHARE = 0.05  # above it, the file was probably misread rather than badly written
 _NO_DAYS = ("1900-01-01", "1970-01-01")  # what systems write for a day that they do not know
 _DAY = pd.Timedelta(days=1)
-_FEWEST_SUMMANDS = 3
+_FEWEST_SUMMANDS, _FEWEST_IDS = 3, 20
+_YEARS = pd.Timedelta(days=3 * 365)
 _FEWEST_ORDERS, _MANY_ORDERS, _NEARLY_ALL = 2, 20, 0.95  # when amounts may be totals of orders
 
 
@@ -77,7 +78,7 @@ def sift(rows: OrderRows, n_rows: int, options: ReadingOptions, done: Done) -> S
     findings += returns
     n_left = rows.count(left)
     if not n_left:
-        listed = (f"{f.rows:,} rows ({f.what})" for f in findings if f.set_aside)
+        listed = (f"{rows_of(f.rows)} ({f.what})" for f in findings if f.set_aside)
         raise DataError(f"no orders remain after cleaning; set aside were: {', '.join(listed)}")
     return Sifted(rows, left, n_left, findings + _remark(rows, left, n_left, options))
 
@@ -88,15 +89,18 @@ def check_readable(rows: OrderRows, n_rows: int, options: ReadingOptions, unread
     for column in ("date", "amount"):
         if not rows.has(column):
             continue
-        bad = rows.missing(column)
+        bad = rows.missing(column) & ~rows.missing("customer_id")
         if (further := _further_lines(rows, options)) is not None:
             bad = bad & ~further
         share = rows.count(bad) / n_rows
         if share > UNREADABLE_SHARE:
             causes = f": {unread}" if column == "date" and unread else ""
+            is_open = column == "amount" and rows.has("order") and not options.amount_of
+            more = "; if amounts stand on the first line of each order only, say " * is_open
+            more += "--amount-of first-line" * is_open
             problems.append(
                 f"{share:.0%} of the rows have no readable {column}{causes} ({_list(rows, bad)}); "
-                f"if this is the wrong column, name the right one with --{column}"
+                f"if this is the wrong column, name the right one with --{column}{more}"
             )
     if rows.count(rows.missing("customer_id")) == n_rows:
         problems.append("no row has a customer id; name the right column with --customer")
@@ -126,8 +130,8 @@ def check_days(rows: OrderRows, options: ReadingOptions) -> None:
         count = rows.count(bad)
         if count:
             problems.append(
-                f"{count:,} rows are {what}: {_list(rows, bad)}; fix them, or leave them out with "
-                f"{option} DATE"
+                f"{rows_of(count)} dated {what}: {_list(rows, bad)}; fix them, or leave them out "
+                f"with {option} DATE"
             )
     if problems:
         raise DataError("; ".join(problems))
@@ -237,7 +241,7 @@ def _count_totals_once(
         what = "lines that repeat the total of their order"
         return rows, left & ~again, _find(rows, again, what, how, set_aside=True)
     nearly = lines.several >= _MANY_ORDERS and lines.equal >= _NEARLY_ALL * lines.several
-    unsure = names_a_total(amount) and lines.equal > 0 and lines.equal == lines.several
+    unsure = names_a_total(amount) and 2 * lines.equal >= lines.several > 0
     if not (all_equal or nearly or unsure):
         return rows, left, []
     done = (
@@ -259,8 +263,10 @@ def _find_sum_of_others(rows: OrderRows, left: Where) -> list[Finding]:
         seen = rows.summary(where)
         close = abs(seen.total - 2 * seen.largest) <= CENT + 1e-9 * abs(seen.total)
         if close and seen.largest > 0 and rows.count(where) > _FEWEST_SUMMANDS:
-            hit = left & rows.amounts(at=seen.largest)
-            done = "kept; if it is a total, leave it out with --guests and the id in it"
+            hit = where & rows.amounts(at=seen.largest)
+            done = "set aside for another reason"
+            if rows.count(left & hit):
+                done = "kept; if it is a total, leave it out with --guests and the id in it"
             if rows.count(hit) == 1:
                 return _find(rows, hit, "a row that is the sum of all others", done)
     return []
@@ -310,6 +316,9 @@ def _remark(rows: OrderRows, left: Where, n_left: int, options: ReadingOptions) 
         (f"dated tomorrow ({tomorrow.date()})", rows.between(tomorrow, tomorrow),
          "kept: the shop may lie east of this computer"),
     ]  # fmt: skip
+    early, next_day = _find_early(rows, left)
+    how = f"kept: the next order is of {next_day:%Y-%m-%d}; --since leaves them out"
+    remarks.append(("orders years before all others", early, how))
     if rows.has("amount"):
         remarks.append(("amount of zero", rows.amounts(), "kept: an order that cost nothing"))
     if rows.has("moved_day"):
@@ -323,6 +332,11 @@ def _remark(rows: OrderRows, left: Where, n_left: int, options: ReadingOptions) 
         how = "kept; written with an apostrophe in front, and flagged"
         remarks.append((what, rows.where("odd"), how))
     findings = [f for what, where, how in remarks for f in _find(rows, left & where, what, how)]
+    if n_left >= _FEWEST_IDS and rows.count(left, ["customer_id"]) == n_left:
+        findings.append(Finding(
+            "ids that never come again", n_left,
+            "kept: if these are ids of orders, name the column of customers with --customer",
+        ))  # fmt: skip
     same_day = n_left - rows.count(left, ["customer_id", "date"])
     if same_day:
         findings.append(Finding(
@@ -330,6 +344,15 @@ def _remark(rows: OrderRows, left: Where, n_left: int, options: ReadingOptions) 
             "counted as one purchase; their amounts add up",
         ))  # fmt: skip
     return findings
+
+
+def _find_early(rows: OrderRows, left: Where) -> tuple[Where, pd.Timestamp]:
+    """Mask: rows of the first day, if the next day with rows is years later; and that day."""
+    first = rows.summary(left).first
+    later = left & rows.between(first + _DAY, None)
+    next_day = rows.summary(later).first if rows.count(later) else first
+    limit = first if next_day - first > _YEARS else first - _DAY
+    return rows.between(None, limit), next_day
 
 
 def _list(rows: OrderRows, where: Where) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from crmlab.arrays import Bools
 from crmlab.reading.cells import Cells, as_words
 from crmlab.reading.options import split_words
-from crmlab.reading.quality import Decision, Finding
+from crmlab.reading.quality import Decision, Finding, rows_of
 from crmlab.reading.words import STATUSES, plain
 
 SALE, NO_SALE, OPEN, UNKNOWN = "sale", "no sale", "open", "unknown"
@@ -152,17 +152,25 @@ def describe_statuses(
         UNKNOWN: "kept as a sale: not known",
         "": "kept as a sale: nothing is written",
     }
+    if says_no_sale(cells.name):  # days or yes and no: their header says what they mean
+        rows = rows_of(cells.count(meanings == NO_SALE))
+        return [Decision(f"cells of {cells.name!r} that say yes", done[NO_SALE], rows)]
     order = np.argsort(-cells.counts, kind="stable")
     listed = [
         Decision(f"status {cells.texts[k][:60]!r}", done[meanings[k]],
-                 f"{cells.counts[k]:,} {'row' if cells.counts[k] == 1 else 'rows'}, {why}")
+                 f"{rows_of(cells.counts[k])}, {why}")
         for k in order[:_SHOWN]
     ]  # fmt: skip
     if len(order) > _SHOWN:
         rest = cells.counts[order[_SHOWN:]].sum()
         more = f"{len(order) - _SHOWN:,} more statuses"
-        listed.append(Decision(more, "judged in the same way", f"{rest:,} rows"))
+        listed.append(Decision(more, "judged in the same way", rows_of(rest)))
     return listed
+
+
+def list_no_sales(cells: Cells, marks: Bools) -> str:
+    """List statuses that are no sales, in brackets; "" where the header says it of every cell."""
+    return "" if says_no_sale(cells.name) or not marks.any() else f" ({cells.counted(marks)})"
 
 
 def find_doubtful(cells: Cells, meanings: NDArray[np.object_]) -> list[Finding]:
@@ -183,5 +191,5 @@ def find_unused(cells: Cells) -> list[Finding]:
     """Return the rows of which a column without a role seems to say that they are no sales."""
     marks = judge_statuses(cells.texts, header=cells.name) == NO_SALE
     what = f"a column {cells.name!r} that may say which rows are no sales"
-    done = f"not used ({cells.counted(marks)}); --status {cells.name!r} sets these rows aside"
+    done = f"not used{list_no_sales(cells, marks)}; --status {cells.name!r} sets these rows aside"
     return [Finding(what, cells.count(marks), done)] if marks.any() else []

@@ -407,8 +407,9 @@ _LINES = {
 _MORE_MONTHS = {"mrz": 3, "maerz": 3, "mae": 3, "mrt": 3, "setiembre": 9, "aou": 8, "desember": 12}
 _MORNING = "am, 上午, 午前, 오전, 凌晨, 早上, fm, ap"
 _AFTERNOON = "pm, 下午, 午後, 오후, 晚上, em, ip"
-# Words between the parts of a date that say nothing: "3 de mayo", "den 3. maj kl. 10.30".
-FILLERS = ("de", "del", "den", "der", "kl", "klo", "um", "uhr", "at", "of", "le", "el", "il", "a")
+# Words beside the parts of a date that say nothing: "3 de mayo", "den 3. maj kl. 10.30", "2024 r.".
+FILLERS = ("de", "del", "den", "der", "d", "kl", "klo", "um", "uhr", "at", "of", "le", "el", "il",
+           "a", "as", "om", "alle", "ore", "r", "\u0433")  # fmt: skip
 # Minutes east of UTC; letters with more than one meaning in use (IST) are left out.
 ZONES = {"z": 0, "ut": 0, "utc": 0, "gmt": 0, "wet": 0, "bst": 60, "west": 60, "cet": 60,
          "met": 60, "cest": 120, "mest": 120, "mez": 60, "mesz": 120, "eet": 120, "eest": 180,

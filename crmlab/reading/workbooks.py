@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from crmlab.errors import DataError
-from crmlab.reading.quality import Decision
+from crmlab.reading.columns import score_header
+from crmlab.reading.quality import Decision, Finding
 from crmlab.reading.raw import MOST_BYTES, MOST_COLUMNS, RawTable, check_shape, in_brief
 from crmlab.reading.text import MOST_ABOVE, count_lines_above, list_lines_above
 
@@ -92,7 +93,7 @@ def read_workbook(path: Path, sheet: str | None) -> RawTable:
     """
     _check_archive(path)
     with _open_book(path) as book:
-        chosen, decision = _choose(book, sheet)
+        chosen, decision, left = _choose(book, sheet)
         if _has_formulas(path):
             _check_results(path, chosen)
     frame = _to_frame(_append(chosen))
@@ -100,7 +101,13 @@ def read_workbook(path: Path, sheet: str | None) -> RawTable:
     why = f"{len(far)} cells lie beyond column {MOST_COLUMNS:,}"
     left_out = [Decision("cells left out", ", ".join(far[:3]), why)] if far else []
     decisions = (IS_WORKBOOK, decision, *left_out)
-    return RawTable(frame, path.name, decisions, findings=list_lines_above(chosen[0].above))
+    findings = (*list_lines_above(chosen[0].above), *map(_report_unread, left))
+    return RawTable(frame, path.name, decisions, findings=findings)
+
+
+def _report_unread(sheet: _Sheet) -> Finding:
+    done = f"not read: its header is another one; --table {sheet.name!r} reads it instead"
+    return Finding(f"rows of another sheet, {sheet.name!r}", len(sheet.rows) - 1, done)
 
 
 # --- the file -------------------------------------------------------------------------------------
@@ -190,25 +197,35 @@ def _place(row: int, column: int) -> str:
 # --- which sheets ---------------------------------------------------------------------------------
 
 
-def _choose(book: "Workbook", sheet: str | None) -> tuple[list[_Sheet], Decision]:
-    """Read the sheet that was named, or the first with cells and those that continue it."""
+def _choose(book: "Workbook", sheet: str | None) -> tuple[list[_Sheet], Decision, Sequence[_Sheet]]:
+    """Read the sheet that was named, or the first of orders and those that continue it.
+
+    Returns the sheets that are read, why, and those that are left out.
+    """
     names = [one.title for one in book.worksheets]
     if sheet is not None:
         if sheet not in names:
             raise DataError(f"has no sheet {sheet!r}; there are {', '.join(map(repr, names))}")
         found = [_read_sheet(book, sheet)]
-        return _filled(found), Decision("sheet", sheet, "as you said")
+        return _filled(found), Decision("sheet", sheet, "as you said"), ()
     visible = [one.title for one in book.worksheets if one.sheet_state == "visible"]
-    first, *others = _filled([_read_sheet(book, name) for name in visible])
-    same = [one for one in others if one.columns == first.columns]
-    rest = [one for one in others if one.columns != first.columns]
+    filled = _filled([_read_sheet(book, name) for name in visible])
+    first = next((one for one in filled if _names_orders(one.header)), filled[0])
+    same = [one for one in filled if one is not first and one.columns == first.columns]
+    rest = [one for one in filled if one.columns != first.columns]
     _refuse_doubtful(first, rest)
     _refuse_copies([first, *same])
     left = [one.name for one in rest]
     left += [f"{name} (hidden)" for name in names if name not in visible]
-    why = "the first with cells" if not same else "they have the same header"
+    named = "the first whose header names customers and dates"
+    why = named if first is not filled[0] else "the first with cells"
+    why = "they have the same header" if same else why
     choice = " and ".join(one.name for one in (first, *same))
-    return [first, *same], Decision("sheet", choice, f"{why} (others: {left or 'none'})")
+    return [first, *same], Decision("sheet", choice, f"{why} (others: {left or 'none'})"), rest
+
+
+def _names_orders(header: Sequence[str]) -> bool:
+    return all(any(score_header(role, name) for name in header) for role in ("customer", "date"))
 
 
 def _filled(sheets: Sequence[_Sheet]) -> list[_Sheet]:
