@@ -110,6 +110,23 @@ def test_a_run_that_fails_is_repeated_longer_within_the_budget(monkeypatch):
     assert found.places.shape == (2, 400, 2)
 
 
+def test_a_hill_of_little_mass_is_sampled_once(monkeypatch):
+    monkeypatch.setattr(module, "find_problems", lambda tree: ["R-hat is 9"])
+    lengths = []
+    explore = module.explore
+
+    def watched(*given, **options):
+        lengths.append(options["target_accept"])
+        return explore(*given, **options)
+
+    monkeypatch.setattr(module, "explore", watched)
+    found = sample(normals([0.004, 0.996], [[-0.9, 0.0], [0.9, 0.0]], [0.1, 0.1]))
+    assert lengths[-1] == 0.8, "the last, smaller hill"
+    assert lengths.count(0.8) == 2
+    assert found.search["mass"].values.tolist() == [1.0]
+    assert found.problems == ["R-hat is 9"]
+
+
 def test_divergences_in_one_reading_are_told_with_its_mass(monkeypatch):
     judged = []
 

@@ -53,13 +53,15 @@ def fit(
         Made by `to_panel`.
     method : {"exact", "nuts", "laplace", "map"}, optional
         The model's default if left out. "exact": independent draws from a closed form, for models
-        that have one. "nuts": the No-U-Turn sampler. "laplace": independent draws around the mode
-        of the unconstrained parameters, with the width of the curvature there and resampled by
-        their weight under the posterior (see `crmlab.inference.laplace`): minutes where "nuts"
-        needs hours, and good with many customers. "map": only that mode, a fit of one draw without
-        uncertainty. The last two are refused where customers have effects of their own.
+        that have one. "nuts": the No-U-Turn sampler, on every hill of the posterior. "laplace":
+        independent draws around the mode of the unconstrained parameters, with the width of the
+        curvature there and resampled by their weight under the posterior (see
+        `crmlab.inference.laplace`): minutes where "nuts" needs hours, and good with many
+        customers. "map": only that mode, a fit of one draw without uncertainty. The last two are
+        refused where customers have effects of their own.
     draws, tune : int
         Kept draws and warm-up draws per chain; only "nuts" needs a warm-up, and "map" has one draw.
+        A run of "nuts" whose chains do not agree is repeated, longer and in shorter steps.
     chains : int
     target_accept : float
         Share of the proposed steps that "nuts" aims to accept, between 0 and 1. Closer to 1, the
@@ -96,6 +98,12 @@ def fit(
 
     Notes
     -----
+    Data can have several readings: hills of the posterior that no chain connects. "nuts" samples
+    each, judges convergence within it, and mixes the draws by the masses of the hills, in random
+    order (`Fit.readings`, `crmlab.inference.readings`). A problem is told where the masses are not
+    known. Where customers have effects of their own, each chain begins on the highest hill that it
+    has found, and only R-hat tells of others.
+
     "laplace" writes into ``idata.attrs`` the `pareto_khat` of the weights and `n_effective`, the
     number of independent draws that they are worth. "laplace" and "map" write the `log_density` at
     the mode, how much is `left_to_gain` there, the `smallest_eigenvalue` of its curvature, and

@@ -30,7 +30,8 @@ from crmlab.inference.laplace import (
 Density = Callable[[Floats], tuple[float, Floats]]
 
 N_LOOKS = 16  # starting points for each chain
-DEEPEST = 25.0  # log-density below the highest end at which a hill is not looked at any more
+BEHIND = 50.0  # log-density below the highest look at which a climb is given up
+DEEPEST = 15.0  # log-density below the highest end at which a hill is not looked at any more
 NEGLIGIBLE = 1e-3  # share of the mass by Laplace's method, whose error is seldom a factor of ten
 N_BRIDGE = 2000  # draws of the distribution that a hill is compared with
 ERROR_LIMIT = 0.5  # standard error of the log ratio of two masses
@@ -71,7 +72,7 @@ def find_hills(
     reach = SCATTER * np.where(np.arange(n) % 2, 0.5, 1.0)[:, None]
     starts = start + reach * rng.uniform(-1.0, 1.0, (n, len(start)))
     looks = [climb(density, x, LOOK_STEPS) for x in starts]
-    lowest = max(height for _, height in looks) - 2 * DEEPEST
+    lowest = max(height for _, height in looks) - BEHIND
     ends = [climb(density, x) for x, height in looks if height >= lowest]
     ends = sorted(ends, key=lambda end: -end[1])
     hills: list[Mode] = []

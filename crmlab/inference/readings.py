@@ -126,7 +126,8 @@ def _sample_hills(
     for i in np.flatnonzero(shares >= NEGLIGIBLE):
         if homes[i] >= 0 or len(runs) == MOST:
             continue
-        run = sample_hill(density, hills[i], plan, label, rng, progress)
+        repeats = LONGER if shares[i] >= SMALLEST else ()
+        run = sample_hill(density, hills[i], plan, repeats, label, rng, progress)
         visits = np.bincount(nearest_hill(run.places, hills).ravel(), minlength=len(hills))
         visited = visits >= VISITED * visits.sum()
         before = [j for j in runs if visited[j]]
@@ -143,6 +144,7 @@ def sample_hill(
     density: LogDensity,
     hill: Mode,
     plan: Plan,
+    repeats: Sequence[tuple[float, float]],
     label: Label,
     rng: np.random.Generator,
     progress: Progress,
@@ -150,7 +152,7 @@ def sample_hill(
     """Sample from the top of a hill; again, longer and in shorter steps, until chains agree."""
     best = _run(density, hill, plan, plan.draws, label, rng, progress)
     first = spent = best.gradients
-    for length, accept in LONGER:
+    for length, accept in repeats:
         if not best.problems or spent + length * first > BUDGET * first:
             break
         longer = plan._replace(
