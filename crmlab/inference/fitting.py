@@ -18,6 +18,7 @@ from crmlab import chains
 from crmlab.arrays import Floats, check_count, count_problems
 from crmlab.errors import DataError, DataWarning, SpecError, check_one_of, raise_problems, wrong
 from crmlab.inference.convergence import find_problems
+from crmlab.inference.groups import add_derived, tidy_stats
 from crmlab.inference.interruption import run_interruptibly
 from crmlab.inference.progress import Progress
 from crmlab.inference.result import Fit, warn_if_unconverged
@@ -122,7 +123,7 @@ def fit(
             lambda: _sample_and_judge(model, panel, method, plan, rng, told), told.stop
         )
     idata.attrs.update(method=method, seed=int(seed))
-    result = Fit(model, panel, idata)
+    result = Fit(model, panel, add_derived(model, panel, idata))
     warn_if_unconverged(result)
     return result
 
@@ -259,8 +260,7 @@ def _sample_nuts(
     seed = int(rng.integers(2**31))
     kept, stats = run_nuts(density, **plan._asdict(), seed=seed, progress=progress)
     posterior = _label_draws(model, kept)["posterior"].to_dataset()
-    stats = stats[["diverging", "n_steps", "energy"]]
-    return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats})
+    return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": tidy_stats(stats)})
 
 
 def check_possible(model: StageModel, panel: xr.Dataset, density: "LogDensity") -> None:
