@@ -18,6 +18,7 @@ from crmlab import chains
 from crmlab.arrays import Floats, check_count
 from crmlab.errors import DataError, DataWarning, SpecError, check_one_of
 from crmlab.inference.convergence import find_problems
+from crmlab.inference.groups import add_derived, tidy_stats
 from crmlab.inference.interruption import run_interruptibly
 from crmlab.inference.plan import Plan
 from crmlab.inference.progress import Progress
@@ -120,7 +121,7 @@ def fit(
     with Progress("preparing the model", shown=progress) as told:
         idata = run_interruptibly(lambda: _sample(model, panel, method, plan, rng, told), told.stop)
     idata.attrs.update(method=method, seed=int(seed))
-    result = Fit(model, panel, idata)
+    result = Fit(model, panel, add_derived(model, panel, idata))
     warn_if_unconverged(result)
     return result
 
@@ -257,7 +258,8 @@ def _sample_from_own_starts(
     seed = int(rng.integers(2**31))
     kept, stats = run_nuts(density, **plan._asdict(), seed=seed, progress=progress)
     posterior = _label_draws(model, kept)["posterior"].to_dataset()
-    idata = xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats})
+    groups = {"posterior": posterior, "sample_stats": tidy_stats(stats)}
+    idata = xr.DataTree.from_dict(groups)
     idata.attrs["problems"] = json.dumps(find_problems(idata))
     return idata
 

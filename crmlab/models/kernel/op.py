@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numba.extending import register_jitable
 from pytensor.gradient import disconnected_type
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
@@ -81,6 +82,46 @@ def compiled_logliks() -> Callable[..., Floats]:
     import numba
 
     return numba.njit(error_model="numpy", fastmath=False, nogil=True, cache=True)(logliks)
+
+
+@register_jitable
+def _multiply_odds(matrices: Floats, odds: Floats, own: Floats) -> None:
+    """Write the matrices (move, K, K) whose odds are multiplied by some (K, K)."""
+    n_moves, n_states, _ = matrices.shape
+    for t in range(n_moves):
+        for i in range(n_states):
+            total = 0.0
+            for j in range(n_states):
+                own[t, i, j] = matrices[t, i, j] * odds[i, j]
+                total += own[t, i, j]
+            for j in range(n_states):
+                own[t, i, j] /= total
+
+
+def logliks_at_points(
+    initial: Floats, matrices: Floats, odds: Floats, table: Floats, codes: Ints, windows: Ints
+) -> Floats:
+    """Log-likelihood of each history (point, history) if the odds of its moves are multiplied.
+
+    `odds` (point, K, K) are what a place in the population multiplies each move by.
+    """
+    buffers = scalar.new_buffers(codes.shape[1], len(initial))
+    found, own = np.zeros((len(odds), len(codes))), np.zeros(matrices.shape[1:])
+    for p in range(len(odds)):
+        for n in range(len(codes)):
+            if len(matrices) > 1 or n == 0:
+                _multiply_odds(matrices[n % len(matrices)], odds[p], own)
+            found[p, n] = scalar.walk_forward(initial, own, table, codes[n], windows[n], buffers)
+    return found
+
+
+@functools.cache
+def compiled_logliks_at_points() -> Callable[..., Floats]:
+    """`logliks_at_points` compiled by numba, without fast-math."""
+    import numba
+
+    compiled = numba.njit(error_model="numpy", fastmath=False, nogil=True, cache=True)
+    return compiled(logliks_at_points)
 
 
 class CustomerLikelihood(Op):

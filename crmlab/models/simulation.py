@@ -1,5 +1,7 @@
 """Panels simulated by a model itself: its own moves, its own channels, the shape of a design."""
 
+from dataclasses import replace
+
 import numpy as np
 import xarray as xr
 
@@ -8,7 +10,7 @@ from crmlab.errors import SpecError, raise_problems
 from crmlab.models.base import StageModel
 from crmlab.models.emissions import find_window
 from crmlab.models.observation import draw_stages, observe
-from crmlab.prediction.customers import Parameters
+from crmlab.transitions.base import Parameters
 
 DIMS = ("customer_id", "period")
 
@@ -106,3 +108,9 @@ def moving(
         normals = np.zeros((1, transitions.n_customer_effects(space)))
     offsets = transitions.customer_offsets(space, parameters, normals)
     return transitions.matrices(space, parameters, covariates, offsets)
+
+
+def always_answering(model: StageModel) -> StageModel:
+    """Return the model with customers who always answer: the panel says where they did."""
+    channels = tuple(channel.always_answered() for channel in model.channels)
+    return model if channels == model.channels else replace(model, channels=channels)
