@@ -391,6 +391,8 @@ def _tell_what_goes(paths: Sequence[Path]) -> None:
 
 def _show_quality(quality: "Quality", noun: str = "orders") -> None:
     """Show on standard error how a file was read, and the counts of its rows."""
+    from crmlab.report.numbers import plural
+
     console = _errors()
     table = Table(title=quality.source, title_justify="left", box=None, pad_edge=False)
     for head in ("what", "choice", "evidence"):
@@ -398,7 +400,7 @@ def _show_quality(quality: "Quality", noun: str = "orders") -> None:
     for decision in quality.decisions:
         table.add_row(*map(_plain, (decision.what, decision.choice, decision.evidence)))
     for finding in quality.findings:
-        table.add_row(*map(_plain, (f"{finding.rows:,} rows", finding.what, finding.done)))
+        table.add_row(*map(_plain, (plural(finding.rows, "row"), finding.what, finding.done)))
     console.print(table)
     console.print(f"{quality.rows_used:,} of {quality.rows_read:,} rows are {noun}.")
 
