@@ -12,6 +12,8 @@ from crmlab.analyst.segments import RECENT, SILENT
 from crmlab.analyst.study import Study
 from crmlab.report.numbers import listed, money, number, off_by, percent, plural, signed
 
+_WIDE = 0.1  # half an interval, as a share of its mean, from which it is worth narrowing
+
 
 def tell_data(study: Study) -> str:
     """Say whether orders grow or shrink over the window."""
@@ -271,6 +273,8 @@ def tell_sample(moved: pd.DataFrame, n_customers: int) -> str:
     within = abs(shift) * moved.loc[sizes[-2], "mean"] <= width
     verdict = (
         "less than their own uncertainty, so a larger sample would tell little more"
+        if within and width <= _WIDE * moved.loc[sizes[-1], "mean"]
+        else "less than their own uncertainty, which a larger sample would narrow (--sample)"
         if within
         else "more than their own uncertainty allows: fit a larger sample (--sample)"
     )

@@ -86,17 +86,18 @@ def _table_of_decisions(study: Study) -> Table:
     periods = describe_periods(study.sales, study.plan)
     decisions = (*study.sales.quality.decisions, periods)
     ordered = sorted(decisions, key=lambda decision: decision.what in _FORM)
-    rows = [(d.what, d.choice, d.evidence, _find_override(d.what)) for d in ordered]
-    head = ["What", "choice", "evidence", "option"]
-    return Table("how-read", "How the file was read.", head, rows, words=True)
+    rows = [(d.what, d.choice, f"{d.evidence}{_find_override(d.what)}") for d in ordered]
+    caption = "How the file was read; in brackets, the option that overrides a guess."
+    return Table("how-read", caption, ["What", "choice", "evidence"], rows, words=True)
 
 
 def _find_override(what: str) -> str:
-    """Find the option that overrides a decision; an empty string if there is none."""
+    """Find the option that overrides a decision, in brackets; an empty string if there is none."""
     role, _, noun = what.rpartition(" ")
     if noun == "column":
-        return f"--{role}"
-    return next((option for word, option in _OVERRIDES.items() if what.startswith(word)), "")
+        return f" (--{role})"
+    options = (option for word, option in _OVERRIDES.items() if what.startswith(word))
+    return next((f" ({option})" for option in options), "")
 
 
 def _table_of_findings(study: Study) -> Table:
