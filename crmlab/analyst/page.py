@@ -8,6 +8,7 @@ from crmlab.analyst.advice import tell_monday
 from crmlab.analyst.cohorts import PERIOD_NAMES
 from crmlab.analyst.customers import fallen
 from crmlab.analyst.figures import draw_figures
+from crmlab.analyst.glossary import OF_FILES, WORDS
 from crmlab.analyst.history import Past, draw_history, look_back, tell_begin, tell_sales
 from crmlab.analyst.holdout import name_of, other_version
 from crmlab.analyst.purchase_models import BGNBD_NAME, LARGEST_SAMPLE
@@ -71,6 +72,8 @@ def _describe_study(study: Study) -> dict[str, object]:
         "first": plan.first.date(),
         "last": plan.last.date(),
         "names": study.names,
+        "lowest": WORDS[study.names[0]],
+        "words": _choose_words(study),
         "chosen": chosen,
         "other": name_of(other_version(chosen)),
         "n_customers": number(n_customers),
@@ -84,6 +87,16 @@ def _describe_study(study: Study) -> dict[str, object]:
         "discount": percent(study.settings.discount),
         "rival": BGNBD_NAME in study.holdout.errors.index,
     }
+
+
+def _choose_words(study: Study) -> dict[str, str]:
+    """Choose the words that the page of a study uses."""
+    unused = {"asleep", "lost"} - {study.names[0]}
+    if not study.events:
+        unused |= OF_FILES
+    if not study.has_amounts:
+        unused |= {"Gamma-Gamma"}
+    return {word: meaning for word, meaning in WORDS.items() if word not in unused}
 
 
 def _describe_files(study: Study) -> dict[str, object]:
@@ -151,8 +164,11 @@ def _tiles(study: Study) -> list[tuple[str, str]]:
     return [
         (number(len(study.purchases.histories)), "customers"),
         (number(len(study.sales.orders)), "orders"),
-        (number(int(fallen(study.scored).sum())), "fell to a lower stage in a season"),
-        (number(mean), f"{study.unit} expected in a year"),
+        (
+            number(int(fallen(study.scored).sum())),
+            f"fell to a lower stage in {study.plan.season} {study.plan.period}s",
+        ),
+        (number(mean), f"{study.unit} expected in the next {study.plan.year} {study.plan.period}s"),
     ]
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-_PHONE, _GAP = 45, 3  # characters that fit beside each other on a phone, and between two columns
+_PHONE, _GAP = 42, 2  # characters that fit beside each other on a phone, and between two columns
 
 
 @dataclass(frozen=True)
