@@ -18,7 +18,7 @@ from crmlab.inference.progress import SILENT
 from crmlab.inference.readings import sample_readings
 from crmlab.inference.summary import describe_readings
 
-PLAN = Plan(draws=400, tune=300, chains=2, target_accept=0.8)
+PLAN = Plan(draws=400, tune=300, chains=2, target_accept=0.8, attempts=3)
 
 
 def normals(masses, tops, widths, log_constant=0.0):

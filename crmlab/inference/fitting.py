@@ -42,6 +42,7 @@ def fit(
     tune: int = 500,
     chains: int = 2,
     target_accept: float = 0.8,
+    attempts: int = 3,
     seed: int,
     progress: bool = True,
 ) -> Fit:
@@ -62,11 +63,13 @@ def fit(
         refused where customers have effects of their own.
     draws, tune : int
         Kept draws and warm-up draws per chain; only "nuts" needs a warm-up, and "map" has one draw.
-        A run of "nuts" whose chains do not agree is repeated, longer and in shorter steps.
     chains : int
     target_accept : float
         Share of the proposed steps that "nuts" aims to accept, between 0 and 1. Closer to 1, the
         steps are shorter: this takes longer, but helps where draws diverge.
+    attempts : int
+        Most runs of "nuts" on one hill: as long as its chains do not agree, they run again, longer
+        and in shorter steps, with at most four times the gradients of the first run in all.
     seed : int
         The same seed and versions give the same draws, bit for bit.
     progress : bool
@@ -112,7 +115,7 @@ def fit(
     """
     method = method or model.default_method
     check_one_of("fit", "method", method, _methods(model))
-    plan = Plan(draws, tune, chains, target_accept)
+    plan = Plan(draws, tune, chains, target_accept, attempts)
     plan.check()
     rng = make_rng("fit", seed, shift=int(os.environ.get(SEED_SHIFT, "0")))
     model.check(panel)
@@ -240,8 +243,8 @@ def _sample_nuts(
         return _label_draws(model, density.constrain_all(places))["posterior"].to_dataset()
 
     found = sample_readings(density, plan, label, rng, progress)
-    groups = {"posterior": label(found.places), "sample_stats": found.stats, "search": found.search}
-    idata = xr.DataTree.from_dict(groups)
+    groups = {"posterior": label(found.places), "sample_stats": tidy_stats(found.stats)}
+    idata = xr.DataTree.from_dict({**groups, "search": found.search})
     idata.attrs["problems"] = json.dumps(found.problems)
     return idata
 
@@ -256,7 +259,7 @@ def _sample_from_own_starts(
     from crmlab.inference.log_density import run_nuts
 
     seed = int(rng.integers(2**31))
-    kept, stats = run_nuts(density, **plan._asdict(), seed=seed, progress=progress)
+    kept, stats = run_nuts(density, **plan.options, seed=seed, progress=progress)
     posterior = _label_draws(model, kept)["posterior"].to_dataset()
     groups = {"posterior": posterior, "sample_stats": tidy_stats(stats)}
     idata = xr.DataTree.from_dict(groups)

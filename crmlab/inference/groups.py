@@ -135,7 +135,7 @@ class _Logliks(BackendArray):
 
 
 def _log_likelihood(model: StageModel, panel: xr.Dataset, posterior: xr.Dataset) -> xr.Dataset:
-    lazy = indexing.LazilyIndexedArray(_Logliks(model, panel, posterior))
+    lazy: Any = indexing.LazilyIndexedArray(_Logliks(model, panel, posterior))
     cached = indexing.MemoryCachedArray(indexing.CopyOnWriteArray(lazy))
     seen = find_window(panel).last >= 0
     labels = {dim: posterior[dim].values for dim in SAMPLE}

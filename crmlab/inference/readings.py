@@ -123,10 +123,10 @@ def _sample_hills(
     shares = share_mass([hill.log_mass for hill in hills])
     homes = np.full(len(hills), -1)
     runs: dict[int, Run] = {}
-    for i in np.flatnonzero(shares >= NEGLIGIBLE):
+    for i in np.flatnonzero(shares >= NEGLIGIBLE).tolist():
         if homes[i] >= 0 or len(runs) == MOST:
             continue
-        repeats = LONGER if shares[i] >= SMALLEST else ()
+        repeats = LONGER[: plan.attempts - 1] if shares[i] >= SMALLEST else ()
         run = sample_hill(density, hills[i], plan, repeats, label, rng, progress)
         visits = np.bincount(nearest_hill(run.places, hills).ravel(), minlength=len(hills))
         visited = visits >= VISITED * visits.sum()
@@ -180,7 +180,7 @@ def _run(
     z, stats = explore(
         density.seen_from(hill.place, factor),
         lambda rng: rng.uniform(-NEAR, NEAR, len(factor)),
-        **plan._asdict(),
+        **plan.options,
         seed=int(rng.integers(2**31)),
         progress=progress,
     )
@@ -255,11 +255,11 @@ def _mix(shares: Sequence[float], plan: Plan, rng: np.random.Generator) -> tuple
         chosen = np.searchsorted(edges, (np.arange(plan.draws) + rng.random()) / plan.draws)
         chosen = np.minimum(chosen, len(shares) - 1)
         sizes = np.bincount(chosen, minlength=len(shares))
-        draws = np.concatenate([spread_evenly(plan.draws, n) for n in sizes])
+        draws = np.concatenate([spread_evenly(plan.draws, n) for n in sizes.tolist()])
         order = rng.permutation(plan.draws)
         rows.append((chosen[order], draws[order]))
-    chosen, draws = zip(*rows, strict=True)
-    return np.array(chosen), np.array(draws)
+    readings, places = zip(*rows, strict=True)
+    return np.array(readings), np.array(places)
 
 
 def _pick_stats(stats: Sequence[xr.Dataset], chosen: Ints, draws: Ints) -> xr.Dataset:
