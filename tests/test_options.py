@@ -12,7 +12,7 @@ from crmlab.analyst.study import SETTINGS_RULES, Settings
 from crmlab.cli import analyst, options
 from crmlab.errors import DataError, SpecError
 from crmlab.reading import ReadingOptions
-from crmlab.reading.sales import READING_RULES
+from crmlab.reading.options import READING_RULES
 from tests.cases.faults import given as case, refusal
 
 # --- one table of rules ---------------------------------------------------------------------------
