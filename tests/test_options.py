@@ -115,7 +115,7 @@ def test_a_file_that_is_no_object_is_no_manifest(tmp_path, text):
         manifest.read_manifest(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["a\0b", "\ud800", "", 3])
+@pytest.mark.parametrize("name", ["a\0b", "\ud800", "", 3, "a" * 300, "a/" * 3000])
 def test_a_name_that_no_file_can_have_is_refused(home, name):
     said = copy.deepcopy(home[1])
     said["inputs"]["source"] = {"path": name, "sha256": "0"}

@@ -144,6 +144,11 @@ def test_a_nasty_file_is_refused_with_what_is_wrong(name, tmp_path):
     assert len(said) < 2_000
 
 
+def test_a_folder_is_no_file(tmp_path):
+    with pytest.raises(DataError, match="is a folder: name a file in it"):
+        read_sales(tmp_path)
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(DataError, match=r"nowhere\.csv: there is no such file"):
         read_sales(tmp_path / "nowhere.csv")

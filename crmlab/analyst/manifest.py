@@ -190,7 +190,11 @@ _PLAN_RULES = {
 
 def _is_path(value: object) -> bool:
     """Whether a text can be the name of a file: no system takes NUL or half a character."""
-    return TEXT.holds(value) and not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in str(value))
+    text = str(value)
+    is_short = len(text) < 4096 and all(len(part.encode(errors="replace")) < 256
+                                        for part in text.split("/"))  # fmt: skip
+    is_sound = not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text)
+    return TEXT.holds(value) and is_short and is_sound
 
 
 def _columns_of(kind: str) -> Rule:

@@ -82,7 +82,9 @@ def read_raw(
 
 
 def check_file(path: Path) -> None:
-    """Refuse a file that is missing or empty."""
+    """Refuse a file that is missing or empty, and a folder."""
+    if path.is_dir():
+        raise DataError(f"{path} is a folder: name a file in it")
     if not path.is_file():
         raise DataError(f"{path.name}: there is no such file")
     if path.stat().st_size == 0:
