@@ -141,7 +141,7 @@ def test_draws_follow_the_law_and_the_mask():
     matrix = np.array([[0.6, 0.4], [0.1, 0.9]])
     seen = graph_replace(built[SEEN], {built["transition_matrix"]: pt.constant(matrix)})
     made = interpreted.draw(seen, size, seed=3)[..., 0]
-    assert (made[:, 1, 1] == 1).all()  # what the missing cell holds
+    assert (made[:, 1, 1] == 0).all()  # what the missing cell holds
     shown = {0: np.array([0.8, 0.1]), 1: np.array([0.2, 0.9])}
     for first, second in itertools.product((0, 1), repeat=2):
         prob = np.array([0.7, 0.3]) * shown[first] @ matrix @ shown[second]
