@@ -1,10 +1,11 @@
 """What is seen, as a variable of a PyMC model: its density, its draws, and a user's session."""
 
 import itertools
+import re
+from pathlib import Path
 
 import arviz
 import numpy as np
-import pymc as pm
 import pytensor.tensor as pt
 import pytest
 import xarray as xr
@@ -19,6 +20,7 @@ from tests.oracles import channels, paths
 
 pytestmark = pytest.mark.filterwarnings("error")
 
+ROOT = Path(__file__).resolve().parents[1]
 DIMS = ("customer_id", "period")
 PAIR = crm.StageSpace(("dormant", "active"))
 CUSTOMERS = crm.transitions.CustomerEffects()
@@ -141,7 +143,7 @@ def test_draws_follow_the_law_and_the_mask():
     matrix = np.array([[0.6, 0.4], [0.1, 0.9]])
     seen = graph_replace(built[SEEN], {built["transition_matrix"]: pt.constant(matrix)})
     made = interpreted.draw(seen, size, seed=3)[..., 0]
-    assert (made[:, 1, 1] == 1).all()  # what the missing cell holds
+    assert (made[:, 1, 1] == 0).all()  # what the missing cell holds
     shown = {0: np.array([0.8, 0.1]), 1: np.array([0.2, 0.9])}
     for first, second in itertools.product((0, 1), repeat=2):
         prob = np.array([0.7, 0.3]) * shown[first] @ matrix @ shown[second]
@@ -260,33 +262,38 @@ def test_arviz_reads_a_fit_as_it_comes(ask, fitted):
 # A session ----------------------------------------------------------------------------------------
 
 
+def blocks_of_the_page():
+    """The code of the page for PyMC users: what `fit` gives, and what PyMC compiles."""
+    text = (ROOT / "docs/pymc.md").read_text(encoding="utf-8")
+    parts = text.partition("## The PyMC model")
+    return [re.findall(r"^```python\n(.*?)^```$", one, re.DOTALL | re.MULTILINE) for one in parts]
+
+
+@pytest.mark.sampling
+def test_the_page_for_pymc_users_runs_up_to_the_model():
+    page = {}
+    for block in blocks_of_the_page()[0]:
+        exec(block, page)
+    assert page["loo"].n_data_points == 60
+    assert set(page["table"].index) == {"uniform", "sticky"}
+    assert not page["sensitivity"].to_dataset().isnull().any().to_array().any()
+
+
 @pytest.mark.compiling
-def test_a_session_of_a_pymc_user_from_build_to_compare(loyalty_model, loyalty_panel):
-    trees = {}
-    for n, law in enumerate((loyalty_model.transitions, crm.StickyDirichlet(50.0, 1.0))):
-        visits = crm.Poisson("visits", typical_rate=(0.5, 4.0), spread=0.5)
-        model = crm.HiddenMarkov(PAIR, law, (visits,), ordered_by="visits_rate")
-        with model.build(loyalty_panel) as built:
-            assert [v.name for v in built.observed_RVs] == [SEEN]
-            assert SEEN in pm.model_to_networkx(built).nodes
-            assert not built.potentials
-            prior = pm.sample_prior_predictive(draws=10, random_seed=n)
-            tree = pm.sample(
-                draws=300, tune=500, chains=2, cores=1, random_seed=n, progressbar=False
-            )
-            pm.compute_log_likelihood(tree, progressbar=False)
-            pm.sample_posterior_predictive(
-                tree, extend_inferencedata=True, random_seed=n, progressbar=False
-            )
-        assert prior["prior_predictive"][SEEN].sel(channel="visits").shape == (1, 10, 30, 8)
-        assert tree["log_likelihood"][SEEN].dims == ("chain", "draw", "customer_id")
-        assert arviz.loo(tree).n_data_points == 30
-        arviz.plot_ppc_tstat(tree)
-        trees[f"law {n}"] = tree
-    fast = crm.fit(loyalty_model, loyalty_panel, draws=300, tune=500, seed=5).posterior
-    slow = trees["law 0"].posterior
-    gap = abs(
-        fast["visits_rate"].mean(("chain", "draw")) - slow["visits_rate"].mean(("chain", "draw"))
-    )
-    assert (gap.values < 0.3 * fast["visits_rate"].std(("chain", "draw")).values).all()
-    assert set(arviz.compare(trees).index) == set(trees)
+def test_a_session_of_a_pymc_user_from_build_to_compare():
+    """The whole page: sampled by PyMC, the posterior is that of `fit`, and so is the loo."""
+    page, (before, _, after) = {}, blocks_of_the_page()
+    for block in [*before, *after]:
+        exec(block, page)
+    built, idata = page["built"], page["idata"]
+    assert [variable.name for variable in built.observed_RVs] == [SEEN]
+    assert not built.potentials
+    assert SEEN in page["graph"].nodes
+    assert idata["log_likelihood"][SEEN].dims == ("chain", "draw", "customer_id")
+    assert page["prior"]["prior_predictive"][SEEN].shape == (1, 50, 60, 8, 2)
+    assert page["visits_again"].shape == (2, 300, 60, 8)
+    one, other = (tree["posterior"]["visits_rate"] for tree in (page["fit"].idata, idata))
+    gap = abs(one.mean(("chain", "draw")).values - other.mean(("chain", "draw")).values)
+    assert (gap < 0.3 * one.std(("chain", "draw")).values).all()
+    assert page["same"]["elpd_diff"].abs().max() < 0.5
+    assert "far_apart" in [potential.name for potential in page["stricter"].potentials]
