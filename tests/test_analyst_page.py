@@ -30,8 +30,7 @@ from crmlab.analyst.orders import count_cohorts, first_days
 from crmlab.cli.options import FileOptions
 from crmlab.plots import style
 from crmlab.plots.styles import APART_RAMP, INK, LINES, MUTED, TOGETHER_RAMP
-from crmlab.reading import Sales
-from crmlab.reading.quality import Finding
+from crmlab.reading import Finding, Sales
 from tests.oracles import colour as oracle
 from tests.test_analyst_report import hand_made, shop, shop_study  # noqa: F401
 from tests.test_demo import Reader

@@ -14,8 +14,7 @@ from crmlab.analyst.sentences import class_name
 from crmlab.analyst.sources import Verdict
 from crmlab.analyst.study import Study
 from crmlab.channels import OrdinalSurvey
-from crmlab.reading import Events, Quality
-from crmlab.reading.quality import Decision
+from crmlab.reading import Decision, Events, Quality
 from crmlab.report.numbers import (
     listed,
     number,
