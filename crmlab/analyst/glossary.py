@@ -37,5 +37,3 @@ WORDS = {
     "touchpoint": "a contact that the customer made: a visit, a call, a mail",
     "value": "what a customer is expected to bring in the year to come, discounted",
 }
-
-OF_FILES = {"action", "case", "entropy", "needed success", "touchpoint"}  # besides the orders

@@ -1,5 +1,8 @@
 """The page: a study in, one self-contained HTML text out."""
 
+import re
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
@@ -8,7 +11,7 @@ from crmlab.analyst.advice import tell_monday
 from crmlab.analyst.cohorts import PERIOD_NAMES
 from crmlab.analyst.customers import fallen
 from crmlab.analyst.figures import draw_figures
-from crmlab.analyst.glossary import OF_FILES, WORDS
+from crmlab.analyst.glossary import WORDS
 from crmlab.analyst.history import Past, draw_history, look_back, tell_begin, tell_sales
 from crmlab.analyst.holdout import name_of, other_version
 from crmlab.analyst.purchase_models import BGNBD_NAME, LARGEST_SAMPLE
@@ -46,7 +49,8 @@ def render_report(study: Study, customers: pd.DataFrame, *, pseudonyms: bool, ma
     """
     style("page")
     past = look_back(study)
-    return read_template("crmlab.analyst", "report.html.jinja").render(
+    render = partial(
+        read_template("crmlab.analyst", "report.html.jinja").render,
         **_describe_study(study),
         **_describe_files(study),
         tiles=_tiles(study),
@@ -59,6 +63,7 @@ def render_report(study: Study, customers: pd.DataFrame, *, pseudonyms: bool, ma
         pseudonyms=pseudonyms,
         made=made,
     )
+    return render(words=_find_words(render(words={})))
 
 
 def _describe_study(study: Study) -> dict[str, object]:
@@ -73,7 +78,6 @@ def _describe_study(study: Study) -> dict[str, object]:
         "last": plan.last.date(),
         "names": study.names,
         "lowest": WORDS[study.names[0]],
-        "words": _choose_words(study),
         "chosen": chosen,
         "other": name_of(other_version(chosen)),
         "n_customers": number(n_customers),
@@ -89,14 +93,14 @@ def _describe_study(study: Study) -> dict[str, object]:
     }
 
 
-def _choose_words(study: Study) -> dict[str, str]:
-    """Choose the words that the page of a study uses."""
-    unused = {"asleep", "lost"} - {study.names[0]}
-    if not study.events:
-        unused |= OF_FILES
-    if not study.has_amounts:
-        unused |= {"Gamma-Gamma"}
-    return {word: meaning for word, meaning in WORDS.items() if word not in unused}
+def _find_words(text: str) -> dict[str, str]:
+    """Find the words that a page uses, outside its style and its figures."""
+    shown = re.sub(r"<style>.*?</style>|data:[^\"]*", "", text, flags=re.DOTALL)
+    return {
+        word: meaning
+        for word, meaning in WORDS.items()
+        if re.search(rf"\b{re.escape(word.split(' (')[0])}", shown, re.IGNORECASE)
+    }
 
 
 def _describe_files(study: Study) -> dict[str, object]:

@@ -208,10 +208,10 @@ def tell_test(holdout: Holdout) -> str:
     rivals = [name for name in (ALONE, BGNBD_NAME, NAIVE) if name in errors.index]
     shown = [name_of(holdout.chosen), *rivals]
     off = [off_by(errors.loc[name, "total_error"]) for name in shown]
-    others = [f"{name} {gap}" for name, gap in zip(rivals, off[1:], strict=True)]
-    said = "; ".join([f"{shown[0]}, the model of this page, {off[0]}", *others])
-    best = errors.loc[shown, "root_mean_squared_error"].idxmin()
-    total = errors.loc[shown, "total_error"].abs().idxmin()
+    said = [f"{name} {gap}" for name, gap in zip(rivals, off[1:], strict=True)]
+    said = "; ".join([f"{shown[0]}, the model of this page, {off[0]}", *said])
+    best = errors["root_mean_squared_error"].idxmin()
+    total = errors["total_error"].abs().idxmin()
     verdict = f"Customer by customer, {best} was closest"
     verdict += "; so it was in total" if best == total else f"; in total, {total} was"
     return f"Forecasts of all orders in the test: {said}. {verdict}."

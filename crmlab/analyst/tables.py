@@ -14,7 +14,7 @@ from crmlab.analyst.sentences import class_name
 from crmlab.analyst.sources import Verdict
 from crmlab.analyst.study import Study
 from crmlab.channels import OrdinalSurvey
-from crmlab.reading import Events, Quality
+from crmlab.reading import Decision, Events, Quality
 from crmlab.report.numbers import (
     listed,
     number,
@@ -86,18 +86,19 @@ def _table_of_decisions(study: Study) -> Table:
     periods = describe_periods(study.sales, study.plan)
     decisions = (*study.sales.quality.decisions, periods)
     ordered = sorted(decisions, key=lambda decision: decision.what in _FORM)
-    rows = [(d.what, d.choice, f"{d.evidence}{_find_override(d.what)}") for d in ordered]
+    rows = [(d.what, d.choice, _add_override(d)) for d in ordered]
     caption = "How the file was read; in brackets, the option that overrides a guess."
     return Table("how-read", caption, ["What", "choice", "evidence"], rows, words=True)
 
 
-def _find_override(what: str) -> str:
-    """Find the option that overrides a decision, in brackets; an empty string if there is none."""
-    role, _, noun = what.rpartition(" ")
-    if noun == "column":
-        return f" (--{role})"
-    options = (option for word, option in _OVERRIDES.items() if what.startswith(word))
-    return next((f" ({option})" for option in options), "")
+def _add_override(decision: Decision) -> str:
+    """Write the evidence and, unless it names one, the option that overrides the decision."""
+    role, _, noun = decision.what.rpartition(" ")
+    options = (said for word, said in _OVERRIDES.items() if decision.what.startswith(word))
+    option = f"--{role}" if noun == "column" else next(options, "")
+    if not option or option in decision.evidence:
+        return decision.evidence
+    return f"{decision.evidence} ({option})"
 
 
 def _table_of_findings(study: Study) -> Table:
