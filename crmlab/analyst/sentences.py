@@ -208,8 +208,8 @@ def tell_test(holdout: Holdout) -> str:
     rivals = [name for name in (ALONE, BGNBD_NAME, NAIVE) if name in errors.index]
     shown = [name_of(holdout.chosen), *rivals]
     off = [off_by(errors.loc[name, "total_error"]) for name in shown]
-    said = [f"{name} {gap}" for name, gap in zip(rivals, off[1:], strict=True)]
-    said = "; ".join([f"{shown[0]}, the model of this page, {off[0]}", *said])
+    others = [f"{name} {gap}" for name, gap in zip(rivals, off[1:], strict=True)]
+    said = "; ".join([f"{shown[0]}, the model of this page, {off[0]}", *others])
     best = errors["root_mean_squared_error"].idxmin()
     total = errors["total_error"].abs().idxmin()
     verdict = f"Customer by customer, {best} was closest"

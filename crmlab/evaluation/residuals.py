@@ -80,7 +80,7 @@ def pseudo_residuals(
         for name, found in predictive_limits(customers, parameters, kind).items():
             limits[name] += found / count_draws(chosen)
     labels = {dim: customers.panel[dim].values for dim in DIMS}
-    cells = {name: (DIMS, as_normal(*found, rng)) for name, found in limits.items()}
+    cells = {name: (DIMS, as_normal(low, high, rng)) for name, (low, high) in limits.items()}
     return xr.Dataset(cells, labels, attrs={"kind": kind})
 
 

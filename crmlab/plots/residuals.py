@@ -49,7 +49,7 @@ def plot_pseudo_residuals(
 
 def _draw_histogram(ax: "Axes", residuals: xr.DataArray) -> None:
     values, places = _seen(residuals), np.linspace(-4, 4, 161)
-    ax.hist(values, bins=np.linspace(-4, 4, 33), density=True, color=MUTED)
+    ax.hist(values, bins=np.linspace(-4, 4, 33).tolist(), density=True, color=MUTED)
     ax.plot(places, np.exp(-(places**2) / 2) / np.sqrt(2 * np.pi), color=INK)
     ax.set(xlabel=f"Pseudo-residual of {residuals.name}", ylabel="Density")
 
