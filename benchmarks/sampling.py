@@ -109,19 +109,26 @@ def find_top() -> dict[str, np.ndarray]:
 
 def build_scan() -> object:
     """Build the same model with the scan in the place of the kernel."""
+    import pymc as pm
+
     from crmlab.models.kernel import op
 
     op.driven_loglik = scan_loglik
-    return MODEL.build(make_panel(300, 24))
+    panel = make_panel(300, 24)
+    model = MODEL.build(panel)
+    with model:
+        pm.Potential("loglik", *MODEL.merged_loglik(model, panel))
+    model.observed_RVs.clear()
+    return model
 
 
 def run_crmlab(draws: int) -> tuple[xr.Dataset, float, float]:
     """Sample as `crm.fit` does; give draws, seconds of set-up, seconds of sampling."""
     from crmlab.inference.fitting import _label_draws
-    from crmlab.inference.log_density import make_log_density, run_nuts
+    from crmlab.inference.log_density import read_log_density, run_nuts
 
     began = time.perf_counter()
-    density = make_log_density(MODEL.build(make_panel(300, 24)), MODEL.posterior_names)
+    density = read_log_density(MODEL, make_panel(300, 24))
     ready = time.perf_counter()
     kept, _ = run_nuts(density, draws=draws, tune=draws, chains=CHAINS, seed=1)
     done = time.perf_counter()

@@ -15,12 +15,22 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 import crmlab.report.parts as parts
-from crmlab.analyst import advice, cohorts, figures, history, page, segments, sentences, tables
+from crmlab.analyst import (
+    advice,
+    cohorts,
+    figures,
+    history,
+    page,
+    segments,
+    sentences,
+    tables,
+)
 from crmlab.analyst.customers import list_customers, most_to_win, to_act_upon
 from crmlab.analyst.orders import count_cohorts, first_days
+from crmlab.cli.options import FileOptions
 from crmlab.plots import style
 from crmlab.plots.styles import APART_RAMP, INK, LINES, MUTED, TOGETHER_RAMP
-from crmlab.reading import Sales
+from crmlab.reading import Finding, Sales
 from tests.oracles import colour as oracle
 from tests.test_analyst_report import hand_made, shop, shop_study  # noqa: F401
 from tests.test_demo import Reader
@@ -302,6 +312,19 @@ def test_monday_depends_on_who_fell(shop_study):  # noqa: F811
     assert "do nothing" in advised(dataclasses.replace(shop_study, fit=fit), 200)
 
 
+@pytest.mark.parametrize(
+    ("error", "said"), [(0.91, "91% too many"), (-0.4, "40% too few"), (0.1, "")]
+)
+def test_monday_says_when_its_amounts_are_rough(shop_study, error, said):  # noqa: F811
+    test = shop_study.holdout
+    errors = test.errors.assign(total_error=error)
+    done = dataclasses.replace(shop_study, holdout=dataclasses.replace(test, errors=errors))
+    for n_repair in (5, 200):
+        text = advised(done, n_repair)
+        assert said in text
+        assert ("a rough figure" in text) is bool(said)
+
+
 def test_actions_say_why_for_how_much_and_how_sure(shop_study):  # noqa: F811
     names = shop_study.names
     table = pd.DataFrame({
@@ -351,6 +374,35 @@ def rendered(done):
     return page.render_report(done, list_customers(done), pseudonyms=False, made="")
 
 
+def test_rows_read_less_those_set_aside_are_the_rows_used(shop_study):  # noqa: F811
+    findings = (
+        Finding("returns", 3, "set aside", 3),
+        Finding("zero", 5, "kept"),
+        Finding("no date", 40, "set aside", 40),
+    )
+    quality = dataclasses.replace(
+        shop_study.sales.quality, rows_read=143, rows_used=100, findings=findings
+    )
+    done = dataclasses.replace(
+        shop_study, sales=dataclasses.replace(shop_study.sales, quality=quality)
+    )
+    rows = tables.make_tables(done, list_customers(done))["findings"].rows
+    assert [row[0] for row in rows] == ["rows read", "no date", "returns", "rows used", "zero"]
+    read, *aside, used = (int(row[1]) for row in rows[:4])
+    assert read - sum(aside) == used
+
+
+def test_every_guess_is_listed_with_the_option_that_overrides_it(shop_study):  # noqa: F811
+    rows = tables.make_tables(shop_study, list_customers(shop_study))["decisions"].rows
+    evidence = {row[0]: row[2] for row in rows}
+    assert evidence["customer column"].endswith(" (--customer)")
+    assert evidence["dates"].endswith(" (--date-order)")
+    known = {f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(FileOptions)}
+    offered = {one for said in tables._OVERRIDES.values() for one in said.split(", ")}
+    assert offered <= known
+    assert [row[0] for row in rows[-1:]] == ["periods"], "the form of a file comes last"
+
+
 def test_a_stage_of_nobody_is_left_out_and_named(shop_study):  # noqa: F811
     top = len(shop_study.names) - 1
     scored = shop_study.scored
@@ -396,6 +448,15 @@ def test_every_figure_has_a_sentence_and_headings_do_not_skip(shop_study):  # no
     assert levels[0] == 1
     assert max(np.diff(levels)) <= 1
     assert text.index('class="monday"') < text.index("In short")
+
+
+def test_the_page_explains_the_words_that_it_uses(shop_study):  # noqa: F811
+    text = rendered(shop_study)
+    terms = re.findall("<dt>(.*?)</dt>", text)
+    assert {shop_study.names[0], "stage", "season", "Gamma-Gamma", "interval (90%)"} <= set(terms)
+    assert not {"R-hat", "entropy"} & set(terms)
+    fit = hand_made(shop_study.fit.model, shop_study.fit.panel, problems=["R-hat is 1.9"])
+    assert "<dt>R-hat</dt>" in rendered(dataclasses.replace(shop_study, fit=fit))
 
 
 def looked_back(orders, window):

@@ -285,6 +285,8 @@ def test_few_who_carry_turn_into_many(shop_study):
 def test_a_moving_answer_asks_for_a_larger_sample():
     frame = pd.DataFrame({"mean": [100.0, 102.0], "low": 95.0, "high": 107.0}, index=[50, 100])
     assert "a larger sample would tell little" in sentences.tell_sample(frame, 1000)
+    wide = frame.assign(low=75.0, high=135.0)
+    assert "a larger sample would narrow" in sentences.tell_sample(wide, 1000)
     frame.loc[50, "mean"] = 150.0
     assert "fit a larger sample" in sentences.tell_sample(frame, 1000)
     assert "no sample was drawn" in sentences.tell_sample(frame.iloc[1:], 100)
@@ -297,7 +299,7 @@ def test_every_section_ends_in_a_sentence(html):
     sections = html.split("<h2 id=")[1:]
     names = [text[1 : text.index('"', 1)] for text in sections]
     assert names == ["data", "past", "stand", "sure", "apart", "worth", "test", "fits", "not",
-                     "files"]  # fmt: skip
+                     "files", "words"]  # fmt: skip
     for name, text in zip(names[:8], sections[:8], strict=True):
         assert text.rstrip().endswith("</p>"), name
         assert '<p class="end">' in text, name

@@ -117,7 +117,9 @@ EXAMPLES = {
 def observed_world():
     """A panel of six customers; the stage is reported without error."""
     exact = crm.StageLabel("report", confusion=np.eye(3), response_rate=0.8)
-    world = crm.StageWorld(SPACE, (0.7, 0.3, 0.0), MATRIX, (*KNOWN[:4], exact), n_periods=5)
+    world = crm.StageWorld(
+        SPACE, (0.7, 0.3, 0.0), MATRIX, (*KNOWN[:4], exact, *KNOWN[5:]), n_periods=5
+    )
     panel = crm.to_panel(crm.simulate(world, 6, seed=4), freq="M")
     contacts = np.random.default_rng(2).normal(size=(6, 5))
     return panel.assign(

@@ -15,7 +15,7 @@ import crmlab as crm
 from crmlab.errors import DataError, SpecError
 from crmlab.inference import Fit
 from crmlab.inference.fitting import check_possible
-from crmlab.inference.log_density import LogDensity
+from crmlab.inference.log_density import LogDensity, read_log_density
 from crmlab.models.base import coords
 from crmlab.models.emissions import Window, merge_histories
 from crmlab.transitions.covariates import mean_design, read_design
@@ -422,7 +422,7 @@ def test_the_likelihood_is_the_sum_over_all_paths(transitions, panel):
     model = hidden(transitions, initial_probs=(0.6, 0.3, 0.1))
     built = model.build(many)
     names = transitions.posterior_names(SPACE)
-    asked = [built.potentials[0], *(built[name] for name in names)]
+    asked = [*model.merged_loglik(built, many), *(built[name] for name in names)]
     asked += [built["customer_normals"]] if transitions.customers else []
     report, start = interpreted.as_function_of_vector(built, asked)
     x = start + np.random.default_rng(2).normal(0, 0.5, len(start))
@@ -465,11 +465,11 @@ def rows_of(model, panel):
 def test_reading_a_panel_gives_all_data_of_the_density(transitions, panel):
     """So that the compiled density serves any other panel of the same shape."""
     model = hidden(transitions)
-    built, arrays = model.build(panel), model.read(panel)
-    assert set(arrays) == {data.name for data in built.data_vars}
-    for name, array in arrays.items():
-        assert np.array_equal(built[name].get_value(), array)
-    assert set(model.posterior_names) <= set(built.named_vars)
+    arrays, data = model.read(panel), read_log_density(model, panel).data
+    assert set(data) == set(arrays) - {"covariate_means"}
+    for name in data:
+        assert np.array_equal(data[name], arrays[name])
+    assert set(model.posterior_names) <= set(model.build(panel).named_vars)
 
 
 # What is refused, and what is warned about --------------------------------------------------------

@@ -218,8 +218,8 @@ def clone(tmp_path):
     project.lock.write_text("# no packages\n")
     (project.root / "crmlab").mkdir()
     (project.root / "crmlab" / "__init__.py").write_text("")
-    (project.root / "crmlab" / "inference").mkdir()
-    (project.root / "crmlab" / "inference" / "fitting.py").write_text("first")
+    (project.root / "crmlab" / "models" / "kernel").mkdir(parents=True)
+    (project.root / "crmlab" / "models" / "kernel" / "op.py").write_text("first")
     return project
 
 
@@ -296,7 +296,7 @@ def test_kernels_that_changed_are_compiled_again(made, steps, monkeypatch):
     environment.ensure(made, warm=True)
     environment.ensure(made, warm=True)
     assert (len(warmed), environment.is_warm(made)) == (1, True)
-    (made.root / "crmlab" / "inference" / "fitting.py").write_text("second")
+    (made.root / "crmlab" / "models" / "kernel" / "op.py").write_text("second")
     environment.ensure(made, warm=True)
     assert (len(warmed), steps) == (2, [])
 

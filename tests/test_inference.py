@@ -180,7 +180,7 @@ def test_a_panel_that_does_not_match_is_refused_whole(loyalty_panel):
 def test_a_panel_that_is_impossible_under_the_model_is_refused_by_name(monkeypatch, loyalty_panel):
     """No visits are possible in either stage; the sampler would never take a step."""
 
-    def interpret(built, names, progress):
+    def interpret(built, names, progress, logp):
         report, start = interpreted.as_function_of_vector(built, [built[name] for name in names])
         return log_density.LogDensity(interpreted.log_density(built), report, {}, start, names)
 

@@ -7,7 +7,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import crmlab as crm
-from crmlab.inference.log_density import make_log_density, run_nuts
+from crmlab.inference.log_density import read_log_density, run_nuts
 from tests import interpreted
 
 pytestmark = pytest.mark.sampling
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.sampling
 
 @pytest.fixture(scope="module")
 def density(loyalty_model, loyalty_panel):
-    return make_log_density(loyalty_model.build(loyalty_panel), loyalty_model.posterior_names)
+    return read_log_density(loyalty_model, loyalty_panel)
 
 
 @pytest.fixture(scope="module")

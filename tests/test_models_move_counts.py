@@ -9,6 +9,7 @@ from hypothesis import given, strategies as st
 
 import crmlab as crm
 from crmlab.errors import DataError, SpecError
+from crmlab.inference.log_density import read_log_density
 from crmlab.models import move_counts
 from crmlab.models.move_counts import count_patterns
 from tests import interpreted
@@ -97,6 +98,7 @@ def blank(panel):
 
 
 @pytest.mark.sampling
+@pytest.mark.filterwarnings("ignore:.*go over a gap:crmlab.errors.DataWarning")
 def test_effects_are_found_again_by_independent_draws():
     """Two thousand customers; each true value within 4 posterior standard deviations."""
     found = crm.fit(MODEL, simulate(2000, 12, seed=3), draws=300, seed=4)
@@ -120,7 +122,7 @@ def test_customers_with_effects_of_their_own_are_refused():
 def test_covariates_that_never_repeat_are_refused(monkeypatch):
     monkeypatch.setattr(move_counts, "MANY", 20)
     with pytest.raises(DataError, match=r"6 different sets.*round the covariates"):
-        MODEL.build(PANEL)
+        read_log_density(MODEL, PANEL)
 
 
 def test_a_missing_covariate_is_named_with_its_place():

@@ -27,7 +27,7 @@ def loglik_at(model, panel, **given):
     built = model.build(panel)
     fixed = {built[name]: np.asarray(value, dtype=float) for name, value in given.items()}
     with pm.Model():
-        graph = interpreted.function([], [_replace(built["loglik"], fixed)])
+        graph = interpreted.function([], [_replace(model.merged_loglik(built, panel)[0], fixed)])
     return float(graph()[0])
 
 

@@ -79,7 +79,8 @@ def by_model(model, panel, parameters):
 
     built = model.build(panel)
     given = {built[name]: pt.constant(value) for name, value in parameters.items()}
-    return float(interpreted.evaluate(graph_replace([built["loglik"]], given)[0])[0])
+    graphs = graph_replace(model.merged_loglik(built, panel), given)
+    return float(interpreted.evaluate(*graphs)[0])
 
 
 def some_world(bug):

@@ -928,6 +928,8 @@ def test_predictions_are_tracked_past_a_cutoff():
     assert [t.get_text() for t in ax.texts] == [
         "seen by the models", "forecast", "actual", "BG/NBD", "naive",
     ]  # fmt: skip
+    ahead = plot_prediction(actual, {"naive": [1, 2, 3, 4]})
+    assert [t.get_text() for t in ahead.texts] == ["actual", "naive"]
 
 
 def test_lines_of_models_differ_in_dash_as_well():

@@ -156,7 +156,7 @@ def test_the_prior_is_that_of_the_channel_in_order():
 
 
 def test_a_prior_that_is_never_in_order_is_refused(monkeypatch):
-    monkeypatch.setattr("crmlab.evaluation.ranks.prior._TRIES", 30)
+    monkeypatch.setattr("crmlab.models.prior._TRIES", 30)
     wrong_way = crm.Poisson("visits", typical_rate=(100.0, 0.01), spread=0.1)
     model = crm.HiddenMarkov(PAIR, channels=(wrong_way,), ordered_by="visits_rate")
     with pytest.raises(SpecError, match="give that channel typical values"):

@@ -18,7 +18,7 @@ from scipy import stats
 
 import crmlab as crm
 from crmlab import chains
-from crmlab.inference.log_density import make_log_density, run_nuts
+from crmlab.inference.log_density import read_log_density, run_nuts
 from crmlab.models.emissions import Scorer, find_window
 
 # Of a standard normal, one value in ten thousand lies further out.
@@ -97,7 +97,7 @@ def test_bursts_and_periods_since_are_recovered():
     model = crm.HiddenMarkov(
         SPACE, crm.StickyDirichlet(stickiness=1.0), learned, ordered_by="calls_rate"
     )
-    fitted = crm.fit(model, panel, draws=300, tune=300, seed=1)
+    fitted = crm.fit(model, panel, draws=500, tune=500, seed=1)
     assert fitted.problems == ()
     assert worst(standardised_errors(fitted.posterior, truth_of(world))) < FAR
 
@@ -302,8 +302,7 @@ class LoyaltyWorlds:
             (world, crm.to_panel(crm.simulate(world, N_CUSTOMERS, seed=seed), freq="M"))
             for seed, world in enumerate(worlds)
         ]
-        built = model.build(self.worlds[0][1])
-        self.density = make_log_density(built, model.posterior_names)
+        self.density = read_log_density(model, self.worlds[0][1])
 
     def _draw(self, rng):
         """One law from the prior; rates out of order are drawn again."""

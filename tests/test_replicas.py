@@ -316,5 +316,5 @@ def test_an_interval_needs_a_probability(prob, checks):
 
 @pytest.mark.parametrize("draws", [True, 0, 2.5])
 def test_draws_are_counted(draws):
-    with pytest.raises(SpecError, match=r"`draws` parameter .* whole number"):
+    with pytest.raises(SpecError, match=r"`draws` must be a whole number"):
         crm.evaluation.describe_priors(MODEL, draws=draws, seed=1)

@@ -122,7 +122,7 @@ def test_a_part_is_not_a_model():
 
 
 def test_trust_names_modules(tmp_path):
-    with pytest.raises(SpecError, match="`trust` parameter of `load_fit`"):
+    with pytest.raises(SpecError, match="load_fit: `trust` must be"):
         crm.load_fit(tmp_path, trust="mypackage")
     with pytest.raises(SpecError, match="'no_such_package' cannot be imported"):
         from_spec(SPECS[0], ("no_such_package",))

@@ -39,7 +39,7 @@ def words(text):
 
 @pytest.mark.sampling
 def test_a_sampled_fit_says_what_it_is(loyalty_fit):
-    heading, verdict, blank, header, *rows = repr(loyalty_fit).splitlines()
+    heading, verdict, readings, blank, header, *rows = repr(loyalty_fit).splitlines()
     assert heading == (
         "Fit of HiddenMarkov (2 stages; visits) to 30 customers x 8 periods: "
         "NUTS, 2 chains x 400 draws."
@@ -48,6 +48,7 @@ def test_a_sampled_fit_says_what_it_is(loyalty_fit):
         "Converged: for every parameter R-hat is at most 1.02 and the effective sample size at "
         "least 200; no divergences."
     )
+    assert readings == "The data have one reading."
     assert header.split() == ["mean", *INTERVAL.split(), "R-hat", "ESS"]
     assert [row.split()[0].split("[")[0] for row in rows if row] == [
         *["visits_rate"] * 2, *["transition_matrix"] * 2, *["initial_probs"] * 2

@@ -297,7 +297,7 @@ def check_propensities(policy: Policy, given: ArrayLike, shape: tuple[int, int])
     >>> check_propensities(NoAction(), [[0.7, 0.6]], (1, 2))
     Traceback (most recent call last):
     ...
-    crmlab.errors.SpecError: NoAction: propensities of a customer sum to 1.3, must be at most 1
+    crmlab.errors.SpecError: NoAction: a customer's `propensities` must sum to at most 1, got 1.3
     """
     values = np.asarray(given, dtype=float)
     problems = []
@@ -307,7 +307,7 @@ def check_propensities(policy: Policy, given: ArrayLike, shape: tuple[int, int])
         problems = ["`propensities` must be probabilities from 0 to 1"]
     elif values.size and values.sum(axis=1).max() > 1 + 1e-9:
         worst = values.sum(axis=1).max()
-        problems = [f"propensities of a customer sum to {worst:.6g}, must be at most 1"]
+        problems = [f"a customer's `propensities` must sum to at most 1, got {worst:.6g}"]
     raise_problems(SpecError, type(policy).__name__, problems)
     return values
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from crmlab.analyst.holdout import name_of
 from crmlab.analyst.study import Study
 from crmlab.report.numbers import money, percent, plural
 
@@ -13,6 +14,7 @@ ADVICE = {
     "none": "nothing special",
 }
 _FEWEST_FOR_TEST = 40  # of whom half are left alone
+_ROUGH = 0.2  # error of the total in the test from which amounts are called rough
 
 
 def next_actions(study: Study, customers: pd.DataFrame) -> pd.DataFrame:
@@ -54,10 +56,23 @@ def _reasons(some: pd.DataFrame, fell: pd.Series, study: Study) -> pd.Series:
 
 def _how_sure(some: pd.DataFrame, fell: pd.Series, names: tuple[str, ...]) -> pd.Series:
     """Return the probability of being below the stage of a season ago, or of another order."""
+    return some["p_order_next_year"].where(~fell, prob_below(some, names))
+
+
+def prob_below(some: pd.DataFrame, names: tuple[str, ...]) -> pd.Series:
+    """Return the probability of being in a lower stage than a season ago.
+
+    Parameters
+    ----------
+    some : DataFrame
+        Rows of the table of customers.
+    names : tuple of str
+        The stages, lowest first.
+    """
     below = np.cumsum(some[[f"p_{name}" for name in names]].to_numpy(float), axis=1)
     then = some["stage_a_season_ago"].map(names.index).to_numpy(int)
     lower = below[np.arange(len(some)), np.maximum(then - 1, 0)].round(4)
-    return some["p_order_next_year"].where(~fell, np.minimum(lower, 1.0))
+    return pd.Series(np.minimum(lower, 1.0), index=some.index)
 
 
 def describe_actions(study: Study) -> dict[str, str]:
@@ -97,7 +112,7 @@ def tell_monday(study: Study, customers: pd.DataFrame) -> str:
         return _tell_kept(study, kept)
     marked = f"{plural(len(asked), 'customer')} marked “repair” in next_actions.csv"
     win = float(f"{asked['repair_value'].sum():.2g}")
-    stake = f" (at most {money(win, study.unit)} to win in a year)"
+    stake = f" (at most {money(win, study.unit)} to win in a year{_tell_doubt(study)})"
     if len(asked) < _FEWEST_FOR_TEST:
         return (
             f"On Monday, contact the {marked} one by one{stake} and ask why they order less; they "
@@ -108,6 +123,18 @@ def tell_monday(study: Study, customers: pd.DataFrame) -> str:
         f"On Monday, send a win-back offer to a random half of the {marked}{stake}, leave the "
         f"other half alone, and after {plan.season} {plan.period}s compare what the two halves "
         "have ordered."
+    )
+
+
+def _tell_doubt(study: Study) -> str:
+    """Say that a worth is rough where the test came out far from what happened."""
+    test = study.holdout
+    error = test.errors.loc[name_of(test.chosen), "total_error"]
+    if abs(error) < _ROUGH:
+        return ""
+    way = "few" if error < 0 else "many"
+    return (
+        f", a rough figure: in its test the model forecast {percent(abs(error))} too {way} orders"
     )
 
 

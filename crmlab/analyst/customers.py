@@ -15,8 +15,8 @@ N_TOP, BLOCK = 12, 50_000
 ACTIONS = {
     "repair": "test a win-back offer: fell, and is in the half of the fallen with most to win (and "
     "with more than an action usually costs, where the cost is known)",
-    "watch": "watch: fell, with less to win",
-    "keep": "keep: among the tenth of customers expected to bring most, and did not fall",
+    "watch": "wait and watch: fell, with less to win",
+    "keep": "look after: among the tenth of customers expected to bring most, and did not fall",
     "none": "nothing special",
 }
 
@@ -247,7 +247,7 @@ def _describe_year(study: Study) -> dict[str, str]:
     plan, margin = study.plan, study.settings.margin
     year = f"{plan.year} {plan.period}s after {plan.last.date()}"
     worth = study.worth_of + (f" ({margin:.0%} of revenue)" if study.worth_of == "margin" else "")
-    interval = "lower end of the central 90 % interval of that expectation", "its upper end"
+    interval = "lower end of the central 90% interval of that expectation", "its upper end"
     return {
         "p_order_next_year": f"probability of at least one order in the {year}",
         "expected_orders": f"expected number of days with an order in the {year}",

@@ -59,7 +59,6 @@ def _draw_tracks(study: Study) -> "Markup":
     ax = plot_prediction(
         start["actual"],
         {name: start[name] for name in names},
-        cutoff=float(date2num(plan.cutoff)),
         periods=date2num(ends),
         quantity="Repeat orders in the test",
         period_name=f"End of the {plan.period}",
@@ -118,8 +117,5 @@ def _tell_bins(table: pd.DataFrame) -> str:
 def _tell_stages(study: Study, worth: np.ndarray) -> str:
     means = worth.mean(axis=(0, 1))
     best, least = study.names[int(means.argmax())], study.names[int(means.argmin())]
-    digits = int(means.min() < 10)
-    return (
-        f"An average customer is worth {money(means.max(), study.unit, digits)} in '{best}' and "
-        f"{money(means.min(), study.unit, digits)} in '{least}'."
-    )
+    high, low = (money(mean, study.unit, int(mean < 10)) for mean in (means.max(), means.min()))
+    return f"An average customer is worth {high} in '{best}' and {low} in '{least}'."

@@ -52,7 +52,9 @@ def fit_stages(
             warnings.simplefilter("ignore", kind)
         for n_stages in (4, 3):
             model = build_model(rates[:n_stages], may_lose=may_lose, more=sources.channels)
-            fitted = fit(model, panel, draws=draws, tune=tune, seed=seed, progress=False)
+            fitted = fit(
+                model, panel, draws=draws, tune=tune, attempts=1, seed=seed, progress=False
+            )
             if not fitted.problems:
                 break
     return fitted

@@ -7,19 +7,19 @@ WORDS = {
     "their own and may leave after any repeat purchase",
     "case": "a complaint or another matter that a customer opened",
     "cohort": "customers whose first order was in the same week, month, quarter or year",
-    "discount rate": "how much less money is worth a year later; 0.10 is 10 % a year",
+    "discount rate": "how much less money is worth a year later; 0.10 is 10% a year",
     "draw": "one complete set of parameters from the posterior; many show what is uncertain",
     "entropy": "how uncertain a stage is, in bits: 0 if one is certain, 2 if four are as likely",
     "fell": "is, most likely, in a lower stage than a season ago",
     "Gamma-Gamma": "a model of amounts: a customer's mean is drawn towards the mean of all, the "
     "more so the fewer orders there are",
     "holdout": "the last part of the window, kept from the models and then compared with them",
-    "interval (90 %)": "where the quantity lies with probability 0.9, given model and data; 5 % "
-    "lie below and 5 % above",
+    "interval (90%)": "where the quantity lies with probability 0.9, given model and data; 5% "
+    "lie below and 5% above",
     "log score": "the logarithm of the probability that was given to what happened; higher is "
     "better",
     "lost": "the lowest stage where nobody comes back",
-    "Lorenz curve": "what share of the revenue the best 10 %, 20 %, ... of the customers bring",
+    "Lorenz curve": "what share of the revenue the best 10%, 20%, ... of the customers bring",
     "needed success": "the share of offers that must succeed to pay back their cost",
     "P(alive)": "probability of still being a customer, by BG/NBD",
     "period": "the time step of the model: a day, a week or a month",

@@ -163,7 +163,7 @@ def _count_stored_cohorts(orders: Stored, unit: str) -> pd.DataFrame:
     table, days = orders.table.rename(customer_id="customer"), _days_of(orders)
     joined = table.group_by("customer_id").aggregate(joined=table["date"].min().truncate(unit))
     dated = days.mutate(period=days["day"].truncate(unit)).join(joined, "customer_id")
-    sums = {"amount": dated["amount"].sum()} if "amount" in orders else {}
+    sums = {"amount": dated["amount"].sum().cast("float64")} if "amount" in orders else {}
     counts = dated.group_by(["joined", "period"]).aggregate(
         customers=dated["customer_id"].nunique(), orders=dated.count(), **sums
     )

@@ -1,5 +1,8 @@
 """The page: a study in, one self-contained HTML text out."""
 
+import re
+from functools import partial
+
 import numpy as np
 import pandas as pd
 
@@ -8,6 +11,7 @@ from crmlab.analyst.advice import tell_monday
 from crmlab.analyst.cohorts import PERIOD_NAMES
 from crmlab.analyst.customers import fallen
 from crmlab.analyst.figures import draw_figures
+from crmlab.analyst.glossary import WORDS
 from crmlab.analyst.history import Past, draw_history, look_back, tell_begin, tell_sales
 from crmlab.analyst.holdout import name_of, other_version
 from crmlab.analyst.purchase_models import BGNBD_NAME, LARGEST_SAMPLE
@@ -45,7 +49,8 @@ def render_report(study: Study, customers: pd.DataFrame, *, pseudonyms: bool, ma
     """
     style("page")
     past = look_back(study)
-    return read_template("crmlab.analyst", "report.html.jinja").render(
+    render = partial(
+        read_template("crmlab.analyst", "report.html.jinja").render,
         **_describe_study(study),
         **_describe_files(study),
         tiles=_tiles(study),
@@ -58,6 +63,7 @@ def render_report(study: Study, customers: pd.DataFrame, *, pseudonyms: bool, ma
         pseudonyms=pseudonyms,
         made=made,
     )
+    return render(words=_find_words(render(words={})))
 
 
 def _describe_study(study: Study) -> dict[str, object]:
@@ -71,6 +77,7 @@ def _describe_study(study: Study) -> dict[str, object]:
         "first": plan.first.date(),
         "last": plan.last.date(),
         "names": study.names,
+        "lowest": WORDS[study.names[0]],
         "chosen": chosen,
         "other": name_of(other_version(chosen)),
         "n_customers": number(n_customers),
@@ -83,6 +90,16 @@ def _describe_study(study: Study) -> dict[str, object]:
         "has_amounts": study.has_amounts,
         "discount": percent(study.settings.discount),
         "rival": BGNBD_NAME in study.holdout.errors.index,
+    }
+
+
+def _find_words(text: str) -> dict[str, str]:
+    """Find the words that a page uses, outside its style and its figures."""
+    shown = re.sub(r"<style>.*?</style>|data:[^\"]*", "", text, flags=re.DOTALL)
+    return {
+        word: meaning
+        for word, meaning in WORDS.items()
+        if re.search(rf"\b{re.escape(word.split(' (')[0])}", shown, re.IGNORECASE)
     }
 
 
@@ -151,8 +168,11 @@ def _tiles(study: Study) -> list[tuple[str, str]]:
     return [
         (number(len(study.purchases.histories)), "customers"),
         (number(len(study.sales.orders)), "orders"),
-        (number(int(fallen(study.scored).sum())), "fell to a lower stage in a season"),
-        (number(mean), f"{study.unit} expected in a year"),
+        (
+            number(int(fallen(study.scored).sum())),
+            f"fell to a lower stage in {study.plan.season} {study.plan.period}s",
+        ),
+        (number(mean), f"{study.unit} expected in the next {study.plan.year} {study.plan.period}s"),
     ]
 
 

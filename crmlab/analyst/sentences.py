@@ -12,6 +12,8 @@ from crmlab.analyst.segments import RECENT, SILENT
 from crmlab.analyst.study import Study
 from crmlab.report.numbers import listed, money, number, off_by, percent, plural, signed
 
+_WIDE = 0.1  # half an interval, as a share of its mean, from which it is worth narrowing
+
 
 def tell_data(study: Study) -> str:
     """Say whether orders grow or shrink over the window."""
@@ -21,10 +23,10 @@ def tell_data(study: Study) -> str:
     late = len(orders) - early
     verb = "fewer" if late < early else "more"
     return (
-        f"The second half of the window holds {number(late)} orders, the first half "
-        f"{number(early)}: there are {verb} orders than before."
+        f"The second half of these {plan.n_periods} {plan.period}s holds {number(late)} orders, "
+        f"the first half {number(early)}: there are {verb} orders than before."
         if late != early
-        else f"Both halves of the window hold {number(late)} orders."
+        else f"Both halves of these {plan.n_periods} {plan.period}s hold {number(late)} orders."
     )
 
 
@@ -167,7 +169,7 @@ def tell_drift(study: Study) -> str:
     verdict = "worth looking into" if share >= 0.02 else "little compared with the whole base"
     return (
         f"{plural(len(worth), 'customer')} fell; back in their old stages they would be worth "
-        f"{money(total, study.unit)} more, {percent(share, 1)} of the worth of the base: "
+        f"{money(total, study.unit)} more, {percent(share, 1)} of what all customers are worth: "
         f"{verdict}. {percent(base)} of it lies with {plural(n_top, 'customer')}."
     )
 
@@ -181,7 +183,7 @@ def tell_worth(study: Study) -> str:
     few = "a few carry most of it" if share >= 0.4 else "it is spread widely"
     mean, low, high = round_together(total.mean(), low, high)
     return (
-        f"In the next {study.plan.year} {study.plan.period}s the base is expected to bring "
+        f"In the next {study.plan.year} {study.plan.period}s all customers are expected to bring "
         f"{money(mean, study.unit)} ({number(low)} to {number(high)}, 90% interval); the best "
         f"tenth of the customers brings {percent(share)} of it: {few}."
     )
@@ -205,12 +207,14 @@ def tell_test(holdout: Holdout) -> str:
     errors = holdout.errors
     rivals = [name for name in (ALONE, BGNBD_NAME, NAIVE) if name in errors.index]
     shown = [name_of(holdout.chosen), *rivals]
-    said = listed([f"{name} {off_by(errors.loc[name, 'total_error'])}" for name in shown])
-    best = errors.loc[shown, "root_mean_squared_error"].idxmin()
-    total = errors.loc[shown, "total_error"].abs().idxmin()
-    verdict = f"Customer by customer, {best} was closest (root mean squared error)"
+    off = [off_by(errors.loc[name, "total_error"]) for name in shown]
+    said = [f"{name} {gap}" for name, gap in zip(rivals, off[1:], strict=True)]
+    said = "; ".join([f"{shown[0]}, the model of this page, {off[0]}", *said])
+    best = errors["root_mean_squared_error"].idxmin()
+    total = errors["total_error"].abs().idxmin()
+    verdict = f"Customer by customer, {best} was closest"
     verdict += "; so it was in total" if best == total else f"; in total, {total} was"
-    return f"The totals were: {said}. {verdict}."
+    return f"Forecasts of all orders in the test: {said}. {verdict}."
 
 
 def tell_fit(check: pd.DataFrame) -> str:
@@ -269,6 +273,8 @@ def tell_sample(moved: pd.DataFrame, n_customers: int) -> str:
     within = abs(shift) * moved.loc[sizes[-2], "mean"] <= width
     verdict = (
         "less than their own uncertainty, so a larger sample would tell little more"
+        if within and width <= _WIDE * moved.loc[sizes[-1], "mean"]
+        else "less than their own uncertainty, which a larger sample would narrow (--sample)"
         if within
         else "more than their own uncertainty allows: fit a larger sample (--sample)"
     )

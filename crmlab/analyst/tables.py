@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from crmlab.analyst.advice import ADVICE, describe_actions
+from crmlab.analyst.advice import ADVICE, describe_actions, prob_below
 from crmlab.analyst.customers import ACTIONS, describe_columns, most_to_win, most_worth, suggest
 from crmlab.analyst.holdout import name_of
 from crmlab.analyst.plan import describe_periods
@@ -14,7 +14,7 @@ from crmlab.analyst.sentences import class_name
 from crmlab.analyst.sources import Verdict
 from crmlab.analyst.study import Study
 from crmlab.channels import OrdinalSurvey
-from crmlab.reading import Events, Quality
+from crmlab.reading import Decision, Events, Quality
 from crmlab.report.numbers import (
     listed,
     number,
@@ -27,7 +27,20 @@ from crmlab.report.numbers import (
 )
 from crmlab.report.parts import Table, tabulate
 
-_FORM = ("encoding", "delimiter", "header")
+_FORM = ("encoding", "delimiter", "header", "format")
+# What overrides a decision, by the first words of what was decided; a column has its own option.
+_OVERRIDES = {
+    "encoding": "--encoding",
+    "delimiter": "--delimiter",
+    "sheet": "--table",
+    "table": "--table",
+    "dates": "--date-order",
+    "time zone": "--timezone",
+    "amounts": "--decimal",
+    "status": "--no-sale",
+    "id of zero": "--guests",
+    "periods": "--since, --until",
+}
 _SOMEBODY = 0.5  # customers expected in a stage, below which it is printed as nobody
 
 
@@ -72,16 +85,27 @@ def _explain(anchor: str, caption: str, meanings: Mapping[str, str]) -> Table:
 def _table_of_decisions(study: Study) -> Table:
     periods = describe_periods(study.sales, study.plan)
     decisions = (*study.sales.quality.decisions, periods)
-    rows = [(d.what, d.choice, d.evidence) for d in decisions]
-    return Table(
-        "how-read", "How the file was read.", ["What", "choice", "evidence"], rows, words=True
-    )
+    ordered = sorted(decisions, key=lambda decision: decision.what in _FORM)
+    rows = [(d.what, d.choice, _add_override(d)) for d in ordered]
+    caption = "How the file was read; in brackets, the option that overrides a guess."
+    return Table("how-read", caption, ["What", "choice", "evidence"], rows, words=True)
+
+
+def _add_override(decision: Decision) -> str:
+    """Write the evidence and, unless it names one, the option that overrides the decision."""
+    role, _, noun = decision.what.rpartition(" ")
+    options = (said for word, said in _OVERRIDES.items() if decision.what.startswith(word))
+    option = f"--{role}" if noun == "column" else next(options, "")
+    if not option or option in decision.evidence:
+        return decision.evidence
+    return f"{decision.evidence} ({option})"
 
 
 def _table_of_findings(study: Study) -> Table:
     return Table(
         "quality",
-        "The rows of the file. Rows used and rows set aside add up to rows read.",
+        "The rows of the file. Rows read, less those set aside, are the rows used; the lines "
+        "below these say what is unusual about rows that are used.",
         ["Rows", "count", "what was done"],
         _list_findings(study.sales.quality, "orders"),
         words=True,
@@ -167,17 +191,22 @@ def _table_of_segments(study: Study) -> Table:
 
 def _table_of_fallen(study: Study, customers: pd.DataFrame) -> Table:
     top, digits = most_to_win(customers), int(study.scored.customers["repair"].max() < 10)
+    sure = prob_below(top, study.names)
     columns = {
         "Customer": lambda row: str(row["customer_id"])[:60],
         "last order": lambda row: row["last_order"],
         "stage then": lambda row: row["stage_a_season_ago"],
         "stage now": lambda row: row["most_likely_stage"],
-        "probability of an order in a year": lambda row: percent(row["p_order_next_year"]),
-        f"worth ({study.unit})": lambda row: number(row["value"], digits),
-        f"repair ({study.unit})": lambda row: number(row["repair_value"], digits),
+        "how sure": lambda row: percent(sure[row.name]),
+        "worth now": lambda row: number(row["value"], digits),
+        "to win": lambda row: number(row["repair_value"], digits),
+        "what to do": lambda row: ADVICE[row["suggested_action"]],
     }
-    caption = f"{_most(len(top))} to win, of those who fell."
-    return tabulate("drifting", caption, top, columns, word_columns=(2, 3))
+    caption = (
+        f"{_most(len(top))} to win, of those who fell (in {study.unit}). How sure: the probability "
+        "of being below the stage then."
+    )
+    return tabulate("drifting", caption, top, columns, word_columns=(2, 3, 7))
 
 
 def _table_of_top(study: Study, customers: pd.DataFrame) -> Table:
@@ -249,7 +278,7 @@ def tabulate_errors(
 
 def _table_of_check(study: Study) -> Table:
     columns = {
-        "Class": lambda row: class_name(study.check, row.name),
+        "Customers with": lambda row: class_name(study.check, row.name),
         "seen": lambda row: percent(row["seen"], 1),
         "made by the model": lambda row: percent(row["expected"], 1),
         "90% interval": lambda row: percent_span(row["low"], row["high"]),
@@ -337,11 +366,17 @@ def _table_of_reading(events: Events) -> Table:
 
 
 def _list_findings(quality: Quality, noun: str) -> list[tuple[str, str, str]]:
-    return [
-        ("rows read", number(quality.rows_read), ""),
-        *((f.what, number(f.rows), f.done) for f in quality.findings),
-        ("rows used", number(quality.rows_used), noun),
-    ]
+    """List the rows read, those set aside, the rows used, and what is unusual about these."""
+    aside, kept = (
+        [
+            (finding.what, number(finding.rows), finding.done)
+            for finding in sorted(quality.findings, key=lambda finding: -finding.rows)
+            if (finding.set_aside > 0) is is_aside
+        ]
+        for is_aside in (True, False)
+    )
+    used = ("rows used", number(quality.rows_used), noun)
+    return [("rows read", number(quality.rows_read), ""), *aside, used, *kept]
 
 
 def _tables_of_files(study: Study) -> dict[str, Table]:

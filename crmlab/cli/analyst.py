@@ -49,7 +49,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",  # which shows groups of options
+    rich_markup_mode="markdown",  # which shows groups of options
 )
 
 
@@ -149,7 +149,10 @@ def _told() -> Iterator[Progress]:
 
 # --- commands -------------------------------------------------------------------------------------
 
-Orders = Annotated[Path, typer.Argument(help="CSV (also .gz), Parquet, Excel or DuckDB file.")]
+_FORMATS = (
+    "CSV (also .gz), Parquet, Excel or DuckDB file, with one row per order or per line of one."
+)
+Orders = Annotated[Path, typer.Argument(help=_FORMATS)]
 ReportFolder = Annotated[
     Path, typer.Option(help="Folder to write; an older report there is replaced.")
 ]
@@ -164,14 +167,14 @@ def report(
     events: EventOptions,
     identity: IdentityOptions,
     study: StudyOptions,
-    orders: Annotated[Path | None, typer.Argument(help="File with one row per order.")] = None,
+    orders: Annotated[Path | None, typer.Argument(help=_FORMATS)] = None,
     out: ReportFolder = Path("crmlab-report"),
     from_: Annotated[
         Path | None, typer.Option("--from", help="Make a report again from its manifest.json.")
     ] = None,
     force: Annotated[
         bool,
-        typer.Option(help="Replace an older report with all that lies in it; says what goes."),
+        typer.Option(help="Replace an older report even if other files lie in it; says which go."),
     ] = False,
 ) -> int:
     """Read orders and write a report: a page, a table of customers, the fit, a manifest.
@@ -258,8 +261,8 @@ def score(
 ) -> int:
     """Score other customers, or the same ones later, under the fit of a report.
 
-    Files are read as those of the report were; options given here come before its own. Its --until
-    is not used: the observation ends with these orders.
+    Files are read as those of the report were; options given here come before its own. The
+    --until of the report is not used: the observation ends with these orders.
     """
     from crmlab.analyst.folder import score_file
     from crmlab.report.parts import to_csv
@@ -285,8 +288,8 @@ def score(
 @app.command(epilog=_EPILOG)
 def simulate(
     out: Annotated[Path, typer.Option(help="CSV to write.")] = Path("orders.csv"),
-    customers: Annotated[int, typer.Option(min=1, max=1_000_000)] = 200,
-    weeks: Annotated[int, typer.Option(min=2, max=520)] = 78,
+    customers: Annotated[int, typer.Option(help="How many.", min=1, max=1_000_000)] = 200,
+    weeks: Annotated[int, typer.Option(help="Time that the file covers.", min=2, max=520)] = 78,
     with_files: Annotated[
         Path | None,
         typer.Option(help="Folder for touchpoints.csv, surveys.csv, cases.csv, actions.csv."),
@@ -388,6 +391,8 @@ def _tell_what_goes(paths: Sequence[Path]) -> None:
 
 def _show_quality(quality: "Quality", noun: str = "orders") -> None:
     """Show on standard error how a file was read, and the counts of its rows."""
+    from crmlab.report.numbers import plural
+
     console = _errors()
     table = Table(title=quality.source, title_justify="left", box=None, pad_edge=False)
     for head in ("what", "choice", "evidence"):
@@ -395,7 +400,7 @@ def _show_quality(quality: "Quality", noun: str = "orders") -> None:
     for decision in quality.decisions:
         table.add_row(*map(_plain, (decision.what, decision.choice, decision.evidence)))
     for finding in quality.findings:
-        table.add_row(*map(_plain, (f"{finding.rows:,} rows", finding.what, finding.done)))
+        table.add_row(*map(_plain, (plural(finding.rows, "row"), finding.what, finding.done)))
     console.print(table)
     console.print(f"{quality.rows_used:,} of {quality.rows_read:,} rows are {noun}.")
 

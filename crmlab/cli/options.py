@@ -29,15 +29,24 @@ _file = partial(typer.Option, rich_help_panel="Other files")
 _identity = partial(typer.Option, rich_help_panel="Customers")
 _study = partial(typer.Option, rich_help_panel="Model and value")
 
-Seed = Annotated[int | None, _study(help="The same seed gives the same numbers.", show_default="1")]
+Seed = Annotated[int | None, _study(help="The same seed gives the same numbers. 1 if left out.")]
 Sample = Annotated[
-    int | None, _study(help="Customers in the fit, at least 100.", show_default="1200")
+    int | None,
+    _study(
+        help="Customers to whom the model is fitted, at least 100; all are scored. 1200 if left "
+        "out."
+    ),
 ]
 Discount = Annotated[
-    float | None, _study(help="Discount rate per year: 0.1 is 10 percent.", show_default="0.1")
+    float | None,
+    _study(help="How much less money is worth a year later: 0.1, if left out, is 10 percent."),
 ]
 Margin = Annotated[
-    float | None, _study(help="What is left of one unit of revenue: 0 to 1.", show_default="1.0")
+    float | None,
+    _study(
+        help="Share of revenue that is left after the costs of goods, 0 to 1. 1 if left out: then "
+        "customers are valued by revenue."
+    ),
 ]
 Like = Annotated[
     Path | None,
@@ -56,7 +65,8 @@ class FileOptions:
     ] = None
     date: Annotated[str | None, _column(help="Column of order dates.")] = None
     amount: Annotated[
-        str | None, _column(help="Column of amounts; 'none' if there is none, as for those below.")
+        str | None,
+        _column(help="Column of amounts; 'none' if there is none, as for the columns below."),
     ] = None
     quantity: Annotated[str | None, _column(help="Column of quantities.")] = None
     price: Annotated[str | None, _column(help="Column of prices of one piece.")] = None
@@ -69,14 +79,16 @@ class FileOptions:
     amount_of: Annotated[
         str | None,
         _column(
-            help="order, if an amount is that of the order, repeated on its lines; first-line, if "
-            "it stands on the first of them only; or line."
+            help="What an amount is: 'line', of its own row; 'order', of the whole order and "
+            "repeated on its rows; 'first-line', of the whole order and on its first row only."
         ),
     ] = None
-    table: Annotated[str | None, _column(help="Sheet, or table of a database.")] = None
+    table: Annotated[str | None, _column(help="Sheet of a workbook, or table of a database.")] = (
+        None
+    )
     encoding: Annotated[str | None, _column(help="Encoding of a CSV, e.g. cp1252.")] = None
     delimiter: Annotated[str | None, _column(help="Delimiter of a CSV.")] = None
-    decimal: Annotated[str | None, _column(help="Decimal mark: . or ,")] = None
+    decimal: Annotated[str | None, _column(help="Decimal mark: '.' or ','.")] = None
     date_order: Annotated[
         str | None, _column(help="day-month or month-day, for dates such as 3/4/2024.")
     ] = None
@@ -89,15 +101,15 @@ class FileOptions:
     no_sale: Annotated[
         str | None,
         _row(
-            help="Statuses that are no sales, e.g. 'on-hold,pending', besides those that are "
-            "known; 'none' forgets the latter."
+            help="Words of the status column that mean 'no sale', e.g. 'on-hold,pending', besides "
+            "those that crmlab knows; 'none' among them forgets the latter."
         ),
     ] = None
     guests: Annotated[
         str | None,
         _row(
-            help="Ids that stand for nobody, e.g. '0,Till 1', besides those that are known; 'none' "
-            "forgets the latter."
+            help="Ids that stand for guests or a till, e.g. '0,Till 1', besides those that crmlab "
+            "knows; 'none' among them forgets the latter."
         ),
     ] = None
     drop_repeats: Annotated[

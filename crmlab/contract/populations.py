@@ -166,7 +166,9 @@ class BetaDiscreteWeibull(Contract):
         return _sum_lifetime(self, keep, renewals)
 
 
-def weibull_log_retention(alpha: ArrayLike, beta: ArrayLike, c: ArrayLike, t: ArrayLike) -> Floats:
+def weibull_log_retention(
+    alpha: Floats | float, beta: Floats | float, c: Floats | float, t: ArrayLike
+) -> Floats:
     """Log retention rate of `BetaDiscreteWeibull`; all broadcast."""
     before = np.asarray(t, dtype=float) - 1
     aged = before**c

@@ -45,6 +45,9 @@ from crmlab.evaluation.replicates import (
     prior_checks as prior_checks,
     seen_cells as seen_cells,
 )
+from crmlab.evaluation.residuals import (
+    pseudo_residuals as pseudo_residuals,
+)
 from crmlab.evaluation.sensitivity import (
     prior_sensitivity as prior_sensitivity,
     sensitivity_data as sensitivity_data,

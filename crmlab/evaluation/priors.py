@@ -1,15 +1,14 @@
 """What a model believes before it sees anything, in units that a marketer uses."""
 
-from itertools import islice
-
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from crmlab.arrays import Floats, check_count, number_problems
+from crmlab.arrays import Floats, number_problems
 from crmlab.errors import SpecError, raise_problems
-from crmlab.evaluation.ranks import draw_prior, empty_panel
 from crmlab.models.base import StageModel
+from crmlab.models.prior import prior_draws
+from crmlab.models.simulation import empty_panel
 from crmlab.transitions import Design
 
 UNITS = {
@@ -69,22 +68,6 @@ def describe_priors(
         if name not in ("transition_matrix", "base_logits", "thresholds"):
             rows += _of_parameter(model, name, cells, prob)
     return pd.DataFrame(rows).set_index("parameter")
-
-
-def prior_draws(model: StageModel, panel: xr.Dataset, draws: int, seed: int) -> xr.Dataset:
-    """Draws of all posterior variables from the prior, with ArviZ's dims, one chain."""
-    check_count("prior_draws", "draws", draws)
-    found = list(islice(draw_prior(model, panel, seed=seed), draws))
-    axes = {"initial_probs": ("stage",), "transition_matrix": ("stage_from", "stage_to")}
-    variables = {}
-    for name, value in found[0].items():
-        dims = axes.get(name, ("stage", "stage_to")[: value.ndim])
-        cells = np.stack([draw[name] for draw in found])[None]
-        variables[name] = (("chain", "draw", *dims), cells)
-    labels = {"chain": [0], "draw": np.arange(draws)}
-    used = {dim for dims, _ in variables.values() for dim in dims[2:]}
-    stages = {dim: list(model.space.names) for dim in sorted(used)}
-    return xr.Dataset(variables, coords={**labels, **stages})
 
 
 def _design(design: Design) -> xr.Dataset:

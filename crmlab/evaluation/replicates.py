@@ -5,19 +5,17 @@ missing, under the same covariates, and with effects of their own drawn from the
 marketer would notice in the data (silence, bursts, streaks) is then computed in both.
 """
 
-from dataclasses import replace
-
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
 from crmlab.errors import DataError
-from crmlab.evaluation.priors import prior_draws
-from crmlab.evaluation.ranks import simulate_panel
 from crmlab.inference import Fit
 from crmlab.inference.fitting import make_rng
 from crmlab.models.base import StageModel
 from crmlab.models.emissions import encode
+from crmlab.models.prior import prior_draws
+from crmlab.models.simulation import always_answering, simulate_panel
 from crmlab.prediction.customers import Parameters, read_customers
 from crmlab.prediction.draws import (
     check_memory,
@@ -62,7 +60,7 @@ def predictive_checks(fit: Fit, *, draws: int = 200, seed: int) -> xr.DataTree:
     Gelman, Meng and Stern (1996), *Statistica Sinica* 6, 733-807 (from memory).
     """
     customers, rng = read_customers(fit), make_rng("predictive_checks", seed)
-    answering, panel = _always_answering(fit.model), fit.panel.transpose(*DIMS, ...)
+    answering, panel = always_answering(fit.model), fit.panel.transpose(*DIMS, ...)
     chosen = thin_draws(fit, draws)
     n_channels = len(fit.model.channels)
     shape = (*(panel.sizes[dim] for dim in DIMS), n_channels + 2)
@@ -110,7 +108,7 @@ def prior_checks(
     panel = panel.transpose(*DIMS, ...)
     size = (*(panel.sizes[dim] for dim in DIMS), len(model.channels))
     check_memory("prior_checks", draws, size)
-    rng, answering = make_rng("prior_checks", seed), _always_answering(model)
+    rng, answering = make_rng("prior_checks", seed), always_answering(model)
     prior = prior_draws(model, panel, draws, int(rng.integers(2**31)))
     panels = [
         simulate_panel(answering, panel, parameters, rng=rng) for parameters in each_draw(prior)
@@ -176,12 +174,6 @@ def replicated_group(tree: xr.DataTree) -> str:
         "This tree holds no replicated panels (posterior_predictive or prior_predictive, and "
         f"observed_data) but {sorted(tree.children)}: make it with predictive_checks."
     )
-
-
-def _always_answering(model: StageModel) -> StageModel:
-    """Return the model with customers who always answer: the panel says where they did."""
-    channels = tuple(channel.always_answered() for channel in model.channels)
-    return model if channels == model.channels else replace(model, channels=channels)
 
 
 def _numbered(cells: dict[str, NDArray]) -> dict[str, NDArray]:

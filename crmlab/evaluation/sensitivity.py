@@ -9,12 +9,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from crmlab.arrays import Floats
-from crmlab.channels import Channel
-from crmlab.errors import SpecError
 from crmlab.inference import Fit
+from crmlab.models.prior import log_priors
 from crmlab.prediction.likelihood import customer_loglik
-from crmlab.stages import StageSpace
 
 
 def sensitivity_data(fit: Fit, *, draws: int = 1000) -> xr.DataTree:
@@ -42,18 +39,13 @@ def sensitivity_data(fit: Fit, *, draws: int = 1000) -> xr.DataTree:
     """
     tree = customer_loglik(fit, draws=draws)
     posterior = tree["posterior"].to_dataset()
-    found, left_out = _log_priors(fit, posterior)
     dims = ("chain", "draw")
-    size = tuple(posterior.sizes[dim] for dim in dims)
-    priors = {name: (dims, values.reshape(size)) for name, values in found.items()}
     varies = [n for n, v in posterior.data_vars.items() if bool((v.max(dims) > v.min(dims)).any())]
     return xr.DataTree.from_dict(
         {
             "posterior": posterior[varies],
             "log_likelihood": tree["log_likelihood"].to_dataset(),
-            "log_prior": xr.Dataset(
-                priors, coords={dim: posterior[dim] for dim in dims}, attrs={"left_out": left_out}
-            ),
+            "log_prior": log_priors(fit.model, posterior),
         }
     )
 
@@ -84,37 +76,3 @@ def prior_sensitivity(fit: Fit, *, draws: int = 1000) -> pd.DataFrame:
     with np.errstate(invalid="ignore", divide="ignore"):  # of the numbers that never vary
         table = arviz.psense_summary(tree, var_names=list(posterior.data_vars))
     return table.dropna(subset=["prior", "likelihood"])
-
-
-def _log_priors(fit: Fit, posterior: xr.Dataset) -> tuple[dict[str, Floats], list[str]]:
-    """Log-density of each prior at each draw (sample,), and the names of those left out."""
-    flat = posterior.stack(sample=("chain", "draw"), create_index=False)
-    values = {str(n): v.transpose("sample", ...).values for n, v in flat.data_vars.items()}
-    space = fit.model.space
-    found: dict[str, Floats] = {}
-    for channel in fit.model.channels:
-        found |= _of_channel(channel, space, values)
-    moves = fit.model.transitions.log_prior(space, values)
-    if moves is None:
-        raise SpecError(
-            f"sensitivity_data: the prior of {type(fit.model.transitions).__name__} cannot be read "
-            "from its posterior; use StickyDirichlet, CovariateLogit or OrderedLogit."
-        )
-    return {**found, **moves[0]}, moves[1]
-
-
-def _of_channel(channel: Channel, space: StageSpace, values: dict) -> dict[str, Floats]:
-    import pymc as pm
-    import pytensor.tensor as pt
-
-    from crmlab.models.numpy_graph import to_numpy
-
-    found = {}
-    for name, prior in channel.parameters(space).items():
-        if name in channel.known:
-            continue
-        full = f"{channel.name}_{name}"
-        draw = pt.TensorType("float64", (None,) * prior.ndim)("draw")
-        density, _ = to_numpy([draw], [pt.sum(pm.logp(prior, draw))])
-        found[full] = np.array([float(density(row)[0]) for row in values[full]])
-    return found

@@ -7,6 +7,9 @@
 * `saving`: fits on disk
 * `log_density`: a PyMC model as a function of one vector, compiled once for all data; and NUTS
 * `laplace`: the mode of that function, and draws around it
+* `hills`: all modes of that function, and the mass of the hill below each
+* `readings`: every hill sampled, judged on its own, and mixed with the others
+* `plan`: how long to sample, and in what steps
 * `progress`: one line that says what a long computation is doing
 """
 

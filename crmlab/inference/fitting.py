@@ -9,16 +9,18 @@ import json
 import os
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
 from crmlab import chains
-from crmlab.arrays import Floats, check_count, count_problems
-from crmlab.errors import DataError, DataWarning, SpecError, check_one_of, raise_problems, wrong
+from crmlab.arrays import Floats, check_count
+from crmlab.errors import DataError, DataWarning, SpecError, check_one_of
 from crmlab.inference.convergence import find_problems
+from crmlab.inference.groups import add_derived, tidy_stats
 from crmlab.inference.interruption import run_interruptibly
+from crmlab.inference.plan import Plan
 from crmlab.inference.progress import Progress
 from crmlab.inference.result import Fit, warn_if_unconverged
 from crmlab.models.base import StageModel, coords
@@ -31,15 +33,6 @@ SUBSAMPLE = 2000  # customers that are enough to find the mode
 SEED_SHIFT = "CRMLAB_SEED_SHIFT"  # a variable for tests of the course: `fit` adds it to each seed
 
 
-class _Plan(NamedTuple):
-    """How long to sample, and in what steps."""
-
-    draws: int
-    tune: int
-    chains: int
-    target_accept: float
-
-
 def fit(
     model: StageModel,
     panel: xr.Dataset,
@@ -49,6 +42,7 @@ def fit(
     tune: int = 500,
     chains: int = 2,
     target_accept: float = 0.8,
+    attempts: int = 3,
     seed: int,
     progress: bool = True,
 ) -> Fit:
@@ -61,17 +55,21 @@ def fit(
         Made by `to_panel`.
     method : {"exact", "nuts", "laplace", "map"}, optional
         The model's default if left out. "exact": independent draws from a closed form, for models
-        that have one. "nuts": the No-U-Turn sampler. "laplace": independent draws around the mode
-        of the unconstrained parameters, with the width of the curvature there and resampled by
-        their weight under the posterior (see `crmlab.inference.laplace`): minutes where "nuts"
-        needs hours, and good with many customers. "map": only that mode, a fit of one draw without
-        uncertainty. The last two are refused where customers have effects of their own.
+        that have one. "nuts": the No-U-Turn sampler, on every hill of the posterior. "laplace":
+        independent draws around the mode of the unconstrained parameters, with the width of the
+        curvature there and resampled by their weight under the posterior (see
+        `crmlab.inference.laplace`): minutes where "nuts" needs hours, and good with many
+        customers. "map": only that mode, a fit of one draw without uncertainty. The last two are
+        refused where customers have effects of their own.
     draws, tune : int
         Kept draws and warm-up draws per chain; only "nuts" needs a warm-up, and "map" has one draw.
     chains : int
     target_accept : float
         Share of the proposed steps that "nuts" aims to accept, between 0 and 1. Closer to 1, the
         steps are shorter: this takes longer, but helps where draws diverge.
+    attempts : int
+        Most runs of "nuts" on one hill: as long as its chains do not agree, they run again, longer
+        and in shorter steps, with at most four times the gradients of the first run in all.
     seed : int
         The same seed and versions give the same draws, bit for bit.
     progress : bool
@@ -104,6 +102,12 @@ def fit(
 
     Notes
     -----
+    Data can have several readings: hills of the posterior that no chain connects. "nuts" samples
+    each, judges convergence within it, and mixes the draws by the masses of the hills, in random
+    order (`Fit.readings`, `crmlab.inference.readings`). A problem is told where the masses are not
+    known. Where customers have effects of their own, each chain begins on the highest hill that it
+    has found, and only R-hat tells of others.
+
     "laplace" writes into ``idata.attrs`` the `pareto_khat` of the weights and `n_effective`, the
     number of independent draws that they are worth. "laplace" and "map" write the `log_density` at
     the mode, how much is `left_to_gain` there, the `smallest_eigenvalue` of its curvature, and
@@ -111,43 +115,25 @@ def fit(
     """
     method = method or model.default_method
     check_one_of("fit", "method", method, _methods(model))
-    plan = _Plan(draws, tune, chains, target_accept)
-    _check_plan(plan)
+    plan = Plan(draws, tune, chains, target_accept, attempts)
+    plan.check()
     rng = make_rng("fit", seed, shift=int(os.environ.get(SEED_SHIFT, "0")))
     model.check(panel)
     for remark in model.remarks(panel):
         warnings.warn(remark, DataWarning, stacklevel=2)
     with Progress("preparing the model", shown=progress) as told:
-        idata = run_interruptibly(
-            lambda: _sample_and_judge(model, panel, method, plan, rng, told), told.stop
-        )
+        idata = run_interruptibly(lambda: _sample(model, panel, method, plan, rng, told), told.stop)
     idata.attrs.update(method=method, seed=int(seed))
-    result = Fit(model, panel, idata)
+    result = Fit(model, panel, add_derived(model, panel, idata))
     warn_if_unconverged(result)
     return result
-
-
-def _sample_and_judge(
-    model: StageModel,
-    panel: xr.Dataset,
-    method: str,
-    plan: _Plan,
-    rng: np.random.Generator,
-    progress: Progress,
-) -> xr.DataTree:
-    """Draw (chain, draw), and note what is wrong with the draws."""
-    idata = _sample(model, panel, method, plan, rng, progress)
-    progress.say("checking convergence")
-    problems = json.loads(idata.attrs.get("problems", "[]")) + find_problems(idata, method)
-    idata.attrs["problems"] = json.dumps(problems)
-    return idata
 
 
 def _sample(
     model: StageModel,
     panel: xr.Dataset,
     method: str,
-    plan: _Plan,
+    plan: Plan,
     rng: np.random.Generator,
     progress: Progress,
 ) -> xr.DataTree:
@@ -166,13 +152,6 @@ def _methods(model: StageModel) -> tuple[str, ...]:
     return (*closed, "nuts", "laplace", "map")
 
 
-def _check_plan(plan: _Plan) -> None:
-    problems = count_problems({name: getattr(plan, name) for name in ("draws", "tune", "chains")})
-    if not (isinstance(plan.target_accept, float) and 0 < plan.target_accept < 1):
-        problems.append(wrong("target_accept", "between 0 and 1", plan.target_accept))
-    raise_problems(SpecError, "fit", problems)
-
-
 def make_rng(owner: str, seed: int, *, shift: int = 0) -> np.random.Generator:
     """Make a generator from a seed; raise `SpecError` on behalf of `owner` if that fails."""
     check_count(owner, "seed", seed, at_least=0)
@@ -180,9 +159,9 @@ def make_rng(owner: str, seed: int, *, shift: int = 0) -> np.random.Generator:
 
 
 def _as_density(model: StageModel, panel: xr.Dataset, progress: Progress) -> "LogDensity":
-    from crmlab.inference.log_density import make_log_density
+    from crmlab.inference.log_density import read_log_density
 
-    density = make_log_density(model.build(panel), model.posterior_names, progress)
+    density = read_log_density(model, panel, progress)
     check_possible(model, panel, density)
     return density
 
@@ -217,12 +196,8 @@ def _sample_around_mode(
         cloud = sample_around(density, mode, int(np.prod(size)), rng)
         about |= {"pareto_khat": cloud.khat, "n_effective": cloud.n_effective}
         problems, places = problems + cloud.problems, cloud.places
-    rows = [density.constrain(x) for x in places]
-    draws = {
-        name: np.reshape([row[i] for row in rows], (*(size or (1, 1)), *np.shape(rows[0][i])))
-        for i, name in enumerate(density.names)
-    }
-    idata = _label_draws(model, draws)
+    places = places.reshape(*(size or (1, 1)), -1)
+    idata = _label_draws(model, density.constrain_all(places))
     idata.attrs.update(about, problems=json.dumps(problems))
     return idata
 
@@ -249,18 +224,47 @@ def _subsample(model: StageModel, panel: xr.Dataset, density: "LogDensity") -> "
 def _sample_nuts(
     model: StageModel,
     panel: xr.Dataset,
-    plan: _Plan,
+    plan: Plan,
+    rng: np.random.Generator,
+    progress: Progress,
+) -> xr.DataTree:
+    """Draw from every hill of the posterior.
+
+    With customers' own effects a hill has no top that tells of its mass (see
+    `_sample_around_mode`): there every chain begins at the highest place that it has found.
+    """
+    from crmlab.inference.readings import sample_readings
+
+    density = _as_density(model, panel, progress)
+    if model.transitions.n_customer_effects(model.space):
+        return _sample_from_own_starts(model, density, plan, rng, progress)
+
+    def label(places: Floats) -> xr.Dataset:
+        return _label_draws(model, density.constrain_all(places))["posterior"].to_dataset()
+
+    found = sample_readings(density, plan, label, rng, progress)
+    groups = {"posterior": label(found.places), "sample_stats": tidy_stats(found.stats)}
+    idata = xr.DataTree.from_dict({**groups, "search": found.search})
+    idata.attrs["problems"] = json.dumps(found.problems)
+    return idata
+
+
+def _sample_from_own_starts(
+    model: StageModel,
+    density: "LogDensity",
+    plan: Plan,
     rng: np.random.Generator,
     progress: Progress,
 ) -> xr.DataTree:
     from crmlab.inference.log_density import run_nuts
 
-    density = _as_density(model, panel, progress)
     seed = int(rng.integers(2**31))
-    kept, stats = run_nuts(density, **plan._asdict(), seed=seed, progress=progress)
+    kept, stats = run_nuts(density, **plan.options, seed=seed, progress=progress)
     posterior = _label_draws(model, kept)["posterior"].to_dataset()
-    stats = stats[["diverging", "n_steps", "energy"]]
-    return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": stats})
+    groups = {"posterior": posterior, "sample_stats": tidy_stats(stats)}
+    idata = xr.DataTree.from_dict(groups)
+    idata.attrs["problems"] = json.dumps(find_problems(idata))
+    return idata
 
 
 def check_possible(model: StageModel, panel: xr.Dataset, density: "LogDensity") -> None:

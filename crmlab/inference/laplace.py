@@ -22,6 +22,7 @@ from crmlab.inference.convergence import print_beside
 
 LogDensity = Callable[[Floats], tuple[float, Floats]]
 
+IMPOSSIBLE = 1e300  # minus the log-density of what cannot be, for a search that needs numbers
 N_STARTS = 4
 N_LOOKS = 16  # starting points from which a chain looks around
 LOOK_STEPS = 40  # after which the starting points near high modes are ahead
@@ -67,6 +68,13 @@ class Mode(NamedTuple):
         """What one Newton step would still add to the log-density."""
         factor = spread_of(self.curvature)
         return float(0.5 * np.sum((factor.T @ self.gradient) ** 2))
+
+    @property
+    def log_mass(self) -> float:
+        """Laplace's approximation of the logarithm of the integral of the density around it."""
+        values = np.linalg.eigvalsh(np.where(np.isfinite(self.curvature), self.curvature, 0.0))
+        widths = -0.5 * np.log(np.maximum(values, WIDEST**-2))
+        return float(self.logp + (0.5 * np.log(2 * np.pi) + widths).sum())
 
     @property
     def problems(self) -> list[str]:
@@ -127,12 +135,12 @@ def find_mode(
     """
     first = rough or density
     starts = [start, *(start + rng.uniform(-SCATTER, SCATTER, (N_STARTS - 1, len(start))))]
-    ends = sorted((_climb(first, x) for x in starts), key=lambda end: -end[1])
+    ends = sorted((climb(first, x) for x in starts), key=lambda end: -end[1])
     highest = ends[0][1]
     # A climb on a sum over millions of customers stops where the last digits are noise.
     agreeing = sum(end[1] > highest - max(SAME, 1e-7 * abs(highest)) for end in ends)
-    place = ends[0][0] if rough is None else _climb(density, ends[0][0])[0]
-    return _polish(density, place, agreeing)
+    place = ends[0][0] if rough is None else climb(density, ends[0][0])[0]
+    return polish(density, measure(density, place, agreeing))
 
 
 def find_start(density: LogDensity, start: Floats, rng: np.random.Generator) -> Floats:
@@ -159,20 +167,20 @@ def find_start(density: LogDensity, start: Floats, rng: np.random.Generator) -> 
     """
     reach = SCATTER * np.where(np.arange(N_LOOKS) % 2, 0.5, 1.0)[:, None]
     starts = start + reach * rng.uniform(-1.0, 1.0, (N_LOOKS, len(start)))
-    looks = sorted((_climb(density, x, LOOK_STEPS) for x in starts), key=lambda end: -end[1])
-    ends = [_climb(density, x, FIRST_STEPS) for x, _ in looks[:N_STARTS]]
+    looks = sorted((climb(density, x, LOOK_STEPS) for x in starts), key=lambda end: -end[1])
+    ends = [climb(density, x, FIRST_STEPS) for x, _ in looks[:N_STARTS]]
     top = max(ends, key=lambda end: end[1])[0]
     return top + rng.uniform(-NEAR, NEAR, len(start))
 
 
-def _climb(density: LogDensity, start: Floats, n_steps: int = 1000) -> tuple[Floats, float]:
+def climb(density: LogDensity, start: Floats, n_steps: int = 1000) -> tuple[Floats, float]:
     """Follow the gradient up (place, log-density there)."""
     from scipy.optimize import minimize
 
     def downhill(x: Floats) -> tuple[float, Floats]:
         value, gradient = density(x)
         if not (np.isfinite(value) and np.isfinite(gradient).all()):
-            return 1e300, np.zeros_like(x)
+            return IMPOSSIBLE, np.zeros_like(x)
         return -value, -gradient
 
     found = minimize(
@@ -185,9 +193,8 @@ def _climb(density: LogDensity, start: Floats, n_steps: int = 1000) -> tuple[Flo
     return found.x, float(-found.fun)
 
 
-def _polish(density: LogDensity, place: Floats, n_agreeing: int, n_steps: int = 3) -> Mode:
+def polish(density: LogDensity, mode: Mode, n_steps: int = 3) -> Mode:
     """Take the last steps by Newton's method, as long as they lead up."""
-    mode = _measure(density, place, n_agreeing)
     for _ in range(n_steps):
         if not 1e-9 < mode.left_to_gain < np.inf:
             break
@@ -195,11 +202,12 @@ def _polish(density: LogDensity, place: Floats, n_agreeing: int, n_steps: int = 
         step = factor @ (factor.T @ mode.gradient)
         if not density(mode.place + step)[0] > mode.logp:
             break
-        mode = _measure(density, mode.place + step, n_agreeing)
+        mode = measure(density, mode.place + step, mode.n_agreeing)
     return mode
 
 
-def _measure(density: LogDensity, place: Floats, n_agreeing: int) -> Mode:
+def measure(density: LogDensity, place: Floats, n_agreeing: int) -> Mode:
+    """Measure height, gradient and curvature at a place."""
     logp, gradient = density(place)
     return Mode(place, logp, gradient, _bend(density, place), n_agreeing)
 

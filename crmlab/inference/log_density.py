@@ -18,6 +18,7 @@ from numba.core.event import Event, Listener, install_listener
 from numpy.typing import NDArray
 from pymc.logprob.utils import ParameterValueError
 from pymc.pytensorf import join_nonshared_inputs, rewrite_pregrad
+from pytensor.graph.basic import Variable
 from threadpoolctl import threadpool_limits
 
 from crmlab.arrays import Floats
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     import pymc as pm
     import xarray as xr
     from nutpie.sample import CompiledModel
+
+    from crmlab.models.base import StageModel
 
 MOST_FOR_LOW_RANK = 200  # unconstrained parameters up to which a low-rank mass matrix pays
 
@@ -65,6 +68,28 @@ class LogDensity:
         swapped = {name: data[name].astype(old.dtype) for name, old in self.data.items()}
         return replace(self, data=swapped)
 
+    def seen_from(self, centre: Floats, factor: Floats) -> "LogDensity":
+        """Return the same density over z, with ``x = centre + factor z``."""
+
+        def logp_grad(z: Floats, *data: NDArray) -> tuple[NDArray, Floats]:
+            value, gradient = self.logp_grad(centre + factor @ z, *data)
+            return value, factor.T @ gradient
+
+        def constrain(z: Floats) -> list[NDArray]:
+            return self.constrain(centre + factor @ z)
+
+        start = np.zeros(len(centre))
+        return replace(self, logp_grad=logp_grad, constrain=constrain, start=start)
+
+    def constrain_all(self, places: Floats) -> dict[str, NDArray]:
+        """Return the values of the model's variables at places (..., D), by name."""
+        rows = [self.constrain(x) for x in places.reshape(-1, places.shape[-1])]
+        shape = places.shape[:-1]
+        return {
+            name: np.reshape([row[i] for row in rows], (*shape, *np.shape(rows[0][i])))
+            for i, name in enumerate(self.names)
+        }
+
     def __call__(self, x: Floats) -> tuple[float, Floats]:
         """Return log-density and gradient at x; minus infinity where x gives no valid parameter."""
         self.stop.check()
@@ -93,7 +118,10 @@ class FirstUse(Listener):
 
 
 def make_log_density(
-    model: "pm.Model", names: tuple[str, ...], progress: Progress = SILENT
+    model: "pm.Model",
+    names: tuple[str, ...],
+    progress: Progress = SILENT,
+    logp: Variable | None = None,
 ) -> LogDensity:
     """Turn a model into a function of one vector.
 
@@ -104,16 +132,27 @@ def make_log_density(
         Free and deterministic variables to report.
     progress : Progress
         Shows that the kernel is not in the cache.
+    logp : Variable, optional
+        A faster graph of the model's log-density (`StageModel.log_density`).
     """
     start = model.initial_point()
     variables = model.value_vars
-    (logp,), x = join_nonshared_inputs(start, [rewrite_pregrad(model.logp())], variables)
+    logp = model.logp() if logp is None else logp
+    (logp,), x = join_nonshared_inputs(start, [rewrite_pregrad(logp)], variables)
     function, data = to_numpy([x], [logp, pt.grad(logp, x)])
     flat = np.concatenate([np.ravel(start[v.name]) for v in variables]).astype(float)
     with install_listener("numba:compile", FirstUse(progress)):
         function(flat, *data.values())
     constrain = _constrainer(model, start, names)
     return LogDensity(function, constrain, data, flat, names, progress.stop)
+
+
+def read_log_density(
+    model: "StageModel", panel: "xr.Dataset", progress: Progress = SILENT
+) -> LogDensity:
+    """Return the log-density of a stage model given a panel, in its fast form."""
+    built = model.build(panel)
+    return make_log_density(built, model.posterior_names, progress, model.log_density(built, panel))
 
 
 def _constrainer(
@@ -126,7 +165,6 @@ def _constrainer(
     return lambda place: function(place, *data.values())
 
 
-@threadpool_limits.wrap(limits=1, user_api="blas")
 def run_nuts(
     density: LogDensity,
     *,
@@ -137,15 +175,57 @@ def run_nuts(
     target_accept: float = 0.8,
     progress: Progress = SILENT,
 ) -> tuple[dict[str, NDArray], "xr.Dataset"]:
-    """Run the No-U-Turn sampler.
-
-    Each chain begins near the highest mode that it has found (`find_start`). Chains use the
-    processor's cores. NumPy's linear algebra, whose matrices are small here, stays on one thread:
-    sharing the cores, it would spend most of the time waiting for its own threads.
+    """Run the No-U-Turn sampler; each chain begins near the highest mode that it has found.
 
     Returns
     -------
     draws : mapping of name to ndarray with leading axes (chain, draw)
+    sample_stats : xr.Dataset
+    """
+    from crmlab.inference.laplace import find_start
+
+    places, stats = explore(
+        density,
+        lambda rng: find_start(density, density.start, rng),
+        draws=draws,
+        tune=tune,
+        chains=chains,
+        seed=seed,
+        target_accept=target_accept,
+        progress=progress,
+    )
+    progress.say("transforming the draws")
+    return density.constrain_all(places), stats
+
+
+@threadpool_limits.wrap(limits=1, user_api="blas")
+def explore(
+    density: LogDensity,
+    begin: Callable[[np.random.Generator], Floats],
+    *,
+    draws: int,
+    tune: int,
+    chains: int,
+    seed: int,
+    target_accept: float,
+    progress: Progress = SILENT,
+) -> tuple[Floats, "xr.Dataset"]:
+    """Run the No-U-Turn sampler over a vector.
+
+    Chains use the processor's cores. NumPy's linear algebra, whose matrices are small here, stays
+    on one thread: sharing the cores, it would spend most of the time waiting for its own threads.
+
+    Parameters
+    ----------
+    density : LogDensity
+    begin : callable
+        ``begin(rng)`` gives the place where a chain begins.
+    draws, tune, chains, seed, target_accept, progress
+        As `crmlab.inference.fitting.fit` takes them.
+
+    Returns
+    -------
+    places : ndarray of shape (chain, draw, D)
     sample_stats : xr.Dataset
 
     References
@@ -158,7 +238,7 @@ def run_nuts(
 
     size, cores = len(density.start), min(chains, 2)
     sampler = nutpie.sample(
-        _as_nutpie_model(density),
+        _as_nutpie_model(density, begin),
         draws=draws,
         tune=tune,
         chains=chains,
@@ -177,20 +257,13 @@ def run_nuts(
         sampler.cancel()
         raise
     progress.stop.check()  # nutpie gives the draws of chains that ended early, too
-    progress.say("transforming the draws")
-    flat = raw["posterior"]["x"].values.reshape(-1, size)
-    rows = [density.constrain(x) for x in flat]
-    kept = {
-        name: np.stack([np.asarray(row[i]) for row in rows]) for i, name in enumerate(density.names)
-    }
-    shaped = {n: values.reshape(chains, -1, *values.shape[1:]) for n, values in kept.items()}
-    return shaped, raw["sample_stats"].to_dataset()
+    return raw["posterior"]["x"].values, raw["sample_stats"].to_dataset()
 
 
-def _as_nutpie_model(density: LogDensity) -> "CompiledModel":
+def _as_nutpie_model(
+    density: LogDensity, begin: Callable[[np.random.Generator], Floats]
+) -> "CompiledModel":
     from nutpie.compiled_pyfunc import from_pyfunc
-
-    from crmlab.inference.laplace import find_start
 
     size = len(density.start)
     return from_pyfunc(
@@ -200,9 +273,7 @@ def _as_nutpie_model(density: LogDensity) -> "CompiledModel":
         expanded_dtypes=[np.dtype("float64")],
         expanded_shapes=[(size,)],
         expanded_names=["x"],
-        make_initial_point_fn=lambda s: find_start(
-            density, density.start, np.random.default_rng(s)
-        ),
+        make_initial_point_fn=lambda seed: begin(np.random.default_rng(seed)),
     )
 
 

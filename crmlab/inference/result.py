@@ -3,14 +3,19 @@
 import json
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import xarray as xr
 
+from crmlab.arrays import check_count
 from crmlab.errors import DataError, SamplingWarning, raise_problems, refuse
+from crmlab.inference.groups import add_derived, extend, without_derived
 from crmlab.inference.saving import FILES, FIT, from_spec, mend_attrs, to_spec
-from crmlab.inference.summary import Summary, summarise
+from crmlab.inference.summary import Summary, summarise, tabulate_readings
 from crmlab.models.base import StageModel
 from crmlab.tables.folders import new_folder, read_mark, to_json
 
@@ -24,8 +29,11 @@ class Fit:
     model : StageModel
     panel : xr.Dataset
     idata : xr.DataTree
-        Group `posterior` and, where a sampler ran, `sample_stats`, with ArviZ's dims ``chain``
-        and ``draw``.
+        `posterior` and, where a sampler ran, `sample_stats`, with ArviZ's dims ``chain`` and
+        ``draw``, and `search`: the hills of the posterior (see `readings`); `observed_data` and
+        `constant_data`; `log_likelihood` of each customer's history with their own effects
+        averaged out, computed when it is first read. Files hold only the draws; a loaded fit has
+        the rest, too.
     """
 
     model: StageModel
@@ -36,8 +44,9 @@ class Fit:
         """Whether another fit has an equal model, an identical panel and identical draws."""
         if not isinstance(other, Fit):
             return NotImplemented
-        same_data = self.panel.identical(other.panel) and self.idata.identical(other.idata)
-        return self.model == other.model and same_data
+        if not (self.model == other.model and self.panel.identical(other.panel)):
+            return False
+        return without_derived(self.idata).identical(without_derived(other.idata))
 
     def __repr__(self) -> str:
         """Describe the model, the data, whether the fit can be read, and its results."""
@@ -65,6 +74,20 @@ class Fit:
         """What the panel says nothing about, where the answer is the prior's."""
         return tuple(self.model.remarks(self.panel))
 
+    @property
+    def readings(self) -> pd.DataFrame:
+        """The ways to read the data that "nuts" has sampled, the most probable first.
+
+        Returns
+        -------
+        DataFrame
+            One row per reading: its `mass` (share of the posterior), `log_evidence`, the standard
+            `error` of that, `n_runs` of the sampler until its chains agreed, and `n_starts` of the
+            search that ended on its hill. Empty for other methods, and where customers have
+            effects of their own. The reading of each draw is ``idata["sample_stats"]["reading"]``.
+        """
+        return tabulate_readings(self.idata)
+
     def check(self) -> None:
         """Raise `DataError` unless the panel and the posterior are those of the model.
 
@@ -82,6 +105,29 @@ class Fit:
         raise_problems(DataError, "The saved fit does not belong to its model", problems)
         self.model.check(self.panel)
 
+    def extended(self, group: str, *, draws: int = 200, seed: int) -> "Fit":
+        """Return the fit with one more group in `idata`, for ArviZ.
+
+        Parameters
+        ----------
+        group : {"posterior_predictive", "prior", "prior_predictive", "log_prior"}
+            The same customers simulated anew under draws of the posterior or of the prior, in the
+            cells that were seen; draws of the prior; or the log-density of the prior at each draw
+            of the posterior, which `arviz.psense` reads.
+        draws : int
+            Draws to use in all, evenly thinned from the chains; "log_prior" has them all.
+        seed : int
+
+        Raises
+        ------
+        SpecError
+            There is no such group, an option is wrong, or the prior of the model is not known.
+        """
+        check_count("Fit.extended", "draws", draws)
+        check_count("Fit.extended", "seed", seed, at_least=0)
+        rng = np.random.default_rng(seed)
+        return replace(self, idata=extend(self.model, self.panel, self.idata, group, draws, rng))
+
     def save(self, folder: str | Path) -> None:
         """Write model, panel and posterior into `folder`, all or nothing.
 
@@ -98,7 +144,7 @@ class Fit:
         with new_folder(folder, FIT) as aside:
             (aside / "model.json").write_text(to_json({"model": to_spec(self.model)}), "utf-8")
             self.panel.to_netcdf(aside / "panel.nc", engine="h5netcdf")
-            self.idata.to_netcdf(aside / "posterior.nc", engine="h5netcdf")
+            without_derived(self.idata).to_netcdf(aside / "posterior.nc", engine="h5netcdf")
 
 
 def load_fit(folder: str | Path, *, trust: Sequence[str] = ()) -> Fit:
@@ -129,7 +175,12 @@ def load_fit(folder: str | Path, *, trust: Sequence[str] = ()) -> Fit:
         problems = [f"{FIT.mark} is not of the format {FIT.format!r}"]
     raise_problems(DataError, f"{folder} holds no saved fit", problems)
     model = from_spec(said["model"], trust)
-    return Fit(model, *_read_arrays(folder))
+    panel, idata = _read_arrays(folder)
+    fit = Fit(model, panel, idata)
+    with suppress(DataError):  # of files that do not belong together, which are read as they are
+        fit.check()
+        fit = Fit(model, panel, add_derived(model, panel, idata))
+    return fit
 
 
 def _read_arrays(folder: Path) -> tuple[xr.Dataset, xr.DataTree]:

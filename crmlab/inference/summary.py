@@ -52,6 +52,7 @@ def summarise(
 ) -> Summary:
     """Describe what was fitted, whether it can be read, and its results."""
     sentences = [describe_fit(model, panel, idata), describe_verdict(idata, problems)]
+    sentences += describe_readings(idata)
     sentences += [f"Note: {remark}." for remark in remarks]
     table, left_out = tabulate_parameters(model, idata)
     footnotes = [f"Also in `posterior`: {', '.join(left_out)}."] if left_out else []
@@ -107,6 +108,33 @@ def describe_verdict(idata: xr.DataTree, problems: Sequence[str]) -> str:
         case "map":
             return f"{attrs['n_agreeing']} of 4 starts found this mode, which has no uncertainty."
     return "Nobody has checked whether the draws converged."
+
+
+NUMBERS = {2: "two", 3: "three", 4: "four"}
+
+
+def describe_readings(idata: xr.DataTree) -> list[str]:
+    """Say in how many ways the data can be read; nothing where nobody has looked for that."""
+    masses = tabulate_readings(idata)["mass"]
+    if len(masses) < 2:
+        return ["The data have one reading."] * len(masses)
+    *first, last = (f"{mass:.2f}".removeprefix("0") for mass in masses)
+    return [
+        f"The data have {NUMBERS[len(masses)]} readings, masses {', '.join(first)} and {last} "
+        "(see `readings`)."
+    ]
+
+
+def tabulate_readings(idata: xr.DataTree) -> pd.DataFrame:
+    """List the readings of a fit, one per row (see `crmlab.Fit.readings`)."""
+    names = ["mass", "log_evidence", "error", "n_runs", "n_starts"]
+    if "search" not in idata.children:
+        return pd.DataFrame(columns=names, index=pd.Index([], name="reading"))
+    search = idata["search"].to_dataset()
+    index = pd.RangeIndex(search.sizes["reading"], name="reading")
+    homes, starts = search["hill_reading"].values, search["n_starts"].values
+    found = search[names[:-1]].to_dataframe().set_index(index)
+    return found.assign(n_starts=[int(starts[homes == k].sum()) for k in index])
 
 
 def tabulate_parameters(model: StageModel, idata: xr.DataTree) -> tuple[pd.DataFrame, list[str]]:

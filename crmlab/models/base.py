@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 
 from crmlab.arrays import Floats
 from crmlab.channels import Channel
+from crmlab.models.observation import SEEN
 from crmlab.models.remarks import data_remarks
 from crmlab.stages import StageSpace
 from crmlab.transitions import StickyDirichlet, TransitionModel
 
 if TYPE_CHECKING:
     import pymc as pm
+    from pytensor.graph.basic import Variable
 
 
 class StageModel(ABC):
@@ -45,6 +47,25 @@ class StageModel(ABC):
     @abstractmethod
     def build(self, panel: xr.Dataset) -> "pm.Model":
         """Posterior of this model given the panel, as an unsampled PyMC model."""
+
+    def merged_loglik(self, built: "pm.Model", panel: xr.Dataset) -> "list[Variable]":
+        """Log-likelihood of the variable `SEEN` of a built model, as numbers to be added up.
+
+        They are computed faster than one by one for each customer, from the random variables of the
+        built model and the arrays of `read`. Empty if there is no faster way.
+        """
+        return []
+
+    def log_density(self, built: "pm.Model", panel: xr.Dataset) -> "Variable":
+        """Log-density of a built model as samplers need it: a number, of its value variables."""
+        import pytensor.tensor as pt
+
+        merged = self.merged_loglik(built, panel)
+        if not merged:
+            return built.logp()
+        others = [v for v in (*built.basic_RVs, *built.potentials) if v.name != SEEN]
+        parts = [*built.logp(vars=others, sum=False), *built.replace_rvs_by_values(merged)]
+        return pt.sum([pt.sum(part) for part in parts])
 
     def remarks(self, panel: xr.Dataset) -> list[str]:
         """List what a readable panel says nothing, or too little, about."""

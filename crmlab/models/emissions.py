@@ -25,7 +25,7 @@ from crmlab.transitions import Design
 if TYPE_CHECKING:
     from pytensor.tensor.variable import TensorVariable
 
-    from crmlab.models.numpy_graph import NumPyGraph
+    from crmlab.models.numpy_graph import Function
 
 FLOAT = np.float64
 
@@ -350,7 +350,7 @@ class Scorer:
 
 
 @functools.lru_cache(maxsize=64)
-def _table_of(channel: Channel, ndims: tuple[int, ...]) -> "NumPyGraph":
+def _table_of(channel: Channel, ndims: tuple[int, ...]) -> "Function":
     """`score_table` as a function on arrays."""
     import pytensor.tensor as pt
 

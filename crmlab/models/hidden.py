@@ -1,5 +1,6 @@
 """Hidden stages: a Markov chain that is seen only through its channels."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -7,12 +8,33 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from crmlab.arrays import Ints
 from crmlab.channels import Channel, check_channels
 from crmlab.errors import SpecError, raise_problems
 from crmlab.models.base import StageModel, coords
-from crmlab.models.emissions import check_panel, encode, find_window, merge_histories, score_table
+from crmlab.models.emissions import (
+    Encoded,
+    Histories,
+    check_panel,
+    encode,
+    find_window,
+    merge_histories,
+    score_table,
+)
+from crmlab.models.observation import (
+    SEEN,
+    Law,
+    StagePaths,
+    parameters_of,
+    read_law,
+    read_seen,
+    register,
+    seen_coords,
+    swap_data,
+)
 from crmlab.stages import StageSpace
 from crmlab.transitions import StickyDirichlet, TransitionModel
+from crmlab.transitions.base import Drivers
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -135,49 +157,51 @@ class HiddenMarkov(StageModel):
     def build(self, panel: xr.Dataset) -> "pm.Model":
         """Return the PyMC model whose log-density sums over all stage paths."""
         import pymc as pm
-        import pytensor.tensor as pt
 
         self.check(panel)
-        with pm.Model(coords=coords(self.space)) as model:
-            data = {name: pm.Data(name, values) for name, values in self.read(panel).items()}
-            tables = [self._score(channel, data) for channel in self.channels]
-            codes = [data[f"{channel.name}_codes"] for channel in self.channels]
-            windows = pt.stack([data["first"], data["last"]], axis=-1)
-            seen = (tables, codes, windows, data["times"])
-            pm.Potential("loglik", self._loglik(panel, seen))
+        rows = _find_rows(self, panel)
+        some = panel.isel(customer_id=rows)
+        with pm.Model(coords={**coords(self.space), **seen_coords(some, self.channels)}) as model:
+            for name, values in self.transitions.design.read_some(panel, rows).items():
+                pm.Data(name, values)
+            parameters = {k: v for one in self.channels for k, v in self._register(one).items()}
+            moves = _register_moves(self.transitions, self.space, panel)
+            law = Law(self._initial(), moves, parameters)
+            register(StagePaths(self.channels), law, read_seen(some, self.channels, self.space))
         return model
 
-    def _loglik(self, panel: xr.Dataset, seen: tuple) -> "Variable":
-        """Sum over the stage paths; without matrices where the logits of moving have parts."""
+    def merged_loglik(self, built: "pm.Model", panel: xr.Dataset) -> "list[Variable]":
+        """Log-likelihood as one number, in which customers with the same history are one row."""
+        import pytensor
+        import pytensor.tensor as pt
+
         from crmlab.models.kernel.op import driven_loglik, panel_loglik
 
-        moved_by = panel if self.transitions.design.variables or self._is_apart else None
-        if (drivers := self.transitions.drivers(self.space, moved_by)) is not None:
-            return driven_loglik(self._initial(), drivers, *seen)
-        matrix = self.transitions.matrix(self.space, moved_by)
-        return panel_loglik(self._initial(), matrix, *seen)
-
-    @property
-    def _is_apart(self) -> bool:
-        """Whether each customer has effects of their own."""
-        return self.transitions.n_customer_effects(self.space) > 0
+        data = {name: pytensor.shared(cells, name) for name, cells in self.read(panel).items()}
+        law = read_law(built[SEEN], self.channels)
+        tables = [
+            score_table(one, data[f"{one.name}_values"], parameters_of(one, law.parameters))
+            for one in self.channels
+        ]
+        codes = [data[f"{channel.name}_codes"] for channel in self.channels]
+        windows = pt.stack([data["first"], data["last"]], axis=-1)
+        sum_over_paths = driven_loglik if isinstance(law.moves, Drivers) else panel_loglik
+        loglik = sum_over_paths(law.initial, law.moves, tables, codes, windows, data["times"])
+        return swap_data([loglik], built, data)
 
     def read(self, panel: xr.Dataset) -> dict[str, NDArray]:
         """Return the arrays that the log-posterior reads, by name: all that changes with a panel.
 
         Customers with the same history, covariates included, are one row; `times` counts them.
         """
-        encoded = {channel.name: encode(panel, channel, self.space) for channel in self.channels}
-        moved = self.transitions.design.read(panel)
-        covariates = moved.get("covariates")
-        codes = [one.codes for one in encoded.values()]
-        histories = merge_histories(find_window(panel), codes, covariates, apart=self._is_apart)
-        if covariates is not None and len(covariates) > 1:
-            moved = {**moved, "covariates": np.ascontiguousarray(covariates[histories.example])}
+        encoded = [encode(panel, channel, self.space) for channel in self.channels]
+        histories = _merge(self, panel, encoded)
         arrays = {"first": histories.first, "last": histories.last, "times": histories.times}
-        for (name, (values, _)), code in zip(encoded.items(), histories.codes, strict=True):
-            arrays |= {f"{name}_values": values, f"{name}_codes": code}
-        return {**arrays, **moved}
+        for channel, (values, _), codes in zip(
+            self.channels, encoded, histories.codes, strict=True
+        ):
+            arrays |= {f"{channel.name}_values": values, f"{channel.name}_codes": codes}
+        return {**arrays, **self.transitions.design.read_some(panel, histories.example)}
 
     def _initial(self) -> "TensorVariable":
         import pymc as pm
@@ -192,13 +216,12 @@ class HiddenMarkov(StageModel):
             probs = pt.constant(np.asarray(self.initial_probs, dtype=float))
         return pm.Deterministic("initial_probs", probs, dims="stage")
 
-    def _score(self, channel: Channel, data: dict[str, "TensorVariable"]) -> "TensorVariable":
-        """Log-density of each distinct value of one channel, (value, stage)."""
-        parameters = {
-            name: self._parameter(channel, name, prior)
+    def _register(self, channel: Channel) -> dict[str, "TensorVariable"]:
+        """Register the parameters of one channel, and return them by their full names."""
+        return {
+            f"{channel.name}_{name}": self._parameter(channel, name, prior)
             for name, prior in channel.parameters(self.space).items()
         }
-        return score_table(channel, data[f"{channel.name}_values"], parameters)
 
     def _parameter(self, channel: Channel, name: str, prior: "TensorVariable") -> "TensorVariable":
         """Register one parameter: known, learned, or learned in order."""
@@ -212,16 +235,37 @@ class HiddenMarkov(StageModel):
         model = pm.modelcontext(None)
         if full_name != self.ordered_by:
             return model.register_rv(prior, full_name, dims=dims)
-        from crmlab.models.ordering import OrderedWithin, spread_start
+        from crmlab.models.ordering import OrderedWithin, start_in_order
 
         groups = self.space.order_groups()
-        return model.register_rv(
-            prior,
-            full_name,
-            dims=dims,
-            transform=OrderedWithin(groups),
-            initval=spread_start(prior, groups),
-        )
+        ordered = start_in_order(prior, groups)
+        return model.register_rv(ordered, full_name, dims=dims, transform=OrderedWithin(groups))
+
+
+def _register_moves(
+    transitions: TransitionModel, space: StageSpace, panel: xr.Dataset
+) -> "Drivers | TensorVariable":
+    """Register what moves customers: matrices, or parts of logits where there are some."""
+    apart = transitions.n_customer_effects(space) > 0
+    moved_by = panel if transitions.design.variables or apart else None
+    drivers = transitions.drivers(space, moved_by)
+    return transitions.matrix(space, moved_by) if drivers is None else drivers
+
+
+def _merge(model: HiddenMarkov, panel: xr.Dataset, encoded: Sequence[Encoded]) -> Histories:
+    """Find the different histories; all customers' own if they have effects of their own."""
+    covariates = model.transitions.design.read(panel).get("covariates")
+    apart = model.transitions.n_customer_effects(model.space) > 0
+    codes = [one.codes for one in encoded]
+    return merge_histories(find_window(panel), codes, covariates, apart=apart)
+
+
+def _find_rows(model: HiddenMarkov, panel: xr.Dataset) -> Ints:
+    """Positions of the customers who were seen, in the order of their own effects, if any."""
+    if not model.transitions.n_customer_effects(model.space):
+        return np.flatnonzero(find_window(panel).last >= 0)
+    encoded = [encode(panel, channel, model.space) for channel in model.channels]
+    return _merge(model, panel, encoded).example
 
 
 def _stationary_problems(asked: str, space: StageSpace) -> list[str]:

@@ -12,9 +12,10 @@ arithmetic. `convert` therefore has a short way for the operations that models c
 
 from collections.abc import Callable, Sequence
 from functools import reduce, singledispatch
+from itertools import pairwise
 from operator import attrgetter
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import scipy.special
@@ -22,13 +23,16 @@ from numpy.typing import NDArray
 from pytensor import scalar
 from pytensor.compile.builders import OpFromGraph
 from pytensor.compile.mode import optdb
+from pytensor.compile.rewriting import inline_ofg_node
 from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.basic import Apply, Constant, Variable
 from pytensor.graph.fg import AbstractFunctionGraph, FunctionGraph
 from pytensor.graph.op import HasInnerGraph, Op
+from pytensor.graph.rewriting.basic import dfs_rewriter, node_rewriter
 from pytensor.graph.rewriting.db import RewriteDatabaseQuery
 from pytensor.graph.traversal import graph_inputs
 from pytensor.scalar.math import Softplus
+from pytensor.tensor.basic import Split
 from pytensor.tensor.elemwise import CAReduce, DimShuffle, Elemwise
 
 SHORT = ("bool", "int8", "uint8", "int16", "uint16")
@@ -40,53 +44,41 @@ NUMPY_ONLY: dict[type, Callable] = {
 }
 
 
-class Step(NamedTuple):
-    """One node: what it computes, from the values at which places, into which places."""
-
-    compute: Callable
-    inputs: tuple[int, ...]
-    outputs: slice | int
+Function = Callable[..., list[Any]]
 
 
-class NumPyGraph:
-    """A function of arrays that evaluates a graph.
+def compose(graph: AbstractFunctionGraph) -> Function:
+    """Write a graph as one line of Python per node, which any number of threads may run at once.
 
     Parameters
     ----------
     graph : AbstractFunctionGraph
         Its inputs are the arguments, its outputs the results. No operation may work in place.
     """
-
-    def __init__(self, graph: AbstractFunctionGraph) -> None:
-        order = graph.toposort()
-        computed = [variable for node in order for variable in node.outputs]
-        constants = {v: None for node in order for v in node.inputs if isinstance(v, Constant)}
-        constants |= {v: None for v in graph.outputs if isinstance(v, Constant)}
-        variables = [*graph.inputs, *constants, *computed]
-        place = {variable: i for i, variable in enumerate(variables)}
-        self.rest = [v.data for v in constants] + [None] * len(computed)
-        self.steps = [_step(node, place) for node in order]
-        self.outputs = [place[variable] for variable in graph.outputs]
-
-    def __call__(self, *inputs: Any) -> list[Any]:
-        """Compute the outputs; the same from any number of threads at once."""
-        values = [*inputs, *self.rest]
-        with np.errstate(all="ignore"):  # what is not finite is the caller's business
-            for compute, places, target in self.steps:
-                values[target] = compute(*[values[i] for i in places])
-        return [values[i] for i in self.outputs]
+    order = graph.toposort()
+    variables = [*graph.inputs, *graph.outputs, *(v for node in order for v in node.inputs)]
+    variables += [v for node in order for v in node.outputs]
+    names = {variable: f"v{i}" for i, variable in enumerate(dict.fromkeys(variables))}
+    space = {names[v]: v.data for v in names if isinstance(v, Constant)}
+    space |= {f"f{k}": convert(node.op, node) for k, node in enumerate(order)}
+    lines = [
+        f"{_listed(names, node.outputs)} = f{k}({_listed(names, node.inputs)})"
+        for k, node in enumerate(order)
+    ]
+    lines.append(f"return [{_listed(names, graph.outputs)}]")
+    body = "\n    ".join(lines)
+    exec(f"def evaluate({_listed(names, graph.inputs)}):\n    {body}", space)
+    quiet: Function = np.errstate(all="ignore")(space["evaluate"])  # the caller looks at the values
+    return quiet
 
 
-def _step(node: Apply, place: dict[Variable, int]) -> Step:
-    inputs = tuple(place[variable] for variable in node.inputs)
-    first = place[node.outputs[0]]
-    outputs = first if len(node.outputs) == 1 else slice(first, first + len(node.outputs))
-    return Step(convert(node.op, node), inputs, outputs)
+def _listed(names: dict[Variable, str], variables: Sequence[Variable]) -> str:
+    return ", ".join(names[variable] for variable in variables)
 
 
 def to_numpy(
     inputs: Sequence[Variable], outputs: Sequence[Any]
-) -> tuple[NumPyGraph, dict[str, NDArray]]:
+) -> tuple[Function, dict[str, NDArray]]:
     """Turn outputs into a function of inputs, and of the shared variables that they depend on.
 
     Parameters
@@ -95,7 +87,7 @@ def to_numpy(
 
     Returns
     -------
-    function : NumPyGraph
+    function : callable
         ``function(*inputs, *shared)`` gives the list of outputs.
     shared : dict of str to ndarray
         Today's values of the shared variables by name, in the order of the arguments.
@@ -112,7 +104,14 @@ def to_numpy(
     shared = [v for v in graph_inputs(outputs) if isinstance(v, SharedVariable)]
     graph = FunctionGraph([*inputs, *shared], outputs, clone=True)
     optdb.query(REWRITES).rewrite(graph)
-    return NumPyGraph(graph), {str(v.name): np.asarray(v.get_value(borrow=True)) for v in shared}
+    dfs_rewriter(_open).rewrite(graph)
+    return compose(graph), {str(v.name): np.asarray(v.get_value(borrow=True)) for v in shared}
+
+
+@node_rewriter([OpFromGraph])
+def _open(graph: FunctionGraph, node: Apply) -> list[Variable]:
+    """Put the nodes of an operation that is made of others in its place."""
+    return inline_ofg_node(node)
 
 
 @singledispatch
@@ -122,7 +121,7 @@ def convert(op: Op, node: Apply) -> Callable:
 
     def perform(*inputs: Any) -> Any:
         cells: list[list[Any]] = [[None] for _ in range(n_outputs)]
-        op.perform(node, [np.asarray(value) for value in inputs], cells)
+        op.perform(node, [v if v is None else np.asarray(v) for v in inputs], cells)
         return cells[0][0] if n_outputs == 1 else [cell[0] for cell in cells]
 
     if not isinstance(op, HasInnerGraph):
@@ -137,12 +136,6 @@ def convert(op: Op, node: Apply) -> Callable:
 
 
 @convert.register
-def _convert_inner_graph(op: OpFromGraph, node: Apply) -> Callable:
-    inner = NumPyGraph(op.fgraph)
-    return inner if len(node.outputs) > 1 else lambda *inputs: inner(*inputs)[0]
-
-
-@convert.register
 def _convert_elementwise(op: Elemwise, node: Apply) -> Callable:
     kind, dtype = op.scalar_op, node.outputs[0].type.dtype
     if isinstance(kind, scalar.Cast):
@@ -150,7 +143,7 @@ def _convert_elementwise(op: Elemwise, node: Apply) -> Callable:
     for one, function in NUMPY_ONLY.items():
         if isinstance(kind, one):
             return function
-    name, n_inputs, _ = kind.nfunc_spec or (None, 0, 0)
+    name, n_inputs, _ = op.nfunc_spec or (None, 0, 0)
     short = all(v.type.dtype in SHORT for v in node.inputs)  # NumPy would answer in half precision
     if name is None or (short and dtype.startswith("float")):
         return convert.dispatch(Op)(op, node)
@@ -177,3 +170,17 @@ def _convert_reduction(op: CAReduce, node: Apply) -> Callable:
         return convert.dispatch(Op)(op, node)
     axis = tuple(range(node.inputs[0].type.ndim)) if op.axis is None else tuple(op.axis)
     return lambda x: function.reduce(x, axis=axis)
+
+
+@convert.register
+def _convert_split(op: Split, node: Apply) -> Callable:
+    perform, sizes = convert.dispatch(Op)(op, node), node.inputs[1]
+    if not isinstance(sizes, Constant):
+        return perform
+    ends = np.cumsum([0, *sizes.data]).tolist()
+    parts = [(slice(None),) * op.axis + (slice(*pair),) for pair in pairwise(ends)]
+
+    def split(x: Any, _: Any) -> Any:
+        return [x[part] for part in parts] if x.shape[op.axis] == ends[-1] else perform(x, _)
+
+    return split

@@ -10,19 +10,30 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
-from crmlab.arrays import Floats, Ints
+from crmlab.arrays import Bools, Floats, Ints
 from crmlab.channels import Channel, StageLabel
 from crmlab.channels.base import slash_problems
 from crmlab.errors import DataError, SpecError, raise_problems
 from crmlab.models.base import StageModel, coords
-from crmlab.models.emissions import check_panel, read_cells
+from crmlab.models.emissions import check_panel, find_window, read_cells
 from crmlab.models.move_counts import Patterns, count_patterns
+from crmlab.models.observation import (
+    SEEN,
+    KnownStages,
+    Law,
+    read_law,
+    read_seen,
+    register,
+    seen_coords,
+    swap_data,
+)
 from crmlab.stages import StageSpace
 from crmlab.tables import observed_cells
 from crmlab.transitions import StickyDirichlet, TransitionModel
 
 if TYPE_CHECKING:
     import pymc as pm
+    from pytensor.graph.basic import Variable
 
 
 @dataclass(frozen=True)
@@ -112,19 +123,9 @@ class ObservedMarkov(StageModel):
 
     def remarks(self, panel: xr.Dataset) -> list[str]:
         """Say also how many moves between reports are lost because they go over a gap."""
-        return [*super().remarks(panel), *self._gap_remarks(panel)]
-
-    def _gap_remarks(self, panel: xr.Dataset) -> list[str]:
-        known = self._stages(panel) >= 0
-        n_pairs = int(np.maximum(known.sum(axis=1) - 1, 0).sum())
-        n_lost = n_pairs - int((known[:, :-1] & known[:, 1:]).sum())
-        if not n_lost:
-            return []
         return [
-            f"{n_lost / n_pairs:.1%} of the moves between two reports of {self.label!r} go over a "
-            "gap of periods without a report and are left out, which biases the matrix where "
-            "reports depend on the stage: use HiddenMarkov with StageLabel("
-            f"{self.label!r}, confusion=np.eye({len(self.space)})), which sums over the gaps"
+            *super().remarks(panel),
+            *_gap_remarks(self._stages(panel) >= 0, self.label, len(self.space)),
         ]
 
     def _stages(self, panel: xr.Dataset) -> Ints:
@@ -143,28 +144,36 @@ class ObservedMarkov(StageModel):
         import pytensor.tensor as pt
 
         self.check(panel)
-        patterns, starts = self._count_patterns(panel), self.count_starts(panel)
-        data = {"move_counts": patterns.counts, "start_counts": starts.astype(float)}
-        if not self._is_closed:
-            weights = patterns.counts.sum(axis=(1, 2))
-            means = weights @ patterns.design[:, 0] / max(weights.sum(), 1.0)
-            data |= {"covariates": patterns.design, "covariate_means": means}
-        with pm.Model(coords=coords(self.space)) as model:
-            data = {name: pm.Data(name, values) for name, values in data.items()}
+        channels = self.channels
+        rows = np.flatnonzero(find_window(panel).last >= 0)
+        some = panel.isel(customer_id=rows)
+        with pm.Model(coords={**coords(self.space), **seen_coords(some, channels)}) as model:
+            for name, values in self.transitions.design.read_some(panel, rows).items():
+                pm.Data(name, values)
             initial = pm.Dirichlet("initial_probs", np.ones(len(self.space)), dims="stage")
-            # The patterns are registered already, so the transitions take nothing from the panel.
-            some = None if self._is_closed else panel.isel(customer_id=slice(0, 1))
-            matrix = self.transitions.matrix(self.space, some)
-            matrix = matrix.reshape((-1, *self.space.mask.shape))
-            rows, columns = np.nonzero(self.space.mask)
-            counted = data["move_counts"][:, rows, columns]
-            pm.Potential("moves", pt.sum(counted * pt.log(matrix[:, rows, columns])))
-            pm.Potential("starts", pt.sum(data["start_counts"] * pt.log(initial)))
-            never_wrong = np.eye(len(self.space))
-            pm.Deterministic(
-                f"{self.label}_confusion", pt.constant(never_wrong), dims=("stage", "stage_to")
-            )
+            matrix = self.transitions.matrix(self.space, None if self._is_closed else panel)
+            name, never_wrong = f"{self.label}_confusion", pt.constant(np.eye(len(self.space)))
+            confusion = pm.Deterministic(name, never_wrong, dims=("stage", "stage_to"))
+            law = Law(initial, matrix, {name: confusion})
+            register(KnownStages(channels), law, read_seen(some, channels, self.space))
         return model
+
+    def merged_loglik(self, built: "pm.Model", panel: xr.Dataset) -> "list[Variable]":
+        """Log-likelihood of the counts of moves under each pattern of covariates, and of starts."""
+        import pytensor
+        import pytensor.tensor as pt
+
+        patterns, starts = self._count_patterns(panel), self.count_starts(panel).astype(float)
+        counts = pytensor.shared(patterns.counts, "move_counts")
+        law = read_law(built[SEEN], self.channels)
+        matrix = law.moves.reshape((-1, *self.space.mask.shape))
+        rows, columns = np.nonzero(self.space.mask)
+        moves = pt.sum(counts[:, rows, columns] * pt.log(matrix[:, rows, columns]))
+        start_counts = pytensor.shared(starts, "start_counts")
+        parts = [moves, pt.sum(start_counts * pt.log(law.initial))]
+        return swap_data(
+            parts, built, {"covariates": pytensor.shared(patterns.design, "covariates")}
+        )
 
     def sample_exact(
         self, panel: xr.Dataset, size: tuple[int, ...], rng: np.random.Generator
@@ -184,6 +193,20 @@ class ObservedMarkov(StageModel):
                 np.eye(len(self.space)), (*size, len(self.space), len(self.space))
             ),
         }
+
+
+def _gap_remarks(known: Bools, label: str, n_stages: int) -> list[str]:
+    """Say how many moves between reports (customer, period) go over a gap."""
+    n_pairs = int(np.maximum(known.sum(axis=1) - 1, 0).sum())
+    n_lost = n_pairs - int((known[:, :-1] & known[:, 1:]).sum())
+    if not n_lost:
+        return []
+    return [
+        f"{n_lost / n_pairs:.1%} of the moves between two reports of {label!r} go over a "
+        "gap of periods without a report and are left out, which biases the matrix where "
+        "reports depend on the stage: use HiddenMarkov with StageLabel("
+        f"{label!r}, confusion=np.eye({n_stages})), which sums over the gaps"
+    ]
 
 
 def _sample_row(weights: Floats, size: tuple[int, ...], rng: np.random.Generator) -> Floats:

@@ -5,10 +5,11 @@ Without it a posterior has one copy for each relabelling of the stages, and "act
 variables x_1 = z_1, x_k = x_{k-1} + exp(z_k).
 """
 
+from copy import copy
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pymc.distributions.distribution import support_point
+from pymc.distributions.distribution import _support_point, support_point
 from pymc.distributions.transforms import _default_transform
 from pymc.logprob.transforms import Transform
 
@@ -71,6 +72,21 @@ def spread_start(prior: "TensorVariable", groups: Groups) -> np.ndarray:
             # Sorted first: the prior's centres may be equal, or fall where the values must rise.
             start[list(group)] = np.sort(start[list(group)]) + np.linspace(-1, 1, len(group))
     return start if default is None else _evaluate(default.backward(start, *inputs))
+
+
+def start_in_order(prior: "TensorVariable", groups: Groups) -> "TensorVariable":
+    """Return the same prior, whose support point is in order: a sampler starts there.
+
+    Initial values would say the same, but PyMC cannot transform models that have them, which
+    `pm.compute_log_likelihood` and `pm.do` need.
+    """
+    import pytensor.tensor as pt
+
+    node, start = prior.owner, spread_start(prior, groups)
+    op = copy(node.op)
+    op.__class__ = type(type(op).__name__, (type(op),), {})
+    _support_point.register(type(op), lambda op, rv, *inputs: pt.constant(start))
+    return op.make_node(*node.inputs).outputs[node.outputs.index(prior)]
 
 
 def _evaluate(graph: "TensorVariable") -> np.ndarray:

@@ -34,6 +34,9 @@ from crmlab.plots.matrices import (
 from crmlab.plots.ranks import (
     plot_rank_ecdf as plot_rank_ecdf,
 )
+from crmlab.plots.residuals import (
+    plot_pseudo_residuals as plot_pseudo_residuals,
+)
 from crmlab.plots.sentences import (
     describe_stage_value as describe_stage_value,
     describe_survival as describe_survival,

@@ -81,7 +81,7 @@ def plot_prediction(
     actual: ArrayLike,
     forecasts: Mapping[str, ArrayLike],
     *,
-    cutoff: float,
+    cutoff: float | None = None,
     periods: ArrayLike | None = None,
     quantity: str = "Cumulative repeat purchases",
     period_name: str = "Week",
@@ -96,8 +96,8 @@ def plot_prediction(
         What happened, in units of `quantity`; cumulative for a tracking plot.
     forecasts : mapping of str to array_like of shape (periods,) or (draws, periods)
         Prediction of each model, by name. Draws add a band: the central interval.
-    cutoff : float
-        The last time in the models' training data.
+    cutoff : float, optional
+        The last time in the models' training data; left out if all periods come after it.
     periods : array_like of shape (periods,), optional
         Times; by default 1, 2, 3, ...
     quantity, period_name : str
@@ -128,13 +128,14 @@ def plot_prediction(
     times = _times(counted if periods is None else periods, common_length(models))
     if happened.shape != times.shape:
         raise SpecError(f"`actual` must have {len(times)} values, as periods, got {len(happened)}")
-    if not times[0] <= cutoff <= times[-1]:
+    if cutoff is not None and not times[0] <= cutoff <= times[-1]:
         raise SpecError(f"`cutoff` must lie in {times[0]:g} to {times[-1]:g}, got {cutoff!r}")
 
     ax = take_axes(ax, 0.58)
     draw_curves(ax, times, models, prob)
     ax.plot(times, happened, color=INK, linestyle="-", marker="", linewidth=points_of(0.24))
-    _draw_cutoff(ax, cutoff)
+    if cutoff is not None:
+        _draw_cutoff(ax, cutoff)
     lowest = min(happened.min(), *(curve.min() for curve in models.values()))
     ax.set(
         xlim=(times[0], times[-1]),

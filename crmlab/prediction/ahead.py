@@ -9,7 +9,7 @@ from crmlab.arrays import Floats, Ints, upper_edges
 from crmlab.chains.motion import move_probs
 from crmlab.channels import Channel
 from crmlab.errors import DataError, SpecError, raise_problems
-from crmlab.prediction.customers import Customers, Parameters
+from crmlab.prediction.customers import Customers
 
 
 def design_ahead(customers: Customers, n_periods: int, future: xr.Dataset | None) -> Floats | None:
@@ -114,15 +114,3 @@ def walk(now: Floats, matrices: Floats, n_periods: int, rng: np.random.Generator
 def forecast_name(channel: Channel, labels: Mapping[str, object]) -> str:
     """Return a channel's name in a forecast, where a dim may already have that name."""
     return f"{channel.name}_reported" if channel.name in labels else channel.name
-
-
-def observe(
-    channel: Channel, parameters: Parameters, paths: Ints, rng: np.random.Generator
-) -> Floats:
-    """Simulate what a channel shows along stage paths (customer, horizon)."""
-    names = channel.parameter_names
-    given = {name: parameters[f"{channel.name}_{name}"][paths] for name in names}
-    size = paths.shape if channel.n_uniforms == 1 else (channel.n_uniforms, *paths.shape)
-    # Centred in cells of 2**-52: a channel is never asked for the quantile of 0 or 1.
-    u = (rng.integers(2**52, size=size) + np.float64(0.5)) * 2.0**-52
-    return channel.sample(u, **given)

@@ -4,20 +4,18 @@ Each customer is placed at one of `N_POINTS` fixed points of the population; the
 is the likelihood of what was seen if the customer were there.
 """
 
-import functools
 import itertools
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from scipy.special import logsumexp, ndtri, softmax
+from scipy.special import logsumexp, softmax
 
 from crmlab.arrays import Floats, Ints, upper_edges
+from crmlab.inference.likelihood import N_POINTS, population_points
 from crmlab.prediction.customers import Customers, Parameters
 from crmlab.prediction.recursion import Found, follow, inside_windows
 from crmlab.prediction.shared import LANES, Filtered, filter_draws, is_shared
-
-N_POINTS = 64
 
 
 class Places(NamedTuple):
@@ -38,19 +36,6 @@ class Summary(NamedTuple):
     earlier: Floats  # (customers, K) the same, some periods before
     occupancy: Floats  # (period, K) customers expected in each stage
     loglik: Floats  # (customers,) of the whole history
-
-
-@functools.cache
-def population_points(n_effects: int, n_points: int = N_POINTS) -> Floats:
-    """Return points spread evenly over the population (point, effect), as standard normals.
-
-    A Halton sequence without its first point, scaled to mean 0 and standard deviation 1: a rule of
-    integration, not a sample.
-    """
-    from scipy.stats import qmc
-
-    points = ndtri(qmc.Halton(n_effects, scramble=False).random(n_points + 1)[1:])
-    return (points - points.mean(axis=0)) / points.std(axis=0)
 
 
 def _points_of(customers: Customers, n_points: int = N_POINTS) -> Floats | None:

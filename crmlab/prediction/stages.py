@@ -8,7 +8,8 @@ from crmlab.arrays import check_count
 from crmlab.errors import check_one_of
 from crmlab.inference import Fit
 from crmlab.inference.fitting import make_rng
-from crmlab.prediction.ahead import design_ahead, forecast_name, observe, step_ahead, walk
+from crmlab.models.observation import observe
+from crmlab.prediction.ahead import design_ahead, forecast_name, step_ahead, walk
 from crmlab.prediction.customers import Parameters, read_customers
 from crmlab.prediction.draws import (
     check_memory,

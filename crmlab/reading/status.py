@@ -158,11 +158,11 @@ def describe_statuses(
     order = np.argsort(-cells.counts, kind="stable")
     listed = [
         Decision(f"status {cells.texts[k][:60]!r}", done[meanings[k]],
-                 f"{rows_of(cells.counts[k])}, {why}")
+                 f"{rows_of(int(cells.counts[k]))}, {why}")
         for k in order[:_SHOWN]
     ]  # fmt: skip
     if len(order) > _SHOWN:
-        rest = cells.counts[order[_SHOWN:]].sum()
+        rest = int(cells.counts[order[_SHOWN:]].sum())
         more = f"{len(order) - _SHOWN:,} more statuses"
         listed.append(Decision(more, "judged in the same way", rows_of(rest)))
     return listed

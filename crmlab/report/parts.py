@@ -1,5 +1,6 @@
 """The parts of a page: tables, figures, templates that escape all text; tables as CSV."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-_PHONE, _GAP = 45, 3  # characters that fit beside each other on a phone, and between two columns
+_OPTION = re.compile(r"(?<![\w-])--[a-z]+(-[a-z]+)*")
+_PHONE, _GAP = 42, 2  # characters that fit beside each other on a phone, and between two columns
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,21 @@ def read_template(package: str, name: str) -> "Template":
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["mark_options"] = mark_options
     return environment.get_template(name)
+
+
+def mark_options(text: object) -> "Markup":
+    """Escape a text and set the options in it as code, so that no line breaks within them.
+
+    Examples
+    --------
+    >>> str(mark_options("<b> (--date-order)"))
+    '&lt;b&gt; (<code>--date-order</code>)'
+    """
+    from markupsafe import Markup, escape
+
+    return Markup(_OPTION.sub(r"<code>\g<0></code>", str(escape(text))))
 
 
 def element(ax: "Axes", sentence: str) -> "Markup":

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, Ints
 from crmlab.channels.base import slash_problems
 from crmlab.errors import refuse
 from crmlab.transitions.backend import Backend, numpy_backend
@@ -130,6 +130,13 @@ class Design:
         apart = self.customers is not None
         cells = read_design(panel, self.covariates, self.segments, lag=self.lag, apart=apart)
         return {"covariates": cells, "covariate_means": mean_design(cells, panel)}
+
+    def read_some(self, panel: "xr.Dataset", rows: Ints) -> dict[str, Floats]:
+        """Do as `read` does, for some customers by position; the means are those of all."""
+        found = self.read(panel)
+        if len(found.get("covariates", ())) > 1:
+            found["covariates"] = np.ascontiguousarray(found["covariates"][rows])
+        return found
 
     def push(self, parameters: Mapping, cells: Any, offsets: Any, xp: Backend) -> Any:
         """Add up what covariates and customers do to each move (N or 1, moves or 1, K[, K])."""

@@ -74,7 +74,6 @@ def two_hills():
 
 
 @pytest.mark.sampling
-@fault("all chains start on one of two hills, R-hat is silent, and nobody hears of the other")
 def test_two_readings_of_one_panel_are_told(two_hills, loyalty_model):
     """Laplace evidence gives the hills masses of about .69 and .31."""
     with warnings.catch_warnings():
@@ -83,8 +82,8 @@ def test_two_readings_of_one_panel_are_told(two_hills, loyalty_model):
     assert "two readings" in repr(fitted)
 
 
-@pytest.mark.compiling
-@fault("replicate 10 of the study of weak data: two hills of equal evidence are not told")
+@pytest.mark.sampling
+@pytest.mark.slow
 def test_two_readings_of_weak_data_are_told():
     """Laplace evidence -2816.5 and -2816.3: the chance of a purchase in mid and high is swapped."""
     panel, _ = simulate(10)

@@ -6,8 +6,8 @@ posterior: its rank among L independent draws is uniform on 0, ..., L. This hold
 of parameters and data, on average over worlds (Cook, Gelman and Rubin 2006; Talts et al. 2018). A
 transposed matrix, another prior or a period that is read late: each distorts some rank.
 
-* `prior`: parameters drawn from a model's own prior, ordered stages included
-* `worlds`: a panel with those parameters, in the shape of a design (windows, covariates, gaps)
+* `crmlab.models.prior`: parameters drawn from a model's own prior, ordered stages included
+* `crmlab.models.simulation`: a panel with them, in the shape of a design (windows, gaps)
 * `uniformity`: one exact test of uniform ranks, and the band that goes with it
 * `study`: replicates, one by one or many, and what they say
 

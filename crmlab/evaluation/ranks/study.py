@@ -12,12 +12,12 @@ import xarray as xr
 from crmlab import chains
 from crmlab.arrays import Floats, count_problems, spread_evenly
 from crmlab.errors import SpecError, check_one_of, raise_problems
-from crmlab.evaluation.ranks.prior import Draw, draw_prior
 from crmlab.evaluation.ranks.uniformity import rank_p_value
-from crmlab.evaluation.ranks.worlds import moving, simulate_panel
 from crmlab.inference.fitting import make_rng
 from crmlab.models.base import StageModel
 from crmlab.models.emissions import Scorer, find_window
+from crmlab.models.prior import Draw, draw_prior
+from crmlab.models.simulation import moving, simulate_panel
 
 if TYPE_CHECKING:
     from crmlab.inference.log_density import LogDensity
@@ -247,9 +247,9 @@ def _exact_sampler(model: StageModel, panel: xr.Dataset) -> Sampler:
 
 def _nuts_sampler(model: StageModel, panel: xr.Dataset) -> Sampler:
     """Compile the log-posterior on the first panel; the others only change its data."""
-    from crmlab.inference.log_density import make_log_density
+    from crmlab.inference.log_density import read_log_density
 
-    density = make_log_density(model.build(panel), model.posterior_names)
+    density = read_log_density(model, panel)
 
     def sample(panel: xr.Dataset, n_draws: int, rng: np.random.Generator) -> _Run:
         here = density.with_data(model.read(panel))

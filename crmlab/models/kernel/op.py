@@ -9,6 +9,7 @@ import inspect
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from numba.extending import register_jitable
 from pytensor.gradient import disconnected_type
 from pytensor.graph.basic import Apply, Variable
 from pytensor.graph.op import Op
@@ -16,7 +17,7 @@ from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache
 from pytensor.tensor import as_tensor_variable, cast, concatenate, stack
 from pytensor.tensor.type import dmatrix, dscalar, dtensor3, dtensor4, dvector
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, Ints
 from crmlab.models.kernel import driven, scalar, shared, simd, steps
 
 
@@ -63,6 +64,95 @@ class PanelLikelihood(Op):
         """Scale the gradients that the forward call has computed."""
         scaled = [cotangents[0] * gradient for gradient in outputs[1:]]
         return [*scaled, *(disconnected_type() for _ in inputs[len(scaled) :])]
+
+
+def logliks(initial: Floats, matrices: Floats, table: Floats, codes: Ints, windows: Ints) -> Floats:
+    """Log-likelihood of each history (history,); minus infinity where it is impossible."""
+    buffers = scalar.new_buffers(codes.shape[1], len(initial))
+    found = np.zeros(len(codes))
+    for n in range(len(codes)):
+        own = matrices[n % len(matrices)]
+        found[n] = scalar.walk_forward(initial, own, table, codes[n], windows[n], buffers)
+    return found
+
+
+@functools.cache
+def compiled_logliks() -> Callable[..., Floats]:
+    """`logliks` compiled by numba, without fast-math."""
+    import numba
+
+    return numba.njit(error_model="numpy", fastmath=False, nogil=True, cache=True)(logliks)
+
+
+@register_jitable
+def _multiply_odds(matrices: Floats, odds: Floats, own: Floats) -> None:
+    """Write the matrices (move, K, K) whose odds are multiplied by some (K, K)."""
+    n_moves, n_states, _ = matrices.shape
+    for t in range(n_moves):
+        for i in range(n_states):
+            total = 0.0
+            for j in range(n_states):
+                own[t, i, j] = matrices[t, i, j] * odds[i, j]
+                total += own[t, i, j]
+            for j in range(n_states):
+                own[t, i, j] /= total
+
+
+def logliks_at_points(
+    initial: Floats, matrices: Floats, odds: Floats, table: Floats, codes: Ints, windows: Ints
+) -> Floats:
+    """Log-likelihood of each history (point, history) if the odds of its moves are multiplied.
+
+    `odds` (point, K, K) are what a place in the population multiplies each move by.
+    """
+    buffers = scalar.new_buffers(codes.shape[1], len(initial))
+    found, own = np.zeros((len(odds), len(codes))), np.zeros(matrices.shape[1:])
+    for p in range(len(odds)):
+        for n in range(len(codes)):
+            if len(matrices) > 1 or n == 0:
+                _multiply_odds(matrices[n % len(matrices)], odds[p], own)
+            found[p, n] = scalar.walk_forward(initial, own, table, codes[n], windows[n], buffers)
+    return found
+
+
+@functools.cache
+def compiled_logliks_at_points() -> Callable[..., Floats]:
+    """`logliks_at_points` compiled by numba, without fast-math."""
+    import numba
+
+    compiled = numba.njit(error_model="numpy", fastmath=False, nogil=True, cache=True)
+    return compiled(logliks_at_points)
+
+
+class CustomerLikelihood(Op):
+    """The log-likelihood of each customer as a PyTensor operation, for what is read one by one.
+
+    Its gradient is that of `PanelLikelihood`, in which each customer counts as often as the
+    log-likelihood is weighted.
+    """
+
+    __props__ = ()
+
+    def make_node(self, *inputs: Variable) -> Apply:
+        """Take (initial, matrices, table, codes, windows)."""
+        return Apply(self, [as_tensor_variable(value) for value in inputs], [dvector()])
+
+    def perform(self, node: Apply, inputs: list, outputs: list) -> None:
+        """Run the recursion on arrays."""
+        outputs[0][0] = compiled_logliks()(*[np.ascontiguousarray(value) for value in inputs])
+
+    def infer_shape(self, node: Apply, shapes: list) -> list:
+        """One number per customer."""
+        return [shapes[3][:1]]
+
+    def connection_pattern(self, node: Apply) -> list[list[bool]]:
+        """Codes and windows are not differentiated."""
+        return [[True], [True], [True], [False], [False]]
+
+    def pullback(self, inputs: list, outputs: list, cotangents: list) -> list:
+        """Weigh the customers."""
+        gradients = PanelLikelihood()(*inputs, cotangents[0])[1:]
+        return [*gradients, disconnected_type(), disconnected_type()]
 
 
 @functools.cache
@@ -113,6 +203,19 @@ def panel_loglik(
     rows, codes = _join_channels(tables, codes)
     leading = (None,) * (4 - matrix.ndim)
     return PanelLikelihood()(initial, matrix[leading], rows, codes, windows, times)[0]
+
+
+def customer_logliks(
+    initial: Variable,
+    matrix: Variable,
+    tables: Sequence[Variable],
+    codes: Sequence[Variable],
+    windows: Variable,
+) -> Variable:
+    """Log-likelihood of each customer as a PyTensor vector; arguments as `panel_loglik` has."""
+    rows, codes = _join_channels(tables, codes)
+    matrices, ends = matrix[(None,) * (4 - matrix.ndim)], cast(windows, "int64")
+    return CustomerLikelihood()(initial, matrices, rows, codes, ends)
 
 
 def driven_loglik(
@@ -196,8 +299,28 @@ def _compile_driven_likelihood(op: DrivenLikelihood, node: Apply, **_: object) -
     return driven_likelihood, _fingerprint()
 
 
+@register_funcify_default_op_cache_key(CustomerLikelihood)
+def _compile_customer_likelihood(op: CustomerLikelihood, node: Apply, **_: object) -> tuple:
+    """Hand numba the recursion of each customer."""
+    import numba
+
+    kernel = compiled_logliks()
+
+    @numba.njit
+    def customer_likelihood(initial, matrices, table, codes, windows):
+        return kernel(
+            np.ascontiguousarray(initial),
+            np.ascontiguousarray(matrices),
+            np.ascontiguousarray(table),
+            np.ascontiguousarray(codes),
+            np.ascontiguousarray(windows),
+        )
+
+    return customer_likelihood, _fingerprint()
+
+
 def _fingerprint() -> int:
     """Sum up the kernels' source: PyTensor's own keys do not see it."""
     modules = (simd, steps, scalar, shared, driven)
-    source = "".join(inspect.getsource(module) for module in modules)
+    source = "".join(inspect.getsource(part) for part in (*modules, logliks))
     return int(hashlib.sha256(source.encode()).hexdigest()[:12], 16)

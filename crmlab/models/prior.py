@@ -8,10 +8,12 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from crmlab.arrays import Floats
+from crmlab.arrays import Floats, check_count
+from crmlab.channels import Channel
 from crmlab.errors import SpecError
-from crmlab.evaluation.ranks.worlds import blank_panel
 from crmlab.models.base import StageModel
+from crmlab.models.simulation import blank_panel
+from crmlab.stages import StageSpace
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -45,7 +47,7 @@ def draw_prior(model: StageModel, design: xr.Dataset, *, seed: int) -> Iterator[
     Examples
     --------
     >>> import crmlab as crm
-    >>> from crmlab.evaluation.ranks import empty_panel
+    >>> from crmlab.models.simulation import empty_panel
     >>> space = crm.StageSpace(("dormant", "active"))
     >>> model = crm.HiddenMarkov(space, channels=(crm.Poisson("visits"),), ordered_by="visits_rate")
     >>> draw = next(draw_prior(model, empty_panel(3, 2), seed=1))
@@ -104,3 +106,61 @@ def _orders(built: "pm.Model") -> list[tuple[object, Callable[[NDArray], bool]]]
         for part in parts(transform)
         if isinstance(part, OrderedWithin)
     ]
+
+
+def prior_draws(model: StageModel, panel: xr.Dataset, draws: int, seed: int) -> xr.Dataset:
+    """Draws of all posterior variables from the prior, with ArviZ's dims, one chain."""
+    check_count("prior_draws", "draws", draws)
+    found = list(islice(draw_prior(model, panel, seed=seed), draws))
+    axes = {"initial_probs": ("stage",), "transition_matrix": ("stage_from", "stage_to")}
+    variables = {}
+    for name, value in found[0].items():
+        dims = axes.get(name, ("stage", "stage_to")[: value.ndim])
+        cells = np.stack([draw[name] for draw in found])[None]
+        variables[name] = (("chain", "draw", *dims), cells)
+    labels = {"chain": [0], "draw": np.arange(draws)}
+    used = {dim for dims, _ in variables.values() for dim in dims[2:]}
+    stages = {dim: list(model.space.names) for dim in sorted(used)}
+    return xr.Dataset(variables, coords={**labels, **stages})
+
+
+def log_priors(model: StageModel, posterior: xr.Dataset) -> xr.Dataset:
+    """Log-density of each prior at each draw (chain, draw), up to constants.
+
+    The prior of the initial probabilities is uniform, and is left out; so are the parts of which
+    the posterior keeps no trace (``attrs["left_out"]``).
+    """
+    flat = posterior.stack(sample=("chain", "draw"), create_index=False)
+    values = {str(n): v.transpose("sample", ...).values for n, v in flat.data_vars.items()}
+    space = model.space
+    found: dict[str, Floats] = {}
+    for channel in model.channels:
+        found |= _of_channel(channel, space, values)
+    moves = model.transitions.log_prior(space, values)
+    if moves is None:
+        raise SpecError(
+            f"log_prior: the prior of {type(model.transitions).__name__} cannot be read "
+            "from its posterior; use StickyDirichlet, CovariateLogit or OrderedLogit."
+        )
+    dims = ("chain", "draw")
+    size = tuple(posterior.sizes[dim] for dim in dims)
+    cells = {name: (dims, v.reshape(size)) for name, v in {**found, **moves[0]}.items()}
+    labels = {dim: posterior[dim].values for dim in dims}
+    return xr.Dataset(cells, coords=labels, attrs={"left_out": moves[1]})
+
+
+def _of_channel(channel: Channel, space: StageSpace, values: dict) -> dict[str, Floats]:
+    import pymc as pm
+    import pytensor.tensor as pt
+
+    from crmlab.models.numpy_graph import to_numpy
+
+    found = {}
+    for name, prior in channel.parameters(space).items():
+        if name in channel.known:
+            continue
+        full = f"{channel.name}_{name}"
+        draw = pt.TensorType("float64", (None,) * prior.ndim)("draw")
+        density, _ = to_numpy([draw], [pt.sum(pm.logp(prior, draw))])
+        found[full] = np.array([float(density(row)[0]) for row in values[full]])
+    return found

@@ -1,14 +1,16 @@
 """Panels simulated by a model itself: its own moves, its own channels, the shape of a design."""
 
+from dataclasses import replace
+
 import numpy as np
 import xarray as xr
 
-from crmlab.arrays import Floats, Ints, count_problems, upper_edges
+from crmlab.arrays import Floats, count_problems
 from crmlab.errors import SpecError, raise_problems
 from crmlab.models.base import StageModel
-from crmlab.models.emissions import Window, find_window
-from crmlab.prediction.ahead import observe
-from crmlab.prediction.customers import Parameters
+from crmlab.models.emissions import find_window
+from crmlab.models.observation import draw_stages, observe
+from crmlab.transitions.base import Parameters
 
 DIMS = ("customer_id", "period")
 
@@ -83,7 +85,7 @@ def simulate_panel(
     normals = rng.normal(size=(design.sizes["customer_id"], n_effects))
     matrices = moving(model, design, parameters, normals)
     window = find_window(design)
-    stages = _walk(parameters["initial_probs"], matrices, window, design.sizes["period"], rng)
+    stages = draw_stages(parameters["initial_probs"], matrices, window, design.sizes["period"], rng)
     seen = {
         channel.name: (DIMS, observe(channel, parameters, np.maximum(stages, 0), rng))
         for channel in model.channels
@@ -108,17 +110,7 @@ def moving(
     return transitions.matrices(space, parameters, covariates, offsets)
 
 
-def _walk(
-    initial: Floats, matrices: Floats, window: Window, n_periods: int, rng: np.random.Generator
-) -> Ints:
-    """Stage paths (customer, period); their values before a window have no meaning."""
-    start, edges = upper_edges(initial), upper_edges(matrices)
-    who = np.arange(len(window.first))
-    stages = np.zeros((len(who), n_periods), dtype=np.int64)
-    now = stages[:, 0]
-    for t in range(n_periods):
-        onward = edges[who % len(edges), (t - 1) % edges.shape[1], now]
-        rows = np.where(t <= window.first[:, None], start, onward)
-        now = (rng.random(len(who))[:, None] >= rows).sum(axis=1)
-        stages[:, t] = now
-    return stages
+def always_answering(model: StageModel) -> StageModel:
+    """Return the model with customers who always answer: the panel says where they did."""
+    channels = tuple(channel.always_answered() for channel in model.channels)
+    return model if channels == model.channels else replace(model, channels=channels)
