@@ -206,6 +206,7 @@ def test_an_extended_fit_is_saved_without_what_the_panel_has(fitted, tmp_path):
         assert set(stored.children) == {
             "posterior",
             "sample_stats",
+            "search",
             "posterior_predictive",
             "prior",
             "prior_predictive",

@@ -176,7 +176,7 @@ def test_draws_are_the_same_whether_progress_is_shown_or_not(
     monkeypatch.setattr(Progress, "say", lambda self, text: told.append(text))
     options = {"draws": 60, "tune": 60, "seed": 4}
     shown = crm.fit(loyalty_model, loyalty_panel, **options)
-    assert "transforming the draws" in told
+    assert "checking convergence" in told
     hidden = crm.fit(loyalty_model, loyalty_panel, **options, progress=False)
     for name, draws in shown.posterior.items():
         assert np.array_equal(draws, hidden.posterior[name])

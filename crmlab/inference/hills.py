@@ -65,7 +65,7 @@ def find_hills(
     ...     share = 1 / (1 + np.exp(right - left))
     ...     return np.logaddexp(left, right)[0], -share * (x + 4) - (1 - share) * (x - 4)
     >>> hills = find_hills(two, np.zeros(1), 2, np.random.default_rng(1))
-    >>> sorted(round(hill.place[0], 3) for hill in hills)
+    >>> sorted(round(float(hill.place[0]), 3) for hill in hills)
     [-4.0, 4.0]
     """
     n = N_LOOKS * n_chains
