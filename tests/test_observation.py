@@ -277,7 +277,7 @@ def test_the_page_for_pymc_users_runs_up_to_the_model():
         exec(block, page)
     assert page["loo"].n_data_points == 60
     assert set(page["table"].index) == {"uniform", "sticky"}
-    assert not page["sensitivity"].to_dataset().isnull().any().to_array().any()
+    assert not page["sensitivity"].isnull().any().to_array().any()
 
 
 @pytest.mark.compiling
@@ -293,7 +293,7 @@ def test_a_session_of_a_pymc_user_from_build_to_compare():
     assert idata["log_likelihood"][SEEN].dims == ("chain", "draw", "customer_id")
     assert page["prior"]["prior_predictive"][SEEN].shape == (1, 50, 60, 8, 2)
     assert page["visits_again"].shape == (2, 300, 60, 8)
-    one, other = (tree["posterior"]["visits_rate"] for tree in (page["fit"].idata, idata))
+    one, other = (tree["posterior"]["visits_rate"] for tree in (page["result"].idata, idata))
     gap = abs(one.mean(("chain", "draw")).values - other.mean(("chain", "draw")).values)
     assert (gap < 0.3 * one.std(("chain", "draw")).values).all()
     assert page["same"]["elpd_diff"].abs().max() < 0.5

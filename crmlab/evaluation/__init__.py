@@ -36,12 +36,13 @@ Which model predicts better? (`comparison`, `future`):
 * `leave_future_out`: how well a model predicts the next period, again and again
 * `FutureScore`: what `leave_future_out` returns
 
-Does the model make data like these? (`replicates`, `statistics`):
+Does the model make data like these? (`replicates`, `statistics`, `residuals`):
 
 * `predictive_checks`: the panel replicated from the posterior
 * `prior_checks`: panels drawn from the prior
 * `check_statistics`: replicated panels against the data, statistic by statistic
 * `seen_cells`: replicated panels in the shape that the plots of ArviZ read
+* `pseudo_residuals`: where each cell lies in its predictive distribution, as a normal number
 
 What was assumed beforehand? (`priors`, `sensitivity`):
 

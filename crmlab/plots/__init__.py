@@ -36,10 +36,11 @@ Value and decisions (`worth`, `decisions`):
 * `plot_regret`: the cost of not knowing, as data come in
 * `plot_alive_map`: the probability of being alive, by frequency and recency
 
-Checks (`curves`, `ranks`):
+Checks (`curves`, `ranks`, `residuals`):
 
 * `plot_calibration`: predicted probabilities compared with how often the stage occurred
 * `plot_rank_ecdf`: how far ranks are from uniform
+* `plot_pseudo_residuals`: pseudo-residuals of a channel against the normal distribution
 
 Sentences:
 
