@@ -123,7 +123,7 @@ def build_scan() -> object:
 
 
 def run_crmlab(draws: int) -> tuple[xr.Dataset, float, float]:
-    """Sample as `crm.fit` does; give draws, seconds of set-up, seconds of sampling."""
+    """Sample one hill as `crm.fit` does; give draws, seconds of set-up, seconds of sampling."""
     from crmlab.inference.fitting import _label_draws
     from crmlab.inference.log_density import read_log_density, run_nuts
 
