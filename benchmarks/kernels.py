@@ -33,8 +33,9 @@ import numpy as np
 from numpy.typing import NDArray
 from peers import compile_em, compile_extras, compile_jax
 
+from crmlab.models.kernel import driven, shared
 from crmlab.models.kernel.driven import Drivers
-from crmlab.models.kernel.op import compiled_driven_kernel, compiled_kernel
+from crmlab.models.kernel.op import compiled
 
 Floats = NDArray[np.float64]
 REPEATS = 9
@@ -74,12 +75,14 @@ class Problem:
         """crmlab, in registers."""
         free = (self.initial, self.base, self.effects, self.customers, self.table)
         data = (self.covariates, self.loads, self.codes, self.windows, self.times)
-        return float(compiled_driven_kernel()(*free, *data)[0])
+        return float(compiled(driven.loglik_and_gradient)(*free, *data)[0])
 
     def with_matrices(self) -> float:
         """crmlab, from ready-made matrices; their gradient is carried back to the logits."""
         P = self.matrices()
-        found = compiled_kernel()(self.initial, P, self.table, self.codes, self.windows, self.times)
+        found = compiled(shared.loglik_and_gradient)(
+            self.initial, P, self.table, self.codes, self.windows, self.times
+        )
         counts = found[2]
         slopes = P * (counts - (P * counts).sum(axis=-1, keepdims=True))
         slopes.sum(axis=(0, 1))
@@ -91,7 +94,7 @@ class Problem:
         """crmlab, where everybody moves by one matrix."""
         P = np.exp(self.base) / np.exp(self.base).sum(axis=1, keepdims=True)
         given = (P[None, None], self.table, self.codes, self.windows, self.times)
-        return float(compiled_kernel()(self.initial, *given)[0])
+        return float(compiled(shared.loglik_and_gradient)(self.initial, *given)[0])
 
     @property
     def n_operations(self) -> float:

@@ -8,8 +8,9 @@ import pytensor.tensor as pt
 import pytest
 from numba import njit
 
+from crmlab.models.kernel import driven
 from crmlab.models.kernel.driven import Drivers
-from crmlab.models.kernel.op import compiled_driven_kernel, driven_loglik
+from crmlab.models.kernel.op import compiled, driven_loglik
 from crmlab.models.kernel.scalar import forward_backward
 from crmlab.models.kernel.simd import WIDTH, exponential, load, store
 from tests import interpreted
@@ -33,7 +34,7 @@ class Case:
         d = self.drivers
         free = (self.initial, d.base, d.effects, d.customers, self.table)
         data = (d.covariates, d.loads, self.codes, self.windows, self.times)
-        return compiled_driven_kernel()(*free, *data)
+        return compiled(driven.loglik_and_gradient)(*free, *data)
 
     def matrices(self):
         """Softmax of the logits, (N, T - 1, K, K), by NumPy."""

@@ -20,7 +20,8 @@ from crmlab.errors import DataError, SpecError
 from crmlab.inference.log_density import read_log_density
 from crmlab.models.base import coords
 from crmlab.models.emissions import Scorer, encode, find_window
-from crmlab.models.kernel.op import compiled_kernel, panel_loglik
+from crmlab.models.kernel import shared
+from crmlab.models.kernel.op import compiled, panel_loglik
 from crmlab.models.kernel.scalar import forward_backward
 from crmlab.models.ordering import OrderedWithin, spread_start
 from tests import interpreted
@@ -40,6 +41,7 @@ from tests.ragged import (
 
 # The kernel ---------------------------------------------------------------------------------------
 
+KERNEL = compiled(shared.loglik_and_gradient)
 N, T, K = 5, 4, 3
 WINDOWS = np.stack([FIRST, LAST], axis=-1)
 CELLS = np.arange(N * T).reshape(N, T)
@@ -89,7 +91,7 @@ SHAPES = pytest.mark.parametrize(
 )
 KERNELS = pytest.mark.parametrize(
     "kernel",
-    [lambda: on_dense(forward_backward), lambda: on_dense(compiled_kernel())],
+    [lambda: on_dense(forward_backward), lambda: on_dense(KERNEL)],
     ids=["plain", "compiled"],
 )
 
@@ -218,7 +220,7 @@ def crowd(n_states, n_channels, seed):
 
 def assert_walks_agree(arguments):
     """Eight side by side and one by one: the same up to rounding."""
-    together, alone = compiled_kernel()(*arguments), forward_backward(*arguments)
+    together, alone = KERNEL(*arguments), forward_backward(*arguments)
     for found, expected in zip(together, alone, strict=True):
         assert found == pytest.approx(expected, rel=1e-11, abs=1e-11)
 
@@ -229,7 +231,7 @@ def test_eight_side_by_side_do_as_one_by_one(n_states, n_channels):
     assert_walks_agree(crowd(n_states, n_channels, seed=n_states))
 
 
-@pytest.mark.parametrize("kernel", [forward_backward, compiled_kernel()], ids=["plain", "compiled"])
+@pytest.mark.parametrize("kernel", [forward_backward, KERNEL], ids=["plain", "compiled"])
 def test_a_history_counts_as_often_as_customers_have_it(kernel):
     *arguments, codes, windows, times = crowd(3, 2, seed=4)
     each = np.repeat(np.arange(len(times)), times.astype(int))
@@ -252,7 +254,7 @@ def test_channels_that_contradict_each_other_lose_nobody(depth):
 def test_one_impossible_history_in_a_crowd_is_enough():
     initial, matrix, table, codes, windows, times = crowd(3, 2, seed=6)
     table[0] = -np.inf
-    loglik, *gradients = compiled_kernel()(initial, matrix, table, codes, windows, times)
+    loglik, *gradients = KERNEL(initial, matrix, table, codes, windows, times)
     assert loglik == -np.inf
     assert all((gradient == 0).all() for gradient in gradients)
 

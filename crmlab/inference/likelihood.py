@@ -66,7 +66,7 @@ class CustomerLogliks:
             logs = self._walk(parameters, None, seen)[None]
         elif moves.offsets_are_log_odds:
             average = np.ascontiguousarray(moves.matrices(space, parameters, self.design))
-            logs = op.compiled_logliks_at_points()(initial, average, np.exp(offsets), *seen)
+            logs = op.compiled(op.logliks_at_points)(initial, average, np.exp(offsets), *seen)
         else:
             every = range(len(self.points))
             logs = np.stack([self._walk(parameters, offsets[p : p + 1], seen) for p in every])
@@ -78,7 +78,7 @@ class CustomerLogliks:
 
         moves, space = self.model.transitions, self.model.space
         matrices = np.ascontiguousarray(moves.matrices(space, parameters, self.design, own))
-        return op.compiled_logliks()(parameters["initial_probs"], matrices, *seen)
+        return op.compiled(op.logliks)(parameters["initial_probs"], matrices, *seen)
 
     def _join(self, tables: Sequence[tuple[Floats, Ints]]) -> tuple[Floats, Ints, Ints]:
         """Stack the tables of all channels, with codes that point into the stack, and windows."""

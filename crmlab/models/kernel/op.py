@@ -22,12 +22,12 @@ from crmlab.models.kernel import driven, scalar, shared, simd, steps
 
 
 @functools.cache
-def compiled_kernel() -> Callable[..., tuple[Floats, Floats, Floats, Floats]]:
-    """`loglik_and_gradient` compiled by numba, without fast-math: the same bits on every run."""
+def compiled[Loop: Callable](loop: Loop) -> Loop:
+    """Compile a loop with numba, without fast-math: the same bits on every run."""
     import numba
 
-    compiled = numba.njit(error_model="numpy", fastmath=False, nogil=True, cache=True)
-    return compiled(shared.loglik_and_gradient)
+    compiled: Loop = numba.njit(error_model="numpy", fastmath=False, nogil=True, cache=True)(loop)
+    return compiled
 
 
 class PanelLikelihood(Op):
@@ -37,7 +37,7 @@ class PanelLikelihood(Op):
     """
 
     __props__ = ()
-    kernel = staticmethod(compiled_kernel)
+    loop = staticmethod(shared.loglik_and_gradient)
 
     def make_node(self, *inputs: Variable) -> Apply:
         """Take (initial, matrices, table, codes, windows, times)."""
@@ -46,7 +46,7 @@ class PanelLikelihood(Op):
 
     def perform(self, node: Apply, inputs: list, outputs: list) -> None:
         """Run the kernel on arrays."""
-        results = self.kernel()(*[np.ascontiguousarray(value) for value in inputs])
+        results = compiled(self.loop)(*[np.ascontiguousarray(value) for value in inputs])
         for storage, value in zip(outputs, results, strict=True):
             storage[0] = np.asarray(value)
 
@@ -74,14 +74,6 @@ def logliks(initial: Floats, matrices: Floats, table: Floats, codes: Ints, windo
         own = matrices[n % len(matrices)]
         found[n] = scalar.walk_forward(initial, own, table, codes[n], windows[n], buffers)
     return found
-
-
-@functools.cache
-def compiled_logliks() -> Callable[..., Floats]:
-    """`logliks` compiled by numba, without fast-math."""
-    import numba
-
-    return numba.njit(error_model="numpy", fastmath=False, nogil=True, cache=True)(logliks)
 
 
 @register_jitable
@@ -115,15 +107,6 @@ def logliks_at_points(
     return found
 
 
-@functools.cache
-def compiled_logliks_at_points() -> Callable[..., Floats]:
-    """`logliks_at_points` compiled by numba, without fast-math."""
-    import numba
-
-    compiled = numba.njit(error_model="numpy", fastmath=False, nogil=True, cache=True)
-    return compiled(logliks_at_points)
-
-
 class CustomerLikelihood(Op):
     """The log-likelihood of each customer as a PyTensor operation, for what is read one by one.
 
@@ -139,7 +122,7 @@ class CustomerLikelihood(Op):
 
     def perform(self, node: Apply, inputs: list, outputs: list) -> None:
         """Run the recursion on arrays."""
-        outputs[0][0] = compiled_logliks()(*[np.ascontiguousarray(value) for value in inputs])
+        outputs[0][0] = compiled(logliks)(*[np.ascontiguousarray(value) for value in inputs])
 
     def infer_shape(self, node: Apply, shapes: list) -> list:
         """One number per customer."""
@@ -155,19 +138,10 @@ class CustomerLikelihood(Op):
         return [*gradients, disconnected_type(), disconnected_type()]
 
 
-@functools.cache
-def compiled_driven_kernel() -> Callable[..., tuple[Floats, ...]]:
-    """`driven.loglik_and_gradient`, compiled by numba without fast-math."""
-    import numba
-
-    compiled = numba.njit(error_model="numpy", fastmath=False, nogil=True, cache=True)
-    return compiled(driven.loglik_and_gradient)
-
-
 class DrivenLikelihood(PanelLikelihood):
     """The same for moves that covariates and customers drive; see `crmlab.models.kernel.driven`."""
 
-    kernel = staticmethod(compiled_driven_kernel)
+    loop = staticmethod(driven.loglik_and_gradient)
 
     def make_node(self, *inputs: Variable) -> Apply:
         """Take what `driven.loglik_and_gradient` takes."""
@@ -256,7 +230,7 @@ def _compile_panel_likelihood(op: PanelLikelihood, node: Apply, **_: object) -> 
     """Hand numba the kernel; the cache key carries its source, which PyTensor does not see."""
     import numba
 
-    kernel = compiled_kernel()
+    kernel = compiled(shared.loglik_and_gradient)
 
     @numba.njit
     def panel_likelihood(initial, matrices, table, codes, windows, times):
@@ -277,7 +251,7 @@ def _compile_driven_likelihood(op: DrivenLikelihood, node: Apply, **_: object) -
     """Hand numba the kernel of driven moves."""
     import numba
 
-    kernel = compiled_driven_kernel()
+    kernel = compiled(driven.loglik_and_gradient)
 
     @numba.njit
     def driven_likelihood(
@@ -304,7 +278,7 @@ def _compile_customer_likelihood(op: CustomerLikelihood, node: Apply, **_: objec
     """Hand numba the recursion of each customer."""
     import numba
 
-    kernel = compiled_logliks()
+    kernel = compiled(logliks)
 
     @numba.njit
     def customer_likelihood(initial, matrices, table, codes, windows):
