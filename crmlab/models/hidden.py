@@ -23,10 +23,10 @@ from crmlab.models.emissions import (
 )
 from crmlab.models.observation import (
     SEEN,
-    Law,
+    Dynamics,
     StagePaths,
     parameters_of,
-    read_law,
+    read_dynamics,
     read_seen,
     register,
     seen_coords,
@@ -166,8 +166,10 @@ class HiddenMarkov(StageModel):
                 pm.Data(name, values)
             parameters = {k: v for one in self.channels for k, v in self._register(one).items()}
             moves = _register_moves(self.transitions, self.space, panel)
-            law = Law(self._initial(), moves, parameters)
-            register(StagePaths(self.channels), law, read_seen(some, self.channels, self.space))
+            dynamics = Dynamics(self._initial(), moves, parameters)
+            register(
+                StagePaths(self.channels), dynamics, read_seen(some, self.channels, self.space)
+            )
         return model
 
     def merged_loglik(self, built: "pm.Model", panel: xr.Dataset) -> "list[Variable]":
@@ -178,15 +180,17 @@ class HiddenMarkov(StageModel):
         from crmlab.models.kernel.op import driven_loglik, panel_loglik
 
         data = {name: pytensor.shared(cells, name) for name, cells in self.read(panel).items()}
-        law = read_law(built[SEEN], self.channels)
+        dynamics = read_dynamics(built[SEEN], self.channels)
         tables = [
-            score_table(one, data[f"{one.name}_values"], parameters_of(one, law.parameters))
+            score_table(one, data[f"{one.name}_values"], parameters_of(one, dynamics.parameters))
             for one in self.channels
         ]
         codes = [data[f"{channel.name}_codes"] for channel in self.channels]
         windows = pt.stack([data["first"], data["last"]], axis=-1)
-        sum_over_paths = driven_loglik if isinstance(law.moves, Drivers) else panel_loglik
-        loglik = sum_over_paths(law.initial, law.moves, tables, codes, windows, data["times"])
+        sum_over_paths = driven_loglik if isinstance(dynamics.moves, Drivers) else panel_loglik
+        loglik = sum_over_paths(
+            dynamics.initial, dynamics.moves, tables, codes, windows, data["times"]
+        )
         return swap_data([loglik], built, data)
 
     def read(self, panel: xr.Dataset) -> dict[str, NDArray]:

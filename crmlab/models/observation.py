@@ -43,7 +43,7 @@ class Seen(NamedTuple):
     windows: Ints  # (customer, 2): first and last period
 
 
-class Law(NamedTuple):
+class Dynamics(NamedTuple):
     """What makes customers move and show themselves: arrays, or tensors of a PyMC model."""
 
     initial: Any
@@ -67,14 +67,14 @@ def seen_coords(panel: xr.Dataset, channels: Sequence[Channel]) -> dict[str, Any
     return {**labels, "channel": [channel.name for channel in channels], "end": ["first", "last"]}
 
 
-def register(one: "StagePaths", law: Law, seen: Seen) -> None:
+def register(one: "StagePaths", dynamics: Dynamics, seen: Seen) -> None:
     """Register what is seen as the observed variable `SEEN` of the open PyMC model."""
     import pymc as pm
     from pytensor.link.numba.dispatch.random import numba_core_rv_funcify
 
     is_seen = pm.Data("is_seen", seen.is_seen, dims=DIMS)
     windows = pm.Data("windows", seen.windows, dims=("customer_id", "end"))
-    parts = one.flatten(law, seen.usual, is_seen, windows)
+    parts = one.flatten(dynamics, seen.usual, is_seen, windows)
     registered = pm.CustomDist(
         SEEN,
         *parts,
@@ -111,21 +111,26 @@ class StagePaths:
 
     channels: tuple[Channel, ...]
 
-    def flatten(self, law: Law, *more: Any) -> list:
-        """List the parts of a law, then what a panel adds: `usual`, `is_seen`, `windows`."""
-        moves = law.moves if isinstance(law.moves, Drivers) else [law.moves]
-        return [law.initial, *(law.parameters[name] for name in self._names), *more, *moves]
+    def flatten(self, dynamics: Dynamics, *more: Any) -> list:
+        """List the parts of a dynamics, then what a panel adds: `usual`, `is_seen`, `windows`."""
+        moves = dynamics.moves if isinstance(dynamics.moves, Drivers) else [dynamics.moves]
+        return [
+            dynamics.initial,
+            *(dynamics.parameters[name] for name in self._names),
+            *more,
+            *moves,
+        ]
 
     def unflatten(self, parts: Sequence) -> tuple:
         """Undo `flatten`."""
         n = 1 + len(self._names)
         initial, parameters, more, moves = parts[0], parts[1:n], parts[n : n + 3], parts[n + 3 :]
-        law = Law(
+        dynamics = Dynamics(
             initial,
             moves[0] if len(moves) == 1 else Drivers(*moves),
             dict(zip(self._names, parameters, strict=True)),
         )
-        return law, *more
+        return dynamics, *more
 
     @property
     def _names(self) -> list[str]:
@@ -137,18 +142,18 @@ class StagePaths:
 
         from crmlab.models.kernel.op import customer_logliks
 
-        law, _, is_seen, windows = self.unflatten(parts)
+        dynamics, _, is_seen, windows = self.unflatten(parts)
         n_customers, n_periods, _ = is_seen.shape
         n_cells = n_customers * n_periods
         cells = pt.arange(n_cells).reshape((n_customers, n_periods))
         tables = [
-            score_table(one, value[..., c].ravel(), parameters_of(one, law.parameters))
+            score_table(one, value[..., c].ravel(), parameters_of(one, dynamics.parameters))
             for c, one in enumerate(self.channels)
         ]
         codes = [pt.where(is_seen[..., c], cells, n_cells) for c in range(len(tables))]
-        driven = isinstance(law.moves, Drivers)
-        matrices = _matrices_of(law.moves) if driven else law.moves
-        return customer_logliks(law.initial, matrices, tables, codes, windows)
+        driven = isinstance(dynamics.moves, Drivers)
+        matrices = _matrices_of(dynamics.moves) if driven else dynamics.moves
+        return customer_logliks(dynamics.initial, matrices, tables, codes, windows)
 
     def funcify_random(self, op: "Op", node: "Apply") -> tuple[Callable, None]:
         """Tell numba to call `random` as it is, which it otherwise does with a warning."""
@@ -158,7 +163,7 @@ class StagePaths:
             return self.random(*parts, rng=rng, size=None)
 
         @numba.njit
-        def random(rng, *parts):  # type: ignore[no-untyped-def]
+        def random(rng: np.random.Generator, *parts: NDArray) -> Floats:
             with numba.objmode(found="float64[:, :, ::1]"):
                 found = draw(parts, rng)
             return found
@@ -169,13 +174,13 @@ class StagePaths:
         self, *parts: NDArray, rng: np.random.Generator, size: tuple[int, ...] | None
     ) -> Floats:
         """Draw stage paths, and what is seen of them, in the same windows and cells."""
-        law, usual, is_seen, windows = self.unflatten(parts)
-        driven = isinstance(law.moves, Drivers)
-        matrices = _make_matrices(law.moves) if driven else law.moves
+        dynamics, usual, is_seen, windows = self.unflatten(parts)
+        driven = isinstance(dynamics.moves, Drivers)
+        matrices = _make_matrices(dynamics.moves) if driven else dynamics.moves
         matrices = matrices.reshape((1,) * (4 - matrices.ndim) + matrices.shape)
-        stages = draw_stages(law.initial, matrices, Window(*windows.T), is_seen.shape[1], rng)
+        stages = draw_stages(dynamics.initial, matrices, Window(*windows.T), is_seen.shape[1], rng)
         answering = [channel.always_answered() for channel in self.channels]
-        shown = [observe(channel, law.parameters, stages, rng) for channel in answering]
+        shown = [observe(channel, dynamics.parameters, stages, rng) for channel in answering]
         return np.where(is_seen, np.stack(shown, axis=-1), usual)
 
 
@@ -186,19 +191,19 @@ class KnownStages(StagePaths):
         """Log-probability of each customer's start and of her moves between reports (customer,)."""
         import pytensor.tensor as pt
 
-        law, _, is_seen, windows = self.unflatten(parts)
+        dynamics, _, is_seen, windows = self.unflatten(parts)
         stages, known = pt.cast(value[..., 0], "int64"), is_seen[..., 0]
-        matrices = law.moves[(None,) * (4 - law.moves.ndim)]
+        matrices = dynamics.moves[(None,) * (4 - dynamics.moves.ndim)]
         who, when = pt.arange(stages.shape[0]), pt.arange(stages.shape[1] - 1)
         rows, steps = who[:, None] % matrices.shape[0], when % matrices.shape[1]
         probs = matrices[rows, steps, stages[:, :-1], stages[:, 1:]]
-        starts = law.initial[stages[who, windows[:, 0]]]
+        starts = dynamics.initial[stages[who, windows[:, 0]]]
         moves = pt.log(pt.where(known[:, :-1] & known[:, 1:], probs, 1.0)).sum(axis=1)
         return moves + pt.log(pt.where(known[who, windows[:, 0]], starts, 1.0))
 
 
-def read_law(seen: "TensorVariable", channels: tuple[Channel, ...]) -> Law:
-    """Find the law that a registered variable follows."""
+def read_dynamics(seen: "TensorVariable", channels: tuple[Channel, ...]) -> Dynamics:
+    """Find the dynamics that a registered variable follows."""
     node = seen.owner
     return StagePaths(channels).unflatten(node.op.dist_params(node))[0]
 

@@ -19,9 +19,9 @@ from crmlab.models.emissions import check_panel, find_window, read_cells
 from crmlab.models.move_counts import Patterns, count_patterns
 from crmlab.models.observation import (
     SEEN,
+    Dynamics,
     KnownStages,
-    Law,
-    read_law,
+    read_dynamics,
     read_seen,
     register,
     seen_coords,
@@ -154,8 +154,8 @@ class ObservedMarkov(StageModel):
             matrix = self.transitions.matrix(self.space, None if self._is_closed else panel)
             name, never_wrong = f"{self.label}_confusion", pt.constant(np.eye(len(self.space)))
             confusion = pm.Deterministic(name, never_wrong, dims=("stage", "stage_to"))
-            law = Law(initial, matrix, {name: confusion})
-            register(KnownStages(channels), law, read_seen(some, channels, self.space))
+            dynamics = Dynamics(initial, matrix, {name: confusion})
+            register(KnownStages(channels), dynamics, read_seen(some, channels, self.space))
         return model
 
     def merged_loglik(self, built: "pm.Model", panel: xr.Dataset) -> "list[Variable]":
@@ -165,12 +165,12 @@ class ObservedMarkov(StageModel):
 
         patterns, starts = self._count_patterns(panel), self.count_starts(panel).astype(float)
         counts = pytensor.shared(patterns.counts, "move_counts")
-        law = read_law(built[SEEN], self.channels)
-        matrix = law.moves.reshape((-1, *self.space.mask.shape))
+        dynamics = read_dynamics(built[SEEN], self.channels)
+        matrix = dynamics.moves.reshape((-1, *self.space.mask.shape))
         rows, columns = np.nonzero(self.space.mask)
         moves = pt.sum(counts[:, rows, columns] * pt.log(matrix[:, rows, columns]))
         start_counts = pytensor.shared(starts, "start_counts")
-        parts = [moves, pt.sum(start_counts * pt.log(law.initial))]
+        parts = [moves, pt.sum(start_counts * pt.log(dynamics.initial))]
         return swap_data(
             parts, built, {"covariates": pytensor.shared(patterns.design, "covariates")}
         )
